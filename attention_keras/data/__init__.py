@@ -1,0 +1,1 @@
+"""Datasets as uint8 arrays and the tf.data pipeline over them."""

@@ -1,0 +1,1 @@
+"""Functional graphs: backbones with named taps, attention on top, and the names of the paper."""

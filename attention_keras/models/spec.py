@@ -1,0 +1,156 @@
+"""Model names of the paper as values: `vgg-att2-concat-pc` <-> ModelSpec.
+
+Light on purpose (no Keras): the command line and `--list-models` read names without a framework.
+"""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from attention_keras.errors import UserError
+
+Variant = Literal["attention", "plain", "gap", "pan", "hires"]
+Compat = Literal["dp", "pc", "additive", "mean"]
+Aggregate = Literal["concat", "indep"]
+Normalization = Literal["softmax", "sigmoid"]
+Projection = Literal["down", "up"]
+Globals = Literal["shared", "per_level"]
+
+_ATTENTION_NAME = re.compile(
+    r"(?P<backbone>vgg|rn164)-att(?P<levels>[123])(-(?P<aggregate>concat|indep))?"
+    r"-(?P<compat>dp|pc|additive|mean)(?P<sigmoid>-sigmoid)?(?P<up>-lup)?(-(?P<globals>[23])g)?"
+)
+BASELINES = {
+    "vgg": ("vgg", "plain"),
+    "vgg-gap": ("vgg", "gap"),
+    "vgg-pan": ("vgg", "pan"),
+    "vgg-hires": ("vgg", "hires"),
+    "rn164": ("rn164", "plain"),
+    "rn164-hires": ("rn164", "hires"),
+}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What distinguishes one network of the comparison from another.
+
+    `levels` counts attention taps from the deepest one up (att1 = last tap only).
+    `project` applies where the channels c of a tap differ from the width d of g:
+    `down` maps g to c (the official default), `up` maps the local features to d (`-lup`).
+    `globals` is `shared` (one g for all levels) or `per_level` (`-2g`, `-3g`).
+    `taps` names the layers to attend to on a `keras:<Application>` backbone.
+
+    Example:
+        >>> ModelSpec.parse("vgg-att2-concat-dp").compat
+        'dp'
+        >>> ModelSpec(levels=3, project="up").name
+        'vgg-att3-concat-pc-lup'
+    """
+
+    backbone: str = "vgg"
+    variant: Variant = "attention"
+    levels: int = 2
+    compat: Compat = "pc"
+    aggregate: Aggregate = "concat"
+    normalization: Normalization = "softmax"
+    project: Projection = "down"
+    globals: Globals = "shared"
+    taps: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for field, allowed in _ALLOWED.items():
+            value = getattr(self, field)
+            if value not in allowed:
+                raise UserError(f"{field} must be one of {', '.join(map(str, allowed))}; got {value!r}")
+        if self.is_application:
+            if self.variant != "attention":
+                raise UserError(f"{self.backbone} is built with attention only; got variant {self.variant!r}")
+            if not self.taps:
+                raise UserError(f"{self.backbone} needs taps: the names of the layers to attend to (--taps)")
+            object.__setattr__(self, "levels", len(self.taps))
+        elif self.backbone not in ("vgg", "rn164"):
+            raise UserError(f"backbone must be vgg, rn164 or keras:<Application>; got {self.backbone!r}")
+        elif self.taps:
+            raise UserError(
+                f"taps are fixed by the paper for {self.backbone}; choose them with levels instead"
+            )
+        elif self.levels not in (1, 2, 3):
+            raise UserError(f"levels must be 1, 2 or 3; got {self.levels!r}")
+        if (self.backbone, self.variant) not in BASELINES.values() and self.variant != "attention":
+            raise UserError(f"there is no {self.variant!r} variant of {self.backbone}")
+
+    @property
+    def is_application(self) -> bool:
+        """True for a backbone from keras.applications."""
+        return self.backbone.startswith("keras:")
+
+    @property
+    def name(self) -> str:
+        """The canonical name; `ModelSpec.parse` is its inverse for the paper's backbones."""
+        if self.variant != "attention":
+            return next(name for name, key in BASELINES.items() if key == (self.backbone, self.variant))
+        backbone = self.backbone.removeprefix("keras:").lower()
+        parts = [backbone, f"att{self.levels}"]
+        if self.levels > 1:
+            parts.append(self.aggregate)
+        parts.append(self.compat)
+        if self.normalization == "sigmoid":
+            parts.append("sigmoid")
+        if self.project == "up":
+            parts.append("lup")
+        if self.globals == "per_level" and self.levels > 1:
+            parts.append(f"{self.levels}g")
+        return "-".join(parts)
+
+    @classmethod
+    def parse(cls, name: str) -> "ModelSpec":
+        """The spec of a canonical name.
+
+        Raises:
+            UserError: the name is unknown; the message shows the grammar and the closest names.
+        """
+        if name in BASELINES:
+            backbone, variant = BASELINES[name]
+            return cls(backbone=backbone, variant=variant)
+        match = _ATTENTION_NAME.fullmatch(name)
+        if not match:
+            raise UserError(
+                f"unknown model {name!r}; allowed: {', '.join(BASELINES)}, or "
+                "{vgg,rn164}-att{1,2,3}[-{concat,indep}]-{dp,pc,additive,mean}[-sigmoid][-lup][-2g|-3g], "
+                "for example vgg-att2-concat-pc (train.py --list-models shows them all)"
+            )
+        levels = int(match["levels"])
+        if match["globals"] and int(match["globals"]) != levels:
+            raise UserError(f"model {name!r}: -{match['globals']}g needs att{match['globals']}")
+        if levels > 1 and not match["aggregate"]:
+            raise UserError(f"model {name!r}: say how the {levels} levels are joined, concat or indep")
+        return cls(
+            backbone=match["backbone"],
+            levels=levels,
+            aggregate=match["aggregate"] or "concat",
+            compat=match["compat"],
+            normalization="sigmoid" if match["sigmoid"] else "softmax",
+            project="up" if match["up"] else "down",
+            globals="per_level" if match["globals"] else "shared",
+        )
+
+    def replace(self, **changes) -> "ModelSpec":
+        """This spec with some axes changed; a changed attention axis on a baseline adds attention to it."""
+        attention_axes = {"levels", "compat", "aggregate", "normalization", "project", "globals", "taps"}
+        if self.variant != "attention" and attention_axes & changes.keys():
+            raise UserError(
+                f"model {self.name!r} has no attention to change; start from an attention model "
+                f"such as {self.backbone}-att2-concat-pc"
+            )
+        return dataclasses.replace(self, **changes)
+
+
+_ALLOWED = {
+    "variant": get_args(Variant),
+    "compat": get_args(Compat),
+    "aggregate": get_args(Aggregate),
+    "normalization": get_args(Normalization),
+    "project": get_args(Projection),
+    "globals": get_args(Globals),
+}

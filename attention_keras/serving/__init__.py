@@ -1,0 +1,1 @@
+"""SavedModels for TF Serving: export and the checks around it."""

@@ -1,0 +1,1 @@
+"""Training: one config, `model.fit` under a tf.distribute strategy, exact resume."""
