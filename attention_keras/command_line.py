@@ -1,0 +1,59 @@
+"""From a dataclass to a command line, and from a user's mistake to one line and exit code 2."""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import tyro
+
+from attention_keras.errors import UserError
+
+Config = TypeVar("Config")
+USER_ERROR = 2
+
+
+def parse(config_type: type[Config], argv: Sequence[str] | None = None, description: str | None = None) -> Config:
+    """An instance of the dataclass `config_type` from command-line words.
+
+    Every field becomes a flag; the string under a field is its help.
+
+    Raises:
+        UserError: a word is not understood. (`--help` prints and raises SystemExit(0).)
+    """
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(config_type, args=argv, description=description)
+    except SystemExit as exit_request:
+        if exit_request.code in (0, None):
+            raise
+        raise UserError(_one_line(complaint.getvalue())) from None
+
+
+def _one_line(box: str) -> str:
+    """tyro frames its complaints in a box; keep what it says before the first blank line or rule."""
+    sentences: list[str] = []
+    for line in box.splitlines():
+        if line.startswith(("╭", "╰")):
+            continue
+        text = line.strip("│ ")
+        if not text or not text.strip("─"):
+            break
+        sentences.append(text)
+    message = " ".join(sentences) or "the command line was not understood"
+    suggestion = re.search(r"Perhaps you meant:\W+(--[\w-]+)", box)
+    hint = f"; perhaps you meant {suggestion[1]}" if suggestion else ""
+    return f"{message.rstrip('.')}{hint} (--help shows every flag)"
+
+
+def exit_code(main: Callable[[], int | None]) -> int:
+    """Run `main`; a UserError becomes one line on stderr and exit code 2, a bug keeps its traceback."""
+    try:
+        return main() or 0
+    except UserError as error:
+        message = " ".join(str(error).split())
+        print(f"error: {message}", file=sys.stderr)
+        return USER_ERROR
