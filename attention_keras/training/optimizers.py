@@ -1,0 +1,89 @@
+"""Optimisers and learning-rate schedules of the recipes."""
+
+import keras
+
+SCHEDULES = ("constant", "cosine", "halve_25", "step_60_120_160", "cub_30")
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class CoupledSGD(keras.optimizers.SGD):
+    """SGD with momentum whose weight decay is part of the gradient, as in Torch.
+
+    `g <- g + decay * w` before the momentum, for every trainable variable (biases and batch
+    normalisation included, as in the official code). Keras's own `weight_decay` is decoupled:
+    it shrinks the weights by `learning_rate * decay` past the momentum.
+
+    Example:
+        >>> CoupledSGD(0.1, momentum=0.9, coupled_decay=5e-4).coupled_decay
+        0.0005
+    """
+
+    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, coupled_decay=0.0, **kwargs):
+        super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, **kwargs)
+        self.coupled_decay = coupled_decay
+
+    def update_step(self, gradient, variable, learning_rate):
+        gradient = keras.ops.add(gradient, keras.ops.multiply(self.coupled_decay, variable))
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "coupled_decay": self.coupled_decay}
+
+
+def build_schedule(name: str, learning_rate: float, steps_per_epoch: int, epochs: int):
+    """The learning rate as a function of the step.
+
+    Args:
+        name: `constant`; `cosine` (linear warm-up over a tenth of the run, then a half cosine to 0);
+            `halve_25` (VGG: halved at the 1-based epochs 25, 50, ...); `step_60_120_160` (ResNet: times
+            0.2 after 60, 120 and 160 epochs); `cub_30` (CUB: doubled at 30 and 60, then halved every 30).
+        learning_rate: the initial rate, or the peak of `cosine`.
+        steps_per_epoch: optimiser steps in an epoch.
+        epochs: length of the run.
+
+    Returns:
+        A float or a Keras learning-rate schedule.
+    """
+    if name == "constant":
+        return learning_rate
+    if name == "cosine":
+        steps = steps_per_epoch * epochs
+        warm_up = steps // 10
+        return keras.optimizers.schedules.CosineDecay(
+            0.0 if warm_up else learning_rate,
+            max(steps - warm_up, 1),
+            warmup_target=learning_rate if warm_up else None,
+            warmup_steps=warm_up,
+        )
+    if name == "halve_25":
+        # The official scripts halve when the 1-based epoch is a multiple of 25, before training it.
+        changes = [(epoch, 0.5) for epoch in range(24, epochs, 25)]
+    elif name == "step_60_120_160":
+        changes = [(60, 0.2), (120, 0.2), (160, 0.2)]
+    elif name == "cub_30":
+        changes = [(epoch - 1, 2.0 if epoch <= 60 else 0.5) for epoch in range(30, 301, 30)]
+    else:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}; got {name!r}")
+    values = [learning_rate]
+    for _, factor in changes:
+        values.append(values[-1] * factor)
+    # PiecewiseConstantDecay changes after its boundary step, and step 0 is the first of epoch 0.
+    boundaries = [epoch * steps_per_epoch - 1 for epoch, _ in changes]
+    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values) if changes else learning_rate
+
+
+def build_optimizer(name: str, learning_rate, weight_decay: float) -> keras.optimizers.Optimizer:
+    """`sgd` and `nesterov` (momentum 0.9, coupled decay) or `adamw` (decoupled decay).
+
+    Args:
+        name: the optimiser.
+        learning_rate: a float or a schedule.
+        weight_decay: on every parameter.
+    """
+    if name in ("sgd", "nesterov"):
+        return CoupledSGD(
+            learning_rate, momentum=0.9, nesterov=name == "nesterov", coupled_decay=weight_decay
+        )
+    if name == "adamw":
+        return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
+    raise ValueError(f"optimizer must be sgd, nesterov or adamw; got {name!r}")
