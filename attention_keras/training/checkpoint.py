@@ -1,0 +1,119 @@
+"""Checkpoint files: complete or invisible, and never loaded when a single bit is wrong.
+
+A checkpoint is one safetensors file named `<step>.<first 32 hex digits of its sha256>.safetensors`.
+It is written under a temporary name, flushed to the disk and renamed in; the digest in the name is
+checked on loading. safetensors holds plain tensors: reading one runs no code and allocates no more
+than the file's own size.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from attention_keras.errors import UserError
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run needs to go on: the arrays in order, the optimiser steps done, and small records."""
+
+    step: int
+    arrays: list[np.ndarray]
+    record: dict[str, Any]
+
+
+def save_checkpoint(directory: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
+    """Write a checkpoint, then remove all but the newest `keep`.
+
+    Raises:
+        UserError: the disk is full or not writable; earlier checkpoints are untouched.
+    """
+    tensors = {f"{i:06d}": np.asarray(a, order="C") for i, a in enumerate(checkpoint.arrays)}
+    metadata = {"step": str(checkpoint.step), "record": json.dumps(checkpoint.record)}
+    content = save(tensors, metadata)
+    digest = hashlib.sha256(content).hexdigest()[:32]
+    path = directory / f"{checkpoint.step:09d}.{digest}{SUFFIX}"
+    temporary = directory / f".{path.name}.tmp"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for abandoned in directory.glob(".*.tmp"):
+            abandoned.unlink()
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_directory(directory)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write a checkpoint of {len(content) / 1e6:.1f} MB to {directory}: {error.strerror}; "
+            "earlier checkpoints are intact, make room and run the same command again"
+        ) from None
+    for old in checkpoint_files(directory)[keep:]:
+        old.unlink()
+    return path
+
+
+def checkpoint_files(directory: Path) -> list[Path]:
+    """Checkpoint files, newest first; unfinished ones have another name and are not among them."""
+    files = [p for p in directory.glob(f"*{SUFFIX}") if p.name.split(".")[0].isdigit()]
+    return sorted(files, key=lambda p: (int(p.name.split(".")[0]), p.stat().st_mtime_ns), reverse=True)
+
+
+def load_newest(directory: Path, report: Callable[[str], None] = print) -> Checkpoint | None:
+    """The newest checkpoint that is whole; damaged ones are reported and passed over."""
+    for path in checkpoint_files(directory):
+        try:
+            return load_checkpoint(path)
+        except UserError as error:
+            report(f"{error}; trying the one before it")
+    return None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read one checkpoint.
+
+    Raises:
+        UserError: its content does not have the digest its name promises, or it is no checkpoint.
+    """
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+        if path.name.split(".")[1] != digest:
+            raise UserError(f"checkpoint {path} is damaged")
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata()
+            arrays = [file.get_tensor(name) for name in sorted(file.keys())]
+            return Checkpoint(int(metadata["step"]), arrays, json.loads(metadata["record"]))
+    except (OSError, SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise UserError(f"checkpoint {path} cannot be read: {error}") from None
+
+
+def assign(variables: Sequence, arrays: Sequence[np.ndarray]) -> None:
+    """Put saved arrays back into Keras variables.
+
+    Raises:
+        UserError: number or shapes differ, so the checkpoint belongs to another model.
+    """
+    if len(variables) != len(arrays) or any(tuple(v.shape) != a.shape for v, a in zip(variables, arrays)):
+        raise UserError("the checkpoint belongs to another model; give a new --name, or --restart")
+    for variable, array in zip(variables, arrays):
+        variable.assign(array)
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,101 @@
+"""Exact resume: what a run's state is, when it is saved, and how it is put back.
+
+Keras's BackupAndRestore repeats the interrupted epoch and forgets dropout's random state. Here the
+state is every variable of the model (seed generators included), of the optimiser and of the running
+metrics, plus the number of steps done; the order of the data is a function of that number.
+"""
+
+import signal
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from attention_keras.training.checkpoint import Checkpoint, assign, save_checkpoint
+
+SIGNAL_EXIT_BASE = 128
+
+
+class Interrupted(Exception):
+    """Training stopped on a signal after saving; `exit_code` is 128 + the signal's number, as in a shell."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.exit_code = SIGNAL_EXIT_BASE + signal_number
+
+
+class Checkpointing(keras.callbacks.Callback):
+    """Saves the run every `every` steps, at each epoch's end, and on SIGTERM or Ctrl-C.
+
+    Must be the last callback, so that the records of the others are complete when it saves.
+
+    Args:
+        directory: where checkpoint files go.
+        steps_per_epoch: optimiser steps in an epoch.
+        every: steps between checkpoints.
+        keep: number of checkpoints kept.
+        history: the list of finished epochs' records, shared with the callback that appends to it.
+        resumed: the checkpoint to go on from.
+    """
+
+    def __init__(self, directory: Path, steps_per_epoch: int, every: int, keep: int, history: list, resumed=None):
+        super().__init__()
+        self.directory = directory
+        self.steps_per_epoch = steps_per_epoch
+        self.every = every
+        self.keep = keep
+        self.history = history
+        self.resumed = resumed
+        self.step = resumed.step if resumed else 0
+        self._signal_number = None
+        self._earlier_handlers = {}
+
+    def restore(self) -> None:
+        """Put the resumed checkpoint's model and optimiser state back (the metrics follow in the epoch)."""
+        if self.resumed:
+            counts = len(self.model.variables), len(self.model.optimizer.variables)
+            assign(
+                [*self.model.variables, *self.model.optimizer.variables], self.resumed.arrays[: sum(counts)]
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # fit() has just reset the metrics; an epoch taken up in the middle needs its running sums back.
+        if self.resumed and self.resumed.step % self.steps_per_epoch and epoch == self.resumed.step // self.steps_per_epoch:
+            state = len(self.model.variables) + len(self.model.optimizer.variables)
+            assign(self.model.metrics_variables, self.resumed.arrays[state:])
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        if self.step % self.steps_per_epoch == 0:
+            return  # the epoch's end follows and saves
+        if self.step % self.every == 0 or self._signal_number:
+            self._save()
+        self._leave_if_asked()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._save()
+        self._leave_if_asked()
+
+    def listen(self) -> None:
+        """Turn SIGTERM and Ctrl-C into a save at the end of the step; a second one acts at once."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._earlier_handlers[number] = signal.signal(number, self._on_signal)
+
+    def stop_listening(self) -> None:
+        """Give the signals back to their earlier handlers."""
+        for number, handler in self._earlier_handlers.items():
+            signal.signal(number, handler)
+        self._earlier_handlers = {}
+
+    def _on_signal(self, number, frame):
+        self._signal_number = number
+        signal.signal(number, self._earlier_handlers.get(number) or signal.SIG_DFL)
+
+    def _leave_if_asked(self):
+        if self._signal_number:
+            raise Interrupted(self._signal_number)
+
+    def _save(self):
+        variables = [*self.model.variables, *self.model.optimizer.variables, *self.model.metrics_variables]
+        arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]
+        save_checkpoint(self.directory, Checkpoint(self.step, arrays, {"history": self.history}), self.keep)
