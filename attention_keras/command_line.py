@@ -15,7 +15,9 @@ Config = TypeVar("Config")
 USER_ERROR = 2
 
 
-def parse(config_type: type[Config], argv: Sequence[str] | None = None, description: str | None = None) -> Config:
+def parse(
+    config_type: type[Config], argv: Sequence[str] | None = None, description: str | None = None
+) -> Config:
     """An instance of the dataclass `config_type` from command-line words.
 
     Every field becomes a flag; the string under a field is its help.

@@ -71,7 +71,9 @@ class Progress(keras.callbacks.Callback):
         self._clock = time.perf_counter()
         self._bar.update(images)
         if logs and not self._bar.disable and self.step % 10 == 0:
-            self._bar.set_postfix_str(f"loss {logs['loss']:.3f} accuracy {logs['accuracy']:.1%}", refresh=False)
+            self._bar.set_postfix_str(
+                f"loss {logs['loss']:.3f} accuracy {logs['accuracy']:.1%}", refresh=False
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         speed = self._epoch_images / self._epoch_seconds if self._epoch_seconds else 0.0
@@ -89,8 +91,8 @@ class Progress(keras.callbacks.Callback):
         left = (self.epochs - epoch - 1) * self.images_per_epoch / speed if speed else 0
         validation = f"  validation {record['val_accuracy']:.1%}" if "val_accuracy" in record else ""
         tqdm.write(
-            f"epoch {epoch + 1:>3}/{self.epochs}  loss {record['loss']:.4f}  accuracy {record['accuracy']:.1%}"
-            f"{validation}  {speed:,.0f} images/s  {duration(left)} left"
+            f"epoch {epoch + 1:>3}/{self.epochs}  loss {record['loss']:.4f}  "
+            f"accuracy {record['accuracy']:.1%}{validation}  {speed:,.0f} images/s  {duration(left)} left"
         )
 
 

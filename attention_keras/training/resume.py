@@ -38,7 +38,9 @@ class Checkpointing(keras.callbacks.Callback):
         resumed: the checkpoint to go on from.
     """
 
-    def __init__(self, directory: Path, steps_per_epoch: int, every: int, keep: int, history: list, resumed=None):
+    def __init__(
+        self, directory: Path, steps_per_epoch: int, every: int, keep: int, history: list, resumed=None
+    ):
         super().__init__()
         self.directory = directory
         self.steps_per_epoch = steps_per_epoch
@@ -60,7 +62,11 @@ class Checkpointing(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         # fit() has just reset the metrics; an epoch taken up in the middle needs its running sums back.
-        if self.resumed and self.resumed.step % self.steps_per_epoch and epoch == self.resumed.step // self.steps_per_epoch:
+        if (
+            self.resumed
+            and self.resumed.step % self.steps_per_epoch
+            and epoch == self.resumed.step // self.steps_per_epoch
+        ):
             state = len(self.model.variables) + len(self.model.optimizer.variables)
             assign(self.model.metrics_variables, self.resumed.arrays[state:])
 

@@ -74,12 +74,16 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / ".lock").open("w")
         except OSError as error:
-            raise UserError(f"cannot write to {self.path}: {error.strerror}; choose another --run-dir") from None
+            raise UserError(
+                f"cannot write to {self.path}: {error.strerror}; choose another --run-dir"
+            ) from None
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise UserError(f"{self.path} is being trained by another process; give a new --name") from None
+                raise UserError(
+                    f"{self.path} is being trained by another process; give a new --name"
+                ) from None
             if config.restart:
                 self._clear()
             write_json(self.path / CONFIG_FILE, config.to_dict())

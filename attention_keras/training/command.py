@@ -1,0 +1,50 @@
+"""What `python train.py` does: train, export, and say what to type next."""
+
+import os
+from pathlib import Path
+
+from attention_keras.training.config import TrainConfig
+
+
+def run(config: TrainConfig) -> int:
+    """Train and export; the return value is the process's exit code."""
+    # TensorFlow reads this once, when it is first imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from attention_keras.training.resume import Interrupted
+    from attention_keras.training.trainer import train
+
+    try:
+        result = train(config, report=_print)
+    except Interrupted as interrupted:
+        _print(f"{interrupted}; the run is saved, the same command continues it")
+        return interrupted.exit_code
+    exported = _export(result.path, config) if config.export else None
+    _print("\nnext:")
+    _print(f"  python evaluate.py {result.path}")
+    _print(f"  tensorboard --logdir {config.run_dir}")
+    if exported:
+        _print(
+            f"  TF Serving: --model_base_path={exported.parent.resolve()} --model_name={exported.parent.name}"
+        )
+    return 0
+
+
+def _export(run_path: Path, config: TrainConfig) -> Path:
+    """The finished run's SavedModel; a run that was exported before keeps that version."""
+    from attention_keras.serving.export import export_run, newest_version
+
+    directory = Path(config.export_dir) / run_path.name
+    earlier = newest_version(directory)
+    if earlier and not config.restart and _is_export_of(earlier, run_path):
+        return earlier
+    exported = export_run(run_path, config.export_dir)
+    _print(f"exported to {exported}")
+    return exported
+
+
+def _is_export_of(version: Path, run_path: Path) -> bool:
+    return version.stat().st_mtime >= (run_path / "metrics.json").stat().st_mtime
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)

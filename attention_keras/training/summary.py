@@ -1,0 +1,52 @@
+"""What a run is about to do, for a person to check before it takes hours."""
+
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from attention_keras.data.datasets import ImageDataset
+from attention_keras.models.compute import count_macs
+from attention_keras.training.config import TrainConfig
+from attention_keras.training.progress import duration
+
+DAY = 86400
+
+
+def summarize(config: TrainConfig, dataset: ImageDataset, model: keras.Model, strategy) -> list[str]:
+    """What is about to happen, for a person to check before it takes hours."""
+    devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
+    height, width, _ = dataset.image_shape
+    trained = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    seconds = estimate_seconds(config, dataset, model)
+    lines = [
+        f"model     {config.model}, width {config.width:g}: {trained:,} parameters, "
+        f"{count_macs(model) / 1e6:,.0f} M multiply-adds per image",
+        f"data      {dataset.name}: {len(dataset.train):,} training and {len(dataset.validation):,} "
+        f"validation images of {width}x{height}, {dataset.num_classes} classes",
+        f"recipe    {config.epochs} epochs, batch {config.batch_size}, {config.optimizer} at "
+        f"{config.learning_rate:g} ({config.schedule}), weight decay {config.weight_decay:g}, "
+        f"dropout {'on' if config.dropout else 'off'}, init {config.init}, preprocess {config.preprocess}, "
+        f"augment {config.augment}, label smoothing {config.label_smoothing:g}, seed {config.seed}",
+        f"device    {len(devices)} x {devices[0].device_type}, {config.precision}, strategy "
+        f"{type(strategy).__name__ if strategy else 'none'}" + (", deterministic" * config.deterministic),
+        f"time      about {duration(seconds)} (estimate)",
+    ]
+    if seconds > DAY:
+        lines.append(
+            "WARNING   this takes more than a day on this device; a GPU, a smaller --width, fewer --epochs "
+            "or --limit shorten it, and an interrupted run resumes with the same command"
+        )
+    return lines
+
+
+def estimate_seconds(config: TrainConfig, dataset: ImageDataset, model: keras.Model) -> float:
+    """Time of the run, from two timed forward passes; a backward pass costs about two forward ones."""
+    images = np.asarray(dataset.train.images[: min(config.batch_size, 32)], "float32")
+    durations = []
+    for _ in range(2):
+        start = time.perf_counter()
+        keras.ops.convert_to_numpy(model(images)["logits"])
+        durations.append(time.perf_counter() - start)
+    return 3 * min(durations) / len(images) * len(dataset.train) * config.epochs

@@ -1,0 +1,231 @@
+"""train(config): from a config to a finished run directory, resuming where an earlier command stopped."""
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from attention_keras.data.datasets import ImageDataset, load_dataset
+from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from attention_keras.errors import UserError
+from attention_keras.layers.preprocess import build_preprocess
+from attention_keras.models.compute import count_macs
+from attention_keras.models.zoo import build_model, training_view
+from attention_keras.training.callbacks import AttentionImages, NonFiniteGuard, Scalars, log_confusion
+from attention_keras.training.checkpoint import load_newest
+from attention_keras.training.config import TrainConfig
+from attention_keras.training.losses import LevelwiseCrossentropy, TopOneAccuracy
+from attention_keras.training.optimizers import build_optimizer, build_schedule
+from attention_keras.training.precision import choose_precision
+from attention_keras.training.progress import Progress
+from attention_keras.training.resume import Checkpointing
+from attention_keras.training.run_directory import RunDirectory, write_json, write_text
+from attention_keras.training.saving import KeepBest, save_model
+from attention_keras.training.strategy import build_strategy, scope, synchronize_batch_norm
+from attention_keras.training.summary import summarize
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its directory, its config and the numbers of `metrics.json`."""
+
+    path: Path
+    config: TrainConfig
+    metrics: dict[str, Any]
+
+
+def train(config: TrainConfig, report=print) -> RunResult:
+    """Train, validate each epoch, read the test set once, and leave a complete run directory.
+
+    The same config again resumes an unfinished run exactly, or returns a finished one.
+
+    Args:
+        config: what to train; open fields are resolved first.
+        report: called with each line a person should read.
+
+    Raises:
+        UserError: a mistake in the config, the data or the run directory.
+        Interrupted: SIGTERM or Ctrl-C came; the state is saved.
+
+    Example:
+        >>> result = train(TrainConfig(epochs=1, limit=256, name="try"))  # doctest: +SKIP
+        >>> result.metrics["test_error"]  # doctest: +SKIP
+    """
+    config = config.resolved()
+    run = RunDirectory(config)
+    config = run.reconcile(config)
+    if run.is_finished and not config.restart:
+        report(f"{run.path} is finished already (--restart trains it anew)")
+        return RunResult(run.path, config, _read_metrics(run))
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    dataset = load_dataset(
+        config.dataset,
+        data_dir=config.data_dir,
+        seed=config.seed,
+        validation_fraction=config.validation_fraction,
+        limit=config.limit,
+    )
+    config = dataclasses.replace(config, precision=choose_precision(config.precision))
+    strategy = build_strategy(config.strategy)
+    with scope(strategy):
+        model, view = _build(config, dataset, strategy)
+    for line in summarize(config, dataset, model, strategy):
+        report(line)
+    with run.opened(config):
+        write_text(run.labels, "".join(f"{name}\n" for name in dataset.class_names))
+        with scope(strategy):
+            history, seconds = _fit(config, dataset, model, view, run, report)
+        metrics = _finish(config, dataset, model, run, history, seconds)
+    report(
+        f"test error {metrics['test_error']:.2%} ({metrics['test_images']:,} images), "
+        f"validation error {metrics['validation_error']:.2%}; run in {run.path}"
+    )
+    return RunResult(run.path, config, metrics)
+
+
+def _read_metrics(run: RunDirectory) -> dict[str, Any]:
+    try:
+        return json.loads(run.metrics.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"cannot read {run.metrics}: {error}; --restart trains the run anew") from None
+
+
+def _build(config: TrainConfig, dataset: ImageDataset, strategy):
+    """The model with all outputs, and the compiled view of it that has a loss."""
+    keras.utils.set_random_seed(config.seed)
+    earlier_policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        model = build_model(
+            config.model_spec(),
+            input_shape=dataset.image_shape,
+            num_classes=dataset.num_classes,
+            width=config.width,
+            dropout=config.dropout,
+            init=config.init,
+            preprocess=build_preprocess(config.preprocess, dataset.train.images),
+        )
+    finally:
+        keras.config.set_dtype_policy(earlier_policy)
+    synchronize_batch_norm(model, strategy is not None)
+    view = training_view(model)
+    steps = steps_per_epoch(len(dataset.train), config.batch_size)
+    schedule = build_schedule(config.schedule, config.learning_rate, steps, config.epochs)
+    optimizer = build_optimizer(config.optimizer, schedule, config.weight_decay)
+    if config.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    view.compile(
+        optimizer=optimizer,
+        loss=LevelwiseCrossentropy(config.label_smoothing),
+        metrics=[TopOneAccuracy()],
+    )
+    optimizer.build(view.trainable_variables)
+    return model, view
+
+
+def _fit(config, dataset, model, view, run: RunDirectory, report) -> tuple[list[dict], float]:
+    """Run the epochs that are left; returns the records of all epochs and the seconds of this process."""
+    steps = steps_per_epoch(len(dataset.train), config.batch_size)
+    resumed = load_newest(run.checkpoints, report)
+    history: list[dict] = list(resumed.record["history"]) if resumed else []
+    run.write_history(history)
+    checkpointing = Checkpointing(
+        run.checkpoints, steps, config.checkpoint_every, config.keep, history, resumed=resumed
+    )
+    checkpointing.set_model(view)
+    checkpointing.restore()
+    start = checkpointing.step
+    if resumed:
+        report(f"resuming at step {start:,} of {steps * config.epochs:,}")
+    progress = Progress(
+        len(dataset.train), config.batch_size, config.epochs, start, steps, history, run.write_history
+    )
+    shown = slice(0, config.panels)
+    callbacks = [
+        NonFiniteGuard(start),
+        progress,
+        Scalars(run.tensorboard),
+        AttentionImages(
+            model,
+            dataset.validation.images[shown],
+            dataset.validation.labels[shown],
+            dataset.class_names,
+            run.tensorboard,
+        ),
+        KeepBest(model, run.best_model, history),
+        checkpointing,
+    ]
+    began = time.perf_counter()
+    checkpointing.listen()
+    progress.open()
+    try:
+        _fit_epochs(config, dataset, view, steps, start, callbacks)
+    finally:
+        progress.close()
+        checkpointing.stop_listening()
+    return history, time.perf_counter() - began
+
+
+def _fit_epochs(config, dataset, view, steps: int, start: int, callbacks) -> None:
+    """`fit` the rest of an interrupted epoch, if any, and then the whole epochs."""
+    validation = evaluation_batches(
+        dataset.validation, num_classes=dataset.num_classes, batch_size=config.batch_size
+    )
+    epoch, done = divmod(start, steps)
+    parts = [(epoch, epoch + 1, steps - done), (epoch + 1, config.epochs, steps)] if done else []
+    for first, last, length in parts or [(epoch, config.epochs, steps)]:
+        if first >= last:
+            continue
+        batches = training_batches(
+            dataset.train,
+            num_classes=dataset.num_classes,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            epochs=last,
+            augment=config.augment,
+            start_step=(first + 1) * steps - length,
+        )
+        view.fit(
+            batches,
+            initial_epoch=first,
+            epochs=last,
+            steps_per_epoch=length,
+            validation_data=validation,
+            callbacks=callbacks,
+            verbose=0,
+        )
+
+
+def _finish(config, dataset, model, run: RunDirectory, history, seconds: float) -> dict[str, Any]:
+    """Save the model, then read the test set, once."""
+    synchronize_batch_norm(model, False)
+    save_model(model, run.model)
+    test = dataset.test()
+    classifier = keras.Model(model.input, model.output["logits"])
+    batches = evaluation_batches(test, num_classes=dataset.num_classes, batch_size=config.batch_size)
+    predicted = classifier.predict(batches, verbose=0).argmax(axis=-1)
+    log_confusion(run.tensorboard, test.labels, predicted, dataset.class_names, config.epochs)
+    accuracy = float(np.mean(predicted == test.labels))
+    metrics = {
+        "test_error": 1 - accuracy,
+        "test_accuracy": accuracy,
+        "test_images": len(test),
+        "validation_error": 1 - history[-1]["val_accuracy"],
+        "best_validation_error": 1 - max(epoch["val_accuracy"] for epoch in history),
+        "parameters": sum(int(np.prod(v.shape)) for v in model.trainable_variables),
+        "macs": count_macs(model),
+        "images_per_second": float(np.median([epoch["images_per_second"] for epoch in history])),
+        "epochs": config.epochs,
+        "steps": history[-1]["step"],
+        "images_seen": history[-1]["images_seen"],
+        "seconds": seconds,
+    }
+    write_json(run.metrics, metrics)
+    return metrics

@@ -1,0 +1,127 @@
+"""Preprocessing layers against NumPy and SciPy oracles of the official formulas."""
+
+import keras
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from attention_keras.errors import UserError
+from attention_keras.layers.gcn_zca import ContrastWhitening, zca
+from attention_keras.layers.preprocess import build_preprocess
+from attention_keras.layers.yuv_lcn import RGB_TO_YUV, YUVLocalContrast, gaussian_kernel
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (50, 12, 10, 3), dtype="uint8")
+
+
+def numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def test_none_maps_the_pixel_range_to_minus_one_and_one():
+    layer = build_preprocess("none", None)
+    np.testing.assert_allclose(numpy(layer(np.array([[[[0.0, 127.5, 255.0]]]]))), [[[[-1, 0, 1]]]], atol=1e-6)
+
+
+def test_meanstd_standardises_each_channel(images):
+    out = numpy(build_preprocess("meanstd", images)(images.astype("float32")))
+    np.testing.assert_allclose(out.mean(axis=(0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(out.std(axis=(0, 1, 2)), 1, atol=1e-5)
+
+
+def local_contrast_oracle(luma):
+    """Torch's SpatialContrastiveNormalization(1, gaussian1D(7)) on one `(h, w)` image in float64."""
+    kernel = gaussian_kernel().astype("float64")
+
+    def blur(x):
+        rows = ndimage.correlate1d(x, kernel, axis=0, mode="constant")
+        return ndimage.correlate1d(rows, kernel, axis=1, mode="constant")
+
+    share = blur(np.ones_like(luma))
+    centred = luma - blur(luma) / share
+    deviation = np.sqrt(blur(centred**2)) / share
+    return centred / np.where(deviation > 1e-4, deviation, 1e-4)
+
+
+def test_yuv_lcn_matches_the_torch_formula(images):
+    out = numpy(build_preprocess("yuv_lcn", images)(images.astype("float32")))
+    yuv = images.astype("float64") @ RGB_TO_YUV.astype("float64")
+    expected = np.stack([local_contrast_oracle(y) for y in yuv[..., 0]])
+    np.testing.assert_allclose(out[..., 0], expected, atol=2e-3)
+    np.testing.assert_allclose(out[..., 1:].mean(axis=(0, 1, 2)), 0, atol=1e-4)
+    np.testing.assert_allclose(out[..., 1:].std(axis=(0, 1, 2)), 1, atol=1e-4)
+
+
+def test_the_gaussian_is_torchs():
+    # image.gaussian1D(7): exp(-((i - 4) / 1.75)^2 / 2) for i = 1..7
+    expected = np.exp(-(((np.arange(1, 8) - 4) / 1.75) ** 2) / 2)
+    np.testing.assert_allclose(gaussian_kernel(), expected / expected.sum(), rtol=1e-6)
+
+
+def test_gcn_zca_matches_pylearn2(images):
+    images = images[:, :6, :5]
+    out = numpy(build_preprocess("gcn_zca", images)(images.astype("float32"))).reshape(50, -1)
+    x = images.reshape(50, -1).astype("float64")
+    x -= x.mean(axis=1, keepdims=True)
+    x *= 55 / np.linalg.norm(x, axis=1, keepdims=True)
+    centred = x - x.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred / 50 + 0.1 * np.eye(90))
+    np.testing.assert_allclose(out, centred @ (vectors / np.sqrt(values)) @ vectors.T, atol=2e-3)
+
+
+def test_whitening_decorrelates():
+    rng = np.random.default_rng(1)
+    smooth = ndimage.gaussian_filter(rng.normal(size=(4000, 4, 4, 3)), (0, 1, 1, 0))
+    images = np.clip(128 + 200 * smooth, 0, 255).astype("uint8")
+    mean, whitening = zca(images, chunk=999)
+    layer = ContrastWhitening()
+    layer.adapt(images)
+    np.testing.assert_allclose(numpy(layer.mean), mean, atol=1e-4)
+
+    def largest_correlation(vectors):
+        return np.abs(np.corrcoef(vectors.reshape(4000, -1).T) - np.eye(48)).max()
+
+    assert largest_correlation(images) > 0.5
+    # not 0: the bias of 0.1, and each image's mean that contrast normalisation took away
+    assert largest_correlation(numpy(layer(images.astype("float32")))) < 0.1
+    assert whitening.shape == (48, 48)
+
+
+@pytest.mark.parametrize("kind", ["none", "meanstd", "yuv_lcn", "gcn_zca"])
+def test_a_flat_image_gives_finite_values_and_gradients(kind, images):
+    import tensorflow as tf
+
+    layer = build_preprocess(kind, images[:, :8, :8])
+    flat = tf.fill((1, 8, 8, 3), 7.0)
+    with tf.GradientTape() as tape:
+        tape.watch(flat)
+        loss = tf.reduce_sum(layer(flat) ** 2)
+    assert np.isfinite(tape.gradient(loss, flat).numpy()).all()
+
+
+@pytest.mark.parametrize("kind", ["none", "meanstd", "yuv_lcn", "gcn_zca"])
+def test_statistics_travel_in_the_keras_file(kind, images, tmp_path):
+    images = images[:, :8, :8]
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, build_preprocess(kind, images)(inputs))
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    batch = images[:4].astype("float32")
+    np.testing.assert_array_equal(numpy(again(batch)), numpy(model(batch)))
+
+
+def test_whitening_large_images_is_refused():
+    with pytest.raises(UserError, match="48x48"):
+        build_preprocess("gcn_zca", np.zeros((2, 80, 80, 3), "uint8"))
+
+
+def test_unknown_kind():
+    with pytest.raises(ValueError, match="meanstd"):
+        build_preprocess("zca", np.zeros((2, 8, 8, 3), "uint8"))
+
+
+def test_layers_keep_their_configuration():
+    config = YUVLocalContrast([1, 2], [3, 4]).get_config()
+    assert (config["mean"], config["deviation"]) == ([1.0, 2.0], [3.0, 4.0])
