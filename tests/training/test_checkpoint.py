@@ -1,0 +1,111 @@
+"""Checkpoint files: whole or passed over, never silently wrong."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attention_keras.errors import UserError
+from attention_keras.training.checkpoint import (
+    Checkpoint,
+    assign,
+    checkpoint_files,
+    load_checkpoint,
+    load_newest,
+    save_checkpoint,
+)
+
+ARRAYS = [
+    np.arange(12, dtype="float32").reshape(3, 4),
+    np.array(7, "int64"),
+    np.array([9, 2], "uint32"),
+    np.zeros((0, 3), "float32"),
+]
+
+
+def checkpoint(step):
+    return Checkpoint(step, [*ARRAYS, np.float32([step])], {"history": [{"epoch": step, "loss": 0.1 + step}]})
+
+
+def equal(a, b):
+    same_arrays = all(
+        x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(a.arrays, b.arrays, strict=True)
+    )
+    return a.step == b.step and a.record == b.record and same_arrays
+
+
+def test_round_trip_is_exact(tmp_path):
+    save_checkpoint(tmp_path, checkpoint(3))
+    assert equal(load_newest(tmp_path), checkpoint(3))
+
+
+def test_newest_wins_and_old_ones_go(tmp_path):
+    for step in (9, 10, 100, 1000):
+        save_checkpoint(tmp_path, checkpoint(step), keep=2)
+    assert [load_checkpoint(path).step for path in checkpoint_files(tmp_path)] == [1000, 100]
+    assert load_newest(tmp_path).step == 1000
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert load_newest(tmp_path) is None
+    assert load_newest(tmp_path / "missing") is None
+
+
+def damage_is_seen(tmp_path, content):
+    """The newest file replaced by `content` is reported, and the one before it loaded."""
+    newest = checkpoint_files(tmp_path)[0]
+    newest.write_bytes(content)
+    said = []
+    return equal(load_newest(tmp_path, said.append), checkpoint(1)) and len(said) == 1
+
+
+def test_truncation_at_50_offsets_falls_back(tmp_path):
+    save_checkpoint(tmp_path, checkpoint(1))
+    whole = save_checkpoint(tmp_path, checkpoint(2)).read_bytes()
+    offsets = np.linspace(0, len(whole) - 1, 50).astype(int)
+    assert all(damage_is_seen(tmp_path, whole[:offset]) for offset in offsets)
+
+
+def test_one_flipped_bit_at_200_positions_falls_back(tmp_path):
+    save_checkpoint(tmp_path, checkpoint(1))
+    whole = save_checkpoint(tmp_path, checkpoint(2)).read_bytes()
+    rng = np.random.default_rng(0)
+    for position in rng.integers(0, len(whole) * 8, 200):
+        flipped = bytearray(whole)
+        flipped[position // 8] ^= 1 << (position % 8)
+        assert damage_is_seen(tmp_path, bytes(flipped))
+
+
+def test_unfinished_files_are_invisible_and_removed(tmp_path):
+    (tmp_path / ".000000005.abc.safetensors.tmp").write_bytes(b"half")
+    assert load_newest(tmp_path) is None
+    save_checkpoint(tmp_path, checkpoint(1))
+    assert [p.name.endswith(".tmp") for p in tmp_path.iterdir()] == [False]
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_failing_disk_leaves_the_earlier_checkpoint(tmp_path, monkeypatch, failing, code):
+    save_checkpoint(tmp_path, checkpoint(1))
+
+    def fail(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(*((os, "fsync") if failing == "fsync" else (Path, "replace")), fail)
+    with pytest.raises(UserError, match="earlier checkpoints are intact"):
+        save_checkpoint(tmp_path, checkpoint(2))
+    monkeypatch.undo()
+    assert equal(load_newest(tmp_path), checkpoint(1))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_arrays_of_another_model_are_refused():
+    class Variable:
+        shape = (2, 2)
+
+    with pytest.raises(UserError, match="another model"):
+        assign([Variable()], [np.zeros((2, 3))])
+    with pytest.raises(UserError, match="another model"):
+        assign([Variable()], [])
