@@ -15,6 +15,11 @@ from attention_keras.models.spec import Aggregate, Compat, Globals, ModelSpec, N
 from attention_keras.training.recipes import RecipeName, recipe_values
 
 CONFIG_FILE = "config.json"
+STRATEGIES = ("auto", "none", "mirrored", "multi_worker", "tpu")
+REFUSED_STRATEGIES = {
+    "parameter_server": "Keras 3 has no parameter-server training: fit cannot feed its workers",
+    "central_storage": "Keras 3 reports wrong losses and accuracies under it; mirrored computes the same",
+}
 
 
 def _of_the_machine(default: Any) -> Any:
@@ -73,7 +78,9 @@ class TrainConfig:
     epochs: int | None = None
     """Passes over the training split."""
     batch_size: int | None = None
-    """Images per step, over all devices."""
+    """Images per update of the weights, over all devices."""
+    accumulate: int = 1
+    """Compute each update in this many parts, one after the other, to need less memory."""
     optimizer: Literal["sgd", "nesterov", "adamw"] | None = None
     """sgd and nesterov: momentum 0.9 with coupled weight decay on every parameter."""
     learning_rate: float | None = None
@@ -93,8 +100,12 @@ class TrainConfig:
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     """auto measures the device once and takes bfloat16 where it pays."""
 
-    strategy: Literal["auto", "none", "mirrored"] = _of_the_machine("auto")
-    """tf.distribute strategy: auto mirrors over the GPUs when there are several."""
+    strategy: str = _of_the_machine("auto")
+    """tf.distribute: auto (mirrors over several GPUs), none, mirrored, multi_worker, tpu (untested)."""
+    jit: Literal["auto", "on", "off"] = _of_the_machine("auto")
+    """XLA compilation: auto uses it on a single GPU only (on CPUs it is slower)."""
+    steps_per_execution: int = _of_the_machine(1)
+    """Steps run in one call of the compiled function; more helps small models on fast devices."""
     checkpoint_every: int = _of_the_machine(500)
     """Steps between checkpoints; one is always written at the end of an epoch."""
     keep: int = _of_the_machine(2)
@@ -117,13 +128,15 @@ class TrainConfig:
         for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size), ("limit", self.limit)):
             if value is not None and value < 1:
                 raise UserError(f"{name} must be 1 or more; got {value}")
-        for name in ("checkpoint_every", "keep"):
+        for name in ("accumulate", "steps_per_execution", "checkpoint_every", "keep"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be 1 or more; got {getattr(self, name)}")
         for name in ("learning_rate", "width"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise UserError(f"{name} must be a positive number; got {value}")
+        if self.batch_size is not None and self.batch_size % self.accumulate:
+            raise UserError(f"accumulate must divide batch_size; got {self.accumulate} and {self.batch_size}")
         if self.weight_decay is not None and not 0 <= self.weight_decay < 1:
             raise UserError(f"weight_decay must be from 0 up to 1; got {self.weight_decay}")
         if self.label_smoothing is not None and not 0 <= self.label_smoothing < 1:
@@ -136,7 +149,19 @@ class TrainConfig:
             raise UserError(f"seed must be from 0 to 2147483647; got {self.seed}")
         if self.name is not None and not re.fullmatch(r"\w[\w.\- ]{0,199}", self.name):
             raise UserError(f"name must be letters, digits, '.', '_', '-' or spaces; got {self.name!r}")
+        self._check_strategy()
         self.model_spec()
+
+    def _check_strategy(self):
+        if self.strategy in REFUSED_STRATEGIES:
+            raise UserError(f"strategy {self.strategy} is refused: {REFUSED_STRATEGIES[self.strategy]}")
+        if self.strategy not in STRATEGIES:
+            raise UserError(f"strategy must be one of {', '.join(STRATEGIES)}; got {self.strategy!r}")
+        if self.jit == "on" and self.strategy not in ("auto", "none"):
+            raise UserError(
+                f"jit on does not work under strategy {self.strategy}: XLA cannot read variables of another "
+                "device; use --jit auto, or --strategy none"
+            )
 
     def _check_types(self):
         for name, annotation in typing.get_type_hints(type(self)).items():
@@ -172,6 +197,11 @@ class TrainConfig:
         dataset = re.sub(r"[^\w.\-]+", "_", self.dataset).strip("_")
         name = self.name or f"{dataset}-{spec.name}-s{self.seed}"
         return dataclasses.replace(self, **{**open_fields, **axes}, model=spec.name, name=name)
+
+    @property
+    def step_batch_size(self) -> int:
+        """Images per step: the batch, or the part of it that `accumulate` leaves."""
+        return self.batch_size // self.accumulate
 
     def differences(self, other: "TrainConfig") -> dict[str, tuple[Any, Any]]:
         """Fields that would make `other` another run than this one: {name: (here, there)}."""

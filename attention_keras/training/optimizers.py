@@ -72,18 +72,28 @@ def build_schedule(name: str, learning_rate: float, steps_per_epoch: int, epochs
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values) if changes else learning_rate
 
 
-def build_optimizer(name: str, learning_rate, weight_decay: float) -> keras.optimizers.Optimizer:
+def build_optimizer(
+    name: str, learning_rate, weight_decay: float, accumulate: int = 1
+) -> keras.optimizers.Optimizer:
     """`sgd` and `nesterov` (momentum 0.9, coupled decay) or `adamw` (decoupled decay).
 
     Args:
         name: the optimiser.
         learning_rate: a float or a schedule.
         weight_decay: on every parameter.
+        accumulate: steps whose gradients are averaged into one update.
     """
+    steps = accumulate if accumulate > 1 else None
     if name in ("sgd", "nesterov"):
         return CoupledSGD(
-            learning_rate, momentum=0.9, nesterov=name == "nesterov", coupled_decay=weight_decay
+            learning_rate,
+            momentum=0.9,
+            nesterov=name == "nesterov",
+            coupled_decay=weight_decay,
+            gradient_accumulation_steps=steps,
         )
     if name == "adamw":
-        return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
+        return keras.optimizers.AdamW(
+            learning_rate, weight_decay=weight_decay, gradient_accumulation_steps=steps
+        )
     raise ValueError(f"optimizer must be sgd, nesterov or adamw; got {name!r}")

@@ -3,6 +3,7 @@
 import time
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
 
@@ -20,10 +21,12 @@ class Progress(keras.callbacks.Callback):
         start_step: steps done before this process.
         steps_per_epoch: optimiser steps in an epoch.
         history: list that receives the records.
-        on_record: called after each record, for example to write `history.jsonl`.
+        silent: only keep the records.
     """
 
-    def __init__(self, images_per_epoch, batch_size, epochs, start_step, steps_per_epoch, history, on_record):
+    def __init__(
+        self, images_per_epoch, batch_size, epochs, start_step, steps_per_epoch, history, silent=False
+    ):
         super().__init__()
         self.images_per_epoch = images_per_epoch
         self.batch_size = batch_size
@@ -31,7 +34,7 @@ class Progress(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.step = start_step
         self.history = history
-        self.on_record = on_record
+        self.silent = silent
         self.images_seen = self._images_after(start_step)
         self._bar = None
 
@@ -47,7 +50,7 @@ class Progress(keras.callbacks.Callback):
             unit=" images",
             unit_scale=True,
             dynamic_ncols=True,
-            disable=None,
+            disable=True if self.silent else None,
             leave=False,
         )
 
@@ -56,13 +59,14 @@ class Progress(keras.callbacks.Callback):
         self._bar.close()
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._first_step = self.step
         self._clock = None
         self._epoch_images = 0
         self._epoch_seconds = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()
-        self.step += 1
+        self.step = self._first_step + batch + 1
         images = self._images_after(self.step) - self.images_seen
         self.images_seen += images
         if self._clock is not None:
@@ -81,13 +85,14 @@ class Progress(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "step": self.step,
             "images_seen": self.images_seen,
-            **{name: float(value) for name, value in (logs or {}).items()},
+            **{name: float(np.squeeze(value)) for name, value in (logs or {}).items()},
             "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             "images_per_second": speed,
             "time": time.time(),
         }
         self.history.append(record)
-        self.on_record(self.history)
+        if self.silent:
+            return
         left = (self.epochs - epoch - 1) * self.images_per_epoch / speed if speed else 0
         validation = f"  validation {record['val_accuracy']:.1%}" if "val_accuracy" in record else ""
         tqdm.write(

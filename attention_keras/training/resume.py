@@ -48,6 +48,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.keep = keep
         self.history = history
         self.resumed = resumed
+        self.writes = writes
         self.step = resumed.step if resumed else 0
         self._signal_number = None
         self._earlier_handlers = {}
@@ -61,6 +62,7 @@ class Checkpointing(keras.callbacks.Callback):
             )
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._first_step = self._saved_step = self.step
         # fit() has just reset the metrics; an epoch taken up in the middle needs its running sums back.
         if (
             self.resumed
@@ -71,10 +73,10 @@ class Checkpointing(keras.callbacks.Callback):
             assign(self.model.metrics_variables, self.resumed.arrays[state:])
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
+        self.step = self._first_step + batch + 1
         if self.step % self.steps_per_epoch == 0:
             return  # the epoch's end follows and saves
-        if self.step % self.every == 0 or self._signal_number:
+        if self.step // self.every > self._saved_step // self.every or self._signal_number:
             self._save()
         self._leave_if_asked()
 
@@ -102,6 +104,9 @@ class Checkpointing(keras.callbacks.Callback):
             raise Interrupted(self._signal_number)
 
     def _save(self):
+        self._saved_step = self.step
+        if not self.writes:
+            return
         variables = [*self.model.variables, *self.model.optimizer.variables, *self.model.metrics_variables]
         arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]
         save_checkpoint(self.directory, Checkpoint(self.step, arrays, {"history": self.history}), self.keep)

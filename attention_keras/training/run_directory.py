@@ -39,6 +39,17 @@ class RunDirectory:
         """True once the test set has been read and `metrics.json` written."""
         return self.metrics.is_file()
 
+    def read_metrics(self) -> dict[str, Any]:
+        """The numbers of a finished run.
+
+        Raises:
+            UserError: `metrics.json` is not readable.
+        """
+        try:
+            return json.loads(self.metrics.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {self.metrics}: {error}; --restart trains the run anew") from None
+
     def reconcile(self, config: TrainConfig) -> TrainConfig:
         """The config to train with, given what an earlier command left here.
 

@@ -1,7 +1,7 @@
 """train(config): from a config to a finished run directory, resuming where an earlier command stopped."""
 
+import contextlib
 import dataclasses
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from attention_keras.data.datasets import ImageDataset, load_dataset
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
-from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.models.compute import count_macs
 from attention_keras.models.zoo import build_model, training_view
@@ -27,7 +26,14 @@ from attention_keras.training.progress import Progress
 from attention_keras.training.resume import Checkpointing
 from attention_keras.training.run_directory import RunDirectory, write_json, write_text
 from attention_keras.training.saving import KeepBest, save_model
-from attention_keras.training.strategy import build_strategy, scope, synchronize_batch_norm
+from attention_keras.training.strategy import (
+    WorkerModel,
+    build_strategy,
+    is_chief,
+    scope,
+    spans_workers,
+    synchronize_batch_norm,
+)
 from attention_keras.training.summary import summarize
 
 
@@ -58,11 +64,15 @@ def train(config: TrainConfig, report=print) -> RunResult:
         >>> result.metrics["test_error"]  # doctest: +SKIP
     """
     config = config.resolved()
+    # Several workers must find each other before TensorFlow does anything else.
+    strategy = build_strategy(config.strategy)
+    chief = is_chief(strategy)
+    report = report if chief else _say_nothing
     run = RunDirectory(config)
     config = run.reconcile(config)
     if run.is_finished and not config.restart:
         report(f"{run.path} is finished already (--restart trains it anew)")
-        return RunResult(run.path, config, _read_metrics(run))
+        return RunResult(run.path, config, run.read_metrics())
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     dataset = load_dataset(
@@ -72,17 +82,22 @@ def train(config: TrainConfig, report=print) -> RunResult:
         validation_fraction=config.validation_fraction,
         limit=config.limit,
     )
-    config = dataclasses.replace(config, precision=choose_precision(config.precision))
-    strategy = build_strategy(config.strategy)
+    precision = "float32" if config.precision == "auto" and spans_workers(strategy) else config.precision
+    config = dataclasses.replace(config, precision=choose_precision(precision))
     with scope(strategy):
-        model, view = _build(config, dataset, strategy)
-    for line in summarize(config, dataset, model, strategy):
+        model = _build(config, dataset, strategy)
+        view = training_view(model)
+    if spans_workers(strategy):
+        view = WorkerModel(view.inputs[0], view.outputs[0])
+    with scope(strategy):
+        _compile(view, config, len(dataset.train))
+    for line in summarize(config, dataset, model, strategy) if chief else ():
         report(line)
-    with run.opened(config):
-        write_text(run.labels, "".join(f"{name}\n" for name in dataset.class_names))
-        with scope(strategy):
-            history, seconds = _fit(config, dataset, model, view, run, report)
-        metrics = _finish(config, dataset, model, run, history, seconds)
+    with run.opened(config) if chief else contextlib.nullcontext(), scope(strategy):
+        if chief:
+            write_text(run.labels, "".join(f"{name}\n" for name in dataset.class_names))
+        history, seconds = _fit(config, dataset, model, view, run, report, chief)
+        metrics = _finish(config, dataset, model, run, history, seconds, chief)
     report(
         f"test error {metrics['test_error']:.2%} ({metrics['test_images']:,} images), "
         f"validation error {metrics['validation_error']:.2%}; run in {run.path}"
@@ -90,15 +105,12 @@ def train(config: TrainConfig, report=print) -> RunResult:
     return RunResult(run.path, config, metrics)
 
 
-def _read_metrics(run: RunDirectory) -> dict[str, Any]:
-    try:
-        return json.loads(run.metrics.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"cannot read {run.metrics}: {error}; --restart trains the run anew") from None
+def _say_nothing(line: str) -> None:
+    """Workers other than the chief are silent."""
 
 
-def _build(config: TrainConfig, dataset: ImageDataset, strategy):
-    """The model with all outputs, and the compiled view of it that has a loss."""
+def _build(config: TrainConfig, dataset: ImageDataset, strategy) -> keras.Model:
+    """The model with all its outputs, in the run's precision."""
     keras.utils.set_random_seed(config.seed)
     earlier_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
@@ -115,29 +127,33 @@ def _build(config: TrainConfig, dataset: ImageDataset, strategy):
     finally:
         keras.config.set_dtype_policy(earlier_policy)
     synchronize_batch_norm(model, strategy is not None)
-    view = training_view(model)
-    steps = steps_per_epoch(len(dataset.train), config.batch_size)
-    schedule = build_schedule(config.schedule, config.learning_rate, steps, config.epochs)
-    optimizer = build_optimizer(config.optimizer, schedule, config.weight_decay)
+    return model
+
+
+def _compile(view: keras.Model, config: TrainConfig, images: int) -> None:
+    """Give the view its loss and optimiser."""
+    updates = steps_per_epoch(images, config.batch_size)
+    schedule = build_schedule(config.schedule, config.learning_rate, updates, config.epochs)
+    optimizer = build_optimizer(config.optimizer, schedule, config.weight_decay, config.accumulate)
     if config.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     view.compile(
         optimizer=optimizer,
         loss=LevelwiseCrossentropy(config.label_smoothing),
         metrics=[TopOneAccuracy()],
+        jit_compile={"auto": "auto", "on": True, "off": False}[config.jit],
+        steps_per_execution=config.steps_per_execution,
     )
     optimizer.build(view.trainable_variables)
-    return model, view
 
 
-def _fit(config, dataset, model, view, run: RunDirectory, report) -> tuple[list[dict], float]:
+def _fit(config, dataset, model, view, run: RunDirectory, report, chief: bool) -> tuple[list[dict], float]:
     """Run the epochs that are left; returns the records of all epochs and the seconds of this process."""
-    steps = steps_per_epoch(len(dataset.train), config.batch_size)
+    steps = steps_per_epoch(len(dataset.train), config.step_batch_size)
     resumed = load_newest(run.checkpoints, report)
     history: list[dict] = list(resumed.record["history"]) if resumed else []
-    run.write_history(history)
     checkpointing = Checkpointing(
-        run.checkpoints, steps, config.checkpoint_every, config.keep, history, resumed=resumed
+        run.checkpoints, steps, config.checkpoint_every, config.keep, history, resumed, writes=chief
     )
     checkpointing.set_model(view)
     checkpointing.restore()
@@ -145,23 +161,12 @@ def _fit(config, dataset, model, view, run: RunDirectory, report) -> tuple[list[
     if resumed:
         report(f"resuming at step {start:,} of {steps * config.epochs:,}")
     progress = Progress(
-        len(dataset.train), config.batch_size, config.epochs, start, steps, history, run.write_history
+        len(dataset.train), config.step_batch_size, config.epochs, start, steps, history, silent=not chief
     )
-    shown = slice(0, config.panels)
-    callbacks = [
-        NonFiniteGuard(start),
-        progress,
-        Scalars(run.tensorboard),
-        AttentionImages(
-            model,
-            dataset.validation.images[shown],
-            dataset.validation.labels[shown],
-            dataset.class_names,
-            run.tensorboard,
-        ),
-        KeepBest(model, run.best_model, history),
-        checkpointing,
-    ]
+    callbacks = [NonFiniteGuard(start), progress, checkpointing]
+    if chief:
+        run.write_history(history)
+        callbacks[2:2] = _records(config, dataset, model, run, history)
     began = time.perf_counter()
     checkpointing.listen()
     progress.open()
@@ -173,10 +178,22 @@ def _fit(config, dataset, model, view, run: RunDirectory, report) -> tuple[list[
     return history, time.perf_counter() - began
 
 
+def _records(config, dataset, model, run: RunDirectory, history) -> list[keras.callbacks.Callback]:
+    """The callbacks that write: history, TensorBoard, attention panels, the best model."""
+    shown = slice(0, config.panels)
+    images, labels = dataset.validation.images[shown], dataset.validation.labels[shown]
+    return [
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: run.write_history(history)),
+        Scalars(run.tensorboard),
+        AttentionImages(model, images, labels, dataset.class_names, run.tensorboard),
+        KeepBest(model, run.best_model, history),
+    ]
+
+
 def _fit_epochs(config, dataset, view, steps: int, start: int, callbacks) -> None:
     """`fit` the rest of an interrupted epoch, if any, and then the whole epochs."""
     validation = evaluation_batches(
-        dataset.validation, num_classes=dataset.num_classes, batch_size=config.batch_size
+        dataset.validation, num_classes=dataset.num_classes, batch_size=config.step_batch_size
     )
     epoch, done = divmod(start, steps)
     parts = [(epoch, epoch + 1, steps - done), (epoch + 1, config.epochs, steps)] if done else []
@@ -186,7 +203,7 @@ def _fit_epochs(config, dataset, view, steps: int, start: int, callbacks) -> Non
         batches = training_batches(
             dataset.train,
             num_classes=dataset.num_classes,
-            batch_size=config.batch_size,
+            batch_size=config.step_batch_size,
             seed=config.seed,
             epochs=last,
             augment=config.augment,
@@ -203,15 +220,17 @@ def _fit_epochs(config, dataset, view, steps: int, start: int, callbacks) -> Non
         )
 
 
-def _finish(config, dataset, model, run: RunDirectory, history, seconds: float) -> dict[str, Any]:
+def _finish(
+    config, dataset, model, run: RunDirectory, history, seconds: float, chief: bool
+) -> dict[str, Any]:
     """Save the model, then read the test set, once."""
     synchronize_batch_norm(model, False)
-    save_model(model, run.model)
+    if chief:
+        save_model(model, run.model)
     test = dataset.test()
     classifier = keras.Model(model.input, model.output["logits"])
-    batches = evaluation_batches(test, num_classes=dataset.num_classes, batch_size=config.batch_size)
+    batches = evaluation_batches(test, num_classes=dataset.num_classes, batch_size=config.step_batch_size)
     predicted = classifier.predict(batches, verbose=0).argmax(axis=-1)
-    log_confusion(run.tensorboard, test.labels, predicted, dataset.class_names, config.epochs)
     accuracy = float(np.mean(predicted == test.labels))
     metrics = {
         "test_error": 1 - accuracy,
@@ -227,5 +246,7 @@ def _finish(config, dataset, model, run: RunDirectory, history, seconds: float) 
         "images_seen": history[-1]["images_seen"],
         "seconds": seconds,
     }
-    write_json(run.metrics, metrics)
+    if chief:
+        log_confusion(run.tensorboard, test.labels, predicted, dataset.class_names, config.epochs)
+        write_json(run.metrics, metrics)
     return metrics
