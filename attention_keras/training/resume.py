@@ -36,10 +36,18 @@ class Checkpointing(keras.callbacks.Callback):
         keep: number of checkpoints kept.
         history: the list of finished epochs' records, shared with the callback that appends to it.
         resumed: the checkpoint to go on from.
+        writes: False for workers other than the chief, which restore but never save.
     """
 
     def __init__(
-        self, directory: Path, steps_per_epoch: int, every: int, keep: int, history: list, resumed=None
+        self,
+        directory: Path,
+        steps_per_epoch: int,
+        every: int,
+        keep: int,
+        history: list,
+        resumed: Checkpoint | None = None,
+        writes: bool = True,
     ):
         super().__init__()
         self.directory = directory
