@@ -1,0 +1,123 @@
+"""Two devices compute what one does; strategies that cannot are refused with the reason."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from attention_keras.errors import UserError
+from attention_keras.training.config import TrainConfig
+from attention_keras.training.trainer import train
+
+
+def run(tmp_path, name, **flags):
+    """Train 2 epochs of 5 steps, the last one partial; weights, history and metrics."""
+    defaults = {
+        "limit": 75,
+        "batch_size": 16,
+        "epochs": 2,
+        "width": 0.03,
+        "panels": 0,
+        "precision": "float32",
+        "optimizer": "sgd",
+        "learning_rate": 0.01,
+        "schedule": "constant",
+        "strategy": "none",
+        "run_dir": str(tmp_path),
+        "name": name,
+    }
+    result = train(TrainConfig(**{**defaults, **flags}), report=lambda line: None)
+    history = [json.loads(line) for line in (result.path / "history.jsonl").read_text().splitlines()]
+    weights = keras.models.load_model(result.path / "model.keras", compile=False).get_weights()
+    return weights, history, result.metrics
+
+
+def assert_same(one, other, tolerance):
+    for a, b in zip(one[0], other[0], strict=True):
+        np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance)
+    for a, b in zip(one[1], other[1], strict=True):
+        for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+            assert a[name] == pytest.approx(b[name], abs=tolerance, rel=tolerance)
+    assert one[2]["test_error"] == pytest.approx(other[2]["test_error"], abs=tolerance)
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("one"), "one")
+
+
+def test_mirrored_equals_one_device(one_device, tmp_path):
+    assert_same(one_device, run(tmp_path, "two", strategy="mirrored"), 1e-6)
+
+
+@pytest.mark.slow
+def test_mirrored_equals_one_device_in_bfloat16_too(tmp_path):
+    one = run(tmp_path, "one", precision="mixed_bfloat16")
+    two = run(tmp_path, "two", precision="mixed_bfloat16", strategy="mirrored")
+    assert_same(one, two, 3e-2)
+
+
+def test_several_steps_per_execution_change_nothing(one_device, tmp_path):
+    assert_same(one_device, run(tmp_path, "runs", steps_per_execution=2), 1e-6)
+
+
+def test_the_saved_model_is_the_same_outside_the_strategy(tmp_path):
+    run(tmp_path, "two", strategy="mirrored", epochs=1)
+    model = keras.models.load_model(tmp_path / "two" / "model.keras", compile=False)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert norms and not any(layer.synchronized for layer in norms)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"strategy": "parameter_server"}, "refused: Keras 3 has no parameter-server training"),
+        ({"strategy": "central_storage"}, "refused: Keras 3 reports wrong losses"),
+        ({"strategy": "fsdp"}, "strategy must be one of auto, none, mirrored, multi_worker, tpu"),
+        ({"strategy": "mirrored", "jit": "on"}, "jit on does not work under strategy mirrored"),
+        ({"batch_size": 10, "accumulate": 3}, "accumulate must divide batch_size"),
+    ],
+)
+def test_what_does_not_work_is_refused_with_the_reason(flags, said):
+    with pytest.raises(UserError, match=said):
+        TrainConfig(**flags)
+
+
+def test_multi_worker_needs_tf_config(monkeypatch, tmp_path):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(UserError, match="TF_CONFIG"):
+        train(TrainConfig(strategy="multi_worker", run_dir=str(tmp_path)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_tpu_says_when_there_is_none(tmp_path):
+    with pytest.raises(UserError, match="found no TPU"):
+        train(TrainConfig(strategy="tpu", run_dir=str(tmp_path)))
+
+
+def test_accumulated_gradients_are_those_of_the_larger_batch():
+    from attention_keras.training.optimizers import build_optimizer
+
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(8, 5)).astype("float32")
+    targets = rng.normal(size=(8, 1)).astype("float32")
+
+    def trained(accumulate):
+        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        model.compile(build_optimizer("sgd", 0.1, 0.01, accumulate), "mse")
+        model.fit(images, targets, batch_size=8 // accumulate, epochs=4, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    for whole, parts in zip(trained(1), trained(4), strict=True):
+        np.testing.assert_allclose(whole, parts, atol=1e-6)
+
+
+def test_accumulate_trains_with_the_global_batch_schedule(tmp_path):
+    config = TrainConfig(batch_size=16, accumulate=4).resolved()
+    assert config.step_batch_size == 4
+    _, history, metrics = run(tmp_path, "parts", limit=64, accumulate=4, schedule="cosine")
+    assert metrics["steps"] == 2 * 16
+    assert history[-1]["learning_rate"] == pytest.approx(0, abs=2e-3)
+    assert dataclasses.replace(config, accumulate=1).step_batch_size == 16
