@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from attention_keras.data.cluttered_digits import SCENES, generate_scenes, source_digits
+
+
+@pytest.fixture(scope="module")
+def train():
+    return generate_scenes("train", 2000)
+
+
+@pytest.fixture(scope="module")
+def test():
+    return generate_scenes("test", 500)
+
+
+def test_shapes_types_and_every_class(train):
+    assert train.images.shape == (2000, 32, 32, 3) and train.images.dtype == np.uint8
+    assert train.labels.dtype == np.int32 and train.masks.dtype == bool and train.boxes.dtype == np.float32
+    assert np.bincount(train.labels).min() > 120
+
+
+def test_same_seed_same_scenes_and_a_prefix_is_a_prefix(train):
+    again = generate_scenes("train", 300)
+    for field in ("images", "labels", "masks", "boxes"):
+        np.testing.assert_array_equal(getattr(again, field), getattr(train, field)[:300])
+    other = generate_scenes("train", 300, seed=1)
+    assert (other.images != again.images).mean() > 0.9
+
+
+def test_no_scan_is_in_two_splits():
+    rows = [source_digits(split).rows for split in SCENES]
+    assert len(np.unique(np.concatenate(rows))) == sum(map(len, rows)) == 1797
+    scans = [{scan.tobytes() for scan in source_digits(split).scans} for split in SCENES]
+    assert not scans[0] & scans[1] and not scans[0] & scans[2] and not scans[1] & scans[2]
+
+
+def test_boxes_are_tight_around_masks(test):
+    for mask, (y0, x0, y1, x1) in zip(test.masks, test.boxes.astype(int)):
+        rows, columns = np.nonzero(mask)
+        assert (y0, x0, y1, x1) == (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)
+    heights = test.boxes[:, 2] - test.boxes[:, 0]
+    assert heights.min() >= 12 and heights.max() <= 24
+
+
+def test_digit_is_bright_on_dark_ground(test):
+    luminance = test.images.mean(axis=-1)
+    assert luminance[test.masks].mean() > 2 * luminance[~test.masks].mean()
+
+
+def test_chance_of_pointing_at_the_digit(test):
+    """What a peak at a random cell would score: the figures quoted beside attention results."""
+
+    def touched(cells):
+        side = 32 // cells
+        return test.masks.reshape(-1, cells, side, cells, side).any(axis=(2, 4)).mean()
+
+    assert touched(8) == pytest.approx(0.27, abs=0.02)
+    assert touched(16) == pytest.approx(0.19, abs=0.02)
+
+
+def test_no_place_is_the_digit_s_place(test):
+    """Digits fill half the side, so the middle is a good guess; attention has to beat that guess too."""
+    assert test.masks.mean(axis=0).max() < 0.6
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+def test_no_linear_classifier_solves_it(train, test):
+    def pixels(split):
+        return split.images.reshape(len(split), -1) / 255 - 0.5
+
+    linear = LogisticRegression(C=0.01, max_iter=30).fit(pixels(train), train.labels)
+    assert linear.score(pixels(test), test.labels) < 0.35

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from attention_keras.data.split import Split
+from attention_keras.errors import UserError
+
+COUNT, CLASSES = 50, 5
+
+
+@pytest.fixture(scope="module")
+def split():
+    """Image i has value i in channel 0; its label is i mod 5."""
+    images = np.random.default_rng(0).integers(1, 256, (COUNT, 12, 10, 3), dtype="uint8")
+    images[..., 0] = np.arange(COUNT)[:, None, None] + 1
+    return Split(images, (np.arange(COUNT) % CLASSES).astype("int32"))
+
+
+def read(split, **changes):
+    options = {"num_classes": CLASSES, "batch_size": 8, "seed": 3, "epochs": 2, "augment": "flip+crop"}
+    batches = training_batches(split, **options | changes)
+    return [(images.numpy(), labels.numpy()) for images, labels in batches]
+
+
+def assert_same(some, others):
+    assert len(some) == len(others)
+    for (images, labels), (other_images, other_labels) in zip(some, others):
+        np.testing.assert_array_equal(images, other_images)
+        np.testing.assert_array_equal(labels, other_labels)
+
+
+def rows_of(batches):
+    """Which image each row is, from the value that augmentation does not touch."""
+    return np.concatenate([images[..., 0].max(axis=(1, 2)).astype(int) - 1 for images, _ in batches])
+
+
+def test_same_seed_same_batches_another_seed_others(split):
+    batches = read(split)
+    assert_same(batches, read(split))
+    assert (rows_of(batches) != rows_of(read(split, seed=4))).any()
+
+
+def test_every_image_once_an_epoch_in_another_order(split):
+    rows = rows_of(read(split)).reshape(2, COUNT)
+    np.testing.assert_array_equal(np.sort(rows, axis=1), [np.arange(COUNT)] * 2)
+    assert (rows[0] != rows[1]).mean() > 0.8
+    assert (rows[0] != np.arange(COUNT)).mean() > 0.8
+
+
+def test_labels_stay_with_images_and_are_one_hot(split):
+    batches = read(split)
+    labels = np.concatenate([labels for _, labels in batches])
+    assert labels.dtype == np.float32
+    np.testing.assert_array_equal(labels, np.eye(CLASSES)[rows_of(batches) % CLASSES])
+
+
+@pytest.mark.parametrize("start_step", [1, 6, 7, 8, 13, 14])
+def test_start_step_equals_skipping(split, start_step):
+    assert_same(read(split, start_step=start_step), read(split)[start_step:])
+
+
+def test_more_epochs_do_not_change_the_first_ones(split):
+    assert_same(read(split), read(split, epochs=3)[: 2 * steps_per_epoch(COUNT, 8)])
+
+
+def test_augmentation_does_not_change_the_order(split):
+    np.testing.assert_array_equal(rows_of(read(split)), rows_of(read(split, augment="none")))
+
+
+def test_augmentation_differs_between_epochs(split):
+    one = Split(split.images[:1], split.labels[:1])
+    seen = {images.tobytes() for images, _ in read(one, epochs=20)}
+    assert len(seen) > 10
+
+
+def test_neither_threads_nor_prefetching_show(split):
+    batches = training_batches(
+        split, num_classes=CLASSES, batch_size=8, seed=3, epochs=2, augment="flip+crop"
+    )
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    options.threading.max_intra_op_parallelism = 1
+    options.autotune.enabled = False
+    alone = [(images.numpy(), labels.numpy()) for images, labels in batches.with_options(options)]
+    assert_same(alone, read(split))
+
+
+def test_known_length_and_partial_last_batch(split):
+    batches = training_batches(split, num_classes=CLASSES, batch_size=8, seed=0, epochs=3, start_step=4)
+    assert steps_per_epoch(COUNT, 8) == 7
+    assert batches.cardinality() == 3 * 7 - 4
+    assert [len(images) for images, _ in read(split)] == [8, 8, 8, 8, 8, 8, 2] * 2
+    assert batches.element_spec[0] == tf.TensorSpec((None, 12, 10, 3), tf.uint8)
+    assert batches.element_spec[1] == tf.TensorSpec((None, CLASSES), tf.float32)
+
+
+def test_nothing_is_left_after_the_last_step(split):
+    assert read(split, start_step=14) == []
+
+
+def test_evaluation_is_in_order_and_complete(split):
+    batches = evaluation_batches(split, num_classes=CLASSES, batch_size=16)
+    assert batches.cardinality() == 4
+    images, labels = (np.concatenate(part) for part in zip(*batches.as_numpy_iterator()))
+    np.testing.assert_array_equal(images, split.images)
+    np.testing.assert_array_equal(labels, np.eye(CLASSES)[split.labels])
+
+
+def test_a_set_on_disk_gives_the_same_batches(split, tmp_path):
+    np.save(tmp_path / "images.npy", split.images)
+    on_disk = Split(np.load(tmp_path / "images.npy", mmap_mode="r"), split.labels)
+    assert_same(read(on_disk), read(split))
+
+
+def test_unknown_augmentation_is_told(split):
+    with pytest.raises(UserError, match="unknown augmentation 'flop'; allowed: none, or any of flip, crop"):
+        read(split, augment="flip+flop")
