@@ -104,7 +104,7 @@ class TrainConfig:
     """tf.distribute: auto (mirrors over several GPUs), none, mirrored, multi_worker, tpu (untested)."""
     jit: Literal["auto", "on", "off"] = _of_the_machine("auto")
     """XLA compilation: auto uses it on a single GPU only (on CPUs it is slower)."""
-    steps_per_execution: int = _of_the_machine(1)
+    steps_per_execution: int = 1
     """Steps run in one call of the compiled function; more helps small models on fast devices."""
     checkpoint_every: int = _of_the_machine(500)
     """Steps between checkpoints; one is always written at the end of an epoch."""

@@ -1,6 +1,7 @@
 """What a person sees while a model trains: images per second, time left, one line per epoch."""
 
 import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -21,11 +22,21 @@ class Progress(keras.callbacks.Callback):
         start_step: steps done before this process.
         steps_per_epoch: optimiser steps in an epoch.
         history: list that receives the records.
-        silent: only keep the records.
+        report: called with the line of each epoch.
+        show_bar: False for workers other than the chief.
     """
 
     def __init__(
-        self, images_per_epoch, batch_size, epochs, start_step, steps_per_epoch, history, silent=False
+        self,
+        *,
+        images_per_epoch: int,
+        batch_size: int,
+        epochs: int,
+        steps_per_epoch: int,
+        start_step: int,
+        history: list[dict],
+        report: Callable[[str], None],
+        show_bar: bool,
     ):
         super().__init__()
         self.images_per_epoch = images_per_epoch
@@ -34,7 +45,8 @@ class Progress(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.step = start_step
         self.history = history
-        self.silent = silent
+        self.report = report
+        self.show_bar = show_bar
         self.images_seen = self._images_after(start_step)
         self._bar = None
 
@@ -50,7 +62,7 @@ class Progress(keras.callbacks.Callback):
             unit=" images",
             unit_scale=True,
             dynamic_ncols=True,
-            disable=True if self.silent else None,
+            disable=None if self.show_bar else True,
             leave=False,
         )
 
@@ -91,11 +103,10 @@ class Progress(keras.callbacks.Callback):
             "time": time.time(),
         }
         self.history.append(record)
-        if self.silent:
-            return
         left = (self.epochs - epoch - 1) * self.images_per_epoch / speed if speed else 0
         validation = f"  validation {record['val_accuracy']:.1%}" if "val_accuracy" in record else ""
-        tqdm.write(
+        self._bar.clear()
+        self.report(
             f"epoch {epoch + 1:>3}/{self.epochs}  loss {record['loss']:.4f}  "
             f"accuracy {record['accuracy']:.1%}{validation}  {speed:,.0f} images/s  {duration(left)} left"
         )

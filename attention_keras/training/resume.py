@@ -63,22 +63,18 @@ class Checkpointing(keras.callbacks.Callback):
 
     def restore(self) -> None:
         """Put the resumed checkpoint's model and optimiser state back (the metrics follow in the epoch)."""
-        if self.resumed:
-            counts = len(self.model.variables), len(self.model.optimizer.variables)
-            assign(
-                [*self.model.variables, *self.model.optimizer.variables], self.resumed.arrays[: sum(counts)]
-            )
+        if not self.resumed:
+            return
+        _build_metrics(self.model)
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        assign(variables, self.resumed.arrays[: len(variables)])
+        self._metrics_state = self.resumed.arrays[len(variables) :]
 
     def on_epoch_begin(self, epoch, logs=None):
         self._first_step = self._saved_step = self.step
         # fit() has just reset the metrics; an epoch taken up in the middle needs its running sums back.
-        if (
-            self.resumed
-            and self.resumed.step % self.steps_per_epoch
-            and epoch == self.resumed.step // self.steps_per_epoch
-        ):
-            state = len(self.model.variables) + len(self.model.optimizer.variables)
-            assign(self.model.metrics_variables, self.resumed.arrays[state:])
+        if self.step % self.steps_per_epoch:
+            assign(self.model.metrics_variables, self._metrics_state)
 
     def on_train_batch_end(self, batch, logs=None):
         self.step = self._first_step + batch + 1
@@ -118,3 +114,10 @@ class Checkpointing(keras.callbacks.Callback):
         variables = [*self.model.variables, *self.model.optimizer.variables, *self.model.metrics_variables]
         arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]
         save_checkpoint(self.directory, Checkpoint(self.step, arrays, {"history": self.history}), self.keep)
+
+
+def _build_metrics(model: keras.Model) -> None:
+    """Keras makes the variables of compiled metrics at the first update; a restored run needs them before."""
+    predictions = np.zeros((1, *model.output_shape[1:]), "float32")
+    model.compute_metrics(None, predictions[:, 0] if predictions.ndim == 3 else predictions, predictions)
+    model.reset_metrics()

@@ -1,8 +1,9 @@
 """tf.distribute strategies, and the public-API way round Keras 3's bugs with several workers.
 
-Keras 3.15 `fit` fails under MultiWorkerMirroredStrategy in two places: building the model
-symbolically (reduces a tuple of per-replica batches) and averaging the logs (reduces scalars over
-axis 0). A model constructed outside the scope skips the first; logs of shape (1,) pass the second.
+Keras 3.15 `fit` fails in two places: building the model symbolically (it reduces a tuple of
+per-replica batches, or batches of different sizes) and averaging the logs of several workers (it
+reduces scalars over axis 0). A model constructed outside the scope skips the first; logs of shape
+(1,) pass the second. See keras issues 20585 and 20329.
 """
 
 import contextlib
@@ -72,8 +73,26 @@ def is_chief(strategy: Strategy | None) -> bool:
     return resolver.task_id == 0
 
 
-class WorkerModel(keras.Model):
-    """A functional model whose logs have shape (1,), as averaging over workers needs."""
+class ReplicaModel(keras.Model):
+    """A functional model whose gradient is that of the global batch, however it is split.
+
+    Keras averages each replica's loss and then the replicas, which weights the images of a partial
+    last batch wrongly when it does not divide evenly. The value of the loss stays as Keras expects it.
+    """
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        replica = tf.distribute.get_replica_context()
+        if replica is None or not training:
+            return loss
+        images = tf.cast(tf.shape(y)[0], loss.dtype)
+        all_images = replica.all_reduce(tf.distribute.ReduceOp.SUM, images)
+        share = images * replica.num_replicas_in_sync / all_images
+        return loss + (share - 1.0) * (loss - tf.stop_gradient(loss))
+
+
+class WorkerModel(ReplicaModel):
+    """A replica model whose logs have shape (1,), as averaging over workers needs."""
 
     def train_step(self, data):
         return _with_axis(super().train_step(data))
@@ -84,6 +103,13 @@ class WorkerModel(keras.Model):
 
 def _with_axis(logs: dict) -> dict:
     return {name: keras.ops.reshape(value, (1,)) for name, value in logs.items()}
+
+
+def replicated(view: keras.Model, strategy: Strategy | None) -> keras.Model:
+    """The view as `fit` can train it under the strategy; call it outside the strategy's scope."""
+    if strategy is None:
+        return view
+    return (WorkerModel if spans_workers(strategy) else ReplicaModel)(view.inputs[0], view.outputs[0])
 
 
 def synchronize_batch_norm(model: keras.Model, synchronized: bool) -> None:

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from attention_keras.data.datasets import ImageDataset, load_dataset
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.models.compute import count_macs
 from attention_keras.models.zoo import build_model, training_view
@@ -27,9 +28,9 @@ from attention_keras.training.resume import Checkpointing
 from attention_keras.training.run_directory import RunDirectory, write_json, write_text
 from attention_keras.training.saving import KeepBest, save_model
 from attention_keras.training.strategy import (
-    WorkerModel,
     build_strategy,
     is_chief,
+    replicated,
     scope,
     spans_workers,
     synchronize_batch_norm,
@@ -87,10 +88,10 @@ def train(config: TrainConfig, report=print) -> RunResult:
     with scope(strategy):
         model = _build(config, dataset, strategy)
         view = training_view(model)
-    if spans_workers(strategy):
-        view = WorkerModel(view.inputs[0], view.outputs[0])
+    view = replicated(view, strategy)
     with scope(strategy):
         _compile(view, config, len(dataset.train))
+    _check_steps_per_execution(config, len(dataset.train))
     for line in summarize(config, dataset, model, strategy) if chief else ():
         report(line)
     with run.opened(config) if chief else contextlib.nullcontext(), scope(strategy):
@@ -103,6 +104,16 @@ def train(config: TrainConfig, report=print) -> RunResult:
         f"validation error {metrics['validation_error']:.2%}; run in {run.path}"
     )
     return RunResult(run.path, config, metrics)
+
+
+def _check_steps_per_execution(config: TrainConfig, images: int) -> None:
+    steps = steps_per_epoch(images, config.step_batch_size)
+    if steps % config.steps_per_execution:
+        divisors = [d for d in range(1, min(steps, 100) + 1) if steps % d == 0]
+        raise UserError(
+            f"steps_per_execution must divide the {steps} steps of an epoch; "
+            f"got {config.steps_per_execution}, allowed here: {', '.join(map(str, divisors))}"
+        )
 
 
 def _say_nothing(line: str) -> None:
@@ -161,7 +172,14 @@ def _fit(config, dataset, model, view, run: RunDirectory, report, chief: bool) -
     if resumed:
         report(f"resuming at step {start:,} of {steps * config.epochs:,}")
     progress = Progress(
-        len(dataset.train), config.step_batch_size, config.epochs, start, steps, history, silent=not chief
+        images_per_epoch=len(dataset.train),
+        batch_size=config.step_batch_size,
+        epochs=config.epochs,
+        steps_per_epoch=steps,
+        start_step=start,
+        history=history,
+        report=report,
+        show_bar=chief,
     )
     callbacks = [NonFiniteGuard(start), progress, checkpointing]
     if chief:
@@ -214,6 +232,7 @@ def _fit_epochs(config, dataset, view, steps: int, start: int, callbacks) -> Non
             initial_epoch=first,
             epochs=last,
             steps_per_epoch=length,
+            shuffle=False,  # the batches come in their order already
             validation_data=validation,
             callbacks=callbacks,
             verbose=0,

@@ -60,7 +60,12 @@ def test_mirrored_equals_one_device_in_bfloat16_too(tmp_path):
 
 
 def test_several_steps_per_execution_change_nothing(one_device, tmp_path):
-    assert_same(one_device, run(tmp_path, "runs", steps_per_execution=2), 1e-6)
+    assert_same(one_device, run(tmp_path, "runs", steps_per_execution=5), 1e-6)
+
+
+def test_steps_per_execution_must_divide_the_epoch(tmp_path):
+    with pytest.raises(UserError, match="allowed here: 1, 5"):
+        run(tmp_path, "runs", steps_per_execution=2)
 
 
 def test_the_saved_model_is_the_same_outside_the_strategy(tmp_path):

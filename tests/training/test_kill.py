@@ -1,0 +1,109 @@
+"""kill -9 at random moments: the same command ends with the same bits.
+
+Three kills run by default (one of them inside a save), all forty under `slow`.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+FLAGS = [
+    *["--limit", "75", "--batch-size", "16", "--epochs", "4", "--width", "0.03", "--panels", "0"],
+    *["--precision", "float32", "--augment", "flip", "--dropout", "True", "--deterministic", "--no-export"],
+    *["--checkpoint-every", "2"],
+]
+STEPS = 4 * 5
+
+
+def start(directory, marker):
+    command = [
+        sys.executable,
+        str(HERE / "slow_writes.py"),
+        *FLAGS,
+        "--run-dir",
+        str(directory),
+        "--name",
+        "run",
+    ]
+    return subprocess.Popen(
+        command,
+        env=os.environ | {"SAVING_MARKER": str(marker), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def outcome(directory):
+    """What must be the same: weights to the bit, step count, history and metrics without times."""
+    import keras
+
+    path = directory / "run"
+    weights = keras.models.load_model(path / "model.keras", compile=False).get_weights()
+    metrics = json.loads((path / "metrics.json").read_text())
+    history = [json.loads(line) for line in (path / "history.jsonl").read_text().splitlines()]
+    timing = ("time", "images_per_second", "seconds")
+    assert metrics["steps"] == STEPS
+    return (
+        [w.tobytes() for w in weights],
+        {k: v for k, v in metrics.items() if k not in timing},
+        [{k: v for k, v in line.items() if k not in timing} for line in history],
+    )
+
+
+def finish(process):
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The outcome of a run nobody kills, and when its training began and ended, in seconds."""
+    directory = tmp_path_factory.mktemp("whole")
+    began = time.monotonic()
+    process = start(directory, directory / "saving")
+    while not (directory / "run" / "config.json").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    training = time.monotonic() - began
+    finish(process)
+    return outcome(directory), training, time.monotonic() - began
+
+
+def kill_and_finish(directory, moment, inside_a_save):
+    """Kill a run `moment` seconds after its start (then at the next save, if asked), and complete it."""
+    marker = directory / "saving"
+    process = start(directory, marker)
+    time.sleep(moment)
+    while inside_a_save and process.poll() is None and not marker.exists():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    marker.unlink(missing_ok=True)
+    finish(start(directory, marker))
+
+
+def check(uninterrupted, tmp_path, seed, inside_a_save):
+    expected, training, end = uninterrupted
+    moment = random.Random(seed).uniform(training, end if not inside_a_save else (training + end) / 2)
+    kill_and_finish(tmp_path, moment, inside_a_save)
+    assert outcome(tmp_path) == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_run_ends_with_the_same_bits(uninterrupted, tmp_path, seed):
+    check(uninterrupted, tmp_path, seed, inside_a_save=seed == 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3, 40))
+def test_a_killed_run_ends_with_the_same_bits_forty_times(uninterrupted, tmp_path, seed):
+    check(uninterrupted, tmp_path, seed, inside_a_save=seed % 4 == 0)
