@@ -109,11 +109,13 @@ class Checkpointing(keras.callbacks.Callback):
 
     def _save(self):
         self._saved_step = self.step
-        if not self.writes:
-            return
         variables = [*self.model.variables, *self.model.optimizer.variables, *self.model.metrics_variables]
+        # Reading a metric sums it over the workers, so all of them read, and then the chief writes.
         arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]
-        save_checkpoint(self.directory, Checkpoint(self.step, arrays, {"history": self.history}), self.keep)
+        if self.writes:
+            save_checkpoint(
+                self.directory, Checkpoint(self.step, arrays, {"history": self.history}), self.keep
+            )
 
 
 def _build_metrics(model: keras.Model) -> None:

@@ -56,4 +56,6 @@ def test_two_workers_equal_one_process_and_survive_a_death(tmp_path):
     assert run_workers.wait(run_workers.start(2, flags(tmp_path, "killed"))) == 0
     for whole, killed in zip(weights(tmp_path / "two"), weights(tmp_path / "killed"), strict=True):
         np.testing.assert_array_equal(whole, killed)
-    assert history(tmp_path / "two") == history(tmp_path / "killed")
+    for whole, killed in zip(history(tmp_path / "two"), history(tmp_path / "killed"), strict=True):
+        # A running sum of the metrics is saved as the total over workers: its last bit may move.
+        assert whole == pytest.approx(killed, rel=1e-6)
