@@ -1,4 +1,4 @@
-"""Augmentation by name: flips and crops, each image of a batch with its own draw.
+"""Augmentation by name; here the flips and crops, each image of a batch with its own draw.
 
 A flip or a crop only says where each row and column of the result comes from. So any number of them
 compose on two small index arrays, and a batch is moved once, by one gather. (`keras.layers.RandomCrop`
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from attention_keras.data.policies import POLICIES
 from attention_keras.errors import UserError
 
 PADDING = 4
@@ -66,44 +67,64 @@ MOVES: dict[str, Callable[[Sampling, tf.Tensor], Sampling]] = {
 }
 
 
-def parse_augment(augment: str) -> tuple[str, ...]:
-    """Names in an augmentation such as `flip+crop`; none for `none`.
+@dataclass(frozen=True)
+class Augment:
+    """An augmentation, parsed: moves come first, then policies, each in the order given.
+
+    Attributes:
+        moves: keys of `MOVES`.
+        policies: keys of `attention_keras.data.policies.POLICIES`.
+    """
+
+    moves: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether pixels are a function of (seed, epoch, step), as exact resume and determinism need."""
+        return not self.policies
+
+
+def parse_augment(augment: str) -> Augment:
+    """Parse `none`, or names joined by `+`, such as `flip+crop+cutmix`.
 
     Raises:
         UserError: a name that is not known, or twice.
 
     Example:
         >>> parse_augment("flip+crop_reflect")
-        ('flip', 'crop_reflect')
+        Augment(moves=('flip', 'crop_reflect'), policies=())
     """
-    if augment == "none":
-        return ()
-    names = tuple(augment.split("+"))
-    unknown = [name for name in names if name not in MOVES]
+    names = () if augment == "none" else tuple(augment.split("+"))
+    allowed = MOVES.keys() | POLICIES.keys()
+    unknown = [name for name in names if name not in allowed]
     if unknown or len(set(names)) < len(names):
         problem = f"unknown augmentation {unknown[0]!r}" if unknown else f"augmentation twice in {augment!r}"
-        raise UserError(f"{problem}; allowed: none, or any of {', '.join(MOVES)} joined by +")
-    return names
+        known = ", ".join([*MOVES, *POLICIES])
+        raise UserError(f"{problem}; allowed: none, or any of {known} joined by +, such as flip+crop")
+    return Augment(
+        tuple(name for name in names if name in MOVES), tuple(name for name in names if name in POLICIES)
+    )
 
 
-def augment_batch(images: tf.Tensor, names: tuple[str, ...], seed: tf.Tensor) -> tf.Tensor:
-    """Augment a batch; a pure function of its arguments.
+def move_batch(images: tf.Tensor, moves: tuple[str, ...], seed: tf.Tensor) -> tf.Tensor:
+    """Flip and crop a batch; a pure function of its arguments.
 
     Args:
         images: `(b, h, w, 3)`, any dtype, h and w known.
-        names: from `parse_augment`, applied in this order.
+        moves: keys of `MOVES`, applied in this order.
         seed: `(2,)` integers, as the stateless random operations of TensorFlow take them.
 
     Returns:
         `(b, h, w, 3)` of the same dtype.
     """
-    if not names:
+    if not moves:
         return images
     batch, (height, width) = tf.shape(images)[0], images.shape[1:3]
     sampling = Sampling(
         tf.tile(tf.range(height)[None], (batch, 1)), tf.tile(tf.range(width)[None], (batch, 1))
     )
-    for place, name in enumerate(names):
+    for place, name in enumerate(moves):
         sampling = MOVES[name](sampling, tf.random.fold_in(seed, place))
     return _sample(images, sampling)
 

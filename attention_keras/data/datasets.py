@@ -1,12 +1,13 @@
 """Datasets by name: the registry, and `load_dataset` from a name to uint8 arrays."""
 
 import difflib
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 
 from attention_keras.data import class_names, cluttered_digits
-from attention_keras.data.split import ImageDataset, Split, cut_validation
+from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
+from attention_keras.data.source import Source, build_dataset
+from attention_keras.data.split import ImageDataset, Split
 from attention_keras.errors import UserError
 
 __all__ = ["DATASETS", "DatasetSpec", "ImageDataset", "Split", "load_dataset"]
@@ -73,8 +74,26 @@ _SPECS = (
         about="CIFAR-100 with its fine labels",
         class_names=class_names.CIFAR100,
     ),
+    DatasetSpec(
+        name="cub200",
+        tfds="caltech_birds2011",
+        image_shape=(80, 80, 3),
+        num_classes=200,
+        mirror_symmetric=True,
+        about="CUB-200-2011: birds cut to their bounding boxes, with masks",
+    ),
 )
 DATASETS = {spec.name: spec for spec in _SPECS}
+
+# Digits and letters among the datasets one may ask for as tfds:NAME.
+_NOT_MIRROR_SYMMETRIC = {
+    "svhn_cropped",
+    "mnist",
+    "emnist",
+    "kmnist",
+    "mnist_corrupted",
+    "binary_alpha_digits",
+}
 
 
 def load_dataset(
@@ -84,25 +103,38 @@ def load_dataset(
     seed: int = 0,
     validation_fraction: float = 0.1,
     limit: int | None = None,
+    image_size: int | None = None,
+    svhn_extra: bool = False,
+    skip_broken: bool = False,
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    cache_dir: str | Path | None = None,
 ) -> ImageDataset:
     """Read a dataset; its test split stays unread until `dataset.test()`.
 
-    A validation split is cut from the training images, stratified by class. `cluttered_digits` brings
-    its own, made of digits that are in no other split.
+    A validation split is cut from the training images, stratified by class, unless the dataset has
+    validation and test splits of its own. Without a test split, a fifth of the training images is set
+    aside for it, the same fifth for every seed.
 
     Args:
-        name: a key of `DATASETS`.
+        name: a key of `DATASETS`; `folder:PATH` with a folder of images per class, directly or in
+            `train`, `validation`, `test`; or `tfds:NAME`, an image classification set of TensorFlow Datasets.
         data_dir: where TensorFlow Datasets keeps prepared data; by default `TFDS_DATA_DIR` or
             `~/tensorflow_datasets`.
-        seed: picks the validation images.
+        seed: picks the validation images. The scenes of `cluttered_digits` are the same for every seed.
         validation_fraction: share of the training images held out, in (0, 1).
-        limit: keep only the first `limit` training and `limit / 5` test images.
+        limit: keep only the first `limit` training images, and a fifth as many of the other splits.
+        image_size: side of square images, for `cub200` (80 by default), `folder:` and `tfds:` (32 by
+            default, or the size the dataset fixes).
+        svhn_extra: train on SVHN's 531,131 easier `extra` images too.
+        skip_broken: leave out unreadable images of a folder, and say which, instead of refusing.
+        memory_limit: bytes of images per split above which they are kept in a file and read by row.
+        cache_dir: folder for such files; by default in the user's cache folder.
 
     Returns:
         An `ImageDataset`.
 
     Raises:
-        UserError: an unknown name, an unusable option, or data that are neither prepared nor to be had.
+        UserError: an unknown name, an unusable option, unusable data, or data that are not to be had.
 
     Example:
         >>> dataset = load_dataset("cluttered_digits", limit=100)
@@ -115,10 +147,37 @@ def load_dataset(
         )
     if limit is not None and limit < 2:
         raise UserError(f"limit must be 2 or more, so that training and validation have images; got {limit}")
-    spec = _find(name)
-    if spec.tfds is None:
-        return _load_cluttered_digits(limit)
-    return _load_tfds(spec, data_dir, seed, validation_fraction, limit)
+    if image_size is not None and not (8 <= image_size <= 1024):
+        raise UserError(f"image_size must be from 8 to 1024 pixels; got {image_size}")
+    if svhn_extra and name != "svhn":
+        raise UserError(f"svhn_extra is for the dataset svhn only; got {name!r}")
+    store = ArrayStore(memory_limit, cache_dir)
+    if name.startswith("folder:"):
+        from attention_keras.data.folder_source import FolderSource
+
+        path = name.removeprefix("folder:")
+        source = FolderSource(path, image_size=image_size, skip_broken=skip_broken, store=store)
+        mirror_symmetric = True
+    elif name.startswith("tfds:"):
+        from attention_keras.data.tfds_source import TfdsSource, open_builder
+
+        tfds_name = name.removeprefix("tfds:")
+        source = TfdsSource(open_builder(tfds_name, data_dir), image_size=image_size, store=store)
+        mirror_symmetric = tfds_name.split("/")[0].split(":")[0] not in _NOT_MIRROR_SYMMETRIC
+    else:
+        spec = _find(name)
+        if image_size not in (None, spec.image_shape[0]) and name != "cub200":
+            raise UserError(f"images of {name} are {spec.image_shape[0]} pixels wide; leave out image_size")
+        source = _open(spec, data_dir, image_size, svhn_extra, store)
+        mirror_symmetric = spec.mirror_symmetric
+    return build_dataset(
+        name,
+        source,
+        mirror_symmetric=mirror_symmetric,
+        seed=seed,
+        validation_fraction=validation_fraction,
+        limit=limit,
+    )
 
 
 def _find(name: str) -> DatasetSpec:
@@ -126,43 +185,23 @@ def _find(name: str) -> DatasetSpec:
         return DATASETS[name]
     close = difflib.get_close_matches(name, DATASETS, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise UserError(f"unknown dataset {name!r}; {hint}allowed: {', '.join(DATASETS)}")
+    raise UserError(f"unknown dataset {name!r}; {hint}allowed: {', '.join(DATASETS)}, folder:PATH, tfds:NAME")
 
 
-def _test_limit(limit: int | None) -> int | None:
-    return None if limit is None else max(1, limit // 5)
+def _open(spec: DatasetSpec, data_dir, image_size: int | None, svhn_extra: bool, store: ArrayStore) -> Source:
+    if spec.tfds is None:
+        return cluttered_digits.ClutteredDigits()
+    from attention_keras.data.tfds_source import TfdsSource, birds, open_builder
 
-
-def _load_cluttered_digits(limit: int | None) -> ImageDataset:
-    """The same scenes for every training seed, so that runs can be compared."""
-    sizes = cluttered_digits.SCENES
-
-    def scenes(split: str, limit: int | None) -> Split:
-        return cluttered_digits.generate_scenes(split, min(sizes[split], limit or sizes[split]))
-
-    return ImageDataset(
-        name="cluttered_digits",
-        class_names=cluttered_digits.CLASS_NAMES,
-        train=scenes("train", limit),
-        validation=scenes("validation", _test_limit(limit)),
-        mirror_symmetric=False,
-        load_test=functools.cache(lambda: scenes("test", _test_limit(limit))),
+    source = TfdsSource(
+        open_builder(spec.tfds, data_dir),
+        image_size=image_size or spec.image_shape[0],
+        to_arrays=birds if spec.name == "cub200" else None,
+        with_masks=spec.name == "cub200",
+        extra="extra" if svhn_extra else None,
+        store=store,
     )
-
-
-def _load_tfds(spec: DatasetSpec, data_dir, seed, validation_fraction, limit) -> ImageDataset:
-    from attention_keras.data import tfds_source
-
-    builder = tfds_source.open_builder(spec.tfds, data_dir)
-    official_train = tfds_source.read_split(builder, "train", limit)
-    stored_names = tfds_source.class_names(builder)
-    numbers_only = stored_names == tuple(map(str, range(len(stored_names))))
-    training, validation = cut_validation(official_train.labels, validation_fraction, seed)
-    return ImageDataset(
-        name=spec.name,
-        class_names=(numbers_only and spec.class_names) or stored_names,
-        train=official_train.take(training),
-        validation=official_train.take(validation),
-        mirror_symmetric=spec.mirror_symmetric,
-        load_test=functools.cache(lambda: tfds_source.read_split(builder, "test", _test_limit(limit))),
-    )
+    numbers_only = source.class_names == tuple(map(str, range(spec.num_classes)))
+    if numbers_only and spec.class_names:
+        source.class_names = spec.class_names
+    return source

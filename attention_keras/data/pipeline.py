@@ -1,14 +1,16 @@
 """tf.data batches whose order and augmentation are a pure function of (seed, epoch, step).
 
 Nothing in the input has a state: epoch e visits the images in a permutation drawn from (seed, e), and
-step s of it augments with draws from (seed, e, s). So a resumed run continues exactly where it was
+step s of it flips and crops with draws from (seed, e, s). So a resumed run continues exactly where it was
 (by counting, not by replaying), workers agree, and neither prefetching nor parallelism shows.
+The policies of KerasCV are the exception, see `policies.py`.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from attention_keras.data.augment import augment_batch, parse_augment
+from attention_keras.data.augment import move_batch, parse_augment
+from attention_keras.data.policies import policy_map
 from attention_keras.data.split import Split
 
 # Keeps the seeds of augmentation apart from those of the order.
@@ -47,7 +49,8 @@ def training_batches(
         start_step: steps of the run that are done already; skipped without reading an image.
 
     Returns:
-        Dataset of `(images (b, h, w, 3) uint8, one-hot labels (b, k) float32)`.
+        Dataset of `(images (b, h, w, 3), one-hot labels (b, k) float32)`; images are uint8, or float32 in
+        [0, 255] after a policy.
 
     Raises:
         UserError: an unknown augmentation.
@@ -58,7 +61,7 @@ def training_batches(
         >>> [len(images) for images, labels in batches]
         [4, 2, 4, 4, 2]
     """
-    names = parse_augment(augment)
+    plan = parse_augment(augment)
     count = len(split)
     steps = steps_per_epoch(count, batch_size)
     first_epoch, first_step = divmod(start_step, steps)
@@ -74,10 +77,13 @@ def training_batches(
     def batch_of(epoch, step, rows):
         images, labels = fetch(rows)
         key = tf.random.fold_in(tf.constant([seed, _AUGMENTATION], tf.int64), epoch)
-        return augment_batch(images, names, tf.random.fold_in(key, step)), labels
+        return move_batch(images, plan.moves, tf.random.fold_in(key, step)), labels
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(steps_of)
-    return _finished(batches.map(batch_of, tf.data.AUTOTUNE), epochs * steps - start_step)
+    batches = batches.map(batch_of, tf.data.AUTOTUNE)
+    if plan.policies:
+        batches = batches.map(policy_map(plan.policies), tf.data.AUTOTUNE)
+    return _finished(batches, epochs * steps - start_step)
 
 
 def evaluation_batches(split: Split, *, num_classes: int, batch_size: int) -> tf.data.Dataset:

@@ -5,21 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from attention_keras.data.array_store import DiskRows
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Images of one purpose (train, validation or test), row i of each field belonging together.
 
     Attributes:
-        images: `(n, h, w, 3)` uint8; an array, or `DiskImages` for a set larger than the memory limit.
+        images: `(n, h, w, 3)` uint8; an array, or `DiskRows` where the set is larger than the memory limit.
         labels: `(n,)` int32 in `[0, k)`.
         masks: `(n, h, w)` bool, true on the object, where the dataset has masks.
         boxes: `(n, 4)` float32, `[y0, x0, y1, x1]` in pixels with exclusive ends, where it has boxes.
     """
 
-    images: np.ndarray
+    images: np.ndarray | DiskRows
     labels: np.ndarray
-    masks: np.ndarray | None = None
+    masks: np.ndarray | DiskRows | None = None
     boxes: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -27,8 +29,13 @@ class Split:
 
     def take(self, rows: np.ndarray | slice) -> "Split":
         """The images at `rows` (a slice or an index array), with all that belongs to them."""
-        fields = (self.images, self.labels, self.masks, self.boxes)
-        return Split(*(None if field is None else field[rows] for field in fields))
+        return Split(*(_rows_of(field, rows) for field in (self.images, self.labels, self.masks, self.boxes)))
+
+
+def _rows_of(field: np.ndarray | DiskRows | None, rows: np.ndarray | slice):
+    if isinstance(field, DiskRows):
+        return field.select(rows)
+    return None if field is None else field[rows]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,16 +1,21 @@
-"""Reading TensorFlow Datasets into arrays, and preparing them when there is a network."""
+"""TensorFlow Datasets as a source: read into arrays, and prepared first when there is a network."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.connection import unreachable_host
+from attention_keras.data.source import Role
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 
-READ_BATCH = 1024
+READ_BATCH = 512
+DEFAULT_SIZE = 32
 
 
 def open_builder(name: str, data_dir: str | Path | None = None) -> tfds.core.DatasetBuilder:
@@ -21,47 +26,171 @@ def open_builder(name: str, data_dir: str | Path | None = None) -> tfds.core.Dat
         data_dir: its data directory; by default `TFDS_DATA_DIR` or `~/tensorflow_datasets`.
 
     Raises:
-        UserError: no such dataset, or it is not prepared and its host cannot be reached.
+        UserError: no such dataset, or it is not prepared and cannot be.
     """
     data_dir = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.registered.DatasetNotFoundError:
-        raise UserError(f"TensorFlow Datasets has no dataset {name!r}; see tensorflow.org/datasets") from None
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"TensorFlow Datasets cannot open {name!r}: {reason}") from None
     if not builder.is_prepared():
         _prepare(builder, name, data_dir)
     return builder
 
 
 def _prepare(builder: tfds.core.DatasetBuilder, name: str, data_dir: Path) -> None:
+    advice = (
+        f"on a machine with a network run `tfds build {name} --data_dir DIR`, copy DIR here and pass "
+        "--data-dir DIR, or use --dataset cluttered_digits, which needs no download"
+    )
     # Without a network, TensorFlow Datasets retries the name lookup for minutes before it says anything.
     host = unreachable_host(builder.url_infos or [builder.info.homepage])
     if host:
         raise UserError(
-            f"dataset {name} is not in {data_dir} and {host} cannot be reached to download it; "
-            f"on a machine with a network run `tfds build {name} --data_dir DIR`, copy DIR here and pass "
-            "--data-dir DIR, or use --dataset cluttered_digits, which needs no download"
+            f"dataset {name} is not in {data_dir} and {host} cannot be reached to download it; {advice}"
         )
-    builder.download_and_prepare()
+    try:
+        builder.download_and_prepare()
+    except (AssertionError, OSError, tfds.download.DownloadError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"dataset {name} cannot be downloaded to {data_dir}: {reason}; {advice}") from None
 
 
-def class_names(builder: tfds.core.DatasetBuilder, label: str = "label") -> tuple[str, ...]:
-    """Names of the classes, by label."""
-    return tuple(builder.info.features[label].names)
+class TfdsSource:
+    """Splits of a prepared dataset as uint8 arrays.
+
+    Args:
+        builder: from `open_builder`.
+        image_size: side of square images; None keeps a size that the dataset fixes, else takes 32.
+        to_arrays: from a stored example to the columns of `Split` but for the label; by default the image
+            resized, see `whole_image`.
+        with_masks: whether `to_arrays` gives masks.
+        extra: further split to append to train.
+        store: where the arrays go.
+
+    Raises:
+        UserError: it is not an image classification dataset.
+    """
+
+    def __init__(
+        self,
+        builder: tfds.core.DatasetBuilder,
+        *,
+        image_size: int | None = None,
+        to_arrays: Callable[[dict, tuple[int, int]], dict] | None = None,
+        with_masks: bool = False,
+        extra: str | None = None,
+        store: ArrayStore | None = None,
+    ):
+        self._builder, self._store, self._with_masks = builder, store or ArrayStore(), with_masks
+        self._image, self._label = _image_and_label(builder)
+        fixed = builder.info.features[self._image].shape[:2]
+        if image_size is None and None not in fixed:
+            self._size = tuple(fixed)
+        else:
+            self._size = (image_size or DEFAULT_SIZE,) * 2
+        self._to_arrays = to_arrays or (lambda example, size: whole_image(example[self._image], size))
+        self._parts = _roles(builder, extra)
+        self.roles = frozenset(self._parts)
+        self.class_names = tuple(builder.info.features[self._label].names)
+
+    def read(self, role: Role, limit: int | None) -> Split:
+        """The first `limit` images in stored order, which is shuffled once and for all."""
+        parts, count = [], 0
+        for part in self._parts[role]:
+            available = self._builder.info.splits[part].num_examples
+            taken = available if limit is None else min(available, limit - count)
+            parts += [f"{part}[:{taken}]"] if taken else []
+            count += taken
+        columns = {"images": ((count, *self._size, 3), "uint8"), "labels": ((count,), "int32")}
+        if self._with_masks:
+            columns["masks"] = ((count, *self._size), "bool")
+        key = f"{self._builder.info.full_name} {self._builder.data_path} {parts} {columns}"
+        return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, parts)))
+
+    def _fill(self, arrays: dict[str, np.ndarray], parts: list[str]) -> int:
+        in_stored_order = tfds.ReadConfig(interleave_cycle_length=1, add_tfds_id=False)
+        start = 0
+        for part in parts:
+            examples = self._builder.as_dataset(part, shuffle_files=False, read_config=in_stored_order)
+            batches = examples.map(self._row, tf.data.AUTOTUNE).batch(READ_BATCH).prefetch(2)
+            for batch in batches.as_numpy_iterator():
+                end = start + len(batch["labels"])
+                for name, column in batch.items():
+                    arrays[name][start:end] = column
+                start = end
+        return start
+
+    def _row(self, example: dict) -> dict:
+        return self._to_arrays(example, self._size) | {"labels": tf.cast(example[self._label], tf.int32)}
 
 
-def read_split(builder: tfds.core.DatasetBuilder, split: str, limit: int | None = None) -> Split:
-    """Read `split` (its first `limit` images) in stored order."""
-    total = builder.info.splits[split].num_examples
-    count = min(total, limit or total)
-    config = tfds.ReadConfig(interleave_cycle_length=1, add_tfds_id=False)
-    stored = builder.as_dataset(split=f"{split}[:{count}]", shuffle_files=False, read_config=config)
-    images = np.empty((count, *builder.info.features["image"].shape), "uint8")
-    labels = np.empty(count, "int32")
-    start = 0
-    pairs = stored.map(lambda example: (example["image"], example["label"]))
-    for image_batch, label_batch in pairs.batch(READ_BATCH).prefetch(2).as_numpy_iterator():
-        end = start + len(label_batch)
-        images[start:end], labels[start:end] = image_batch, label_batch
-        start = end
-    return Split(images, labels)
+def _image_and_label(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
+    """Keys of the image and the class label, from the dataset's own declaration if it has one."""
+    features = dict(builder.info.features)
+    keys = builder.info.supervised_keys
+    if not keys or len(keys) != 2:
+        keys = [
+            next((key for key, feature in features.items() if isinstance(feature, kind)), None)
+            for kind in (tfds.features.Image, tfds.features.ClassLabel)
+        ]
+    image, label = keys
+    if not (
+        isinstance(features.get(image), tfds.features.Image)
+        and isinstance(features.get(label), tfds.features.ClassLabel)
+    ):
+        raise UserError(
+            f"tfds:{builder.name} is not for image classification: it needs an Image and a ClassLabel, and "
+            f"has {', '.join(features)}"
+        )
+    if features[image].dtype not in (np.uint8, np.uint16):
+        raise UserError(
+            f"images of tfds:{builder.name} are {features[image].dtype}; needed are uint8 or uint16"
+        )
+    return image, label
+
+
+def _roles(builder: tfds.core.DatasetBuilder, extra: str | None) -> dict[Role, list[str]]:
+    splits = builder.info.splits
+    if "train" not in splits:
+        raise UserError(f"tfds:{builder.name} has no train split, only {', '.join(splits) or 'none'}")
+    if extra and extra not in splits:
+        raise UserError(
+            f"the prepared copy of {builder.name} has no split {extra!r}, only {', '.join(splits)}"
+        )
+    roles = {"train": ["train"] + ([extra] if extra else [])}
+    if "test" in splits:
+        roles["test"] = ["test"]
+        if "validation" in splits:
+            roles["validation"] = ["validation"]
+    elif "validation" in splits:  # as in ImageNet, whose test labels are not public
+        roles["test"] = ["validation"]
+    return roles
+
+
+def whole_image(image: tf.Tensor, size: tuple[int, int]) -> dict[str, tf.Tensor]:
+    """Image `(h, w, c)` of 8 or 16 bits and 1, 3 or 4 channels, resized to `(*size, 3)`; alpha is dropped."""
+    if image.dtype == tf.uint16:
+        image = tf.cast(tf.bitwise.right_shift(image, 8), tf.uint8)
+    image = tf.repeat(image[..., :1], 3, axis=2) if image.shape[2] < 3 else image[..., :3]
+    if image.shape[:2] != size:
+        image = tf.image.resize(image, size, antialias=True)
+        image = tf.clip_by_value(tf.round(image), 0, 255)
+    return {"images": tf.ensure_shape(tf.cast(image, tf.uint8), (*size, 3))}
+
+
+def birds(example: dict, size: tuple[int, int]) -> dict[str, tf.Tensor]:
+    """CUB-200-2011: the bird's bounding box, resized, with its segmentation mask cut likewise."""
+    shape = tf.shape(example["image"])[:2]
+    extent = tf.cast(tf.concat([shape, shape], axis=0), tf.float32)
+    box = tf.cast(tf.round(example["bbox"] * extent), tf.int32)
+    start = tf.clip_by_value(box[:2], 0, shape - 1)
+    end = tf.clip_by_value(box[2:], start + 1, shape)
+
+    def cut(image):
+        return image[start[0] : end[0], start[1] : end[1]]
+
+    # Stored masks are the share of annotators who saw bird, as 0..255.
+    mask = tf.image.resize(cut(example["segmentation_mask"]), size, method="nearest")[..., 0] > 127
+    return whole_image(cut(example["image"]), size) | {"masks": mask}

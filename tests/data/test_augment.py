@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from attention_keras.data.augment import PADDING, augment_batch, parse_augment
+from attention_keras.data.augment import PADDING, Augment, move_batch, parse_augment
 from attention_keras.errors import UserError
 
 HEIGHT, WIDTH = 12, 10
@@ -14,7 +14,7 @@ def image():
 
 
 def augmented(image, *names, seed=0, copies=64):
-    return augment_batch(tf.constant(np.stack([image] * copies)), names, tf.constant([seed, 0])).numpy()
+    return move_batch(tf.constant(np.stack([image] * copies)), names, tf.constant([seed, 0])).numpy()
 
 
 def crops_of(image, mode):
@@ -59,8 +59,8 @@ def test_seed_decides(image):
 
 
 def test_names():
-    assert parse_augment("none") == ()
-    assert parse_augment("flip+crop") == ("flip", "crop")
+    assert parse_augment("none") == Augment()
+    assert parse_augment("flip+crop") == Augment(("flip", "crop"))
     for wrong in ("", "flip+", "flip+flip", "none+flip", "Flip"):
         with pytest.raises(UserError, match="allowed: none, or any of flip, crop, crop_reflect"):
             parse_augment(wrong)

@@ -56,8 +56,8 @@ def test_chance_of_pointing_at_the_digit(test):
         side = 32 // cells
         return test.masks.reshape(-1, cells, side, cells, side).any(axis=(2, 4)).mean()
 
-    assert touched(8) == pytest.approx(0.27, abs=0.02)
-    assert touched(16) == pytest.approx(0.19, abs=0.02)
+    assert touched(8) == pytest.approx(0.26, abs=0.02)
+    assert touched(16) == pytest.approx(0.18, abs=0.02)
 
 
 def test_no_place_is_the_digit_s_place(test):

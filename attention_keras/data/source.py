@@ -1,0 +1,116 @@
+"""From a source of images to a dataset: roles are cut where the source has no split for them."""
+
+import functools
+import hashlib
+import logging
+from typing import Literal, Protocol
+
+import numpy as np
+
+from attention_keras.data.split import ImageDataset, Split, cut_validation
+from attention_keras.errors import UserError
+
+Role = Literal["train", "validation", "test"]
+
+# A test split cut from train is the same for every training seed and every validation split.
+TEST_FRACTION = 0.2
+TEST_SEED = 0
+
+logger = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Something that has images in roles; `train` at least."""
+
+    class_names: tuple[str, ...]
+    roles: frozenset[Role]
+
+    def read(self, role: Role, limit: int | None) -> Split:
+        """The images of a role, the first `limit` of them; any prefix is a fair mix of the classes."""
+
+
+def build_dataset(
+    name: str,
+    source: Source,
+    *,
+    mirror_symmetric: bool,
+    seed: int = 0,
+    validation_fraction: float = 0.1,
+    limit: int | None = None,
+) -> ImageDataset:
+    """An `ImageDataset` of a source, its test split unread.
+
+    Args:
+        name: of the dataset, for messages.
+        source: where the images come from.
+        mirror_symmetric: see `ImageDataset`.
+        seed: picks the validation images where they are cut from train.
+        validation_fraction: share of the training images for that.
+        limit: training images kept, the first ones; a fifth as many for the other roles.
+
+    Raises:
+        UserError: labels out of range, or too few images.
+    """
+    classes = len(source.class_names)
+    fewer = None if limit is None else max(1, limit // 5)
+
+    def read(role: Role, limit: int | None) -> Split:
+        split = source.read(role, limit)
+        check_labels(split.labels, classes, f"{name}, {role} split")
+        return split
+
+    train = read("train", limit)
+    if "test" not in source.roles:
+        training, held_out = cut_validation(train.labels, TEST_FRACTION, TEST_SEED)
+        train, test = train.take(training), train.take(held_out)
+        logger.warning("%s has no test split: %d training images are set aside for it", name, len(test))
+    if "validation" in source.roles:
+        validation = read("validation", fewer)
+    else:
+        training, held_out = cut_validation(train.labels, validation_fraction, seed)
+        train, validation = train.take(training), train.take(held_out)
+    if not len(train) or not len(validation):
+        raise UserError(
+            f"{name} has too few images to train on: {len(train)} and {len(validation)} to validate"
+        )
+
+    def load_test() -> Split:
+        return read("test", fewer) if "test" in source.roles else test
+
+    def load_and_compare() -> Split:
+        images = load_test()
+        both = duplicates(train, images)
+        if both:
+            logger.warning("%s: %d of %d test images are also in train", name, both, len(images))
+        return images
+
+    return ImageDataset(
+        name=name,
+        class_names=source.class_names,
+        train=train,
+        validation=validation,
+        mirror_symmetric=mirror_symmetric,
+        load_test=functools.cache(load_and_compare),
+    )
+
+
+def check_labels(labels: np.ndarray, classes: int, where: str) -> None:
+    """Refuse labels outside `[0, classes)`, such as SVHN's original 10 for the digit 0."""
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise UserError(
+            f"{where}: {len(wrong)} of {len(labels)} labels are not in 0..{classes - 1} (one is {wrong[0]}); "
+            "-1 usually means that labels of this split are not public"
+        )
+
+
+def duplicates(train: Split, other: Split, chunk: int = 1024) -> int:
+    """How many images of `other` are in `train` too, pixel by pixel."""
+
+    def digests(split: Split):
+        for start in range(0, len(split), chunk):
+            for image in split.images[start : start + chunk]:
+                yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+
+    known = set(digests(train))
+    return sum(digest in known for digest in digests(other))
