@@ -1,0 +1,78 @@
+"""From scores to attention to a descriptor: the weighted sum that replaces global pooling."""
+
+import keras
+from keras import ops
+
+NORMALIZATIONS = ("softmax", "sigmoid")
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class AttentionPool(keras.layers.Layer):
+    """Descriptor `(b, c)` and attention `(b, h, w)` from local features and their scores.
+
+    `softmax` (the paper): a = softmax of the scores over the n = h*w positions, so each map sums to 1;
+    descriptor = sum over i of a_i l_i. `sigmoid` (a variant used by re-implementations): a_i is each
+    position's own gate in (0, 1); the descriptor is the mean over i of a_i l_i, so that its size does
+    not grow with the map. Attention is float32 under every dtype policy; the descriptor has the
+    layer's compute dtype. Source: paper, section 3; `3_atten.lua`.
+
+    Args:
+        normalization: `softmax` or `sigmoid`.
+
+    Call arguments:
+        local_features: `(b, h, w, c)`.
+        scores: `(b, h, w)`.
+
+    Raises:
+        ValueError: `normalization` is unknown, or the shapes do not fit; the message names the argument.
+
+    Example:
+        >>> import numpy as np
+        >>> descriptor, attention = AttentionPool()(np.ones((1, 2, 2, 3)), np.zeros((1, 2, 2)))
+        >>> float(attention[0, 0, 0]), float(descriptor[0, 0])
+        (0.25, 1.0)
+    """
+
+    def __init__(self, normalization="softmax", **kwargs):
+        # Automatic casting would turn float32 scores into the compute dtype.
+        super().__init__(autocast=False, **kwargs)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"normalization must be one of {', '.join(NORMALIZATIONS)}; got {normalization!r}"
+            )
+        self.normalization = normalization
+
+    def build(self, local_features_shape, scores_shape):
+        if len(local_features_shape) != 4:
+            raise ValueError(f"local_features must be (b, h, w, c); got shape {tuple(local_features_shape)}")
+        if len(scores_shape) != 3 or tuple(scores_shape[1:]) != tuple(local_features_shape[1:3]):
+            raise ValueError(
+                f"scores must be (b, h, w) like local_features {tuple(local_features_shape)}; "
+                f"got shape {tuple(scores_shape)}"
+            )
+
+    def call(self, local_features, scores):
+        scores = ops.cast(scores, "float32")
+        _, height, width, channels = local_features.shape
+        flat = ops.reshape(scores, (-1, height * width))
+        if self.normalization == "softmax":
+            attention = ops.softmax(flat, axis=-1)
+            weights = attention
+        else:
+            attention = ops.sigmoid(flat)
+            weights = attention / (height * width)
+        local_features = ops.cast(local_features, self.compute_dtype)
+        positions = ops.reshape(local_features, (-1, height * width, channels))
+        weights = ops.expand_dims(ops.cast(weights, positions.dtype), 1)
+        descriptor = ops.squeeze(ops.matmul(weights, positions), axis=1)
+        return descriptor, ops.reshape(attention, (-1, height, width))
+
+    def compute_output_spec(self, local_features, scores):
+        batch, height, width, channels = local_features.shape
+        return (
+            keras.KerasTensor((batch, channels), dtype=self.compute_dtype),
+            keras.KerasTensor((batch, height, width), dtype="float32"),
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "normalization": self.normalization}

@@ -1,0 +1,103 @@
+"""How well each local feature fits the global one: the compatibility scores of the paper's section 3."""
+
+import keras
+from keras import ops
+
+COMPATIBILITIES = ("dp", "pc", "additive", "mean")
+DEFAULT_U = {
+    "class_name": "VarianceScaling",
+    "config": {"scale": 2.0, "mode": "fan_out", "distribution": "untruncated_normal"},
+}
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class CompatibilityScore(keras.layers.Layer):
+    """Scores `(b, h, w)` of local features `(b, h, w, c)` against global features `(b, c)`.
+
+    | compat | score of position i | source |
+    |---|---|---|
+    | `dp` | <l_i, g> | paper, section 3.1; `*DP*/3_atten.lua` |
+    | `pc` | <u, l_i + g> + bias, u learned | paper, section 3.1; `3_atten.lua` |
+    | `additive` | <u, tanh(l_i + g)> + bias | ours, not from the paper |
+    | `mean` | 0: uniform attention, the control | ours |
+
+    `pc` is computed as `<u, l_i> + <u, g>`; `l + g` is never formed. A softmax over the map cancels
+    `<u, g>`, the same at every position, so g may be left out (`None`). Scores are float32 under
+    every dtype policy.
+
+    Args:
+        compat: one of the above.
+        u_initializer: initialiser of u `(c, 1)`. The official code's is N(0, sqrt 2), because its rule
+            divides by a fan-out of 1; attention then starts almost one-hot.
+
+    Call arguments:
+        local_features: `(b, h, w, c)`.
+        global_features: `(b, c)`; map it to c channels first where its width differs.
+
+    Raises:
+        ValueError: `compat` is unknown, or a shape does not fit; the message names the argument.
+
+    Example:
+        >>> import numpy as np
+        >>> score = CompatibilityScore("dp")
+        >>> float(score(np.ones((1, 2, 2, 3)), np.ones((1, 3)))[0, 0, 0])
+        3.0
+    """
+
+    def __init__(self, compat="pc", u_initializer=None, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        if compat not in COMPATIBILITIES:
+            raise ValueError(f"compat must be one of {', '.join(COMPATIBILITIES)}; got {compat!r}")
+        self.compat = compat
+        self.u_initializer = keras.initializers.get(DEFAULT_U if u_initializer is None else u_initializer)
+
+    def build(self, local_features_shape, global_features_shape=None):
+        if len(local_features_shape) != 4:
+            raise ValueError(f"local_features must be (b, h, w, c); got shape {tuple(local_features_shape)}")
+        channels = local_features_shape[-1]
+        if global_features_shape is None:
+            if self.compat not in ("pc", "mean"):
+                raise ValueError(f"global_features is needed for compat {self.compat!r}; got None")
+        elif len(global_features_shape) != 2:
+            raise ValueError(f"global_features must be (b, d); got shape {tuple(global_features_shape)}")
+        elif global_features_shape[-1] != channels and self.compat != "mean":
+            raise ValueError(
+                f"global_features has width {global_features_shape[-1]} and local_features has {channels} "
+                "channels; put a Dense layer on one of them so that they agree"
+            )
+        if self.compat in ("pc", "additive"):
+            self.u = self.add_weight(shape=(channels, 1), initializer=self.u_initializer, name="u")
+            self.bias = self.add_weight(shape=(1,), initializer="zeros", name="bias")
+
+    def call(self, local_features, global_features=None):
+        if self.compat == "mean":
+            return ops.zeros_like(local_features[..., 0], dtype="float32")
+        if self.compat == "dp":
+            return ops.einsum(
+                "bhwc,bc->bhw",
+                ops.cast(local_features, "float32"),
+                ops.cast(global_features, "float32"),
+            )
+        u, bias = ops.cast(self.u, "float32"), ops.cast(self.bias, "float32")
+        local_features = ops.cast(local_features, "float32")
+        if self.compat == "additive":
+            global_features = ops.cast(global_features, "float32")
+            hidden = ops.tanh(local_features + global_features[:, None, None, :])
+            return ops.matmul(hidden, u)[..., 0] + bias
+        scores = ops.matmul(local_features, u)[..., 0] + bias
+        if global_features is None:
+            return scores
+        return scores + ops.matmul(ops.cast(global_features, "float32"), u)[:, None, :]
+
+    def compute_output_shape(self, local_features_shape, global_features_shape=None):
+        return tuple(local_features_shape[:-1])
+
+    def compute_output_spec(self, local_features, global_features=None):
+        return keras.KerasTensor(local_features.shape[:-1], dtype="float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "compat": self.compat,
+            "u_initializer": keras.initializers.serialize(self.u_initializer),
+        }

@@ -1,0 +1,27 @@
+"""Compute of a model, counted on its graph."""
+
+import math
+
+import keras
+
+from attention_keras.layers import AttentionPool, CompatibilityScore
+
+
+def count_macs(model: keras.Model) -> int:
+    """Multiply-adds of one forward pass of one image."""
+    return sum(_layer_macs(layer) for layer in model.layers)
+
+
+def _layer_macs(layer) -> int:
+    if isinstance(layer, keras.Model):
+        return count_macs(layer)
+    if isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.Conv2D)):
+        positions = math.prod(layer.output.shape[1:3])
+        return positions * math.prod(layer.kernel.shape)
+    if isinstance(layer, keras.layers.Dense):
+        return math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
+    if isinstance(layer, CompatibilityScore):
+        return 0 if layer.compat == "mean" else math.prod(layer.input[0].shape[1:])
+    if isinstance(layer, AttentionPool):
+        return math.prod(layer.input[0].shape[1:])
+    return 0
