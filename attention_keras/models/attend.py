@@ -32,7 +32,7 @@ def attend(
     """A model that classifies by what it attends to in the backbone's feature maps."""
     builder = builder or Builder()
     backbone.trainable = trainable_backbone
-    local = {key: tensor for key, tensor in (_tap(backbone, tap) for tap in taps)}
+    local = dict(_tap(backbone, tap) for tap in taps)
     if global_features is None:
         output = backbone.output if not isinstance(backbone.output, (list, tuple, dict)) else None
         if output is None:

@@ -202,7 +202,7 @@ def _records(config, dataset, model, run: RunDirectory, history) -> list[keras.c
     images, labels = dataset.validation.images[shown], dataset.validation.labels[shown]
     return [
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: run.write_history(history)),
-        Scalars(run.tensorboard),
+        Scalars(run.tensorboard, history),
         AttentionImages(model, images, labels, dataset.class_names, run.tensorboard),
         KeepBest(model, run.best_model, history),
     ]
