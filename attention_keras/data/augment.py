@@ -14,12 +14,11 @@ from attention_keras.data.policies import POLICIES
 from attention_keras.errors import UserError
 
 PADDING = 4
-OUTSIDE = -1
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Where a batch is sampled: source `rows` `(b, h)` and `columns` `(b, w)`; -1 is black."""
+    """Where a batch is sampled: source `rows` `(b, h)` and `columns` `(b, w)`; row h, column w are black."""
 
     rows: tf.Tensor
     columns: tf.Tensor
@@ -42,14 +41,14 @@ def _random_crop(sampling: Sampling, seed: tf.Tensor, reflect: bool) -> Sampling
 
 
 def _shift(positions: tf.Tensor, offset: tf.Tensor, reflect: bool) -> tf.Tensor:
-    """Positions `(b, m)` moved by offset `(b, 1)`; beyond the border mirrored at it, or outside."""
+    """Positions `(b, m)` moved by offset `(b, 1)`; beyond the border mirrored at it, or black."""
     last = positions.shape[1] - 1
     wanted = tf.range(last + 1) + offset
     mirrored = last - tf.abs(last - tf.abs(wanted))
     moved = tf.gather(positions, tf.clip_by_value(mirrored, 0, last), batch_dims=1)
     if reflect:
         return moved
-    return tf.where((wanted >= 0) & (wanted <= last), moved, OUTSIDE)
+    return tf.where((wanted >= 0) & (wanted <= last), moved, last + 1)
 
 
 def _crop(sampling: Sampling, seed: tf.Tensor) -> Sampling:
@@ -130,11 +129,10 @@ def move_batch(images: tf.Tensor, moves: tuple[str, ...], seed: tf.Tensor) -> tf
 
 
 def _sample(images: tf.Tensor, sampling: Sampling) -> tf.Tensor:
-    """Gather single pixels, by far the fastest way; whatever is outside points at one black pixel."""
-    shape = tf.shape(images)
-    pixels = tf.reshape(images, (-1, images.shape[3]))
-    pixels = tf.concat([pixels, tf.zeros_like(pixels[:1])], axis=0)
-    rows, columns = sampling.rows[:, :, None], sampling.columns[:, None, :]
-    index = (tf.range(shape[0])[:, None, None] * shape[1] + rows) * shape[2] + columns
-    black = tf.shape(pixels)[0] - 1
-    return tf.gather(pixels, tf.where((rows == OUTSIDE) | (columns == OUTSIDE), black, index))
+    """Gather single pixels, by far the fastest way, from images with a black row and column added."""
+    padded = tf.pad(images, [[0, 0], [0, 1], [0, 1], [0, 0]])
+    height, width, channels = padded.shape[1:]
+    image = tf.range(tf.shape(images)[0])[:, None]
+    start_of_row = (image * height + sampling.rows) * width
+    index = start_of_row[:, :, None] + sampling.columns[:, None, :]
+    return tf.gather(tf.reshape(padded, (-1, channels)), index)

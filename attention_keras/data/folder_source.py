@@ -50,7 +50,7 @@ class FolderSource:
         self._path, self._store = Path(path).expanduser(), store or ArrayStore()
         self._size = (image_size or DEFAULT_SIZE,) * 2
         self._skip_broken = skip_broken
-        if not self._path.is_dir():
+        if not str(path) or not self._path.is_dir():
             raise UserError(f"folder:{path} is not a folder; give one with a folder of images per class")
         self._roots = _role_roots(self._path)
         self.roles = frozenset(self._roots)

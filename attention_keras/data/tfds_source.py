@@ -1,6 +1,7 @@
 """TensorFlow Datasets as a source: read into arrays, and prepared first when there is a network."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,30 +17,40 @@ from attention_keras.errors import UserError
 
 READ_BATCH = 512
 DEFAULT_SIZE = 32
+_NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")
 
 
 def open_builder(name: str, data_dir: str | Path | None = None) -> tfds.core.DatasetBuilder:
-    """The builder of a prepared dataset; downloads and prepares it first if need be and possible.
+    """The builder of a dataset, prepared or not.
 
     Args:
-        name: a TensorFlow Datasets name, such as `svhn_cropped`.
+        name: a TensorFlow Datasets name, such as `svhn_cropped` or `cifar10_1/v6`.
         data_dir: its data directory; by default `TFDS_DATA_DIR` or `~/tensorflow_datasets`.
 
     Raises:
-        UserError: no such dataset, or it is not prepared and cannot be.
+        UserError: there is no such dataset.
     """
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"{name!r} is no dataset name; type tfds:NAME, such as tfds:stl10 or tfds:cifar10_1/v6"
+        )
     data_dir = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        return tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError, ImportError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"TensorFlow Datasets cannot open {name!r}: {reason}") from None
-    if not builder.is_prepared():
-        _prepare(builder, name, data_dir)
-    return builder
 
 
-def _prepare(builder: tfds.core.DatasetBuilder, name: str, data_dir: Path) -> None:
+def prepare(builder: tfds.core.DatasetBuilder) -> None:
+    """Download and prepare what is not there yet, showing progress.
+
+    Raises:
+        UserError: it cannot be; told within seconds when there is no network.
+    """
+    if builder.is_prepared():
+        return
+    name = builder.info.full_name.rsplit("/", 1)[0]
     advice = (
         f"on a machine with a network run `tfds build {name} --data_dir DIR`, copy DIR here and pass "
         "--data-dir DIR, or use --dataset cluttered_digits, which needs no download"
@@ -48,20 +59,20 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str, data_dir: Path) -> No
     host = unreachable_host(builder.url_infos or [builder.info.homepage])
     if host:
         raise UserError(
-            f"dataset {name} is not in {data_dir} and {host} cannot be reached to download it; {advice}"
+            f"no dataset in {builder.data_path} and {host} cannot be reached to download it; {advice}"
         )
     try:
         builder.download_and_prepare()
     except (AssertionError, OSError, tfds.download.DownloadError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"dataset {name} cannot be downloaded to {data_dir}: {reason}; {advice}") from None
+        raise UserError(f"dataset {name} cannot be downloaded: {reason}; {advice}") from None
 
 
 class TfdsSource:
-    """Splits of a prepared dataset as uint8 arrays.
+    """Splits of a dataset as uint8 arrays.
 
     Args:
-        builder: from `open_builder`.
+        builder: from `open_builder`; prepared here if need be.
         image_size: side of square images; None keeps a size that the dataset fixes, else takes 32.
         to_arrays: from a stored example to the columns of `Split` but for the label; by default the image
             resized, see `whole_image`.
@@ -70,7 +81,7 @@ class TfdsSource:
         store: where the arrays go.
 
     Raises:
-        UserError: it is not an image classification dataset.
+        UserError: it is not an image classification dataset, or not to be had.
     """
 
     def __init__(
@@ -85,6 +96,7 @@ class TfdsSource:
     ):
         self._builder, self._store, self._with_masks = builder, store or ArrayStore(), with_masks
         self._image, self._label = _image_and_label(builder)
+        prepare(builder)
         fixed = builder.info.features[self._image].shape[:2]
         if image_size is None and None not in fixed:
             self._size = tuple(fixed)
@@ -144,9 +156,9 @@ def _image_and_label(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
             f"tfds:{builder.name} is not for image classification: it needs an Image and a ClassLabel, and "
             f"has {', '.join(features)}"
         )
-    if features[image].dtype not in (np.uint8, np.uint16):
+    if features[image].np_dtype not in (np.uint8, np.uint16):
         raise UserError(
-            f"images of tfds:{builder.name} are {features[image].dtype}; needed are uint8 or uint16"
+            f"images of tfds:{builder.name} are {features[image].np_dtype}; needed are uint8 or uint16"
         )
     return image, label
 

@@ -158,7 +158,14 @@ def test_images_in_both_train_and_test_are_counted(prepare, caplog):
         ({"name": "cifar10", "image_size": 64}, "images of cifar10 are 32 pixels wide"),
         ({"name": "cub200", "image_size": 4}, "from 8 to 1024"),
         ({"name": "tfds:no_such_set"}, "TensorFlow Datasets cannot open 'no_such_set'"),
+        ({"name": "tfds:huggingface:set"}, "'huggingface:set' is no dataset name; type tfds:NAME"),
+        ({"name": "tfds:cifar10:9.9.9"}, "cannot open 'cifar10:9.9.9': .* only: 3.0.2"),
+        (
+            {"name": "tfds:glue/cola"},
+            "tfds:glue is not for image classification: it needs an Image",
+        ),
         ({"name": "folder:/no/such"}, "folder:/no/such is not a folder"),
+        ({"name": "folder:"}, "folder: is not a folder"),
     ],
 )
 def test_mistakes_are_told_in_one_line(options, message, tmp_path):
@@ -171,7 +178,7 @@ def test_missing_data_say_what_to_do(tmp_path):
     with pytest.raises(UserError) as caught:
         load_dataset("cifar10", data_dir=tmp_path)
     message = str(caught.value)
-    assert f"cifar10 is not in {tmp_path} and example.org cannot be reached" in message
+    assert f"no dataset in {tmp_path}/cifar10/3.0.2 and example.org cannot be reached" in message
     assert "tfds build cifar10 --data_dir DIR" in message and "cluttered_digits" in message
 
 
@@ -182,7 +189,7 @@ def test_failed_download_is_told(tmp_path, monkeypatch):
         "download_and_prepare",
         lambda self: (_ for _ in ()).throw(tfds.download.DownloadError("HTTP 404\nfor the file")),
     )
-    with pytest.raises(UserError, match=r"cifar10 cannot be downloaded to .*: HTTP 404 for the file; on a"):
+    with pytest.raises(UserError, match=r"cifar10 cannot be downloaded: HTTP 404 for the file; on a"):
         load_dataset("cifar10", data_dir=tmp_path)
 
 
