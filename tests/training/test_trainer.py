@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
 from attention_keras.training import trainer
 from attention_keras.training.checkpoint import checkpoint_files, load_newest
@@ -96,11 +97,11 @@ def test_a_run_directory_is_complete(uninterrupted):
     metrics = json.loads((path / "metrics.json").read_text())
     assert metrics["test_error"] + metrics["test_accuracy"] == 1
     assert metrics["steps"] == EPOCHS * STEPS
-    assert (path / "labels.txt").read_text().splitlines() == [str(d) for d in range(10)]
+    assert (path / "labels.txt").read_text().splitlines() == list(load_dataset("cluttered_digits", limit=5).class_names)
     assert TrainConfig.load(path) == uninterrupted.config
 
 
-@pytest.mark.parametrize("step", [1, 4, 5, 8, 11])
+@pytest.mark.parametrize("step", [4, 8])
 def test_resume_after_a_crash_is_exact(step, config, uninterrupted, monkeypatch):
     crash_at(step, monkeypatch)
     with pytest.raises(Stop):
