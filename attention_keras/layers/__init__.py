@@ -5,6 +5,7 @@ from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.layers.ensemble import LevelEnsemble
 from attention_keras.layers.gcn_zca import ContrastWhitening
 from attention_keras.layers.preprocess import build_preprocess
+from attention_keras.layers.progressive import ProgressiveGate
 from attention_keras.layers.yuv_lcn import YUVLocalContrast
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "CompatibilityScore",
     "ContrastWhitening",
     "LevelEnsemble",
+    "ProgressiveGate",
     "YUVLocalContrast",
     "build_preprocess",
 ]

@@ -1,19 +1,43 @@
-"""The paper's networks by name."""
+"""Every network that the paper compares, by name."""
+
+import difflib
+import inspect
 
 import keras
 
 from attention_keras.errors import UserError
-from attention_keras.models import vgg
-from attention_keras.models.attend import GLOBAL_NAME, attend
+from attention_keras.models import resnet, vgg
+from attention_keras.models.attend import attend
+from attention_keras.models.blocks import Builder, image_input
 from attention_keras.models.initializers import InitScheme
 from attention_keras.models.spec import ModelSpec
 
-EXAMPLES = ("vgg", "vgg-hires", "vgg-att2-concat-pc", "vgg-att2-concat-dp")
+_BASELINES = {
+    ("vgg", "plain"): vgg.baseline,
+    ("vgg", "gap"): vgg.global_average_pooling,
+    ("vgg", "pan"): vgg.progressive_attention,
+    ("vgg", "hires"): vgg.high_resolution,
+    ("rn164", "plain"): resnet.baseline,
+    ("rn164", "hires"): resnet.classify_global,
+}
 
 
 def list_models() -> list[str]:
-    """The canonical names."""
-    return list(EXAMPLES)
+    """Canonical names: baselines and controls, then attention models; more combinations build from axes.
+
+    Example:
+        >>> "vgg-att2-concat-pc" in list_models()
+        True
+    """
+    names = ["vgg", "vgg-gap", "vgg-pan", "vgg-hires", "vgg-att1-dp", "vgg-att1-pc", "vgg-att1-mean"]
+    for levels in (2, 3):
+        for aggregate in ("concat", "indep"):
+            names += [f"vgg-att{levels}-{aggregate}-{compat}" for compat in ("dp", "pc")]
+        names.append(f"vgg-att{levels}-concat-mean")
+    names += ["vgg-att3-concat-pc-lup", "vgg-att2-concat-pc-2g", "vgg-att3-concat-pc-3g"]
+    names += ["rn164", "rn164-hires", "rn164-att1-dp", "rn164-att1-pc"]
+    names += [f"rn164-att2-{a}-{compat}" for a in ("concat", "indep") for compat in ("dp", "pc")]
+    return [*names, "rn164-att2-concat-mean"]
 
 
 def build_model(
@@ -26,38 +50,108 @@ def build_model(
     init: str = "torch",
     preprocess: keras.layers.Layer | None = None,
 ) -> keras.Model:
-    """A network of the paper, as a functional model from raw pixels to named outputs."""
+    """A network of the paper, from raw pixels in [0, 255] to named outputs.
+
+    Args:
+        name: a canonical name (`list_models`), or a ModelSpec.
+        input_shape: `(h, w, 3)`; for VGG multiples of 16.
+        num_classes: k.
+        width: factor on every channel count.
+        dropout: the official dropout, or none.
+        init: `torch` as in the official code, or `keras`.
+        preprocess: layer that normalises pixels; None leaves them as they are.
+
+    Returns:
+        A functional model; outputs `logits` `(b, k)`, `attention_<tap>` `(b, h, w)`, and for indep models
+        `level_logits` `(b, L, k)`. All float32.
+
+    Raises:
+        UserError: unknown name, or an image size that the network cannot take.
+
+    Example:
+        >>> model = build_model("vgg-att2-concat-pc", width=0.0625)
+        >>> {name: tensor.shape for name, tensor in model.output.items()}
+        {'logits': (None, 10), 'attention_conv10': (None, 16, 16), 'attention_conv13': (None, 8, 8)}
+    """
     spec = name if isinstance(name, ModelSpec) else ModelSpec.parse(name)
-    builder = vgg.Builder(width, dropout, InitScheme(init))
-    vgg.check_input(input_shape)
-    images = vgg.input_layer(input_shape)
+    builder = Builder(width, dropout, InitScheme(init))
+    if spec.backbone == "vgg":
+        vgg.check_input(input_shape)
+    images = image_input(input_shape)
     pixels = images if preprocess is None else preprocess(images)
-    if spec.variant == "plain":
-        return keras.Model(images, {"logits": vgg.baseline(pixels, builder, num_classes)}, name=spec.name)
-    taps = vgg.attention_trunk(pixels, builder)
-    g = vgg.global_branch(taps["conv13"], builder)
-    if spec.variant == "hires":
-        x = vgg.head(g, builder, "head_global")
-        logits = builder.dense(x, num_classes, "classifier", dtype="float32")
-        return keras.Model(images, {"logits": logits}, name=spec.name)
     if spec.variant != "attention":
-        raise UserError(f"{spec.name} is not built yet")
-    trunk = keras.Model(images, g)
+        outputs = _BASELINES[spec.backbone, spec.variant](pixels, builder, num_classes)
+        return keras.Model(images, outputs, name=spec.name)
+    backbone, taps, g, head_dropout = _GRAPHS.get(spec.backbone, _application)(images, pixels, spec, builder)
     return attend(
-        trunk,
-        list(vgg.TAPS[-spec.levels :]),
+        backbone,
+        taps,
         num_classes,
         compat=spec.compat,
         normalization=spec.normalization,
         aggregate=spec.aggregate,
         project=spec.project,
-        global_features=trunk.get_layer(GLOBAL_NAME).output,
+        global_features=g,
+        head_dropout=head_dropout,
         builder=builder,
         name=spec.name,
     )
 
 
+def _vgg(images, pixels, spec: ModelSpec, builder: Builder):
+    taps = vgg.trunk(pixels, builder, spec.levels)
+    used = {name: taps[name] for name in vgg.TAPS[-spec.levels :]}
+    g = vgg.global_branch(taps["conv13"], builder)
+    if spec.globals == "per_level" and spec.levels > 1:
+        higher = {
+            name: vgg.level_global_branch(x, name, builder) for name, x in used.items() if name != "conv13"
+        }
+        return keras.Model(images, [g, *higher.values()]), used, {**higher, "conv13": g}, 0.5
+    return keras.Model(images, g), used, g, 0.5
+
+
+def _resnet(images, pixels, spec: ModelSpec, builder: Builder):
+    if spec.globals == "per_level" and spec.levels > 1:
+        raise UserError("rn164 has one global branch; --globals per_level is for vgg")
+    taps = resnet.trunk(pixels, builder)
+    g = resnet.global_branch(taps["stage3"], builder)
+    used = {name: taps[name] for name in resnet.TAPS[-spec.levels :]}
+    return keras.Model(images, g), used, g, resnet.HEAD_DROPOUT
+
+
+def _application(images, pixels, spec: ModelSpec, builder: Builder):
+    """A backbone from keras.applications with fresh weights, on pixels normalised by `preprocess`."""
+    wanted = spec.backbone.removeprefix("keras:")
+    known = [n for n in dir(keras.applications) if n[0].isupper()]
+    if wanted not in known:
+        close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.3)
+        raise UserError(f"keras.applications has no {wanted!r}; the closest names are {', '.join(close)}")
+    if builder.width != 1:
+        raise UserError(f"width is for vgg and rn164; {spec.backbone} is built as it is, use --width 1")
+    if spec.globals == "per_level":
+        raise UserError("globals per_level is for vgg")
+    make = getattr(keras.applications, wanted)
+    # Networks that bring their own normalisation leave it to `preprocess` here.
+    own = (
+        {"include_preprocessing": False}
+        if "include_preprocessing" in inspect.signature(make).parameters
+        else {}
+    )
+    try:
+        backbone = make(include_top=False, weights=None, input_tensor=pixels, **own)
+    except ValueError as error:
+        raise UserError(f"{spec.backbone} cannot take images of {images.shape[1:]}: {error}") from None
+    return backbone, spec.taps, None, 0.5
+
+
+_GRAPHS = {"vgg": _vgg, "rn164": _resnet}
+
+
 def training_view(model: keras.Model) -> keras.Model:
-    """The model with just the output that has a loss, sharing all layers."""
+    """The model with the one output that has a loss, sharing all layers.
+
+    That is `level_logits` where there are several classifiers, else `logits`: Keras cannot `fit` a
+    model with a dict of outputs and a loss on one of them.
+    """
     outputs = model.output
     return keras.Model(model.input, outputs.get("level_logits", outputs["logits"]))

@@ -1,0 +1,64 @@
+"""RN-164, the pre-activation bottleneck ResNet of the paper, and what attention needs from it."""
+
+from keras import layers
+
+from attention_keras.models.blocks import GLOBAL_FEATURES, Builder, pool
+
+UNITS = 18
+STAGE_WIDTHS = (64, 128, 256)
+TAPS = ("stage1", "stage2", "stage3")
+HEAD_DROPOUT = 0.3
+
+
+def trunk(images, builder: Builder) -> dict:
+    """First convolution and three stages of 18 bottleneck units (`models/resnet-pre-act.lua`).
+
+    Returns:
+        Taps, the raw outputs of the stages: `stage1` `(b, h, w, 64)`, `stage2` `(b, h/2, w/2, 128)`,
+        `stage3` `(b, h/4, w/4, 256)`.
+    """
+    x, taps = builder.conv(images, builder.channels(16), "stem", bias=False), {}
+    for stage, width in enumerate(STAGE_WIDTHS, start=1):
+        for unit in range(1, UNITS + 1):
+            last = unit == UNITS
+            name = f"stage{stage}" if last else f"stage{stage}_unit{unit}"
+            stride = 2 if unit == 1 and stage > 1 else 1
+            x = _unit(x, builder, builder.channels(width), stride, unit == 1, name)
+        taps[f"stage{stage}"] = x
+    return taps
+
+
+def _unit(x, builder: Builder, channels: int, stride: int, widens: bool, name: str):
+    """BN-ReLU-1x1-BN-ReLU-3x3-BN-ReLU-1x1 beside the identity; the sum carries the unit's name.
+
+    A stage's first unit has a 1x1 shortcut, and branch and shortcut start from one pre-activation.
+    """
+    active = builder.norm_relu(x, f"{name}_relu1")
+    narrow = max(1, channels // 4)
+    shortcut = builder.conv(active, channels, f"{name}_shortcut", 1, stride, bias=False) if widens else x
+    y = builder.conv(active, narrow, f"{name}_conv1", 1, stride, bias=False)
+    y = builder.conv(builder.norm_relu(y, f"{name}_relu2"), narrow, f"{name}_conv2", bias=False)
+    y = builder.conv(builder.norm_relu(y, f"{name}_relu3"), channels, f"{name}_conv3", 1, bias=False)
+    return layers.Add(name=name)([y, shortcut])
+
+
+def global_branch(x, builder: Builder):
+    """From stage3 `(b, 8, 8, 256)` to g `(b, 256)` (`models/Resnet-att2`)."""
+    channels = builder.channels(256)
+    x = pool(builder.norm_relu(x, "global_relu"), 2, "global_pool")
+    x = builder.conv_block(x, channels, "global", 0.4)
+    x = layers.GlobalMaxPooling2D(name="global_max")(x)
+    return builder.dense(builder.drop(x, 0.5, "global_dropout2"), channels, GLOBAL_FEATURES)
+
+
+def baseline(images, builder: Builder, num_classes: int) -> dict:
+    """RN-164: the trunk, BN-ReLU, average pool, linear."""
+    x = builder.norm_relu(trunk(images, builder)["stage3"], "final_relu")
+    x = layers.GlobalAveragePooling2D(name="average_pool")(x)
+    return {"logits": builder.classifier(x, num_classes)}
+
+
+def classify_global(images, builder: Builder, num_classes: int) -> dict:
+    """The control: trunk and global branch of the attention models, classified by g, no attention."""
+    g = global_branch(trunk(images, builder)["stage3"], builder)
+    return {"logits": builder.classifier(builder.head(g, "head", HEAD_DROPOUT), num_classes)}
