@@ -53,19 +53,16 @@ class AttentionPool(keras.layers.Layer):
 
     def call(self, local_features, scores):
         scores = ops.cast(scores, "float32")
-        _, height, width, channels = local_features.shape
-        flat = ops.reshape(scores, (-1, height * width))
+        local_features = ops.cast(local_features, self.compute_dtype)
         if self.normalization == "softmax":
-            attention = ops.softmax(flat, axis=-1)
+            attention = ops.softmax(scores, axis=(1, 2))
             weights = attention
         else:
-            attention = ops.sigmoid(flat)
-            weights = attention / (height * width)
-        local_features = ops.cast(local_features, self.compute_dtype)
-        positions = ops.reshape(local_features, (-1, height * width, channels))
-        weights = ops.expand_dims(ops.cast(weights, positions.dtype), 1)
-        descriptor = ops.squeeze(ops.matmul(weights, positions), axis=1)
-        return descriptor, ops.reshape(attention, (-1, height, width))
+            attention = ops.sigmoid(scores)
+            positions = ops.cast(ops.shape(scores)[1] * ops.shape(scores)[2], "float32")
+            weights = attention / positions
+        descriptor = ops.einsum("bhw,bhwc->bc", ops.cast(weights, self.compute_dtype), local_features)
+        return descriptor, attention
 
     def compute_output_spec(self, local_features, scores):
         batch, height, width, channels = local_features.shape

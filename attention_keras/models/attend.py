@@ -90,7 +90,8 @@ def attend(
         )
         heads[tap] = builder.head(descriptor, f"head_{tap}", head_dropout)
     outputs = _classify(heads, aggregate, num_classes, builder)
-    return keras.Model(backbone.input, {**outputs, **attention}, name=name)
+    images = backbone.inputs[0] if len(backbone.inputs) == 1 else backbone.input
+    return keras.Model(images, {**outputs, **attention}, name=name)
 
 
 def _tap(backbone: keras.Model, tap: str):

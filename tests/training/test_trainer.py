@@ -97,7 +97,9 @@ def test_a_run_directory_is_complete(uninterrupted):
     metrics = json.loads((path / "metrics.json").read_text())
     assert metrics["test_error"] + metrics["test_accuracy"] == 1
     assert metrics["steps"] == EPOCHS * STEPS
-    assert (path / "labels.txt").read_text().splitlines() == list(load_dataset("cluttered_digits", limit=5).class_names)
+    assert (path / "labels.txt").read_text().splitlines() == list(
+        load_dataset("cluttered_digits", limit=5).class_names
+    )
     assert TrainConfig.load(path) == uninterrupted.config
 
 

@@ -1,0 +1,231 @@
+"""CompatibilityScore and AttentionPool against float64 loops in NumPy, and their invariances."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from attention_keras.layers import AttentionPool, CompatibilityScore, LevelEnsemble, ProgressiveGate
+
+KINDS = ("dp", "pc", "additive", "mean")
+
+
+def numpy(tensor):
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
+
+
+def score_oracle(kind, local, g, u, bias):
+    """One position and one channel at a time, in float64."""
+    b, h, w, c = local.shape
+    scores = np.zeros((b, h, w))
+    for i, y, x in np.ndindex(b, h, w):
+        for k in range(c):
+            if kind == "dp":
+                scores[i, y, x] += local[i, y, x, k] * g[i, k]
+            elif kind == "pc":
+                scores[i, y, x] += u[k] * (local[i, y, x, k] + g[i, k])
+            elif kind == "additive":
+                scores[i, y, x] += u[k] * np.tanh(local[i, y, x, k] + g[i, k])
+        if kind in ("pc", "additive"):
+            scores[i, y, x] += bias
+    return scores
+
+
+def pool_oracle(normalization, local, scores):
+    b, h, w, c = local.shape
+    attention, descriptor = np.zeros((b, h, w)), np.zeros((b, c))
+    for i in range(b):
+        if normalization == "softmax":
+            exponentials = np.exp(scores[i] - scores[i].max())
+            attention[i] = exponentials / exponentials.sum()
+            weights = attention[i]
+        else:
+            attention[i] = 1 / (1 + np.exp(-scores[i]))
+            weights = attention[i] / (h * w)
+        for y, x in np.ndindex(h, w):
+            descriptor[i] += weights[y, x] * local[i, y, x]
+    return descriptor, attention
+
+
+def random_case(rng):
+    b, h, w, c = rng.integers(1, (6, 10, 10, 18))
+    return rng.normal(size=(b, h, w, c)), rng.normal(size=(b, c))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_and_attention_match_the_oracle_on_random_shapes(kind):
+    rng = np.random.default_rng(KINDS.index(kind))
+    for case in range(50):  # 200 over the four kinds; 1x1 maps are among them
+        local, g = random_case(rng) if case else (rng.normal(size=(2, 1, 1, 3)), rng.normal(size=(2, 3)))
+        layer = CompatibilityScore(kind)
+        scores = numpy(layer(local.astype("float32"), g.astype("float32")))
+        u, bias = np.zeros(local.shape[-1]), 0.0
+        if kind in ("pc", "additive"):
+            layer.bias.assign([0.3])
+            scores = numpy(layer(local.astype("float32"), g.astype("float32")))
+            u, bias = numpy(layer.u)[:, 0].astype("float64"), 0.3
+        expected = score_oracle(kind, local, g, u, bias)
+        np.testing.assert_allclose(scores, expected, atol=1e-5, rtol=1e-5)
+        normalization = ("softmax", "sigmoid")[case % 2]
+        descriptor, attention = AttentionPool(normalization)(local.astype("float32"), scores)
+        expected_descriptor, expected_attention = pool_oracle(normalization, local, expected)
+        np.testing.assert_allclose(numpy(attention), expected_attention, atol=1e-5)
+        np.testing.assert_allclose(numpy(descriptor), expected_descriptor, atol=1e-5)
+
+
+def test_gradients_match_finite_differences():
+    rng = np.random.default_rng(0)
+    for kind in ("dp", "pc", "additive"):
+        layer, pool = CompatibilityScore(kind), AttentionPool()
+        local, g = rng.normal(size=(1, 3, 2, 4)), rng.normal(size=(1, 4))
+        weights = rng.normal(size=4)
+        layer(local.astype("float32"), g.astype("float32"))
+        u = numpy(layer.u)[:, 0].astype("float64") if kind != "dp" else np.zeros(4)
+
+        def loss(local, g, kind=kind, u=u, weights=weights):
+            return (pool_oracle("softmax", local, score_oracle(kind, local, g, u, 0.0))[0] @ weights).item()
+
+        l_tensor, g_tensor = tf.constant(local, tf.float32), tf.constant(g, tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch((l_tensor, g_tensor))
+            descriptor, _ = pool(l_tensor, layer(l_tensor, g_tensor))
+            value = tf.reduce_sum(descriptor * weights.astype("float32"))
+        for tensor, at in zip(tape.gradient(value, (l_tensor, g_tensor)), (local, g)):
+            numeric = np.zeros_like(at)
+            for index in np.ndindex(at.shape):
+                step = np.zeros_like(at)
+                step[index] = 1e-5
+                up = [a + step if a is at else a for a in (local, g)]
+                down = [a - step if a is at else a for a in (local, g)]
+                numeric[index] = (loss(*up) - loss(*down)) / 2e-5
+            np.testing.assert_allclose(numpy(tensor), numeric, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (2, 9, 7), (1, 32, 32)])
+def test_attention_sums_to_one(shape):
+    scores = np.random.default_rng(0).normal(0, 10, shape).astype("float32")
+    _, attention = AttentionPool()(np.ones((*shape, 2), "float32"), scores)
+    np.testing.assert_allclose(numpy(attention).sum(axis=(1, 2)), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_permuting_positions_permutes_the_map(kind):
+    rng = np.random.default_rng(0)
+    local = rng.normal(size=(1, 4, 4, 5)).astype("float32")
+    g = rng.normal(size=(1, 5)).astype("float32")
+    order = rng.permutation(16)
+    layer, pool = CompatibilityScore(kind), AttentionPool()
+    permuted = local.reshape(1, 16, 5)[:, order].reshape(local.shape)
+    descriptor, attention = pool(local, layer(local, g))
+    other_descriptor, other_attention = pool(permuted, layer(permuted, g))
+    np.testing.assert_allclose(numpy(other_attention).ravel(), numpy(attention).ravel()[order], atol=1e-7)
+    np.testing.assert_allclose(numpy(other_descriptor), numpy(descriptor), atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("normalization", ["softmax", "sigmoid"])
+def test_extreme_logits_in_half_precision(policy, normalization):
+    pool = AttentionPool(normalization, dtype=policy)
+    scores = np.array([[[1e4, -1e4], [0.0, 1e4]]], "float32")
+    descriptor, attention = pool(tf.ones((1, 2, 2, 3), pool.compute_dtype), scores)
+    assert keras.backend.standardize_dtype(attention.dtype) == "float32"
+    expected = [0.5, 0, 0, 0.5] if normalization == "softmax" else [1, 0, 0.5, 1]
+    np.testing.assert_allclose(numpy(attention).ravel(), expected, atol=1e-6)
+    assert np.isfinite(numpy(keras.ops.cast(descriptor, "float32"))).all()
+
+
+def test_scores_are_float32_and_accurate_under_bfloat16():
+    rng = np.random.default_rng(0)
+    local = tf.cast(rng.normal(size=(2, 8, 8, 512)), tf.bfloat16)
+    g = tf.cast(rng.normal(size=(2, 512)), tf.bfloat16)
+    scores = CompatibilityScore("dp", dtype="mixed_bfloat16")(local, g)
+    assert scores.dtype == tf.float32
+    exact = np.einsum("bhwc,bc->bhw", numpy(tf.cast(local, tf.float64)), numpy(tf.cast(g, tf.float64)))
+    np.testing.assert_allclose(numpy(scores), exact, atol=1e-3)  # bfloat16 sums would be off by about 0.1
+
+
+def attention_gradient_to_g(kind):
+    rng = np.random.default_rng(0)
+    local = tf.constant(rng.normal(size=(2, 8, 8, 32)), tf.float32)
+    g = tf.constant(rng.normal(size=(2, 32)), tf.float32)
+    layer, pool = CompatibilityScore(kind), AttentionPool()
+    weights = tf.constant(rng.normal(size=32), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(g)
+        descriptor, attention = pool(local, layer(local, g))
+        loss = tf.reduce_sum(descriptor * weights)
+    _, swapped = pool(local, layer(local, tf.reverse(g, [0])))
+    return np.abs(numpy(tape.gradient(loss, g))).max(), np.abs(numpy(swapped - attention)).max()
+
+
+def test_dp_has_a_gradient_to_g_and_moves_with_it():
+    gradient, moved = attention_gradient_to_g("dp")
+    assert gradient > 0.1
+    assert moved > 0.1
+
+
+def test_softmaxed_pc_has_no_gradient_to_g_and_does_not_move():
+    """<u, g> is the same at every position, so the softmax cancels it (paper_map: the dead branch)."""
+    gradient, moved = attention_gradient_to_g("pc")
+    assert gradient < 1e-5  # the rounding of a sum that is zero; dp's is about 10
+    assert moved < 1e-6
+
+
+def test_additive_uses_g():
+    gradient, moved = attention_gradient_to_g("additive")
+    assert gradient > 0.01
+    assert moved > 0.01
+
+
+def test_u_starts_as_in_the_official_code():
+    layer = CompatibilityScore("pc")
+    layer(np.zeros((1, 1, 1, 20000), "float32"), np.zeros((1, 20000), "float32"))
+    assert numpy(layer.u).std() == pytest.approx(np.sqrt(2), rel=0.03)
+    assert numpy(layer.bias) == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: CompatibilityScore("cosine"), "compat must be one of dp, pc, additive, mean; got 'cosine'"),
+        (lambda: AttentionPool("relu"), "normalization must be one of softmax, sigmoid; got 'relu'"),
+        (
+            lambda: CompatibilityScore("dp")(np.ones((1, 2, 2, 3)), np.ones((1, 4))),
+            "global_features has width 4",
+        ),
+        (
+            lambda: CompatibilityScore("dp")(np.ones((1, 2, 3)), np.ones((1, 3))),
+            r"local_features must be \(b, h, w",
+        ),
+        (
+            lambda: CompatibilityScore("dp")(np.ones((1, 2, 2, 3)), np.ones((1, 1, 3))),
+            r"global_features must be \(b",
+        ),
+        (
+            lambda: CompatibilityScore("dp")(np.ones((1, 2, 2, 3))),
+            "global_features is needed for compat 'dp'",
+        ),
+        (lambda: AttentionPool()(np.ones((1, 2, 2, 3)), np.ones((1, 2, 3))), r"scores must be \(b, h, w\)"),
+        (lambda: AttentionPool()(np.ones((1, 2, 3)), np.ones((1, 2))), r"local_features must be"),
+    ],
+)
+def test_errors_name_the_argument(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def test_ensemble_is_the_mean_of_probabilities():
+    rng = np.random.default_rng(0)
+    levels = [rng.normal(size=(4, 5)).astype("float32") * 3 for _ in range(3)]
+    stacked, logits = LevelEnsemble()(levels)
+    softmax = [np.exp(x) / np.exp(x).sum(-1, keepdims=True) for x in levels]
+    np.testing.assert_allclose(np.exp(numpy(logits)), np.mean(softmax, axis=0), atol=1e-6)
+    np.testing.assert_array_equal(numpy(stacked), np.stack(levels, axis=1))
+
+
+def test_gate_scales_every_position():
+    local = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("float32")
+    scores = np.random.default_rng(1).normal(size=(2, 3, 4)).astype("float32")
+    gated, gate = ProgressiveGate()(local, scores)
+    np.testing.assert_allclose(numpy(gate), 1 / (1 + np.exp(-scores)), atol=1e-6)
+    np.testing.assert_allclose(numpy(gated), local * numpy(gate)[..., None], atol=1e-6)

@@ -1,0 +1,258 @@
+"""Every network of the paper: parameters, maps and compute as in the official code; training; files."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from attention_keras.errors import UserError
+from attention_keras.models.compute import count_macs
+from attention_keras.models.spec import ModelSpec
+from attention_keras.models.zoo import build_model, list_models, training_view
+
+# Trainable parameters for 10, 100, 200 classes, and batch-norm statistics.
+PARAMETERS = {
+    "vgg": (14_991_946, 15_038_116, 15_089_416, 9_472),
+    "vgg-gap": (14_728_266, 14_774_436, 14_825_736, 8_448),
+    "vgg-att1-dp": (19_713_610, 19_759_780, 19_811_080, 11_520),
+    "vgg-att1-pc": (19_714_123, 19_760_293, 19_811_593, 11_520),
+    "vgg-att2-concat-dp": (19_719_754, 19_812_004, 19_914_504, 12_544),
+    "vgg-att2-concat-pc": (19_720_780, 19_813_030, 19_915_530, 12_544),
+    "vgg-att2-indep-dp": (19_719_764, 19_812_104, 19_914_704, 12_544),
+    "vgg-att2-indep-pc": (19_720_790, 19_813_130, 19_915_730, 12_544),
+    "vgg-att3-concat-pc": (19_856_461, 19_971_751, 20_099_851, 14_080),
+    "vgg-att3-concat-pc-lup": (19_860_045, 19_998_375, 20_152_075, 14_592),
+    "vgg-att2-concat-pc-2g": (24_705_100, 24_797_350, 24_899_850, None),
+    "vgg-att3-concat-pc-3g": (26_545_997, 26_661_287, 26_789_387, None),
+    "vgg-pan": (24_698_956, 24_745_126, 24_796_426, 13_568),
+    "rn164": (1_703_258, 1_726_388, None, None),
+    "rn164-att2-concat-pc": (2_395_484, 2_430_134, None, None),
+    "rn164-att1-pc": (2_360_411, 2_383_541, None, None),
+}
+
+
+def trainable(model):
+    return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+
+
+def statistics(model):
+    return sum(int(np.prod(v.shape)) for v in model.non_trainable_variables if "moving" in v.path)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameter_counts(name):
+    *by_classes, norms = PARAMETERS[name]
+    for classes, expected in zip((10, 100, 200), by_classes):
+        if expected is None or ("rn164" in name and classes == 100):
+            continue
+        model = build_model(name, num_classes=classes)
+        assert trainable(model) == expected
+        if norms:
+            assert statistics(model) == norms
+        keras.utils.clear_session()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in PARAMETERS if "rn164" in name])
+def test_parameter_counts_of_resnets_with_100_classes(name):
+    assert trainable(build_model(name, num_classes=100)) == PARAMETERS[name][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "gigamacs"),
+    [
+        ("vgg", 32, 0.313),
+        ("vgg", 80, 1.92),
+        ("vgg-att2-concat-pc", 32, 3.786),
+        ("vgg-att2-concat-pc", 80, 13.11),
+    ],
+)
+def test_compute_is_counted_on_the_graph(name, size, gigamacs):
+    assert count_macs(build_model(name, (size, size, 3))) / 1e9 == pytest.approx(gigamacs, rel=2e-3)
+
+
+def test_compute_of_the_resnet():
+    assert count_macs(build_model("rn164")) / 1e9 == pytest.approx(0.244, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "maps"),
+    [
+        ("vgg-att1-pc", 32, {"conv13": 8}),
+        ("vgg-att2-concat-pc", 32, {"conv10": 16, "conv13": 8}),
+        ("vgg-att3-concat-pc", 32, {"conv7": 32, "conv10": 16, "conv13": 8}),
+        ("vgg-att2-concat-pc", 80, {"conv10": 16, "conv13": 8}),
+        ("vgg-att3-concat-pc", 80, {"conv7": 32, "conv10": 16, "conv13": 8}),
+        ("vgg-pan", 80, {"conv10": 16, "conv13": 8}),
+        ("vgg-att2-concat-pc", 64, {"conv10": 16, "conv13": 8}),
+    ],
+)
+def test_map_sizes(name, size, maps):
+    output = build_model(name, (size, size, 3), width=0.03).output
+    found = {key.removeprefix("attention_"): t.shape[1] for key, t in output.items() if "attention" in key}
+    assert found == maps
+
+
+def test_cub_models_have_the_parameters_of_cifar_models():
+    """So that CIFAR-100 weights load into them, all but the classifier."""
+    for name in ("vgg-att2-concat-pc", "vgg-att3-concat-pc", "vgg-pan"):
+        shapes = [
+            [
+                tuple(w.shape)
+                for layer in build_model(name, (s, s, 3), k, width=0.1).layers
+                for w in layer.weights
+            ]
+            for s, k in ((32, 7), (80, 7))
+        ]
+        assert shapes[0] == shapes[1]
+
+
+def dropout_rates(model):
+    return [(layer.name, layer.rate) for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+
+
+def test_dropout_is_the_official_one():
+    rates = dict(dropout_rates(build_model("vgg-att2-concat-pc", width=0.03)))
+    convs = {1: 0.3, 3: 0.4, 5: 0.4, 6: 0.4, 8: 0.4, 9: 0.4, 11: 0.4, 12: 0.4, 14: 0.4, 15: 0.4}
+    expected = {f"conv{i}_dropout": rate for i, rate in convs.items()}
+    expected |= {"global_dropout": 0.5, "head_conv10_dropout": 0.5, "head_conv13_dropout": 0.5}
+    assert rates == expected
+    assert dropout_rates(build_model("vgg-att2-concat-pc", width=0.03, dropout=False)) == []
+
+
+def test_batch_norm_constants():
+    layers = build_model("vgg-att2-concat-pc", width=0.03).layers
+    epsilon = {x.name: x.epsilon for x in layers if isinstance(x, keras.layers.BatchNormalization)}
+    assert epsilon["conv10_norm"] == 1e-3
+    assert epsilon["head_conv10_norm"] == 1e-5
+    assert {x.momentum for x in layers if isinstance(x, keras.layers.BatchNormalization)} == {0.9}
+
+
+def test_torch_initial_weights():
+    model = build_model("vgg-att2-concat-pc", num_classes=100)
+    kernel = np.asarray(model.get_layer("conv9_conv").kernel)
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 512)), rel=0.01)
+    dense = model.get_layer("global_features")
+    bound = 1 / np.sqrt(512)
+    for values in (np.asarray(dense.kernel), np.asarray(dense.bias)):
+        assert np.abs(values).max() <= bound
+        assert values.std() == pytest.approx(bound / np.sqrt(3), rel=0.1)
+    gamma = np.asarray(model.get_layer("conv9_norm").gamma)
+    assert gamma.min() >= 0 and gamma.max() <= 1 and gamma.mean() == pytest.approx(0.5, abs=0.06)
+
+
+def test_names_and_specs_are_inverses():
+    for name in list_models():
+        assert ModelSpec.parse(name).name == name
+    for name in (
+        "vgg-att2-concat-pc-sigmoid",
+        "rn164-att3-indep-additive",
+        "vgg-att3-indep-dp-sigmoid-lup-3g",
+    ):
+        assert ModelSpec.parse(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("vgg-att4-pc", "unknown model 'vgg-att4-pc'"),
+        ("vgg-att2-pc", "concat or indep"),
+        ("vgg-att2-concat-pc-3g", "-3g needs att3"),
+        ("resnet", "unknown model"),
+    ],
+)
+def test_wrong_names(name, said):
+    with pytest.raises(UserError, match=said):
+        build_model(name)
+
+
+def test_wrong_sizes():
+    with pytest.raises(UserError, match="multiples of 16; got 40x50"):
+        build_model("vgg", (50, 40, 3))
+
+
+def small(name, policy="float32"):
+    keras.config.set_dtype_policy(policy)
+    return build_model(name, num_classes=3, width=0.03)
+
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.uniform(0, 255, (4, 32, 32, 3)).astype("float32")
+TARGETS = np.eye(3, dtype="float32")[[0, 1, 2, 1]]
+
+
+def train_a_step(name, policy):
+    from attention_keras.training.losses import LevelwiseCrossentropy, TopOneAccuracy
+
+    model = small(name, policy)
+    view = training_view(model)
+    view.compile("sgd", LevelwiseCrossentropy(), metrics=[TopOneAccuracy()], run_eagerly=True)
+    before = [np.array(w) for w in view.get_weights()]
+    assert np.isfinite(view.train_on_batch(IMAGES, TARGETS)[0])
+    assert sum(np.abs(a - b).max() > 0 for a, b in zip(before, view.get_weights())) > len(before) // 2
+    for key, value in model(IMAGES).items():
+        assert keras.backend.standardize_dtype(value.dtype) == "float32", key
+
+
+EXTRA = ["vgg-att2-concat-pc-sigmoid", "vgg-att2-concat-additive", "vgg-att3-indep-dp-sigmoid-lup-3g"]
+VGGS = [name for name in list_models() if name.startswith("vgg")]
+
+
+@pytest.mark.parametrize("name", [*VGGS, *EXTRA])
+def test_a_step_of_training_in_bfloat16(name):
+    train_a_step(name, "mixed_bfloat16")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", [*list_models(), *EXTRA])
+def test_a_step_of_training(name, policy):
+    train_a_step(name, policy)
+
+
+def check_fresh_process(names, directory):
+    """Save each model, load all of them in one new process, compare every output."""
+    for name in names:
+        model = small(name)
+        model.save(directory / f"{name}.keras")
+        np.savez(directory / f"{name}.npz", **model.predict(IMAGES, verbose=0))
+        keras.utils.clear_session()
+    np.save(directory / "images.npy", IMAGES)
+    program = (
+        "import sys, json, pathlib, numpy as np\n"
+        "from attention_keras import load_model\n"
+        "d = pathlib.Path(sys.argv[1])\n"
+        "for name in json.loads(sys.argv[2]):\n"
+        "    got = load_model(d / f'{name}.keras')(np.load(d / 'images.npy'))\n"
+        "    expected = np.load(d / f'{name}.npz')\n"
+        "    assert set(got) == set(expected), name\n"
+        "    for key in got: np.testing.assert_allclose(got[key], expected[key], atol=1e-6, err_msg=name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(directory), json.dumps(names)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_files_load_in_a_fresh_process(tmp_path):
+    check_fresh_process(["vgg-att2-concat-pc", "vgg-pan", "vgg-att3-indep-dp"], tmp_path)
+
+
+@pytest.mark.slow
+def test_files_of_the_whole_zoo_load_in_a_fresh_process(tmp_path):
+    check_fresh_process([*list_models(), *EXTRA], tmp_path)
+
+
+def test_indep_predicts_the_mean_of_probabilities():
+    outputs = small("vgg-att3-indep-pc").predict(IMAGES, verbose=0)
+    levels = outputs["level_logits"]
+    probabilities = np.exp(levels) / np.exp(levels).sum(-1, keepdims=True)
+    np.testing.assert_allclose(np.exp(outputs["logits"]), probabilities.mean(axis=1), atol=1e-6)
+
+
+def test_uniform_attention_is_uniform():
+    outputs = small("vgg-att2-concat-mean").predict(IMAGES, verbose=0)
+    np.testing.assert_allclose(outputs["attention_conv10"], 1 / 256, atol=1e-8)
