@@ -55,7 +55,10 @@ class AttentionPool(keras.layers.Layer):
         scores = ops.cast(scores, "float32")
         local_features = ops.cast(local_features, self.compute_dtype)
         if self.normalization == "softmax":
-            attention = ops.softmax(scores, axis=(1, 2))
+            # ops.softmax over two axes fails where the batch size is not known, as in exports.
+            highest = ops.stop_gradient(ops.max(scores, axis=(1, 2), keepdims=True))
+            exponentials = ops.exp(scores - highest)
+            attention = exponentials / ops.sum(exponentials, axis=(1, 2), keepdims=True)
             weights = attention
         else:
             attention = ops.sigmoid(scores)

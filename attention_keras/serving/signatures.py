@@ -1,0 +1,104 @@
+"""What a served model answers: four signatures over one Keras model, everything inside the graph."""
+
+import keras
+import tensorflow as tf
+
+from attention_keras.visualize import attention_maps
+
+
+class ServedClassifier(tf.Module):
+    """A Keras model as TF Serving sees it. Every input and output has the batch as its first axis.
+
+    | signature | input | outputs |
+    |---|---|---|
+    | `serving_default` | `images` uint8 (b, H, W, 3) | `probabilities` (b, k), `attention_<tap>` (b, h, w) |
+    | `classify` | `images` | `probabilities` |
+    | `explain` | `images` | `probabilities`, maps (b, H, W), and `attention`, all maps combined |
+    | `serve_bytes` | `image_bytes` string (b) | as `serving_default`, and `valid` bool (b) |
+
+    `attention` is the geometric mean of the maps, each brought to image size and divided by its
+    maximum: high where all levels agree. `serve_bytes` decodes JPEG, PNG, GIF and BMP, resizes with
+    antialiasing, and answers a row it cannot decode with zero probabilities and `valid` false.
+
+    Args:
+        model: outputs `logits` and `attention_<tap>`; raw pixels in.
+    """
+
+    def __init__(self, model: keras.Model):
+        super().__init__(name="served_classifier")
+        self.model = model
+        # A tf.Module follows its own attributes; a Keras 3 model's variables have to be named to it.
+        self.tracked = [variable.value for variable in model.variables]
+        self.image_shape = tuple(model.inputs[0].shape[1:])
+
+    def signatures(self) -> dict:
+        """Concrete functions by signature name."""
+        images = tf.TensorSpec((None, *self.image_shape), tf.uint8, name="images")
+        image_bytes = tf.TensorSpec((None,), tf.string, name="image_bytes")
+        functions = {
+            "serving_default": (self.serve, images),
+            "classify": (self.classify, images),
+            "explain": (self.explain, images),
+            "serve_bytes": (self.serve_bytes, image_bytes),
+        }
+        return {
+            name: tf.function(function).get_concrete_function(spec)
+            for name, (function, spec) in functions.items()
+        }
+
+    def serve(self, images):
+        """Probabilities and attention maps."""
+        rows = tf.shape(images)[0]
+        # Some CPU kernels fail on an empty batch: it gets one image, whose answers are cut off again.
+        filler = tf.cast(tf.equal(rows, 0), tf.int32)
+        images = tf.pad(tf.cast(images, tf.float32), [[0, filler], [0, 0], [0, 0], [0, 0]])
+        outputs = self.model(images, training=False)
+        answers = {"probabilities": tf.nn.softmax(tf.cast(outputs["logits"], tf.float32))}
+        answers |= {f"attention_{tap}": level for tap, level in attention_maps(outputs).items()}
+        return {name: value[:rows] for name, value in answers.items()}
+
+    def classify(self, images):
+        """Probabilities alone; the maps are not computed where the classifier does not need them."""
+        return {"probabilities": self.serve(images)["probabilities"]}
+
+    def explain(self, images):
+        """Maps at image size, and their combination."""
+        outputs = self.serve(images)
+        answers = {"probabilities": outputs.pop("probabilities")}
+        for name, level in outputs.items():
+            answers[name] = tf.image.resize(level[..., None], self.image_shape[:2])[..., 0]
+        if outputs:
+            relative = [level / (_peak(level) + 1e-12) for level in answers.values() if len(level.shape) == 3]
+            answers["attention"] = tf.exp(
+                tf.add_n([tf.math.log(r + 1e-12) for r in relative]) / len(relative)
+            )
+        return answers
+
+    def serve_bytes(self, image_bytes):
+        """The same from image files of any size."""
+        images, valid = tf.map_fn(
+            self._decode,
+            image_bytes,
+            fn_output_signature=(tf.TensorSpec(self.image_shape, tf.uint8), tf.bool),
+        )
+        outputs = self.serve(images)
+        outputs["probabilities"] *= tf.cast(valid, tf.float32)[:, None]
+        return {**outputs, "valid": valid}
+
+    def _decode(self, content):
+        """One file to pixels `(H, W, 3)` and whether it was an image."""
+
+        def read(content):
+            image = tf.io.decode_image(content, channels=3, expand_animations=False)
+            image = tf.ensure_shape(image, (None, None, 3))
+            resized = tf.image.resize(image, self.image_shape[:2], antialias=True)
+            return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+
+        # TensorFlow has no try: a dataset of one file, whose errors are dropped, leaves the blank image.
+        readable = tf.data.Dataset.from_tensors(content).map(read).ignore_errors()
+        blank = tf.zeros(self.image_shape, tf.uint8), tf.constant(False)
+        return readable.reduce(blank, lambda _, image: (image, tf.constant(True)))
+
+
+def _peak(level):
+    return tf.reduce_max(level, axis=(1, 2), keepdims=True)

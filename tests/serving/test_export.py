@@ -1,0 +1,260 @@
+"""Exports: the same numbers in plain TensorFlow, any batch, any bytes, and never half a version."""
+
+import io
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from attention_keras import build_model
+from attention_keras.errors import UserError
+from attention_keras.serving.export import export_model, export_run, newest_version, versions
+
+NAMES = ["zero", "one", "two"]
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model("vgg-att2-concat-pc", num_classes=3, width=0.05)
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("exports") / "digits"
+    return export_model(model, directory, class_names=NAMES, card={"dataset": "digits", "test_error": 0.5})
+
+
+@pytest.fixture(scope="module")
+def served(exported):
+    return tf.saved_model.load(str(exported)).signatures
+
+
+@pytest.fixture(scope="module")
+def expected(model):
+    outputs = model.predict(IMAGES.astype("float32"), verbose=0)
+    exponentials = np.exp(outputs.pop("logits"))
+    return {"probabilities": exponentials / exponentials.sum(-1, keepdims=True), **outputs}
+
+
+def encoded(image, mode="RGB", kind="PNG"):
+    buffer = io.BytesIO()
+    Image.fromarray(image).convert(mode).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def test_signatures_and_names(served):
+    names = {name: sorted(function.structured_outputs) for name, function in served.items()}
+    maps = ["attention_conv10", "attention_conv13"]
+    assert names == {
+        "serving_default": [*maps, "probabilities"],
+        "classify": ["probabilities"],
+        "explain": ["attention", *maps, "probabilities"],
+        "serve_bytes": [*maps, "probabilities", "valid"],
+    }
+
+
+def test_numbers_are_those_of_the_keras_model(served, expected):
+    for name, value in served["serving_default"](images=IMAGES).items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-5)
+    np.testing.assert_allclose(
+        served["classify"](images=IMAGES)["probabilities"], expected["probabilities"], atol=1e-5
+    )
+
+
+def test_a_bfloat16_model_keeps_its_numbers(tmp_path):
+    import keras
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = build_model("vgg-att2-concat-dp", num_classes=3, width=0.05)
+    directory = export_model(model, tmp_path / "m", class_names=NAMES, card={})
+    outputs = model(IMAGES.astype("float32"), training=False)
+    answers = tf.saved_model.load(str(directory)).signatures["serving_default"](images=IMAGES)
+    np.testing.assert_allclose(answers["probabilities"], tf.nn.softmax(outputs["logits"]), atol=1e-5)
+    assert {value.dtype for value in answers.values()} == {tf.float32}
+
+
+@pytest.mark.parametrize("batch", [0, 1, 3, 17])
+def test_any_batch_size_comes_first_in_every_output(served, batch):
+    images = np.resize(IMAGES, (batch, 32, 32, 3))
+    files = tf.constant([encoded(image) for image in images], tf.string, shape=(batch,))
+    for name, inputs in {
+        "serving_default": {"images": images},
+        "classify": {"images": images},
+        "explain": {"images": images},
+        "serve_bytes": {"image_bytes": files},
+    }.items():
+        assert {value.shape[0] for value in served[name](**inputs).values()} == {batch}
+
+
+def test_explain_brings_maps_to_image_size(served, expected):
+    answers = served["explain"](images=IMAGES)
+    assert answers["attention_conv13"].shape == (3, 32, 32)
+    from attention_keras.visualize import upsample
+
+    for ours, theirs in zip(expected["attention_conv13"], answers["attention_conv13"]):
+        np.testing.assert_allclose(theirs, upsample(ours, (32, 32)), atol=1e-5)
+    relative = [
+        m / m.numpy().max(axis=(1, 2), keepdims=True)
+        for m in (answers["attention_conv10"], answers["attention_conv13"])
+    ]
+    np.testing.assert_allclose(answers["attention"], np.sqrt(relative[0] * relative[1]), atol=1e-4)
+
+
+def test_png_bytes_are_the_same_as_pixels(served, expected):
+    answers = served["serve_bytes"](image_bytes=tf.constant([encoded(image) for image in IMAGES]))
+    assert answers["valid"].numpy().all()
+    np.testing.assert_allclose(answers["probabilities"], expected["probabilities"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        ("RGB", "JPEG"),
+        ("L", "PNG"),
+        ("RGBA", "PNG"),
+        ("CMYK", "JPEG"),
+        ("P", "PNG"),
+        ("RGB", "BMP"),
+        ("P", "GIF"),
+    ],
+)
+def test_image_files_of_many_kinds_and_sizes(served, mode, kind):
+    large = np.kron(IMAGES[0], np.ones((3, 2, 1), "uint8"))
+    answers = served["serve_bytes"](image_bytes=tf.constant([encoded(large, mode, kind)]))
+    assert answers["valid"].numpy().tolist() == [True]
+    assert float(tf.reduce_sum(answers["probabilities"])) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_no_image_does_not_fail_its_neighbours(served, expected):
+    whole = encoded(IMAGES[1])
+    files = [b"", b"hello", whole, whole[:300], encoded(IMAGES[0], kind="JPEG")[:200]]
+    answers = served["serve_bytes"](image_bytes=tf.constant(files))
+    assert answers["valid"].numpy().tolist() == [False, False, True, False, False]
+    np.testing.assert_allclose(answers["probabilities"][2], expected["probabilities"][1], atol=1e-5)
+    assert float(tf.reduce_sum(tf.gather(answers["probabilities"], [0, 1, 3, 4]))) == 0
+
+
+PLAIN_TENSORFLOW = """
+import sys
+class NoPackage:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "attention_keras":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NoPackage())
+import numpy as np, tensorflow as tf
+data = np.load(sys.argv[2])
+answers = tf.saved_model.load(sys.argv[1]).signatures["serving_default"](images=data["images"])
+for name, value in answers.items():
+    np.testing.assert_allclose(value, data[name], atol=1e-5)
+"""
+
+
+def test_plain_tensorflow_loads_it_without_this_package(exported, expected, tmp_path):
+    np.savez(tmp_path / "data.npz", images=IMAGES, **expected)
+    command = [sys.executable, "-c", PLAIN_TENSORFLOW, str(exported), str(tmp_path / "data.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_card_labels_and_a_pruned_graph(exported, model):
+    assert (exported / "assets" / "labels.txt").read_text().splitlines() == NAMES
+    card = json.loads((exported / "assets" / "model_card.json").read_text())
+    assert (card["dataset"], card["test_error"], card["classes"]) == ("digits", 0.5, NAMES)
+    assert len(card["weights_sha256"]) == 64
+    assert 0.7 < card["parameters"] / model.count_params() < 0.8
+
+
+def test_warm_up_requests_can_be_replayed(exported, served):
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    path = exported / "assets.extra" / "tf_serving_warmup_requests"
+    logs = [
+        prediction_log_pb2.PredictionLog.FromString(r.numpy()) for r in tf.data.TFRecordDataset(str(path))
+    ]
+    requests = [log.predict_log.request for log in logs]
+    assert {request.model_spec.signature_name for request in requests} == set(served)
+    for request in requests:
+        inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+        served[request.model_spec.signature_name](**{k: tf.constant(v) for k, v in inputs.items()})
+
+
+def test_version_numbers_go_on_from_the_highest(model, tmp_path):
+    for name in ("2", "11", "junk", "3.tmp", ".unfinished-x"):
+        (tmp_path / name).mkdir()
+    assert export_model(model, tmp_path, class_names=NAMES, card={}).name == "12"
+    assert versions(tmp_path) == [2, 11, 12]
+    assert newest_version(tmp_path) == tmp_path / "12"
+    with pytest.raises(UserError, match="exists already"):
+        export_model(model, tmp_path, class_names=NAMES, card={}, version=12)
+
+
+def poll_while_exporting(model, directory, count):
+    """Every version that a reader polling at about 1 kHz ever saw incomplete."""
+    seen, incomplete, done = set(), [], threading.Event()
+
+    def poll():
+        while not done.is_set():
+            for number in versions(directory):
+                path = directory / str(number)
+                files = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()}
+                wanted = {"saved_model.pb", "assets/labels.txt", "assets.extra/tf_serving_warmup_requests"}
+                if not wanted <= files:
+                    incomplete.append((number, files))
+                seen.add(number)
+            time.sleep(0.001)
+
+    reader = threading.Thread(target=poll)
+    reader.start()
+    try:
+        for _ in range(count):
+            export_model(model, directory, class_names=NAMES, card={})
+    finally:
+        time.sleep(0.05)
+        done.set()
+        reader.join()
+    assert seen == set(range(1, count + 1))
+    return incomplete
+
+
+def test_a_polling_reader_never_sees_half_a_version(model, tmp_path):
+    assert poll_while_exporting(model, tmp_path, 2) == []
+
+
+@pytest.mark.slow
+def test_a_polling_reader_never_sees_half_a_version_in_twenty_exports(model, tmp_path):
+    assert poll_while_exporting(model, tmp_path, 20) == []
+
+
+def test_failures_leave_nothing_behind(model, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        export_model(model, tmp_path / "file" / "m", class_names=NAMES, card={})
+    with pytest.raises(UserError, match="not a run"):
+        export_run(tmp_path)
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("attention_keras.serving.export._write", fail)
+    with pytest.raises(UserError, match="No space left"):
+        export_model(model, tmp_path / "m", class_names=NAMES, card={})
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vgg", "vgg-gap", "vgg-pan", "rn164-att2-concat-dp", "vgg-att3-indep-pc"])
+def test_every_family_keeps_its_numbers(name, tmp_path):
+    model = build_model(name, num_classes=3, width=0.05)
+    directory = export_model(model, tmp_path / "m", class_names=NAMES, card={})
+    outputs = model.predict(IMAGES.astype("float32"), verbose=0)
+    answers = tf.saved_model.load(str(directory)).signatures["serving_default"](images=IMAGES)
+    np.testing.assert_allclose(answers["probabilities"], tf.nn.softmax(outputs["logits"]), atol=1e-5)
+    for key in answers.keys() - {"probabilities"}:
+        np.testing.assert_allclose(answers[key], outputs[key], atol=1e-5)
