@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""Measure a trained model on the test images: error, confusion, and where it looks.
+
+Examples:
+    python evaluate.py runs/demo
+    python evaluate.py saved_models/demo
+    python evaluate.py model.keras --dataset cifar10 --output results
+
+Exit codes: 0 done, 2 a mistake in the command or its files.
+"""
+
+import os
+import sys
+
+from attention_keras.command_line import exit_code, parse
+from attention_keras.evaluation.config import EvaluateConfig
+
+
+def main() -> int:
+    config = parse(EvaluateConfig, description=__doc__)
+    # TensorFlow reads this once, when it is first imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from attention_keras.evaluation.command import run
+
+    return run(config)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
