@@ -148,6 +148,7 @@ def _print_summary(metrics: dict, per_class: dict[str, float | None], output: Pa
         print(
             f"attention {tap}: peak on the object in {scores['pointing_game']:.1%} of images "
             f"(best fixed point {scores['best_fixed_point']:.1%}, chance {scores['chance']:.1%}); "
-            f"{scores['attention_on_object']:.1%} of the attention on {scores['area_of_object']:.1%} of the area"
+            f"{scores['attention_on_object']:.1%} of the attention "
+            f"on {scores['area_of_object']:.1%} of the area"
         )
     print(f"results in {output}")
