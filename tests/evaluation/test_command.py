@@ -1,0 +1,130 @@
+"""evaluate.py on a run, a .keras file and a SavedModel: the same numbers; every test image counts."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from attention_keras import build_model
+from attention_keras.data.datasets import load_dataset
+from attention_keras.errors import UserError
+from attention_keras.evaluation.command import run
+from attention_keras.evaluation.config import EvaluateConfig
+from attention_keras.evaluation.predictor import load_predictor
+from attention_keras.serving.export import export_run
+from attention_keras.training.config import TrainConfig
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run directory as training leaves it, with an untrained model."""
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    path.mkdir()
+    config = TrainConfig(limit=100, width=0.03, name="tiny").resolved()
+    (path / "config.json").write_text(json.dumps(config.to_dict()))
+    (path / "metrics.json").write_text(json.dumps({"test_error": 0.9}))
+    names = load_dataset("cluttered_digits", limit=5).class_names
+    (path / "labels.txt").write_text("".join(f"{name}\n" for name in names))
+    keras.utils.set_random_seed(0)
+    build_model("vgg-att2-concat-pc", width=0.03).save(path / "model.keras")
+    return path
+
+
+@pytest.fixture(scope="module")
+def saved_model(trained, tmp_path_factory):
+    return export_run(trained, tmp_path_factory.mktemp("exports"))
+
+
+def evaluate(model, **options):
+    assert run(EvaluateConfig(str(model), **options)) == 0
+
+
+def results(path):
+    return json.loads((path / "metrics.json").read_text())
+
+
+def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
+    evaluate(trained, batch_size=7, panels=3)  # 20 images: the last batch has 6
+    folder = trained / "evaluation"
+    assert {p.name for p in folder.iterdir()} == {
+        "metrics.json",
+        "classification.json",
+        "confusion.png",
+        "panels",
+    }
+    assert len(list((folder / "panels").iterdir())) == 3
+    metrics = results(folder)
+    test = load_dataset("cluttered_digits", limit=100).test()
+    assert metrics["test_images"] == len(test) == 20
+    logits = keras.models.load_model(trained / "model.keras")(test.images.astype("float32"))["logits"]
+    assert metrics["test_error"] == pytest.approx(np.mean(np.argmax(logits, -1) != test.labels))
+    assert set(metrics["localization"]) == {"conv10", "conv13"}
+    assert "attention conv13: peak on the object" in capsys.readouterr().out
+
+
+def test_file_and_saved_model_agree_with_the_run(trained, saved_model, tmp_path):
+    evaluate(trained, output=str(tmp_path / "run"))
+    evaluate(trained / "model.keras", dataset="cluttered_digits", limit=20, output=str(tmp_path / "file"))
+    evaluate(saved_model.parent, output=str(tmp_path / "served"))
+    assert results(tmp_path / "run")["localization"] == pytest.approx(
+        results(tmp_path / "served")["localization"]
+    )
+    images = load_dataset("cluttered_digits", limit=50).train.images
+    one, other = (load_predictor(path).predict(images, 16) for path in (trained, saved_model))
+    for name, values in one.items():
+        np.testing.assert_allclose(other[name], values, atol=1e-5)
+
+
+def test_results_replace_earlier_ones_whole(trained, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "stale.txt").write_text("")
+    evaluate(trained, output=str(tmp_path / "out"), panels=0)
+    assert not (tmp_path / "out" / "stale.txt").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"limit": 0}, "limit must be 1 or more"),
+        ({"panels": -1}, "panels must be 0 or more"),
+        ({"dataset": "cluttered_digit"}, "cluttered_digits"),
+    ],
+)
+def test_wrong_options(trained, options, said):
+    with pytest.raises(UserError, match=said):
+        evaluate(trained, **options)
+
+
+def test_a_model_for_other_classes_is_refused(trained, tmp_path):
+    build_model("vgg", num_classes=7, width=0.03).save(tmp_path / "seven.keras")
+    with pytest.raises(UserError, match="7 classes apart and cluttered_digits has 10"):
+        evaluate(tmp_path / "seven.keras", dataset="cluttered_digits")
+    build_model("vgg", (48, 48, 3), width=0.03).save(tmp_path / "large.keras")
+    with pytest.raises(UserError, match="takes images of"):
+        evaluate(tmp_path / "large.keras", dataset="cluttered_digits")
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".keras", ".keras"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty folder", "corrupt", "truncated", "text", "h5"])
+def test_what_cannot_be_read_is_one_line(trained, tmp_path, kind):
+    path = tmp_path / ("model.h5" if kind == "h5" else "model.keras")
+    if kind == "empty folder":
+        path.mkdir()
+    elif kind == "truncated":
+        path.write_bytes((trained / "model.keras").read_bytes()[:2000])
+    elif kind != "missing":
+        path.write_bytes(b"not a model" * (1000 if kind == "corrupt" else 1))
+    with pytest.raises(UserError) as raised:
+        evaluate(path, dataset="cluttered_digits", output=str(tmp_path / "out"))
+    assert len(str(raised.value)) < 400 and "\n" not in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_where_the_results_should_go(trained, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        evaluate(trained, output=str(tmp_path / "out"))
+    with pytest.raises(UserError, match="cannot write"):
+        evaluate(trained, output=str(tmp_path / "out" / "deeper"))
