@@ -73,14 +73,11 @@ def _dataset(config: EvaluateConfig, trained: TrainConfig | None, predictor: Pre
     name = config.dataset or (trained.dataset if trained else None)
     if name is None:
         raise UserError(f"{config.model} does not say what it was trained on; give --dataset")
-    options = {"image_size": predictor.image_shape[0]} if name.startswith(("folder:", "tfds:")) else {}
     if trained and trained.dataset == name:
-        options |= {
-            "seed": trained.seed,
-            "validation_fraction": trained.validation_fraction,
-            "limit": trained.limit,
-        }
-    return load_dataset(name, data_dir=config.data_dir or (trained.data_dir if trained else None), **options)
+        options = trained.dataset_options()
+    else:
+        options = {"image_size": predictor.image_shape[0]} if name.startswith(("folder:", "tfds:")) else {}
+    return load_dataset(name, **{**options, **({"data_dir": config.data_dir} if config.data_dir else {})})
 
 
 def _check_fit(predictor: Predictor, dataset: ImageDataset, test: Split) -> None:

@@ -38,13 +38,19 @@ class TrainConfig:
     """
 
     dataset: str = "cluttered_digits"
-    """What to train on: cluttered_digits (embedded, no download), svhn, cifar10, cifar100, ..."""
+    """cluttered_digits (embedded, no download), svhn, cifar10, cifar100, cub200, folder:PATH, tfds:NAME."""
     data_dir: str | None = _of_the_machine(None)
     """Where TensorFlow Datasets keeps prepared data (default: TFDS_DATA_DIR or ~/tensorflow_datasets)."""
     validation_fraction: float = 0.1
     """Share of the training split held out for validation."""
     limit: int | None = None
     """Use only the first N training images and N/5 test images (for a try)."""
+    image_size: int | None = None
+    """Side of the images, for folder: and tfds: datasets (default 32) and cub200 (80)."""
+    svhn_extra: bool = False
+    """Train on SVHN's 531,131 easier extra images too."""
+    skip_broken: bool = False
+    """Leave out unreadable images of a folder, and list them, instead of stopping."""
 
     model: str = "vgg-att2-concat-pc"
     """A network of the paper by name (--list-models shows all); the axes below change it one by one."""
@@ -73,8 +79,11 @@ class TrainConfig:
     preprocess: Literal["none", "meanstd", "yuv_lcn", "gcn_zca"] | None = None
     """Pixel normalisation inside the model; statistics come from the training split."""
 
+    init_from: str | None = None
+    """Start from another run's weights: a run directory or .keras file; all layers but the classifier."""
+
     recipe: RecipeName = "auto"
-    """Values for what is not given: paper, embedded (the quick start); auto picks by dataset."""
+    """Values for what is not given: paper, quick (a tenth of its steps), embedded; auto picks by dataset."""
     epochs: int | None = None
     """Passes over the training split."""
     batch_size: int | None = None
@@ -92,7 +101,7 @@ class TrainConfig:
     label_smoothing: float | None = None
     """Share of the target spread over all classes."""
     augment: str | None = None
-    """none, or names joined by +: flip, crop, crop_reflect, ..."""
+    """none, or joined by +: flip, crop, crop_reflect, randaugment, cutmix, mixup, gridmask."""
     seed: int = 0
     """Fixes initial weights, data order, augmentation and dropout."""
     deterministic: bool = False
@@ -171,6 +180,19 @@ class TrainConfig:
                 object.__setattr__(self, name, value)
             if not _matches(value, annotation):
                 raise UserError(f"{name}: {value!r} is not allowed; expected {_describe(annotation)}")
+
+    def dataset_options(self) -> dict[str, Any]:
+        """What `load_dataset` takes beside the name."""
+        names = (
+            "data_dir",
+            "seed",
+            "validation_fraction",
+            "limit",
+            "image_size",
+            "svhn_extra",
+            "skip_broken",
+        )
+        return {name: getattr(self, name) for name in names}
 
     def model_spec(self) -> ModelSpec:
         """The network: `model` with the axes given beside it.

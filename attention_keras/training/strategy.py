@@ -7,6 +7,7 @@ reduces scalars over axis 0). A model constructed outside the scope skips the fi
 """
 
 import contextlib
+import functools
 import os
 
 import keras
@@ -40,7 +41,14 @@ def build_strategy(name: str) -> Strategy | None:
     if name == "none" or (name == "auto" and len(gpus) < 2):
         return None
     devices = gpus or tf.config.list_logical_devices("CPU")
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return _mirrored(tuple(device.name for device in devices))
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> Strategy:
+    """One strategy for each set of devices in a process: the collectives of a second one would take
+    the same keys as the first one's, and fail when their shapes differ."""
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 def _tpu_strategy() -> Strategy:

@@ -33,6 +33,8 @@ def summarize(config: TrainConfig, dataset: ImageDataset, model: keras.Model, st
         f"{type(strategy).__name__ if strategy else 'none'}" + (", deterministic" * config.deterministic),
         f"time      about {duration(seconds)} (estimate)",
     ]
+    if "flip" in config.augment.split("+") and not dataset.mirror_symmetric:
+        lines.append(f"WARNING   augment flips images, and a mirrored image of {dataset.name} is another one")
     if seconds > DAY:
         lines.append(
             "WARNING   this takes more than a day on this device; a GPU, a smaller --width, fewer --epochs "

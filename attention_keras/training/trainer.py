@@ -11,11 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from attention_keras.data.augment import parse_augment
 from attention_keras.data.datasets import ImageDataset, load_dataset
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.models.compute import count_macs
+from attention_keras.models.loading import load_model
+from attention_keras.models.transfer_weights import transfer_weights
 from attention_keras.models.zoo import build_model, training_view
 from attention_keras.training.callbacks import AttentionImages, NonFiniteGuard, Scalars, log_confusion
 from attention_keras.training.checkpoint import load_newest
@@ -76,17 +79,14 @@ def train(config: TrainConfig, report=print) -> RunResult:
         return RunResult(run.path, config, run.read_metrics())
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    dataset = load_dataset(
-        config.dataset,
-        data_dir=config.data_dir,
-        seed=config.seed,
-        validation_fraction=config.validation_fraction,
-        limit=config.limit,
-    )
+    _check_augment(config)
+    dataset = load_dataset(config.dataset, **config.dataset_options())
     precision = "float32" if config.precision == "auto" and spans_workers(strategy) else config.precision
     config = dataclasses.replace(config, precision=choose_precision(precision))
     with scope(strategy):
         model = _build(config, dataset, strategy)
+        if config.init_from:
+            report(transfer_weights(load_model(config.init_from), model).table())
         view = training_view(model)
     view = replicated(view, strategy)
     with scope(strategy):
@@ -104,6 +104,14 @@ def train(config: TrainConfig, report=print) -> RunResult:
         f"validation error {metrics['validation_error']:.2%}; run in {run.path}"
     )
     return RunResult(run.path, config, metrics)
+
+
+def _check_augment(config: TrainConfig) -> None:
+    if config.deterministic and not parse_augment(config.augment).is_repeatable:
+        raise UserError(
+            f"augment {config.augment} draws random numbers that cannot be repeated; leave out "
+            "--deterministic, or use flip, crop, crop_reflect"
+        )
 
 
 def _check_steps_per_execution(config: TrainConfig, images: int) -> None:

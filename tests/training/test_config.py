@@ -46,7 +46,7 @@ def test_every_recipe_field_is_open_in_the_config_and_filled_by_resolving():
                 assert getattr(TrainConfig(), name) is None
     resolved = TrainConfig().resolved()
     open_fields = {f.name for f in dataclasses.fields(resolved) if getattr(resolved, f.name) is None}
-    assert open_fields == {"data_dir", "limit", "taps"}
+    assert open_fields == {"data_dir", "limit", "image_size", "init_from", "taps"}
 
 
 def test_flags_override_the_recipe():

@@ -16,7 +16,7 @@ import pytest
 
 HERE = Path(__file__).parent
 FLAGS = [
-    *["--limit", "75", "--batch-size", "16", "--epochs", "4", "--width", "0.03", "--panels", "0"],
+    *["--limit", "75", "--batch-size", "16", "--epochs", "4", "--panels", "0"],
     *["--precision", "float32", "--augment", "flip", "--dropout", "True", "--deterministic", "--no-export"],
     *["--checkpoint-every", "2"],
 ]
@@ -26,7 +26,7 @@ STEPS = 4 * 5
 def start(directory, marker):
     command = [
         sys.executable,
-        str(HERE / "slow_writes.py"),
+        str(HERE / "small_network.py"),
         *FLAGS,
         "--run-dir",
         str(directory),
@@ -86,7 +86,7 @@ def kill_and_finish(directory, moment, inside_a_save):
     while inside_a_save and process.poll() is None and not marker.exists():
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     marker.unlink(missing_ok=True)
     finish(start(directory, marker))
 

@@ -15,9 +15,10 @@ ROOT = Path(__file__).parents[2]
 SPEC = importlib.util.spec_from_file_location("run_workers", ROOT / "examples/distributed/run_workers.py")
 run_workers = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(run_workers)
+run_workers.TRAIN = Path(__file__).parent / "small_network.py"
 
 FLAGS = [
-    *["--limit", "75", "--batch-size", "16", "--epochs", "3", "--width", "0.03", "--panels", "0"],
+    *["--limit", "75", "--batch-size", "16", "--epochs", "3", "--panels", "0"],
     *["--optimizer", "sgd", "--learning-rate", "0.01", "--schedule", "constant", "--precision", "float32"],
     *["--deterministic", "--no-export", "--checkpoint-every", "2"],
 ]
@@ -38,7 +39,7 @@ def history(path):
 
 @pytest.mark.slow
 def test_two_workers_equal_one_process_and_survive_a_death(tmp_path):
-    command = [sys.executable, str(ROOT / "train.py"), *flags(tmp_path, "single"), "--strategy", "none"]
+    command = [sys.executable, str(run_workers.TRAIN), *flags(tmp_path, "single"), "--strategy", "none"]
     subprocess.run(command, check=True, capture_output=True)
     assert run_workers.wait(run_workers.start(2, flags(tmp_path, "two"))) == 0
     for single, two in zip(weights(tmp_path / "single"), weights(tmp_path / "two"), strict=True):

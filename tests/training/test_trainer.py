@@ -16,6 +16,7 @@ from attention_keras.training.config import TrainConfig
 from attention_keras.training.resume import Checkpointing, Interrupted
 
 EPOCHS, STEPS = 3, 5
+pytestmark = pytest.mark.usefixtures("small_network")
 
 
 @pytest.fixture
@@ -24,7 +25,6 @@ def config(tmp_path):
         limit=75,  # 5 steps of 16, the last one of 11
         batch_size=16,
         epochs=EPOCHS,
-        width=0.03,
         dropout=True,
         augment="flip",
         panels=1,
@@ -61,12 +61,11 @@ def crash_at(step, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
+def uninterrupted(tmp_path_factory, small_network):
     config = TrainConfig(
         limit=75,
         batch_size=16,
         epochs=EPOCHS,
-        width=0.03,
         dropout=True,
         augment="flip",
         panels=1,
@@ -103,7 +102,7 @@ def test_a_run_directory_is_complete(uninterrupted):
     assert TrainConfig.load(path) == uninterrupted.config
 
 
-@pytest.mark.parametrize("step", [4, 8])
+@pytest.mark.parametrize("step", [1, 4, 5, 8, 11])
 def test_resume_after_a_crash_is_exact(step, config, uninterrupted, monkeypatch):
     crash_at(step, monkeypatch)
     with pytest.raises(Stop):

@@ -1,0 +1,54 @@
+"""train.py with a small smooth network in place of the zoo's, for tests about training, not networks.
+
+Smooth, because ReLU and max-pooling turn the last bit of a sum into a visible difference after a few
+steps, and then no two orders of summation agree. As a script it runs train.py; with SAVING_MARKER in the
+environment every flush to disk is slow, and the marker file exists while it lasts.
+"""
+
+import os
+import runpy
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def build_small_network(spec, input_shape, num_classes, *, width, dropout, init, preprocess):
+    """Two convolutions with batch norm and swish, dp attention on the first."""
+    import keras
+    from keras import layers
+
+    from attention_keras.models.attend import attend
+    from attention_keras.models.blocks import Builder
+    from attention_keras.models.initializers import InitScheme
+
+    images = keras.Input(input_shape, name="images")
+    x = preprocess(images)
+    for index, channels in enumerate((6, 8)):
+        x = layers.Conv2D(channels, 3, 2, padding="same", name=f"conv{index}_kernel")(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.Activation("swish", name=f"conv{index}")(x)
+        x = layers.Dropout(0.2)(x) if dropout else x
+    builder = Builder(dropout=dropout, init=InitScheme("keras"))
+    return attend(keras.Model(images, x), ["conv0", "conv1"], num_classes, compat="dp", builder=builder)
+
+
+def slow_fsync(handle, fsync=os.fsync):
+    """A flush that takes 50 ms and says so."""
+    marker = Path(os.environ["SAVING_MARKER"])
+    marker.touch()
+    time.sleep(0.05)
+    fsync(handle)
+    marker.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    if "SAVING_MARKER" in os.environ:
+        os.fsync = slow_fsync
+    sys.path.insert(0, str(ROOT))
+    from attention_keras.models import zoo
+
+    zoo.build_model = build_small_network
+    sys.argv[0] = "train.py"
+    runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
