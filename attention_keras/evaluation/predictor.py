@@ -94,7 +94,11 @@ def _maps(outputs: dict) -> dict:
 
 
 def _lines(path: Path) -> list[str] | None:
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else None
+    """The class names in `labels.txt`, or None where there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines() if path.exists() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
 
 
 def _in_batches(call, images, batch_size: int) -> dict[str, np.ndarray]:
