@@ -1,151 +1,134 @@
-"""What `python evaluate.py MODEL` does: test error, localisation, pictures."""
+"""What `python evaluate.py RUN [RUN ...] --task TASK` does."""
 
-import json
-import shutil
-import tempfile
+import importlib
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from attention_keras.confusion import confusion_figure
 from attention_keras.data.datasets import ImageDataset, load_dataset
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
-from attention_keras.evaluation.classification import classify
 from attention_keras.evaluation.config import EvaluateConfig
-from attention_keras.evaluation.localization import localize
-from attention_keras.evaluation.predictor import Predictor, load_predictor
-from attention_keras.training.config import TrainConfig
-from attention_keras.visualize import attention_maps, panel, prediction_title
+from attention_keras.evaluation.context import Context, NotApplicable
+from attention_keras.evaluation.report import write_report
+from attention_keras.evaluation.result import Table, TaskResult, format_cell, write_result
+from attention_keras.evaluation.subject import Subject, load_subjects
 
 
 def run(config: EvaluateConfig) -> int:
     """Evaluate and write the results; the return value is the process's exit code."""
-    path = Path(config.model)
-    trained = TrainConfig.load(path) if (path / "config.json").exists() else None
-    output = _output(config, path)
-    predictor = load_predictor(path)
-    dataset = _dataset(config, trained, predictor)
+    output = _output(config)
+    subjects = load_subjects(config.runs)
+    dataset = _dataset(config, subjects)
     test = dataset.test()
-    _check_fit(predictor, dataset, test)
-    if config.limit:
-        test = test.take(slice(config.limit))
-    outputs = predictor.predict(test.images, config.batch_size)
-    maps = attention_maps(outputs)
-    result = classify(outputs["probabilities"], test.labels, dataset.class_names)
-    metrics = {
-        "dataset": dataset.name,
-        "test_images": result.images,
-        "test_error": result.error,
-        "test_accuracy": result.accuracy,
-        "localization": localize(maps, np.asarray(test.masks[:])) if maps and test.masks is not None else {},
-    }
-    with _whole_folder(output) as folder:
-        _write_json(folder / "metrics.json", metrics)
-        _write_json(folder / "classification.json", result.to_dict())
-        picture = confusion_figure(np.array(result.confusion), dataset.class_names)
-        Image.fromarray(picture).save(folder / "confusion.png")
-        if maps:
-            _write_panels(folder / "panels", config.panels, test, outputs, maps, dataset.class_names)
-    _print_summary(metrics, result.per_class_accuracy, output)
+    for subject in subjects:
+        _check_fit(subject, dataset, test)
+    _prepare(output)
+    context = Context(subjects, dataset, test, config)
+    for name in config.tasks:
+        task = importlib.import_module(f"attention_keras.evaluation.tasks.{name}")
+        try:
+            result = task.run(context)
+        except NotApplicable as reason:
+            if config.task != "all":
+                raise
+            print(f"{name}: left out, {reason}\n")
+            continue
+        write_result(result, output)
+        _print(result)
+    report = write_report(output)
+    print(f"results in {output}, all of them in {report}")
     return 0
 
 
-def _output(config: EvaluateConfig, path: Path) -> Path:
+def _output(config: EvaluateConfig) -> Path:
+    path = Path(config.runs[0])
     if config.output:
         output = Path(config.output)
+    elif len(config.runs) > 1:
+        output = Path("evaluation")
+    elif (path / "config.json").exists():
+        output = path / "evaluation"
     else:
-        output = (
-            path / "evaluation"
-            if (path / "config.json").exists()
-            else Path(f"{path.with_suffix('')}-evaluation")
-        )
+        output = Path(f"{path.with_suffix('')}-evaluation")
     if output.exists() and not output.is_dir():
         raise UserError(f"{output} is a file; choose another --output")
     return output
 
 
-def _dataset(config: EvaluateConfig, trained: TrainConfig | None, predictor: Predictor) -> ImageDataset:
-    card = predictor.card or {}
-    if trained is None and "config" in card:
-        trained = TrainConfig.from_dict(card["config"])
-    name = config.dataset or (trained.dataset if trained else None)
+def _prepare(output: Path) -> None:
+    """Make the folder before hours of work rather than after."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        probe = output / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {output}: {error.strerror}; choose another --output") from None
+
+
+def _dataset(config: EvaluateConfig, subjects: Sequence[Subject]) -> ImageDataset:
+    """The dataset asked for or trained on; where runs saw different parts of it, the largest one."""
+    trained = [subject.trained for subject in subjects if subject.trained]
+    name = config.dataset or next((t.dataset for t in trained), None)
     if name is None:
-        raise UserError(f"{config.model} does not say what it was trained on; give --dataset")
-    if trained and trained.dataset == name:
-        options = trained.dataset_options()
+        raise UserError(f"{config.runs[0]} does not say what it was trained on; give --dataset")
+    same = [t for t in trained if t.dataset == name]
+    if same:
+        whole = max(same, key=lambda t: float("inf") if t.limit is None else t.limit)
+        if name.startswith("folder:") and len({t.limit for t in same}) > 1:
+            raise UserError(
+                f"the runs were trained on parts of {name} of different size (--limit), so test images of "
+                f"one may "
+                "be training images of another; evaluate them one by one"
+            )
+        options = whole.dataset_options()
     else:
-        options = {"image_size": predictor.image_shape[0]} if name.startswith(("folder:", "tfds:")) else {}
+        size = subjects[0].predictor.image_shape[0]
+        options = {"image_size": size} if name.startswith(("folder:", "tfds:")) else {}
     return load_dataset(name, **{**options, **({"data_dir": config.data_dir} if config.data_dir else {})})
 
 
-def _check_fit(predictor: Predictor, dataset: ImageDataset, test: Split) -> None:
-    if len(dataset.class_names) != predictor.num_classes:
+def _check_fit(subject: Subject, dataset: ImageDataset, test: Split) -> None:
+    model = "the model" if subject.trained is None else subject.name
+    if len(dataset.class_names) != subject.predictor.num_classes:
         raise UserError(
-            f"the model tells {predictor.num_classes} classes apart and {dataset.name} has "
+            f"{model} tells {subject.predictor.num_classes} classes apart and {dataset.name} has "
             f"{len(dataset.class_names)}; choose the dataset it was trained on with --dataset"
         )
-    if tuple(test.images.shape[1:]) != tuple(predictor.image_shape):
+    if tuple(test.images.shape[1:]) != tuple(subject.predictor.image_shape):
         raise UserError(
-            f"the model takes images of {predictor.image_shape}, {dataset.name} has {test.images.shape[1:]}"
+            f"{model} takes images of {subject.predictor.image_shape}, "
+            f"{dataset.name} has {test.images.shape[1:]}"
         )
 
 
-def _write_panels(folder: Path, count: int, test: Split, outputs, maps, class_names) -> None:
-    folder.mkdir()
-    for index in range(min(count, len(test))):
-        title, correct = prediction_title(
-            outputs["probabilities"][index], class_names, int(test.labels[index])
-        )
-        picture = panel(
-            np.asarray(test.images[index]), {tap: m[index] for tap, m in maps.items()}, title, correct=correct
-        )
-        Image.fromarray(picture).save(folder / f"{index:02d}.png")
+def _print(result: TaskResult) -> None:
+    print(f"{result.title}")
+    for line in result.summary:
+        print(line)
+    for table in () if result.summary else result.tables:
+        print(f"\n{table.caption}\n{text_table(table)}")
+    for warning in result.warnings:
+        print(f"warning: {warning}")
+    print()
 
 
-def _write_json(path: Path, value) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+def text_table(table: Table) -> str:
+    """The table in columns of equal width.
 
-
-class _whole_folder:
-    """A temporary folder that takes the place of `path` when the block ends well, and else disappears."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> Path:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {self.path}: {error.strerror}; choose another --output"
-            ) from None
-        return self.folder
-
-    def __exit__(self, kind, error, trace) -> None:
-        if kind is None:
-            self.folder.chmod(0o755)
-            if self.path.exists():
-                shutil.rmtree(self.path)
-            self.folder.rename(self.path)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _print_summary(metrics: dict, per_class: dict[str, float | None], output: Path) -> None:
-    print(
-        f"test error {metrics['test_error']:.2%} over {metrics['test_images']:,} images "
-        f"of {metrics['dataset']}"
+    Example:
+        >>> print(text_table(Table("", ["run", "error"], [["demo", 0.25], ["other", None]])))
+        run    error
+        demo   0.250
+        other      -
+    """
+    cells = [list(map(str, table.columns)), *([format_cell(cell) for cell in row] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    text = {i for i in range(len(widths)) if any(isinstance(row[i], str) for row in table.rows)}
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i in text else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in cells
     )
-    known = {name: accuracy for name, accuracy in per_class.items() if accuracy is not None}
-    worst = sorted(known, key=known.get)[:3]
-    print("hardest classes: " + ", ".join(f"{name} {known[name]:.1%}" for name in worst))
-    for tap, scores in metrics["localization"].items():
-        print(
-            f"attention {tap}: peak on the object in {scores['pointing_game']:.1%} of images "
-            f"(best fixed point {scores['best_fixed_point']:.1%}, chance {scores['chance']:.1%}); "
-            f"{scores['attention_on_object']:.1%} of the attention "
-            f"on {scores['area_of_object']:.1%} of the area"
-        )
-    print(f"results in {output}")

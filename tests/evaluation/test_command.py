@@ -37,7 +37,7 @@ def saved_model(trained, tmp_path_factory):
 
 
 def evaluate(model, **options):
-    assert run(EvaluateConfig(str(model), **options)) == 0
+    assert run(EvaluateConfig((str(model),), **options)) == 0
 
 
 def results(path):
@@ -50,8 +50,11 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
     assert {p.name for p in folder.iterdir()} == {
         "metrics.json",
         "classification.json",
-        "confusion.png",
+        "classification.csv",
+        "classification-2.csv",
+        "classification-confusion.png",
         "panels",
+        "report.html",
     }
     assert len(list((folder / "panels").iterdir())) == 3
     metrics = results(folder)
@@ -67,21 +70,43 @@ def test_file_and_saved_model_agree_with_the_run(trained, saved_model, tmp_path)
     evaluate(trained, output=str(tmp_path / "run"))
     evaluate(trained / "model.keras", dataset="cluttered_digits", limit=20, output=str(tmp_path / "file"))
     evaluate(saved_model.parent, output=str(tmp_path / "served"))
-    assert results(tmp_path / "run")["localization"] == pytest.approx(
-        results(tmp_path / "served")["localization"]
-    )
+    for tap, scores in results(tmp_path / "run")["localization"].items():
+        assert results(tmp_path / "served")["localization"][tap] == pytest.approx(scores, abs=1e-5)
     images = load_dataset("cluttered_digits", limit=50).train.images
     one, other = (load_predictor(path).predict(images, 16) for path in (trained, saved_model))
     for name, values in one.items():
         np.testing.assert_allclose(other[name], values, atol=1e-5)
 
 
-def test_results_replace_earlier_ones_whole(trained, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "stale.txt").write_text("")
+def test_a_second_evaluation_replaces_the_first(trained, tmp_path):
     evaluate(trained, output=str(tmp_path / "out"), panels=0)
-    assert not (tmp_path / "out" / "stale.txt").exists()
-    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    (tmp_path / "out" / "classification-stale.png").write_bytes(b"")
+    (tmp_path / "out" / "mine.txt").write_text("kept")
+    evaluate(trained, output=str(tmp_path / "out"), panels=0, limit=3)
+    assert results(tmp_path / "out")["test_images"] == 3
+    assert not (tmp_path / "out" / "classification-stale.png").exists()
+    assert (tmp_path / "out" / "mine.txt").exists()
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_several_runs_side_by_side(trained, tmp_path):
+    keras.utils.set_random_seed(1)
+    other = tmp_path / "other.keras"
+    build_model("vgg-gap", width=0.03).save(other)
+    config = EvaluateConfig((str(trained), str(other)), output=str(tmp_path / "out"), panels=1)
+    assert run(config) == 0
+    values = json.loads((tmp_path / "out" / "classification.json").read_text())["values"]
+    assert set(values) == {"tiny", "other"}
+    assert (tmp_path / "out" / "panels" / "tiny" / "00.png").exists()
+    table = (tmp_path / "out" / "classification.csv").read_text().splitlines()
+    assert table[0].startswith("run,network,error") and len(table) == 3
+    with pytest.raises(UserError, match="given twice"):
+        run(EvaluateConfig((str(trained), str(trained))))
+
+
+def test_a_saved_model_is_for_classification_only(saved_model, tmp_path):
+    with pytest.raises(UserError, match="good for --task classification only"):
+        evaluate(saved_model, task="faithfulness", output=str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -89,6 +114,7 @@ def test_results_replace_earlier_ones_whole(trained, tmp_path):
     [
         ({"limit": 0}, "limit must be 1 or more"),
         ({"panels": -1}, "panels must be 0 or more"),
+        ({"epsilons": (300.0,)}, "epsilons must be from 0 to 255"),
         ({"dataset": "cluttered_digit"}, "cluttered_digits"),
     ],
 )

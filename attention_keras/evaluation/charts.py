@@ -1,0 +1,60 @@
+"""Line charts that look alike: one colour per run or method, a legend outside the lines."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by readers with any colour vision.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+MARKERS = "osD^vP*X"
+
+
+def line_chart(
+    panels: Mapping[str, Mapping[str, Sequence[float]]],
+    x: Sequence[float],
+    *,
+    x_label: str,
+    y_label: str,
+    dashed: Sequence[str] = (),
+    markers: bool = False,
+) -> np.ndarray:
+    """Charts side by side with one legend.
+
+    Args:
+        panels: title -> line name -> a value for every x.
+        x: values of the horizontal axis, shared.
+        x_label, y_label: of the axes.
+        dashed: names drawn dashed, such as controls.
+        markers: mark the measured points.
+
+    Returns:
+        uint8 RGB `(height, width, 3)`.
+    """
+    figure = Figure(figsize=(4.6 * len(panels) + 1.8, 4.0), dpi=100, facecolor="white", layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    for axis, (title, lines) in zip(axes, panels.items()):
+        for name, values in lines.items():
+            place = names.index(name)
+            axis.plot(
+                x,
+                values,
+                label=name,
+                color=COLORS[place % len(COLORS)],
+                marker=MARKERS[place % len(MARKERS)] if markers else None,
+                markersize=5,
+                linestyle="--" if name in dashed else "-",
+                linewidth=1.8,
+            )
+        axis.set_title(title, fontsize=11)
+        axis.set_xlabel(x_label)
+        axis.grid(alpha=0.3)
+        axis.set_ylim(-0.02, 1.02)
+    axes[0].set_ylabel(y_label)
+    handles = {line.get_label(): line for axis in axes for line in axis.get_lines()}
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=9, frameon=False)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

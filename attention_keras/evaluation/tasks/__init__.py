@@ -1,0 +1,1 @@
+"""One experiment each: `run(context) -> TaskResult`; the measures are pure functions one level up."""
