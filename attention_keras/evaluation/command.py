@@ -1,6 +1,7 @@
 """What `python evaluate.py RUN [RUN ...] --task TASK` does."""
 
 import importlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from attention_keras.evaluation.subject import Subject, load_subjects
 
 def run(config: EvaluateConfig) -> int:
     """Evaluate and write the results; the return value is the process's exit code."""
+    # Many small views of one network are meant to be traced; TensorFlow would warn of each.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     output = _output(config)
     subjects = load_subjects(config.runs)
     dataset = _dataset(config, subjects)

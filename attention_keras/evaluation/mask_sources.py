@@ -1,0 +1,79 @@
+"""Images with masks that no model here was trained on: a folder of them, or Oxford-IIIT pets."""
+
+from pathlib import Path
+
+import numpy as np
+
+from attention_keras.data.image_files import EXTENSIONS, UnreadableImage, read_image
+from attention_keras.data.split import Split
+from attention_keras.errors import UserError
+
+GROUND_TRUTH = "GroundTruth"
+PETS = "oxford_iiit_pet"
+
+
+def load_masked_images(
+    name: str, size: tuple[int, int], *, limit: int | None = None, data_dir: str | None = None
+) -> Split:
+    """Images and masks, labels all 0.
+
+    Args:
+        name: `folder:PATH` with the layout of the Object Discovery data, PATH/SET/IMAGE with
+            PATH/SET/GroundTruth/IMAGE.png (or directly in PATH), white on the object; or
+            `tfds:oxford_iiit_pet`, whose borders are left to the background.
+        size: (H, W) of the results.
+        limit: only the first ones, of every SET in turn.
+        data_dir: of TensorFlow Datasets.
+
+    Raises:
+        UserError: none of these, no pairs of image and mask, or unreadable files.
+    """
+    if name.startswith("folder:"):
+        return _folder(Path(name.removeprefix("folder:")).expanduser(), size, limit)
+    if name.removeprefix("tfds:") == PETS:
+        return _pets(size, limit, data_dir)
+    raise UserError(f"masks {name!r} is not known; allowed: folder:PATH, tfds:{PETS}")
+
+
+def _folder(path: Path, size: tuple[int, int], limit: int | None) -> Split:
+    if not path.is_dir():
+        raise UserError(f"{path} is not a folder; give --masks folder:PATH with images and {GROUND_TRUTH}")
+    pairs = []
+    for truth in sorted(path.rglob(GROUND_TRUTH)):
+        known = {file.stem: file for file in sorted(truth.iterdir()) if file.suffix.lower() in EXTENSIONS}
+        files = sorted(f for f in truth.parent.iterdir() if f.suffix.lower() in EXTENSIONS)
+        found = [file for file in files if file.stem in known]
+        pairs += [(place, file, known[file.stem]) for place, file in enumerate(found)]
+    if not pairs:
+        raise UserError(
+            f"{path} has no image with a mask; expected {path}/SET/IMAGE.jpg and "
+            f"{path}/SET/{GROUND_TRUTH}/IMAGE.png"
+        )
+    pairs = sorted(pairs)[:limit]
+    images = np.stack([_read(image, size) for _, image, _ in pairs])
+    masks = np.stack([_read(mask, size).mean(axis=-1) > 127 for _, _, mask in pairs])
+    return Split(images, np.zeros(len(pairs), "int32"), masks)
+
+
+def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
+    try:
+        return read_image(path, size)
+    except UnreadableImage as reason:
+        raise UserError(f"{path} cannot be read: {reason}; repair or remove it") from None
+
+
+def _pets(size: tuple[int, int], limit: int | None, data_dir: str | None) -> Split:
+    import tensorflow as tf
+
+    from attention_keras.data.tfds_source import open_builder, prepare, whole_image
+
+    builder = open_builder(PETS, data_dir)
+    prepare(builder)
+
+    def row(example):
+        mask = tf.image.resize(example["segmentation_mask"], size, method="nearest")[..., 0]
+        return whole_image(example["image"], size)["images"], mask == 1
+
+    examples = builder.as_dataset("test", shuffle_files=False).map(row).take(limit or -1)
+    images, masks = zip(*examples.as_numpy_iterator())
+    return Split(np.stack(images), np.zeros(len(images), "int32"), np.stack(masks))
