@@ -1,0 +1,93 @@
+"""Accuracy and fooling rate under FGSM (the paper), PGD, and random noise of the same size."""
+
+import numpy as np
+from tqdm import tqdm
+
+from attention_keras.evaluation import robustness as measure
+from attention_keras.evaluation.charts import line_chart
+from attention_keras.evaluation.context import Context
+from attention_keras.evaluation.result import Figure, Table, TaskResult
+from attention_keras.evaluation.subject import Subject
+
+IMAGES = 64
+
+
+def run(context: Context) -> TaskResult:
+    """Attack every run on the same images."""
+    split, config = context.images(IMAGES), context.config
+    images, labels = np.asarray(split.images[:], "float32"), np.asarray(split.labels)
+    epsilons = sorted({0.0, *map(float, config.epsilons)})
+    values, warnings = {}, []
+    for subject in context.subjects:
+        scores, reasons = _attack(subject, images, labels, epsilons, context)
+        values[subject.name] = scores
+        warnings += [f"{subject.name}: {reason}" for reason in reasons]
+    heads = ["run", "attack", *(f"eps {epsilon:g}" for epsilon in epsilons)]
+    tables = [
+        Table(caption, heads, [
+            [run, attack, *(f"{v:.1%}" for v in scores[key][attack])]
+            for run, scores in values.items() for attack in scores[key]
+        ])
+        for caption, key in (("Accuracy under attack", "accuracy"), ("Fooling rate", "fooling_rate"))
+    ]  # fmt: skip
+    panels = {
+        "FGSM: fooling rate": {run: scores["fooling_rate"]["FGSM"] for run, scores in values.items()},
+        "PGD: fooling rate": {run: scores["fooling_rate"]["PGD"] for run, scores in values.items()},
+        "worst case: accuracy": {run: scores["accuracy"]["worst case"] for run, scores in values.items()},
+    }
+    labels_of_axes = {"x_label": "largest change of a pixel value, of 255", "y_label": "share of images"}
+    picture = line_chart(panels, epsilons, markers=True, **labels_of_axes)
+    notes = [
+        f"{len(split)} test images; attacks see the whole network, pixel normalisation included, and change "
+        f"raw "
+        "pixels within [0, 255]. FGSM: one step of the full size along the sign of the gradient (the "
+        "paper's attack). "
+        f"PGD: {config.pgd_steps} small steps from {config.pgd_restarts} random starts. Noise: random signs "
+        f"of the "
+        "same size. Worst case: an image counts as right only if it survives all of them, up to that size.",
+        "Fooling rate: share of predictions that change (the paper's measure).",
+        "FGSM alone proves little: a network with small or misleading gradients survives one step and falls "
+        "to "
+        "many. Nothing here was trained to be robust, and even PGD gives only an upper bound on robustness.",
+    ]
+    figure = Figure("curves", picture, "Left and middle: higher is worse; right: higher is better")
+    return TaskResult("robustness", "Adversarial robustness", values, tables, [figure], notes, warnings)
+
+
+def _attack(subject: Subject, images, labels, epsilons, context: Context) -> tuple[dict, list[str]]:
+    config = context.config
+    attacker = measure.Attacker(
+        subject.logits_model,
+        steps=config.pgd_steps,
+        restarts=config.pgd_restarts,
+        batch_size=min(config.batch_size, 64),
+        seed=config.seed,
+    )
+    logits = attacker.logits(images)
+    before = logits.argmax(axis=-1)
+    accuracy = {attack: [] for attack in measure.ATTACKS}
+    fooled = {attack: [] for attack in measure.ATTACKS}
+    correct = []
+    for epsilon in tqdm(epsilons, desc=subject.name, unit=" epsilon", disable=None, leave=False):
+        correct.append([])
+        for attack in measure.ATTACKS:
+            after = attacker.predict(attacker.attack(attack, images, labels, epsilon))
+            correct[-1].append(after == labels)
+            accuracy[attack].append(float(np.mean(after == labels)))
+            fooled[attack].append(measure.fooling_rate(before, after))
+    zero = attacker.zero_gradients(images, labels)
+    reasons = measure.unsound(
+        zero_gradients=zero,
+        logits=logits,
+        logits_again=attacker.logits(images),
+        accuracy=accuracy,
+        epsilons=epsilons,
+    )
+    accuracy["worst case"] = measure.worst_case(correct).tolist()
+    return {
+        "epsilons": epsilons,
+        "images": len(images),
+        "accuracy": accuracy,
+        "fooling_rate": fooled,
+        "zero_gradients": zero,
+    }, reasons
