@@ -11,6 +11,7 @@ from attention_keras.visualize import COLORS, overlay
 
 CELL = 1.55
 SHORTEST_SIDE = 160
+_INK = {None: "black", True: "#1a7f37", False: "#cf222e"}
 
 
 def enlarge(image: np.ndarray, shortest: int = SHORTEST_SIDE) -> np.ndarray:
@@ -22,7 +23,7 @@ def enlarge(image: np.ndarray, shortest: int = SHORTEST_SIDE) -> np.ndarray:
 def map_grid(
     images: np.ndarray,
     columns: Mapping[str, np.ndarray],
-    titles: Sequence[Mapping[str, tuple[str, bool]]],
+    titles: Sequence[Mapping[str, tuple[str, bool | None]]],
     *,
     shared: Mapping[str, str] | None = None,
 ) -> np.ndarray:
@@ -31,8 +32,8 @@ def map_grid(
     Args:
         images: `(n, H, W, 3)` uint8.
         columns: head (lines apart by a newline) -> maps `(n, h, w)`.
-        titles: for each image, head -> what is written under the cell, and whether it is right; the head
-            `input` is the image itself.
+        titles: for each image, head -> what is written under the cell, and whether it is right (None: no
+            matter); the head `input` is the image itself.
         shared: head -> name of the group of columns with one scale; by default each map has its own.
 
     Returns:
@@ -53,19 +54,21 @@ def map_grid(
             top = tops[shared[head]] if shared else None
             axis.imshow(overlay(large, attention, top))
             low, high = (0.0, top) if shared else (attention.min(), attention.max())
-            axis.text(
-                0.98, 0.02, f"{low:.2g} to {high:.2g}", fontsize=6.5, color="white", ha="right",
-                transform=axis.transAxes, va="bottom",
-                bbox={"facecolor": "black", "alpha": 0.6, "pad": 1, "linewidth": 0},
-            )  # fmt: skip
+            _corner(axis, f"{low if low > 0.01 * high else 0:.2g} to {high:.2g}")
         for axis, head in zip(axes[row], heads):
             if head in titles[row]:
                 text, right = titles[row][head]
-                axis.set_xlabel(text, fontsize=8, color="#1a7f37" if right else "#cf222e", labelpad=2)
+                axis.set_xlabel(text, fontsize=8, color=_INK[right], labelpad=2)
     scale = matplotlib.cm.ScalarMappable(cmap=COLORS)
-    bar = figure.colorbar(scale, ax=axes.tolist(), fraction=0.015, pad=0.01, aspect=40)
+    bar = figure.colorbar(scale, ax=axes, fraction=0.015, pad=0.01, aspect=40)
     bar.set_ticks([0, 1], labels=["low", "high"])
     return _draw(canvas)
+
+
+def _corner(axis, text: str) -> None:
+    box = {"facecolor": "black", "alpha": 0.6, "pad": 1, "linewidth": 0}
+    place = {"ha": "right", "va": "bottom", "transform": axis.transAxes}
+    axis.text(0.98, 0.02, text, fontsize=6.5, color="white", bbox=box, **place)
 
 
 def outline_grid(images: np.ndarray, columns: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -84,7 +87,7 @@ def outline_grid(images: np.ndarray, columns: Mapping[str, np.ndarray]) -> np.nd
     return _draw(canvas)
 
 
-def _axes(rows: int, heads: Sequence[str], label: float = 0.22):
+def _axes(rows: int, heads: Sequence[str], label: float = 0.14):
     lines = max(head.count("\n") for head in heads) + 1
     size = (CELL * len(heads) + 0.6, (CELL + label) * rows + 0.2 * lines)
     figure = Figure(figsize=size, dpi=110, facecolor="white", layout="constrained")
@@ -103,3 +106,34 @@ def _axes(rows: int, heads: Sequence[str], label: float = 0.22):
 def _draw(canvas: FigureCanvasAgg) -> np.ndarray:
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def question_grid(
+    targets: np.ndarray, queries: np.ndarray, names: Sequence[str], own: np.ndarray, asked: np.ndarray
+) -> np.ndarray:
+    """Queries in the top row; below, each target, its own attention, and its attention under each query.
+
+    Args:
+        targets: `(t, H, W, 3)` uint8.
+        queries: `(q, H, W, 3)` uint8.
+        names: q names.
+        own: `(t, h, w)`.
+        asked: `(q, t, h, w)`.
+
+    Returns:
+        uint8 RGB `(height, width, 3)`; maps of one target share a scale, so that differences are real.
+    """
+    _, canvas, axes = _axes(
+        len(targets) + 1, ["target", "own g", *(f"g of {name}" for name in names)], label=0.0
+    )
+    for axis, image in zip(axes[0][2:], queries):
+        axis.imshow(enlarge(image))
+    axes[0][1].text(0.95, 0.5, "queries:", ha="right", va="center", transform=axes[0][1].transAxes)
+    for row, image in enumerate(targets):
+        large = enlarge(image)
+        axes[row + 1][0].imshow(large)
+        maps = [own[row], *asked[:, row]]
+        top = max(float(m.max()) for m in maps)
+        for axis, attention in zip(axes[row + 1][1:], maps):
+            axis.imshow(overlay(large, np.asarray(attention, "float64"), top))
+    return _draw(canvas)

@@ -1,8 +1,8 @@
-"""Adversarial attacks on raw pixels through the Adversarial Robustness Toolbox, and checks of their soundness.
+"""Adversarial attacks on raw pixels through the Adversarial Robustness Toolbox, and how far to trust them.
 
-The paper attacks with the fast gradient sign method only. One step along a gradient is a weak attack: a network
-whose gradients are small or misleading survives it without being robust. Hence projected gradient descent with
-restarts beside it, random noise as a control, and warnings where the numbers should not be trusted.
+The paper attacks with the fast gradient sign method only. One step along a gradient is a weak attack: a
+network whose gradients are small or misleading survives it without being robust. Hence projected gradient
+descent with restarts beside it, random noise as a control, and warnings where numbers mislead.
 """
 
 from collections.abc import Iterator, Sequence
@@ -207,13 +207,9 @@ def unsound(
             "start there; survival of those images says nothing"
         )
     if not np.allclose(logits, logits_again, rtol=1e-4, atol=1e-4):
-        reasons.append(
-            "two passes over the same images differ; gradients of a random network mislead attacks"
-        )
+        reasons.append("two passes over the same images differ; gradients of a random network mislead")
     if (logits >= 0).all() and np.allclose(logits.sum(axis=-1), 1, atol=1e-3):
-        reasons.append(
-            "the outputs are probabilities, not logits, whose gradients vanish where it is confident"
-        )
+        reasons.append("the outputs are probabilities, whose gradients vanish where they are near 1")
     slack = 1.0 / len(logits) + 1e-9
     for place, epsilon in enumerate(epsilons):
         if accuracy["PGD"][place] > accuracy["FGSM"][place] + slack:

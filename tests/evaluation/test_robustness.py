@@ -71,13 +71,13 @@ def test_pgd_is_at_least_as_strong_as_fgsm_and_success_grows(seed):
     labels = attacker.predict(pixels)
     success = {
         attack: [
-            np.mean(attacker.predict(attacker.attack(attack, pixels, labels, e)) != labels)
-            for e in (1, 4, 16)
+            np.mean(attacker.predict(attacker.attack(attack, pixels, labels, epsilon)) != labels)
+            for epsilon in (1, 8, 64)
         ]
         for attack in ("FGSM", "PGD")
     }
     assert all(many >= one - 1 / 40 for many, one in zip(success["PGD"], success["FGSM"]))
-    assert success["PGD"] == sorted(success["PGD"]) and success["PGD"][-1] > 0.9
+    assert success["PGD"] == sorted(success["PGD"]) and success["PGD"][-1] > 0.8
 
 
 def test_the_global_generator_is_left_alone(linear):
@@ -122,7 +122,7 @@ def test_flags():
     assert "exactly 0" in sound(zero_gradients=0.3)[0]
     assert "two passes" in sound(logits_again=np.zeros((100, 3)))[0]
     probabilities = np.random.default_rng(0).dirichlet([1, 1, 1], 100)
-    assert "not logits" in sound(logits=probabilities, logits_again=probabilities)[0]
+    assert "are probabilities" in sound(logits=probabilities, logits_again=probabilities)[0]
     accuracy = {"noise": [0.9, 0.9], "FGSM": [0.9, 0.1], "PGD": [0.9, 0.2]}
     assert "FGSM) beats" in sound(accuracy=accuracy)[0]
     accuracy = {"noise": [0.9, 0.1], "FGSM": [0.9, 0.5], "PGD": [0.9, 0.2]}
@@ -134,4 +134,5 @@ def test_flags():
 def test_zero_gradients_are_found(linear):
     model, images, labels, _ = linear
     assert measure.Attacker(model).zero_gradients(images, labels) == 0
-    assert measure.Attacker(linear_model(np.full(108, 1e4, "float32"))).zero_gradients(images, labels) == 1
+    certain = measure.Attacker(linear_model(np.full(108, 1e4, "float32")))
+    assert certain.zero_gradients(images, certain.predict(images)) == 1

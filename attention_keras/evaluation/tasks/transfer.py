@@ -1,0 +1,77 @@
+"""Descriptors as features for other datasets: runs x targets, by linear SVM (paper, section 5.4)."""
+
+from dataclasses import asdict
+
+import numpy as np
+from tqdm import tqdm
+
+from attention_keras.data.datasets import ImageDataset, load_dataset
+from attention_keras.evaluation import transfer as measure
+from attention_keras.evaluation.context import Context
+from attention_keras.evaluation.result import Table, TaskResult
+
+LARGEST_SHARED = 0.5
+"""Share of the target's classes that the run must know before its own answers are scored."""
+
+
+def run(context: Context) -> TaskResult:
+    """Train and test a linear classifier for every run on every target."""
+    config = context.config
+    names = config.targets or (context.dataset.name,)
+    values = {subject.name: {} for subject in context.subjects}
+    rows = {subject.name: [subject.name, subject.kind] for subject in context.subjects}
+    direct, sizes = [], []
+    for name in names:
+        target = context.dataset if name == context.dataset.name else _load(name, context)
+        train, test = target.train.take(slice(config.limit)), target.test().take(slice(config.limit))
+        sizes.append(f"{name} ({len(train):,} to train, {len(test):,} to test)")
+        for subject in tqdm(context.subjects, desc=name, unit=" runs", disable=None, leave=False):
+            describe = measure.descriptor_model(subject.model)
+            features, test_features = (
+                measure.descriptors(describe, split.images, config.batch_size) for split in (train, test)
+            )
+            result = measure.linear_accuracy(
+                features, train.labels, test_features, test.labels, seed=config.seed
+            )
+            values[subject.name][name] = asdict(result)
+            rows[subject.name].append(f"{result.accuracy:.1%}")
+            mapping = measure.shared_classes(context.class_names, target.class_names)
+            if config.targets and len(mapping) >= LARGEST_SHARED * len(target.class_names):
+                predicted = subject.predictor.predict(test.images, config.batch_size)["probabilities"]
+                accuracy, count = measure.direct_accuracy(
+                    predicted.argmax(axis=-1), np.asarray(test.labels), mapping
+                )
+                values[subject.name][name]["direct_accuracy"] = accuracy
+                direct.append([subject.name, name, f"{accuracy:.1%}", count, len(mapping)])
+    widths = {run: next(iter(by_target.values()))["features"] for run, by_target in values.items()}
+    for run, row in rows.items():
+        row.insert(2, widths[run])
+    tables = [Table("Accuracy of a linear SVM", ["run", "network", "features", *names], list(rows.values()))]
+    if direct:
+        heads = ["run", "target", "accuracy", "images", "shared classes"]
+        tables.append(Table("The network's own answers, on classes of the same name", heads, direct))
+    notes = [
+        f"Targets: {', '.join(sizes)}. Features are what the network's classifier sees; a linear SVM is "
+        f"trained on "
+        "the target's training images, C chosen by cross-validation among "
+        f"{', '.join(f'{c:g}' for c in measure.PENALTIES)}, and tested on its test images, resized to the "
+        f"network's.",
+    ]
+    if not config.targets:
+        notes.append(
+            f"No --targets were given, so this is {context.dataset.name} itself: a check that the "
+            f"descriptors hold "
+            "what the classifier uses, not transfer."
+        )
+    return TaskResult("transfer", "Transfer of descriptors", values, tables, (), notes)
+
+
+def _load(name: str, context: Context) -> ImageDataset:
+    side = context.subjects[0].predictor.image_shape[0]
+    free = name.startswith(("folder:", "tfds:")) or name == "cub200"
+    return load_dataset(
+        name,
+        data_dir=context.config.data_dir,
+        seed=context.config.seed,
+        **({"image_size": side} if free else {}),
+    )
