@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Measure a trained model on the test images: error, confusion, and where it looks.
+"""Measure trained models on test images: error, where they look, and how far to trust that.
 
 Examples:
     python evaluate.py runs/demo
+    python evaluate.py runs/demo --task all
+    python evaluate.py runs/pc runs/dp runs/gap --task faithfulness --limit 256
     python evaluate.py saved_models/demo
-    python evaluate.py model.keras --dataset cifar10 --output results
 
-Exit codes: 0 done, 2 a mistake in the command or its files.
+docs/experiments.md describes the tasks. Exit codes: 0 done, 2 a mistake in the command or its files.
 """
 
 import os

@@ -27,6 +27,8 @@ def run(config: EvaluateConfig) -> int:
         _check_fit(subject, dataset, test)
     _prepare(output)
     context = Context(subjects, dataset, test, config)
+    runs = ", ".join(s.name if s.kind == s.name else f"{s.name} ({s.kind})" for s in subjects)
+    about = f"{runs} on {dataset.name}"
     for name in config.tasks:
         task = importlib.import_module(f"attention_keras.evaluation.tasks.{name}")
         try:
@@ -36,7 +38,7 @@ def run(config: EvaluateConfig) -> int:
                 raise
             print(f"{name}: left out, {reason}\n")
             continue
-        write_result(result, output)
+        write_result(result, output, about)
         _print(result)
     report = write_report(output)
     print(f"results in {output}, all of them in {report}")

@@ -28,8 +28,7 @@ class EvaluateConfig:
     batch_size: int = 128
     """Images at a time."""
     limit: int | None = None
-    """Use only the first N images (default: classification and segmentation all, robustness 64,
-    faithfulness 64)."""
+    """Use only the first N images (default: 64 for robustness and faithfulness, all for the others)."""
     seed: int = 0
     """Fixes random maps, noise, attacks and randomised weights."""
     panels: int = 16

@@ -55,14 +55,12 @@ def write_report(folder: Path) -> Path:
 
 
 def _page(sections: list[dict[str, Any]], folder: Path) -> str:
-    runs = sorted({run for section in sections for run in section.get("runs", [])})
     links = " ".join(f'<a href="#{s["task"]}">{escape(s["title"])}</a>' for s in sections)
-    about = f'<p class="soft">{escape(", ".join(runs))}</p>' if runs else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Evaluation</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>Evaluation</h1>{about}<nav>{links}</nav>\n"
+        f"<h1>Evaluation</h1><nav>{links}</nav>\n"
         + "\n".join(_section(section, folder) for section in sections)
         + "\n</body></html>\n"
     )
@@ -70,6 +68,7 @@ def _page(sections: list[dict[str, Any]], folder: Path) -> str:
 
 def _section(section: dict[str, Any], folder: Path) -> str:
     parts = [f'<section id="{escape(section["task"])}"><h2>{escape(section["title"])}</h2>']
+    parts += [f'<p class="soft">{escape(section["about"])}</p>'] if section["about"] else []
     parts += [f"<p>{escape(note)}</p>" for note in section["notes"]]
     parts += [f'<p class="warning">{escape(warning)}</p>' for warning in section["warnings"]]
     parts += [_table(table) for table in section["tables"]]

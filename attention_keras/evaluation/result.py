@@ -61,10 +61,15 @@ class TaskResult:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def write_result(result: TaskResult, folder: Path) -> None:
+def write_result(result: TaskResult, folder: Path, about: str = "") -> None:
     """Write `<task>.json`, `<task>.csv` (`<task>-2.csv`, ... for further tables), `<task>-<figure>.png`.
 
     Files of an earlier result of the task go away; each file is whole or not there, the JSON comes last.
+
+    Args:
+        result: of one task.
+        folder: of all results.
+        about: what was measured on what, in a line.
     """
     for stale in [*folder.glob(f"{result.task}-*.png"), *folder.glob(f"{result.task}-*.csv")]:
         stale.unlink()
@@ -86,6 +91,7 @@ def write_result(result: TaskResult, folder: Path) -> None:
         {
             "task": result.task,
             "title": result.title,
+            "about": about,
             "notes": list(result.notes),
             "warnings": list(result.warnings),
             "tables": [

@@ -56,7 +56,9 @@ class Subject:
     @property
     def kind(self) -> str:
         """The network's name, such as `vgg-att2-concat-dp`."""
-        return self.trained.model if self.trained else self.model.name
+        if self.trained:
+            return self.trained.model
+        return self.predictor.model.name if isinstance(self.predictor, KerasPredictor) else "SavedModel"
 
     def probabilities(self, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
         """Class probabilities `(n, k)` of pixels `(n, h, w, 3)`, in float32."""

@@ -154,3 +154,22 @@ def test_a_file_where_the_results_should_go(trained, tmp_path):
         evaluate(trained, output=str(tmp_path / "out"))
     with pytest.raises(UserError, match="cannot write"):
         evaluate(trained, output=str(tmp_path / "out" / "deeper"))
+
+
+def test_no_run_is_a_mistake():
+    with pytest.raises(UserError, match="no run given"):
+        EvaluateConfig(())
+
+
+def test_runs_on_parts_of_a_folder_are_not_mixed(trained, tmp_path):
+    """Where the test images are cut from the folder, another --limit makes other images test images."""
+    runs = []
+    for limit in (100, 200):
+        path = tmp_path / f"limit{limit}"
+        path.mkdir()
+        config = TrainConfig(dataset=f"folder:{tmp_path}", limit=limit, width=0.03).resolved()
+        (path / "config.json").write_text(json.dumps(config.to_dict()))
+        (path / "model.keras").write_bytes((trained / "model.keras").read_bytes())
+        runs.append(str(path))
+    with pytest.raises(UserError, match="evaluate them one by one"):
+        run(EvaluateConfig(tuple(runs), output=str(tmp_path / "out")))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from PIL import Image
 
 from attention_keras.errors import UserError
@@ -113,3 +114,28 @@ def test_wrong_sources(name, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=said):
         load_masked_images(name, (16, 16))
+
+
+def test_pets_borders_are_background(tmp_path):
+    builder = tfds.builder("oxford_iiit_pet", data_dir=tmp_path)
+    trimap = np.full((40, 40, 1), 2, "uint8")  # 1 pet, 2 background, 3 border
+    trimap[:, :20], trimap[:, 20:25] = 1, 3
+    example = {
+        "file_name": "a",
+        "head_bbox": tfds.features.BBox(0.0, 0.0, 1.0, 1.0),
+        "image": np.full((40, 40, 3), 7, "uint8"),
+        "label": 0,
+        "segmentation_mask": trimap,
+        "species": 0,
+    }
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="oxford_iiit_pet",
+        version=str(builder.version),
+        data_dir=tmp_path,
+        features=builder.info.features,
+        split_datasets={split: list(enumerate([example] * 3)) for split in ("train", "test")},
+        disable_shuffling=True,
+    )
+    split = load_masked_images("tfds:oxford_iiit_pet", (16, 16), limit=2, data_dir=str(tmp_path))
+    assert split.images.shape == (2, 16, 16, 3) and (split.images == 7).all()
+    assert split.masks[:, :, :8].all() and not split.masks[:, :, 8:].any()
