@@ -4,12 +4,8 @@ python -m attention_keras.serving.export runs/demo
 python -m attention_keras.serving.export runs/demo --to /models --version 7
 """
 
-import dataclasses
-import hashlib
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -21,8 +17,10 @@ import tyro
 
 from attention_keras.command_line import exit_code, parse
 from attention_keras.errors import UserError
+from attention_keras.serving.card import complete_card, write_card
+from attention_keras.serving.versions import newest_version, publish, refuse_taken, unfinished_version
 
-UNFINISHED = ".unfinished-"
+__all__ = ["ExportConfig", "export_model", "export_run", "newest_version"]
 
 
 @dataclass(frozen=True)
@@ -86,39 +84,50 @@ def export_model(
 ) -> Path:
     """Write `<directory>/<version>/`, a SavedModel that readers see whole or not at all.
 
-    The dead global branch of softmaxed pc models is left out. Beside the graph: `assets/labels.txt`,
-    `assets/model_card.json`, and warm-up requests in `assets.extra`.
+    The dead global branch of softmaxed pc models is left out. The graph computes in the precision that
+    the model was trained in, so that it gives the Keras model's numbers; inputs are uint8 and outputs
+    float32 in any case. Beside the graph: `assets/labels.txt`, `assets/model_card.json`, and warm-up
+    requests in `assets.extra`.
 
     Args:
-        model: outputs `logits` and `attention_<tap>`.
+        model: outputs `logits` `(b, k)` and `attention_<tap>` `(b, h, w)`; raw pixels in.
         directory: the model's base path.
         class_names: k names.
         card: facts to keep with the model.
         version: its number; by default the highest there is plus one.
 
+    Returns:
+        The version's directory.
+
     Raises:
-        UserError: the version exists, or the output cannot be written.
+        UserError: the version exists, the names do not fit, or the output cannot be written.
+
+    Example:
+        >>> from attention_keras import build_model
+        >>> model = build_model("vgg-att1-pc", num_classes=2, width=0.0625)
+        >>> export_model(model, "saved_models/pets", class_names=["cat", "dog"], card={})  # doctest: +SKIP
+        PosixPath('saved_models/pets/1')
     """
+    import tensorflow as tf
+
+    classes = model.output["logits"].shape[-1]
+    if len(class_names) != classes:
+        raise UserError(f"the model has {classes} classes, but there are {len(class_names)} names for them")
     directory = Path(directory)
-    if version is not None and (directory / str(version)).exists():
-        raise UserError(f"{directory / str(version)} exists already; leave --version out to get the next one")
+    refuse_taken(directory, version)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        # TF Serving takes integer names for versions; this one it passes over.
-        unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=directory))
+        with unfinished_version(directory) as unfinished:
+            _write(model, unfinished, class_names, card)
+            return publish(unfinished, directory, version)
     except OSError as error:
-        raise UserError(f"cannot write to {directory}: {error.strerror}; choose another folder") from None
-    try:
-        _write(model, unfinished, class_names, card)
-        unfinished.chmod(0o755)
-        return _publish(unfinished, directory, version)
-    except OSError as error:
-        raise UserError(f"cannot write to {directory}: {error.strerror}; nothing was exported") from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        reason = error.strerror or error
+    except tf.errors.OpError as error:  # what TensorFlow's own file system raises
+        reason = error.message.splitlines()[0]
+    raise UserError(f"cannot write to {directory}: {reason}; nothing was exported, choose another --to")
 
 
 def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any]) -> None:
+    """A complete version at `path`."""
     import tensorflow as tf
 
     from attention_keras.models.prune import prune_dead_branch
@@ -127,91 +136,24 @@ def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any]) 
 
     pruned = prune_dead_branch(model)
     served = ServedClassifier(pruned)
+    card = complete_card(card, pruned, class_names)
     with tempfile.TemporaryDirectory() as folder:
         labels, facts = Path(folder) / "labels.txt", Path(folder) / "model_card.json"
         labels.write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
-        facts.write_text(json.dumps(_complete(card, pruned, class_names), indent=2) + "\n", encoding="utf-8")
+        facts.write_text(json.dumps(card), encoding="utf-8")
         served.labels = tf.saved_model.Asset(str(labels))
         served.model_card = tf.saved_model.Asset(str(facts))
         tf.saved_model.save(served, str(path), signatures=served.signatures())
     write_warmup(path, served.image_shape)
-
-
-def _complete(card: dict[str, Any], model, class_names: Sequence[str]) -> dict[str, Any]:
-    """The card with what follows from the model and this machine's software."""
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    digest = hashlib.sha256()
-    for weights in model.get_weights():
-        digest.update(np.ascontiguousarray(weights).tobytes())
-    return {
-        **card,
-        "classes": list(class_names),
-        "input": {"shape": list(model.inputs[0].shape[1:]), "dtype": "uint8", "range": [0, 255]},
-        "parameters": model.count_params(),
-        "weights_sha256": digest.hexdigest(),
-        "versions": {"keras": keras.__version__, "tensorflow": tf.__version__},
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str | None:
-    """The git commit of this code, where it is a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _publish(unfinished: Path, directory: Path, version: int | None) -> Path:
-    """Rename into place; another exporter that took the number first makes us take the next."""
-    for path in [unfinished, *unfinished.rglob("*")]:
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
-    while True:
-        number = version if version is not None else max(versions(directory), default=0) + 1
-        target = directory / str(number)
-        try:
-            # Renaming a directory fails when the target is a directory with something in it.
-            unfinished.rename(target)
-            return target
-        except OSError:
-            if not target.exists():
-                raise
-            if version is not None:
-                raise UserError(f"{target} exists already; leave --version out to get the next one") from None
-
-
-def versions(directory: str | Path) -> list[int]:
-    """The version numbers under a model's base path, ascending; other names are passed over."""
-    directory = Path(directory)
-    if not directory.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in directory.iterdir() if entry.name.isdecimal())
-
-
-def newest_version(directory: str | Path) -> Path | None:
-    """The directory of the highest version, or None."""
-    numbers = versions(directory)
-    return Path(directory) / str(numbers[-1]) if numbers else None
+    write_card(path, card)  # last: it has the checksums of all the rest
 
 
 def main() -> int:
     """The command line."""
     config = parse(ExportConfig, description=__doc__)
-    if config.version is not None and config.version < 0:
-        raise UserError(f"version must be 0 or more; got {config.version}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    print(f"exported to {export_run(**_renamed(dataclasses.asdict(config)))}")
+    print(f"exported to {export_run(config.run, config.to, config.version)}")
     return 0
-
-
-def _renamed(values: dict[str, Any]) -> dict[str, Any]:
-    return {"run_path": values["run"], "export_dir": values["to"], "version": values["version"]}
 
 
 if __name__ == "__main__":

@@ -26,24 +26,24 @@ class ServedClassifier(tf.Module):
 
     def __init__(self, model: keras.Model):
         super().__init__(name="served_classifier")
-        self.model = model
-        # A tf.Module follows its own attributes; a Keras 3 model's variables have to be named to it.
-        self.tracked = [variable.value for variable in model.variables]
         self.image_shape = tuple(model.inputs[0].shape[1:])
+        # A tf.Module saves what its attributes hold, and a Keras model holds its weights under names of
+        # its own: only the variables are attributes, so that each is saved once.
+        self.weights = [variable.value for variable in model.variables]
+        self._predict = lambda images: model(images, training=False)
+        # One function that the others call: the network is in the graph once, not once a signature.
+        images = tf.TensorSpec((None, *self.image_shape), tf.uint8, name="images")
+        self._answer = tf.function(self.serve).get_concrete_function(images)
 
     def signatures(self) -> dict:
         """Concrete functions by signature name."""
         images = tf.TensorSpec((None, *self.image_shape), tf.uint8, name="images")
         image_bytes = tf.TensorSpec((None,), tf.string, name="image_bytes")
-        functions = {
-            "serving_default": (self.serve, images),
-            "classify": (self.classify, images),
-            "explain": (self.explain, images),
-            "serve_bytes": (self.serve_bytes, image_bytes),
-        }
         return {
-            name: tf.function(function).get_concrete_function(spec)
-            for name, (function, spec) in functions.items()
+            "serving_default": self._answer,
+            "classify": tf.function(self.classify).get_concrete_function(images),
+            "explain": tf.function(self.explain).get_concrete_function(images),
+            "serve_bytes": tf.function(self.serve_bytes).get_concrete_function(image_bytes),
         }
 
     def serve(self, images):
@@ -52,18 +52,18 @@ class ServedClassifier(tf.Module):
         # Some CPU kernels fail on an empty batch: it gets one image, whose answers are cut off again.
         filler = tf.cast(tf.equal(rows, 0), tf.int32)
         images = tf.pad(tf.cast(images, tf.float32), [[0, filler], [0, 0], [0, 0], [0, 0]])
-        outputs = self.model(images, training=False)
+        outputs = self._predict(images)
         answers = {"probabilities": tf.nn.softmax(tf.cast(outputs["logits"], tf.float32))}
         answers |= {f"attention_{tap}": level for tap, level in attention_maps(outputs).items()}
         return {name: value[:rows] for name, value in answers.items()}
 
     def classify(self, images):
         """Probabilities alone; the maps are not computed where the classifier does not need them."""
-        return {"probabilities": self.serve(images)["probabilities"]}
+        return {"probabilities": self._answer(images)["probabilities"]}
 
     def explain(self, images):
         """Maps at image size, and their combination."""
-        outputs = self.serve(images)
+        outputs = dict(self._answer(images))
         answers = {"probabilities": outputs.pop("probabilities")}
         for name, level in outputs.items():
             answers[name] = tf.image.resize(level[..., None], self.image_shape[:2])[..., 0]
@@ -81,7 +81,7 @@ class ServedClassifier(tf.Module):
             image_bytes,
             fn_output_signature=(tf.TensorSpec(self.image_shape, tf.uint8), tf.bool),
         )
-        outputs = self.serve(images)
+        outputs = dict(self._answer(images))
         outputs["probabilities"] *= tf.cast(valid, tf.float32)[:, None]
         return {**outputs, "valid": valid}
 

@@ -1,20 +1,28 @@
 """Exports: the same numbers in plain TensorFlow, any batch, any bytes, and never half a version."""
 
+import hashlib
 import io
 import json
+import resource
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
 
 from attention_keras import build_model
+from attention_keras.command_line import exit_code
 from attention_keras.errors import UserError
-from attention_keras.serving.export import export_model, export_run, newest_version, versions
+from attention_keras.serving.export import export_model, main, newest_version
+from attention_keras.serving.versions import publish, refuse_taken, unfinished_version, versions
+from attention_keras.training.config import TrainConfig
 
 NAMES = ["zero", "one", "two"]
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
@@ -167,8 +175,28 @@ def test_card_labels_and_a_pruned_graph(exported, model):
     assert (exported / "assets" / "labels.txt").read_text().splitlines() == NAMES
     card = json.loads((exported / "assets" / "model_card.json").read_text())
     assert (card["dataset"], card["test_error"], card["classes"]) == ("digits", 0.5, NAMES)
-    assert len(card["weights_sha256"]) == 64
+    assert card["input"] == {"shape": [32, 32, 3], "dtype": "uint8", "range": [0, 255]}
+    assert card["versions"]["tensorflow"] == tf.__version__
     assert 0.7 < card["parameters"] / model.count_params() < 0.8
+
+
+def test_the_card_has_a_checksum_for_every_other_file(exported):
+    checksums = json.loads((exported / "assets" / "model_card.json").read_text())["sha256"]
+    files = {str(f.relative_to(exported)) for f in exported.rglob("*") if f.is_file()}
+    assert checksums.keys() == files - {"assets/model_card.json"}
+    for name, checksum in checksums.items():
+        assert hashlib.sha256((exported / name).read_bytes()).hexdigest() == checksum
+
+
+def test_weights_and_network_are_stored_once(exported, model):
+    card = json.loads((exported / "assets" / "model_card.json").read_text())
+    stored = sum(file.stat().st_size for file in (exported / "variables").iterdir())
+    assert 4 * card["parameters"] < stored < 4 * card["parameters"] + 50_000
+    graph = saved_model_pb2.SavedModel.FromString((exported / "saved_model.pb").read_bytes())
+    functions = graph.meta_graphs[0].graph_def.library.function
+    convolutions = [f.signature.name for f in functions if any(n.op == "Conv2D" for n in f.node_def)]
+    assert len(convolutions) == 1
+    assert b"/tmp" not in (exported / "saved_model.pb").read_bytes()
 
 
 def test_warm_up_requests_can_be_replayed(exported, served):
@@ -189,7 +217,7 @@ def test_version_numbers_go_on_from_the_highest(model, tmp_path):
     for name in ("2", "11", "junk", "3.tmp", ".unfinished-x"):
         (tmp_path / name).mkdir()
     assert export_model(model, tmp_path, class_names=NAMES, card={}).name == "12"
-    assert versions(tmp_path) == [2, 11, 12]
+    assert list(versions(tmp_path)) == [2, 11, 12]
     assert newest_version(tmp_path) == tmp_path / "12"
     with pytest.raises(UserError, match="exists already"):
         export_model(model, tmp_path, class_names=NAMES, card={}, version=12)
@@ -232,20 +260,73 @@ def test_a_polling_reader_never_sees_half_a_version_in_twenty_exports(model, tmp
     assert poll_while_exporting(model, tmp_path, 20) == []
 
 
-def test_failures_leave_nothing_behind(model, tmp_path, monkeypatch):
+def test_exporters_at_the_same_time_take_different_numbers(tmp_path):
+    def export(number):
+        with unfinished_version(tmp_path) as unfinished:
+            (unfinished / "who").write_text(str(number))
+            return publish(unfinished, tmp_path, None)
+
+    with ThreadPoolExecutor(8) as pool:
+        published = list(pool.map(export, range(64)))
+    assert sorted(versions(tmp_path)) == list(range(1, 65))
+    assert [(path / "who").read_text() for path in published] == [str(number) for number in range(64)]
+
+
+def test_version_names_are_read_as_tf_serving_reads_them(tmp_path):
+    for name in ("1", "007", "٣", "1.5", "-2", str(2**63), "5x"):
+        (tmp_path / name).mkdir()
+    assert versions(tmp_path) == {1: tmp_path / "1", 7: tmp_path / "007"}
+    assert newest_version(tmp_path) == tmp_path / "007"
+    assert newest_version(tmp_path / "5x") is None
+    with pytest.raises(UserError, match="007 exists already"):
+        refuse_taken(tmp_path, 7)
+    with pytest.raises(UserError, match="number from 0"):
+        refuse_taken(tmp_path, -2)
+
+
+def test_where_nothing_can_be_written_nothing_is_left(model, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write"):
-        export_model(model, tmp_path / "file" / "m", class_names=NAMES, card={})
-    with pytest.raises(UserError, match="not a run"):
-        export_run(tmp_path)
+    for directory in (tmp_path / "file", tmp_path / "file" / "m", Path("/proc/exports/m")):
+        with pytest.raises(UserError, match=r"cannot write to .*; nothing was exported"):
+            export_model(model, directory, class_names=NAMES, card={})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
-    def fail(*args):
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("attention_keras.serving.export._write", fail)
-    with pytest.raises(UserError, match="No space left"):
-        export_model(model, tmp_path / "m", class_names=NAMES, card={})
-    assert list((tmp_path / "m").iterdir()) == []
+def test_a_full_disk_leaves_nothing(model, tmp_path):
+    """The system refuses files beyond 100 kB, as a full disk would."""
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, unlimited[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot write to .*; nothing was exported"):
+            export_model(model, tmp_path / "exports" / "m", class_names=NAMES, card={})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_must_fit_the_model(model, tmp_path):
+    with pytest.raises(UserError, match="3 classes, but there are 2 names"):
+        export_model(model, tmp_path / "m", class_names=NAMES[:2], card={})
+
+
+def test_the_command_line(model, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "runs" / "digits"
+    run.mkdir(parents=True)
+    model.save(run / "model.keras")
+    (run / "config.json").write_text(json.dumps(TrainConfig().resolved().to_dict()))
+    command = ["export", str(run), "--to", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", command)
+    assert exit_code(main) == 2
+    assert "is not a finished run" in capsys.readouterr().err
+    (run / "metrics.json").write_text('{"test_error": 0.25}')
+    (run / "labels.txt").write_text("\n".join(NAMES))
+    for version in ("1", "4"):
+        assert exit_code(main) == 0
+        assert capsys.readouterr().out == f"exported to {tmp_path}/out/digits/{version}\n"
+        command[4:] = ["--version", "4"]
+    assert exit_code(main) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "4 exists already" in said
 
 
 @pytest.mark.slow
