@@ -1,0 +1,215 @@
+"""Ask a model server about pictures: the most likely classes, and where the model looked.
+
+python -m attention_keras.serving.client cat.jpg dog.png --url http://localhost:8501/v1/models/demo
+python -m attention_keras.serving.client *.png --url grpc://localhost:8500/v1/models/demo \
+    --labels saved_models/demo/1/assets/labels.txt
+"""
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from attention_keras.command_line import exit_code, parse
+from attention_keras.errors import UserError
+from attention_keras.serving.connection import Connection
+from attention_keras.visualize import attention_maps, overlay
+
+READ_BY_THE_GRAPH = ("JPEG", "PNG", "BMP", "GIF")
+SMALLEST_SIDE, LARGEST_SIDE = 256, 1024
+PICTURES_A_REQUEST = 16
+
+
+@dataclass(frozen=True)
+class ClientConfig:
+    """Which pictures to ask about, and whom."""
+
+    images: tyro.conf.Positional[tuple[str, ...]]
+    """Picture files."""
+    url: str = "http://localhost:8501/v1/models/demo"
+    """Server and model: http(s):// for REST, grpc(s):// for gRPC; /versions/N or /labels/NAME may follow."""
+    labels: str | None = None
+    """File of class names, or a run or export that has one; without it classes are numbers."""
+    output: str = "attention"
+    """Folder for the overlay PNGs."""
+    top: int = 3
+    """How many classes to print for each picture."""
+    timeout: float = 10.0
+    """Seconds for one request."""
+    retries: int = 3
+    """Tries after the first where the server cannot be reached."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file as it is sent, and its pixels `(H, W, 3)` as they are drawn on."""
+
+    path: Path
+    content: bytes
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server says of one picture: probabilities `(k,)` and maps `(h, w)` by tap; None if it could
+    not be read there."""
+
+    probabilities: np.ndarray
+    maps: dict[str, np.ndarray]
+
+
+def read_picture(path: str | Path) -> Picture:
+    """A picture, upright, in a format that the served graph decodes.
+
+    Files go out unchanged where the graph reads them; turned ones (EXIF) and other formats are sent as PNG.
+
+    Raises:
+        UserError: there is no such file, or it is no picture.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            upright = ImageOps.exif_transpose(image)
+            if image.format not in READ_BY_THE_GRAPH or upright.size != image.size or _turned(image):
+                buffer = io.BytesIO()
+                upright.convert("RGB").save(buffer, "PNG")
+                content = buffer.getvalue()
+            pixels = _for_display(upright.convert("RGB"))
+    except OSError as error:
+        if isinstance(error, UnidentifiedImageError):
+            raise UserError(f"{path} is not a picture that can be read here") from None
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    return Picture(path, content, pixels)
+
+
+def _turned(image: Image.Image) -> bool:
+    orientation = 0x0112
+    return image.getexif().get(orientation, 1) != 1
+
+
+def _for_display(image: Image.Image) -> np.ndarray:
+    """Small pictures enlarged without smoothing, large ones made smaller."""
+    factor = -(-SMALLEST_SIDE // max(image.size))
+    if factor > 1:
+        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    image.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+    return np.asarray(image)
+
+
+def ask(connection: Connection, pictures: Sequence[Picture]) -> Iterator[Answer | None]:
+    """One answer a picture, in order; None for what the server could not decode.
+
+    Args:
+        connection: to a model with the `serve_bytes` signature.
+        pictures: any number; several go into one request.
+    """
+    for start in range(0, len(pictures), PICTURES_A_REQUEST):
+        part = pictures[start : start + PICTURES_A_REQUEST]
+        outputs = connection.call("serve_bytes", image_bytes=[picture.content for picture in part])
+        maps = attention_maps(outputs)
+        for row, valid in enumerate(outputs["valid"]):
+            answer = Answer(outputs["probabilities"][row], {tap: level[row] for tap, level in maps.items()})
+            yield answer if valid else None
+
+
+def write_overlays(picture: Picture, answer: Answer, folder: Path, stem: str) -> list[Path]:
+    """`<folder>/<stem>_<tap>.png` for every map, the picture with the map laid over it."""
+    written = []
+    for tap, attention in answer.maps.items():
+        written.append(folder / f"{stem}_{tap}.png")
+        Image.fromarray(overlay(picture.pixels, attention)).save(written[-1])
+    return written
+
+
+def stems(paths: Sequence[Path]) -> list[str]:
+    """A name for each path's overlays; where two files share one, a number tells them apart.
+
+    Example:
+        >>> stems([Path("a/cat.png"), Path("b/cat.jpg"), Path("dog.png")])
+        ['cat', 'cat-2', 'dog']
+    """
+    names: list[str] = []
+    for path in paths:
+        name, number = path.stem, 1
+        while name in names:
+            number += 1
+            name = f"{path.stem}-{number}"
+        names.append(name)
+    return names
+
+
+def describe(probabilities: np.ndarray, class_names: Sequence[str] | None, top: int) -> str:
+    """The `top` most likely classes in words.
+
+    Raises:
+        UserError: there are not as many names as classes.
+
+    Example:
+        >>> describe(np.array([0.1, 0.9]), ["cat", "dog"], top=2)
+        'dog 90.0 %, cat 10.0 %'
+    """
+    if class_names is not None and len(class_names) != len(probabilities):
+        raise UserError(
+            f"the model has {len(probabilities)} classes, but --labels gives {len(class_names)} names"
+        )
+    names = class_names or [f"class {number}" for number in range(len(probabilities))]
+    best = np.argsort(-probabilities, kind="stable")[:top]
+    return ", ".join(f"{names[number]} {probabilities[number]:.1%}".replace("%", " %") for number in best)
+
+
+def read_labels(path: str | Path) -> list[str]:
+    """Class names from a file of lines, a run directory, or an exported version.
+
+    Raises:
+        UserError: there are none.
+    """
+    path = Path(path)
+    for file in (path, path / "labels.txt", path / "assets" / "labels.txt"):
+        if file.is_file():
+            try:
+                return file.read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"cannot read class names from {file}: {error}") from None
+    raise UserError(f"there is no labels.txt at {path}; give a file with one class name a line")
+
+
+def main() -> int:
+    """The command line."""
+    config = parse(ClientConfig, description=__doc__)
+    if not config.images:
+        raise UserError("no picture was given; type the names of one or more picture files")
+    if config.top < 1 or config.timeout <= 0 or config.retries < 0:
+        raise UserError("--top must be 1 or more, --timeout more than 0, --retries 0 or more")
+    class_names = read_labels(config.labels) if config.labels else None
+    connection = Connection(config.url, timeout=config.timeout, retries=config.retries)
+    pictures = [read_picture(path) for path in config.images]
+    folder = Path(config.output)
+    unread = []
+    for picture, stem, answer in zip(
+        pictures, stems([p.path for p in pictures]), ask(connection, pictures), strict=True
+    ):
+        if answer is None:
+            unread.append(str(picture.path))
+            continue
+        print(f"{picture.path}: {describe(answer.probabilities, class_names, config.top)}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in write_overlays(picture, answer, folder, stem):
+                print(f"  {file}")
+        except OSError as error:
+            raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --output") from None
+    if unread:
+        raise UserError(f"the server could not decode {', '.join(unread)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
