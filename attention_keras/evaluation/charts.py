@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by readers with any colour vision.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#999999")
 MARKERS = "osD^vP*X"
 
 
@@ -17,7 +17,8 @@ def line_chart(
     *,
     x_label: str,
     y_label: str,
-    dashed: Sequence[str] = (),
+    order: Sequence[str] = (),
+    control: str | None = None,
     markers: bool = False,
 ) -> np.ndarray:
     """Charts side by side with one legend.
@@ -26,7 +27,8 @@ def line_chart(
         panels: title -> line name -> a value for every x.
         x: values of the horizontal axis, shared.
         x_label, y_label: of the axes.
-        dashed: names drawn dashed, such as controls.
+        order: names whose colours stay the same from chart to chart.
+        control: name drawn black and dashed.
         markers: mark the measured points.
 
     Returns:
@@ -35,7 +37,7 @@ def line_chart(
     figure = Figure(figsize=(4.6 * len(panels) + 1.8, 4.0), dpi=100, facecolor="white", layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    names = list(dict.fromkeys([*order, *(name for lines in panels.values() for name in lines)]))
     for axis, (title, lines) in zip(axes, panels.items()):
         for name, values in lines.items():
             place = names.index(name)
@@ -43,10 +45,10 @@ def line_chart(
                 x,
                 values,
                 label=name,
-                color=COLORS[place % len(COLORS)],
+                color="black" if name == control else COLORS[place % len(COLORS)],
                 marker=MARKERS[place % len(MARKERS)] if markers else None,
                 markersize=5,
-                linestyle="--" if name in dashed else "-",
+                linestyle="--" if name == control else "-",
                 linewidth=1.8,
             )
         axis.set_title(title, fontsize=11)

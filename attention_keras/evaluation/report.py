@@ -28,8 +28,11 @@ nav a { margin-right: 1rem; } a { color: #0969da; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th { background: var(--tint); } th.text, td.text { text-align: left; }
-figure { margin: 1rem 0 1.6rem; } figcaption { color: var(--soft); font-size: .92rem; max-width: 48rem; }
+th { background: var(--tint); white-space: normal; vertical-align: bottom; }
+th.text, td.text { text-align: left; }
+.figures { display: flex; flex-wrap: wrap; gap: .5rem 1rem; }
+figure { margin: .6rem 0 1rem; max-width: 100%; } figure.small { max-width: 23.5rem; }
+figcaption { color: var(--soft); font-size: .92rem; max-width: 48rem; }
 img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); border-radius: 4px; }
 .warning { border-left: 4px solid #bf8700; background: var(--tint); padding: .4rem .8rem; }
 """
@@ -68,11 +71,11 @@ def _page(sections: list[dict[str, Any]], folder: Path) -> str:
 
 def _section(section: dict[str, Any], folder: Path) -> str:
     parts = [f'<section id="{escape(section["task"])}"><h2>{escape(section["title"])}</h2>']
-    parts += [f'<p class="soft">{escape(section["about"])}</p>'] if section["about"] else []
+    parts += [f'<p class="soft">{escape(section["about"])}</p>'] if section.get("about") else []
     parts += [f"<p>{escape(note)}</p>" for note in section["notes"]]
     parts += [f'<p class="warning">{escape(warning)}</p>' for warning in section["warnings"]]
     parts += [_table(table) for table in section["tables"]]
-    parts += [_figure(figure, folder) for figure in section["figures"]]
+    parts += ['<div class="figures">', *(_figure(figure, folder) for figure in section["figures"]), "</div>"]
     return "\n".join([*parts, "</section>"])
 
 
@@ -102,9 +105,10 @@ def _is_text(column: tuple) -> bool:
 def _figure(figure: dict[str, Any], folder: Path) -> str:
     # A name with a folder in it was not written by us.
     content = (folder / Path(figure["file"]).name).read_bytes()
+    kind = ' class="small"' if figure.get("small") else ""
     data = base64.b64encode(content).decode()
     caption = escape(figure["caption"])
     return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
+        f'<figure{kind}><img alt="{caption}" src="data:image/png;base64,{data}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )

@@ -28,11 +28,12 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A picture, uint8 RGB `(height, width, 3)`, with what it shows."""
+    """A picture, uint8 RGB `(height, width, 3)`, with what it shows; `small` ones stand side by side."""
 
     name: str
     pixels: np.ndarray
     caption: str
+    small: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ def write_result(result: TaskResult, folder: Path, about: str = "") -> None:
     for figure in result.figures:
         name = f"{result.task}-{file_name(figure.name)}.png"
         write_whole(folder / name, png(figure.pixels))
-        figures.append({"file": name, "caption": figure.caption})
+        figures.append({"file": name, "caption": figure.caption, "small": figure.small})
     for number, table in enumerate(result.tables, 1):
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([table.columns, *table.rows])

@@ -34,7 +34,7 @@ def run(context: Context) -> TaskResult:
         pointing += [[subject.name, tap, *map(_percent, s.values())] for tap, s in scores.items()]
         name = f"confusion{context.mark(subject)}"
         picture = confusion_figure(np.array(result.confusion), context.class_names)
-        figures.append(Figure(name, picture, f"{subject.name}: confusion matrix"))
+        figures.append(Figure(name, picture, f"{subject.name}: confusion matrix", small=True))
         folder = "panels" if len(context.subjects) == 1 else f"panels/{file_name(subject.name)}"
         files |= _panels(folder, context, test, outputs, maps) if maps else {}
         if len(context.subjects) == 1:

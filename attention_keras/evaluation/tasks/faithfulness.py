@@ -24,6 +24,8 @@ def run(context: Context) -> TaskResult:
     split = context.images(IMAGES)
     masks = None if split.masks is None else np.asarray(split.masks[:])
     values, rows, figures, warnings = {}, [], [], []
+    attention = [f"attention {tap}" for s in context.subjects for tap in attention_maps(s.model.output)]
+    order = list(dict.fromkeys([*METHODS, *attention, "CAM"]))
     for subject in context.subjects:
         scores, curves, valid = _measure(subject, split, masks, context)
         values[subject.name] = scores
@@ -43,7 +45,8 @@ def run(context: Context) -> TaskResult:
             fractions,
             x_label="share of pixels changed",
             y_label="probability of the predicted class",
-            dashed=[RANDOM],
+            order=order,
+            control=RANDOM,
         )
         figures.append(Figure(f"curves{context.mark(subject)}", picture, f"{subject.name}: mean curves"))
     area = "" if masks is None else f" The object covers {masks.mean():.1%} of the images."

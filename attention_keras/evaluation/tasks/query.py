@@ -13,7 +13,7 @@ from attention_keras.evaluation.figures import question_grid
 from attention_keras.evaluation.result import Figure, Table, TaskResult
 from attention_keras.visualize import attention_maps
 
-QUERIES, TARGETS = 4, 6
+QUERIES, TARGETS, ROWS = 4, 64, 6
 _HEADS = ["run", "tap", "correlation", "total variation", "between targets", "g has an effect"]
 
 
@@ -43,7 +43,7 @@ def run(context: Context) -> TaskResult:
             )
             continue
         tap = max(set(own) - set(ignoring), key=lambda tap: values[subject.name][tap]["total_variation"])
-        picture = question_grid(targets, queries, query_names, own[tap], asked[tap])
+        picture = question_grid(targets[:ROWS], queries, query_names, own[tap][:ROWS], asked[tap][:, :ROWS])
         caption = f"{subject.name}, {tap}: each target under its own g, then under each query's (top row)"
         figures.append(Figure(f"maps{context.mark(subject)}", picture, caption))
     if not values:
