@@ -55,6 +55,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
     options = {
         "limit": 6,
@@ -67,6 +68,8 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
     }
     for task, used in (("all", runs[:1]), ("query", runs), ("maps", runs), ("segmentation", runs[1:])):
         assert run(EvaluateConfig(tuple(used), task=task, output=str(tmp_path), **options)) == 0
+    assert "transfer: left out, of cluttered_digits a class has fewer" in capsys.readouterr().out
+    assert run(EvaluateConfig((runs[0],), task="transfer", output=str(tmp_path))) == 0
     capsys.readouterr()
     names = {path.name for path in tmp_path.iterdir()}
     assert {f"{task}.json" for task in TASKS} <= names

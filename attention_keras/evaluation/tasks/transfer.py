@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from attention_keras.data.datasets import ImageDataset, load_dataset
 from attention_keras.evaluation import transfer as measure
-from attention_keras.evaluation.context import Context
+from attention_keras.evaluation.context import Context, NotApplicable
 from attention_keras.evaluation.result import Table, TaskResult
 
 LARGEST_SHARED = 0.5
@@ -24,6 +24,8 @@ def run(context: Context) -> TaskResult:
     for name in names:
         target = context.dataset if name == context.dataset.name else _load(name, context)
         train, test = target.train.take(slice(config.limit)), target.test().take(slice(config.limit))
+        if np.unique(train.labels, return_counts=True)[1].min() < 2:
+            raise NotApplicable(f"of {name} a class has fewer than two training images; raise --limit")
         sizes.append(f"{name} ({len(train):,} to train, {len(test):,} to test)")
         for subject in tqdm(context.subjects, desc=name, unit=" runs", disable=None, leave=False):
             describe = measure.descriptor_model(subject.model)
