@@ -49,9 +49,10 @@ class ServedClassifier(tf.Module):
     def serve(self, images):
         """Probabilities and attention maps."""
         rows = tf.shape(images)[0]
-        # Some CPU kernels fail on an empty batch: it gets one image, whose answers are cut off again.
-        filler = tf.cast(tf.equal(rows, 0), tf.int32)
-        images = tf.pad(tf.cast(images, tf.float32), [[0, filler], [0, 0], [0, 0], [0, 0]])
+        # Convolution on the CPU gets the shape of an empty batch wrong: it is given one image, whose
+        # answers are cut off again. (By concatenation: padding would lose the static shape.)
+        filler = tf.zeros((tf.cast(tf.equal(rows, 0), tf.int32), *self.image_shape), tf.float32)
+        images = tf.concat([tf.cast(images, tf.float32), filler], axis=0)
         outputs = self._predict(images)
         answers = {"probabilities": tf.nn.softmax(tf.cast(outputs["logits"], tf.float32))}
         answers |= {f"attention_{tap}": level for tap, level in attention_maps(outputs).items()}

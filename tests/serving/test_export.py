@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -18,7 +19,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
-from attention_keras import build_model
+from attention_keras import attend, build_model
 from attention_keras.command_line import exit_code
 from attention_keras.errors import UserError
 from attention_keras.serving.export import export_model, main, newest_version
@@ -315,13 +316,36 @@ def test_the_command_line(model, tmp_path, monkeypatch, capsys):
     assert said.count("\n") == 1 and "4 exists already" in said
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["vgg", "vgg-gap", "vgg-pan", "rn164-att2-concat-dp", "vgg-att3-indep-pc"])
-def test_every_family_keeps_its_numbers(name, tmp_path):
-    model = build_model(name, num_classes=3, width=0.05)
+def mobilenet():
+    backbone = keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35
+    )
+    return attend(backbone, ["block_6_expand_relu", "block_13_expand_relu"], num_classes=3)
+
+
+FAMILIES = {
+    "vgg": partial(build_model, "vgg", num_classes=3, width=0.05),
+    "vgg-gap": partial(build_model, "vgg-gap", num_classes=3, width=0.05),
+    "vgg-pan": partial(build_model, "vgg-pan", num_classes=3, width=0.05),
+    "vgg-att3-indep-pc": partial(build_model, "vgg-att3-indep-pc", num_classes=3, width=0.05),
+    "rn164-att2-concat-dp": partial(build_model, "rn164-att2-concat-dp", num_classes=3, width=0.05),
+    "mobilenet": mobilenet,
+}
+LARGE = ("rn164-att2-concat-dp", "mobilenet")
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in FAMILIES]
+)
+def test_every_family_keeps_its_numbers(family, tmp_path):
+    model = FAMILIES[family]()
+    classifiers = [layer for layer in model.layers if layer.name.startswith("classifier")]
+    for layer in classifiers:
+        layer.kernel.assign(10 * layer.kernel)  # far from equal probabilities, which would hide differences
     directory = export_model(model, tmp_path / "m", class_names=NAMES, card={})
     outputs = model.predict(IMAGES.astype("float32"), verbose=0)
     answers = tf.saved_model.load(str(directory)).signatures["serving_default"](images=IMAGES)
+    assert classifiers and answers.keys() == {"probabilities"} | {n for n in outputs if "attention" in n}
     np.testing.assert_allclose(answers["probabilities"], tf.nn.softmax(outputs["logits"]), atol=1e-5)
     for key in answers.keys() - {"probabilities"}:
         np.testing.assert_allclose(answers[key], outputs[key], atol=1e-5)
