@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Ask about a picture with curl alone:   request.sh PICTURE [URL]
+# With --body-only in the place of URL the request's body is printed and not sent (for load tests).
+set -euo pipefail
+url=${2:-http://localhost:8501/v1/models/demo}
+
+body() {
+  printf '{"signature_name": "serve_bytes", "instances": [{"image_bytes": {"b64": "%s"}}]}' \
+    "$(base64 < "$1" | tr -d '\n')"
+}
+
+if [ "$url" = --body-only ]; then
+  body "$1"
+else
+  body "$1" | curl --silent --show-error --fail-with-body --data @- "$url:predict"
+fi
