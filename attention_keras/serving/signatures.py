@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from attention_keras.serving.decode import decode_pictures
 from attention_keras.visualize import attention_maps
 
 
@@ -77,28 +78,10 @@ class ServedClassifier(tf.Module):
 
     def serve_bytes(self, image_bytes):
         """The same from image files of any size."""
-        images, valid = tf.map_fn(
-            self._decode,
-            image_bytes,
-            fn_output_signature=(tf.TensorSpec(self.image_shape, tf.uint8), tf.bool),
-        )
+        images, valid = decode_pictures(image_bytes, self.image_shape)
         outputs = dict(self._answer(images))
         outputs["probabilities"] *= tf.cast(valid, tf.float32)[:, None]
         return {**outputs, "valid": valid}
-
-    def _decode(self, content):
-        """One file to pixels `(H, W, 3)` and whether it was an image."""
-
-        def read(content):
-            image = tf.io.decode_image(content, channels=3, expand_animations=False)
-            image = tf.ensure_shape(image, (None, None, 3))
-            resized = tf.image.resize(image, self.image_shape[:2], antialias=True)
-            return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
-
-        # TensorFlow has no try: a dataset of one file, whose errors are dropped, leaves the blank image.
-        readable = tf.data.Dataset.from_tensors(content).map(read).ignore_errors()
-        blank = tf.zeros(self.image_shape, tf.uint8), tf.constant(False)
-        return readable.reduce(blank, lambda _, image: (image, tf.constant(True)))
 
 
 def _peak(level):

@@ -1,0 +1,115 @@
+"""Latency and throughput of an export's signatures, beside `model.predict` and beside the unpruned graph.
+
+    python -m benchmarks.serving
+    python -m benchmarks.serving --model vgg-att2-concat-dp --width 1
+
+The SavedModel is called in this process: what is measured is the graph, not a network. The calls to be
+compared take turns, so that a busy machine slows them alike, and medians are compared. A ratio above 1
+says how many times faster the export is.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from attention_keras import build_model
+from attention_keras.models.prune import prune_dead_branch
+from attention_keras.serving.signatures import ServedClassifier
+
+SIGNATURES = ("classify", "serving_default", "explain", "serve_bytes")
+BATCHES = (1, 8, 32)
+
+
+def load_signatures(model, folder: Path) -> dict[str, Callable]:
+    """The model's signatures after a round trip through a SavedModel."""
+    served = ServedClassifier(model)
+    tf.saved_model.save(served, str(folder), signatures=served.signatures())
+    # The loaded object must live as long as its functions: it holds the variables.
+    loaded = tf.saved_model.load(str(folder))
+    return {
+        name: lambda value, f=f, loaded=loaded: f(**{_input(f): value})
+        for name, f in loaded.signatures.items()
+    }
+
+
+def _input(function) -> str:
+    return next(iter(function.structured_input_signature[1]))
+
+
+def medians(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median seconds of each call; they take turns, and each is first equally often."""
+    for call in calls.values():
+        call()
+        call()
+    names = list(calls)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            began = time.perf_counter()
+            calls[name]()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def inputs(signature: str, images: np.ndarray) -> tf.Tensor:
+    """What the signature takes: the images, or each as a JPEG file."""
+    if signature != "serve_bytes":
+        return tf.constant(images)
+    return tf.stack([tf.io.encode_jpeg(image) for image in images])
+
+
+def measure(model, signature: str, batch: int, rounds: int, pruned: dict, whole: dict) -> dict[str, float]:
+    """Seconds of one batch: the export, the export of the unpruned model, and Keras."""
+    shape = (batch, *model.inputs[0].shape[1:])
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+    value, pixels = inputs(signature, images), images.astype("float32")
+    return medians(
+        {
+            "export": lambda: pruned[signature](value),
+            "unpruned": lambda: whole[signature](value),
+            "predict": lambda: model.predict(pixels, batch_size=batch, verbose=0),
+        },
+        rounds,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="vgg-att2-concat-pc")
+    parser.add_argument("--width", type=float, default=0.25)
+    parser.add_argument("--size", type=int, default=32, help="height and width of the images")
+    parser.add_argument("--rounds", type=int, default=30)
+    options = parser.parse_args()
+    model = build_model(options.model, (options.size, options.size, 3), width=options.width)
+    lean = prune_dead_branch(model)
+    print(
+        f"TensorFlow {tf.__version__}, {options.model}, width {options.width:g}, "
+        f"images of {options.size}x{options.size}: "
+        f"{lean.count_params():,} parameters exported of {model.count_params():,}; "
+        f"medians of {options.rounds}\n"
+    )
+    print("| signature | batch | ms | images/s | model.predict takes | unpruned takes |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        pruned = load_signatures(lean, Path(folder) / "pruned")
+        whole = load_signatures(model, Path(folder) / "whole")
+        for signature in SIGNATURES:
+            for batch in BATCHES:
+                took = measure(model, signature, batch, options.rounds, pruned, whole)
+                ours = took["export"]
+                print(
+                    f"| {signature} | {batch} | {1000 * ours:.1f} | {batch / ours:,.0f} "
+                    f"| {took['predict'] / ours:.1f}x | {took['unpruned'] / ours:.2f}x |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The benchmark measures what it says, on a network of a few channels."""
+
+import numpy as np
+import pytest
+
+from attention_keras.models.prune import prune_dead_branch
+from benchmarks.serving import inputs, load_signatures, measure, medians
+
+
+@pytest.mark.parametrize("signature", ["classify", "serve_bytes"])
+def test_export_unpruned_and_predict_are_measured(signature, model, tmp_path):
+    pruned = load_signatures(prune_dead_branch(model), tmp_path / "pruned")
+    whole = load_signatures(model, tmp_path / "whole")
+    took = measure(model, signature, 2, 1, pruned, whole)
+    assert took.keys() == {"export", "unpruned", "predict"}
+    assert all(1e-5 < seconds < 30 for seconds in took.values())
+    value = inputs(signature, np.zeros((2, 32, 32, 3), "uint8"))
+    np.testing.assert_allclose(
+        pruned[signature](value)["probabilities"], whole[signature](value)["probabilities"], atol=1e-5
+    )
+
+
+def test_calls_take_turns():
+    said = []
+    medians({name: lambda name=name: said.append(name) for name in "abc"}, rounds=3)
+    assert "".join(said) == "aabbcc" + "abc" + "bca" + "cab"
