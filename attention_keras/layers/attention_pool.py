@@ -64,7 +64,13 @@ class AttentionPool(keras.layers.Layer):
             attention = ops.sigmoid(scores)
             positions = ops.cast(ops.shape(scores)[1] * ops.shape(scores)[2], "float32")
             weights = attention / positions
-        descriptor = ops.einsum("bhw,bhwc->bc", ops.cast(weights, self.compute_dtype), local_features)
+        _, height, width, channels = ops.shape(local_features)
+        # One summed axis: LiteRT gets an einsum over two wrong.
+        descriptor = ops.einsum(
+            "bn,bnc->bc",
+            ops.reshape(ops.cast(weights, self.compute_dtype), (-1, height * width)),
+            ops.reshape(local_features, (-1, height * width, channels)),
+        )
         return descriptor, attention
 
     def compute_output_spec(self, local_features, scores):

@@ -87,7 +87,6 @@ def test_c_program_says_what_is_wrong(classify, exported, tmp_path):
         assert done.returncode == 2 and said in done.stderr.splitlines()[-1], done.stderr
 
 
-@pytest.mark.xfail(reason="LiteRT mistranslates AttentionPool's einsum over two axes", strict=False)
 def test_litert(exported, served, images):
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")
     converter = tf.lite.TFLiteConverter.from_saved_model(str(exported), signature_keys=list(IMAGE_SIGNATURES))

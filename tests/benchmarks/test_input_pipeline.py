@@ -1,3 +1,5 @@
+"""The benchmark of the input pipeline measures both sides of what it compares."""
+
 import numpy as np
 import pytest
 

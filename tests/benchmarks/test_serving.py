@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
+from attention_keras import build_model
 from attention_keras.models.prune import prune_dead_branch
 from benchmarks.serving import inputs, load_signatures, measure, medians
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model("vgg-att2-concat-pc", num_classes=3, width=0.05)
 
 
 @pytest.mark.parametrize("signature", ["classify", "serve_bytes"])
