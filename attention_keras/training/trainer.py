@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from attention_keras import provenance
 from attention_keras.data.augment import parse_augment
 from attention_keras.data.datasets import ImageDataset, load_dataset
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
@@ -272,6 +273,9 @@ def _finish(
         "steps": history[-1]["step"],
         "images_seen": history[-1]["images_seen"],
         "seconds": seconds,
+        "hardware": provenance.hardware(),
+        "versions": provenance.library_versions(),
+        "commit": provenance.commit(),
     }
     if chief:
         log_confusion(run.tensorboard, test.labels, predicted, dataset.class_names, config.epochs)
