@@ -1,0 +1,208 @@
+"""A page to try a model on one's own pictures: drop one in, see the classes and each map laid over it.
+
+    pip install -r examples/demo_app/requirements.txt
+    python examples/demo_app/app.py saved_models/demo
+    python examples/demo_app/app.py http://localhost:8501/v1/models/demo --labels saved_models/demo/1
+
+The model is an export, which is loaded here, or the URL of a model server.
+"""
+
+import base64
+import html
+import io
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tyro
+from PIL import Image
+
+from attention_keras.command_line import exit_code, parse
+from attention_keras.errors import UserError
+from attention_keras.serving.client import ask, read_labels, read_picture
+from attention_keras.serving.connection import Connection
+from attention_keras.serving.versions import newest_version
+from attention_keras.visualize import overlay
+
+TOP = 5
+HEIGHT, NARROWEST = 282, 280  # pixels; the drop zone is as high as five classes
+FONTS = ["system-ui", "sans-serif"]  # some releases of gradio fetch their own from the network
+HELP = """# Where does it look?
+Drop a picture in. It comes back with the attention maps over it, from early to late levels; bright is where
+the model looks. Each map has its own scale, from its lowest to its highest value; both stand under it."""
+STYLE = """
+#maps .html-container {padding: 0}
+.maps {display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 16px}
+.maps figure {margin: 0; max-width: 512px}
+.maps img {width: 100%}
+.maps figcaption {padding-top: 4px; overflow-wrap: anywhere}
+"""
+
+
+@dataclass(frozen=True)
+class AppConfig:
+    """Which model, and where the page is."""
+
+    model: tyro.conf.Positional[str]
+    """An export (saved_models/NAME, or one version in it), or a server's http(s):// or grpc(s):// URL."""
+    labels: str | None = None
+    """File of class names, or a run or export that has one (default: the export's own)."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 lets other machines in."""
+    port: int = 7860
+    """Port of the page."""
+
+
+class Model(Protocol):
+    """Whatever answers a signature: a Connection, or an export in this process."""
+
+    def call(self, signature: str, **inputs: Any) -> Mapping[str, np.ndarray]: ...
+
+
+class LoadedExport:
+    """An export in this process, called as a server is.
+
+    Args:
+        version: the version's directory.
+
+    Raises:
+        UserError: it cannot be loaded, or does not take picture files.
+    """
+
+    def __init__(self, version: Path):
+        import tensorflow as tf
+
+        try:
+            self._loaded = tf.saved_model.load(str(version))
+        except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(f"cannot load {version}: {reason}") from None
+        if "serve_bytes" not in self._loaded.signatures:
+            raise UserError(f"{version} has no signature serve_bytes; give an export of attention_keras")
+
+    def call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
+        """As Connection.call."""
+        import tensorflow as tf
+
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        return {name: value.numpy() for name, value in self._loaded.signatures[signature](**tensors).items()}
+
+
+def open_model(config: AppConfig) -> tuple[Model, list[str] | None]:
+    """The model and its class names, None where a server's are not given.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    if "://" in config.model:
+        return Connection(config.model), read_labels(config.labels) if config.labels else None
+    path = Path(config.model)
+    version = path if (path / "saved_model.pb").is_file() else newest_version(path)
+    if version is None:
+        raise UserError(f"there is no export at {path}; give a folder that train.py exported to, or a URL")
+    return LoadedExport(version), read_labels(config.labels or version)
+
+
+def look(model: Model, class_names: list[str] | None, path: str | Path) -> tuple[dict, list]:
+    """What the page shows for one picture file.
+
+    Returns:
+        Probability by class (k of them), and pictures `(H, W, 3)` with their titles: first the one that was
+        given, by the name of its file, then the same with the map of each tap over it.
+
+    Raises:
+        UserError: the file is no picture, or the model does not answer.
+    """
+    picture = read_picture(path)
+    (answer,) = ask(model, [picture])
+    if answer is None:
+        raise UserError("the model cannot decode this picture; save it as PNG or JPEG")
+    classes = dict(zip(_names(class_names, len(answer.probabilities)), answer.probabilities.tolist()))
+    shown = [(picture.pixels, picture.path.name)]
+    for tap, level in answer.maps.items():
+        title = f"{tap}, {level.shape[0]}x{level.shape[1]}: {level.min():.2g} to {level.max():.2g}"
+        shown.append((overlay(picture.pixels, level), title))
+    return classes, shown
+
+
+def _names(class_names: list[str] | None, count: int) -> list[str]:
+    """One name for each of `count` classes; where two classes share one, their numbers tell them apart."""
+    if class_names is None:
+        return [f"class {number}" for number in range(count)]
+    if len(class_names) != count:
+        raise UserError(f"the model has {count} classes, but there are {len(class_names)} names")
+    times = Counter(class_names)
+    return [f"{name} ({i})" if times[name] > 1 else name for i, name in enumerate(class_names)]
+
+
+def figures(shown: Sequence[tuple[np.ndarray, str]]) -> str:
+    """HTML of pictures `(H, W, 3)` side by side, each with its title under it."""
+    parts = []
+    for pixels, title in shown:
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+        title = html.escape(title)
+        parts.append(f'<figure><img src="{source}" alt="{title}"><figcaption>{title}</figcaption></figure>')
+    return f'<div class="maps">{"".join(parts)}</div>'
+
+
+def build_page(model: Model, class_names: list[str] | None):
+    """The page as a `gradio.Blocks`; nothing on it is fetched from elsewhere, nothing is reported."""
+    import gradio
+
+    def answer(path):
+        """What stands in the drop zone (nothing: it is free for the next picture), classes, maps."""
+        try:
+            classes, shown = look(model, class_names, path)
+        except UserError as error:
+            # The name that the user knows, not that of gradio's copy.
+            message = str(error).replace(str(path), Path(path).name)
+            gradio.Warning(html.escape(message), duration=None)
+            return None, None, ""
+        finally:
+            Path(path).unlink(missing_ok=True)  # gradio would keep its copy for good
+        return None, classes, figures(shown)
+
+    with gradio.Blocks(title="Where does it look?", analytics_enabled=False) as page:
+        gradio.Markdown(HELP)
+        with gradio.Row():
+            # Not gradio.Image, which decodes pictures in its own way and fails on some with a traceback.
+            picture = gradio.File(label="picture", file_types=["image"], height=HEIGHT, min_width=NARROWEST)
+            classes = gradio.Label(label="classes", num_top_classes=TOP, min_width=NARROWEST)
+        maps = gradio.HTML(elem_id="maps")
+        picture.upload(answer, picture, [picture, classes, maps], show_progress_on=maps)
+    return page
+
+
+def main() -> int:
+    """The command line."""
+    config = parse(AppConfig, description=__doc__)
+    if not 1 <= config.port <= 65535:
+        raise UserError(f"--port must be from 1 to 65535; got {config.port}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    model, class_names = open_model(config)
+    try:
+        import gradio
+    except ModuleNotFoundError:
+        raise UserError("gradio is missing; pip install -r examples/demo_app/requirements.txt") from None
+
+    page = build_page(model, class_names)
+    theme = gradio.themes.Default(font=FONTS, font_mono=["monospace"])
+    where = {"server_name": config.host, "server_port": config.port, "share": False, "ssr_mode": False}
+    try:
+        page.launch(**where, theme=theme, css=STYLE, footer_links=[], quiet=True, prevent_thread_lock=True)
+    except OSError:
+        raise UserError(f"cannot listen on {config.host}:{config.port}; choose another --port") from None
+    print(f"the page is at {page.local_url} (Ctrl-C ends it)", flush=True)
+    page.block_thread()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,143 @@
+"""What the page to try a model on answers: the model's numbers, or what was wrong in one line."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from stand_in_server import StandInServer
+
+from attention_keras.command_line import exit_code
+from attention_keras.errors import UserError
+from attention_keras.serving.client import read_picture
+from attention_keras.visualize import overlay
+
+SOURCE = Path(__file__).parents[2] / "examples" / "demo_app" / "app.py"
+
+
+@pytest.fixture(scope="module")
+def app():
+    spec = importlib.util.spec_from_file_location("demo_app", SOURCE)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["demo_app"] = module  # where dataclasses look for a class's module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["demo_app"]
+
+
+@pytest.fixture(scope="module")
+def opened(app, exported):
+    """The export's parent was given, as after training; the app takes the newest version."""
+    return app.open_model(app.AppConfig(str(exported.parent)))
+
+
+@pytest.fixture
+def picture(images, tmp_path):
+    path = tmp_path / "my picture.png"
+    Image.fromarray(images[1]).save(path)
+    return path
+
+
+def titles(expected):
+    """Of the maps of images[1]: tap, cells, and the values at the ends of the scale."""
+    maps = {tap: expected[f"attention_{tap}"][1] for tap in ("conv10", "conv13")}
+    sizes = {"conv10": "16x16", "conv13": "8x8"}
+    return [f"{tap}, {sizes[tap]}: {m.min():.2g} to {m.max():.2g}" for tap, m in maps.items()]
+
+
+def check(app, opened, picture, expected):
+    """The numbers and pictures for images[1] are the Keras model's."""
+    classes, shown = app.look(*opened, picture)
+    assert list(classes) == ["zero", "one", "two"]
+    np.testing.assert_allclose(list(classes.values()), expected["probabilities"][1], atol=1e-5)
+    assert [title for _, title in shown] == ["my picture.png", *titles(expected)]
+    pixels = read_picture(picture).pixels
+    assert pixels.shape == (256, 256, 3)
+    np.testing.assert_array_equal(shown[0][0], pixels)
+    for tap, (drawn, _) in zip(("conv10", "conv13"), shown[1:]):
+        np.testing.assert_allclose(drawn, overlay(pixels, expected[f"attention_{tap}"][1]), atol=1)
+
+
+def test_answers_of_an_export(app, opened, exported, picture, expected):
+    check(app, opened, picture, expected)
+    check(app, app.open_model(app.AppConfig(str(exported))), picture, expected)
+
+
+def test_answers_of_a_server(app, exported, picture, expected):
+    with StandInServer(exported) as server:
+        for url in (server.rest_url, server.grpc_url):
+            check(app, app.open_model(app.AppConfig(url, labels=str(exported))), picture, expected)
+        classes, _ = app.look(*app.open_model(app.AppConfig(server.rest_url)), picture)
+        assert list(classes) == ["class 0", "class 1", "class 2"]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
+def test_a_picture_of_another_kind_is_answered_as_its_colours(app, opened, model, images, tmp_path, mode):
+    converted = Image.fromarray(images[1]).convert(mode)
+    path = tmp_path / f"picture.{'tiff' if mode == 'CMYK' else 'png'}"
+    converted.save(path)
+    outputs = model.predict(np.asarray(converted.convert("RGB"), "float32")[None], verbose=0)
+    classes, shown = app.look(*opened, path)
+    expected = tf.nn.softmax(outputs["logits"][0])
+    np.testing.assert_allclose(list(classes.values()), expected, atol=1e-5)
+    assert [pixels.shape for pixels, _ in shown] == [(256, 256, 3)] * 3
+
+
+def test_a_large_picture_keeps_its_shape(app, opened, tmp_path):
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (500, 2000, 3), "uint8")).save(
+        tmp_path / "x.png"
+    )
+    _, shown = app.look(*opened, tmp_path / "x.png")
+    assert [pixels.shape for pixels, _ in shown] == [(256, 1024, 3)] * 3
+
+
+def test_what_is_no_picture(app, opened, picture, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "cut.png").write_bytes(picture.read_bytes()[:200])
+    for name, said in (("text.png", "is not a picture"), ("cut.png", "cannot read"), ("none", "cannot read")):
+        with pytest.raises(UserError, match=said) as raised:
+            app.look(*opened, tmp_path / name)
+        assert "\n" not in str(raised.value) and name in str(raised.value)
+    broken = opened[0].call("serve_bytes", image_bytes=[b"\x89PNG"])
+
+    class Refusing:
+        def call(self, signature, **inputs):
+            return broken
+
+    with pytest.raises(UserError, match="cannot decode this picture"):
+        app.look(Refusing(), None, picture)
+
+
+def test_names_that_do_not_fit(app, opened, picture, tmp_path):
+    (tmp_path / "two.txt").write_text("a\nb\n")
+    _, names = app.open_model(app.AppConfig("http://localhost/v1/models/m", labels=str(tmp_path / "two.txt")))
+    with pytest.raises(UserError, match="the model has 3 classes, but there are 2 names"):
+        app.look(opened[0], names, picture)
+    classes, _ = app.look(opened[0], ["crane", "crane", "cat"], picture)
+    assert list(classes) == ["crane (0)", "crane (1)", "cat"]
+
+
+def test_mistakes_are_told_in_one_line(app, exported, tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "saved_model.pb").write_bytes(b"no model")
+    tf.saved_model.save(tf.Module(), str(tmp_path / "other" / "1"))
+    monkeypatch.setitem(sys.modules, "gradio", None)  # as where it is not installed
+    for words, said in (
+        ([tmp_path / "none"], "there is no export at"),
+        ([tmp_path / "broken"], "cannot load"),
+        ([tmp_path / "other"], "no signature serve_bytes"),
+        (["http://localhost"], "it is http://HOST:8501/v1/models/NAME"),
+        ([exported, "--labels", tmp_path / "none"], "there is no labels.txt"),
+        ([exported, "--port", "0"], "--port must be from 1 to 65535"),
+        ([exported], "gradio is missing; pip install -r examples/demo_app/requirements.txt"),
+        ([], "required"),
+    ):
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["app.py", *map(str, words)])
+        assert exit_code(app.main) == 2
+        lines = [line for line in capsys.readouterr().err.splitlines() if not re.match(r"[IWE]\d{4} ", line)]
+        assert len(lines) == 1 and lines[0].startswith("error: ") and said in lines[0]
