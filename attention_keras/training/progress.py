@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from attention_keras.training.duration import duration
+
 
 class Progress(keras.callbacks.Callback):
     """A progress bar over all images of the run, and a line for each finished epoch.
@@ -110,12 +112,3 @@ class Progress(keras.callbacks.Callback):
             f"epoch {epoch + 1:>3}/{self.epochs}  loss {record['loss']:.4f}  "
             f"accuracy {record['accuracy']:.1%}{validation}  {speed:,.0f} images/s  {duration(left)} left"
         )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: `45 s`, `12 min`, `3.5 h`, `2.1 days`."""
-    for unit, size, limit in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 129600)):
-        if seconds < limit:
-            amount = seconds / size
-            return f"{amount:.1f} {unit}" if unit == "h" else f"{amount:.0f} {unit}"
-    return f"{seconds / 86400:.1f} days"

@@ -9,7 +9,7 @@ import tensorflow as tf
 from attention_keras.data.datasets import ImageDataset
 from attention_keras.models.compute import count_macs
 from attention_keras.training.config import TrainConfig
-from attention_keras.training.progress import duration
+from attention_keras.training.duration import duration
 
 DAY = 86400
 

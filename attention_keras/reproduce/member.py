@@ -1,0 +1,28 @@
+"""One piece of a grid in a process of its own: `python -m attention_keras.reproduce.member KIND FIELDS`.
+
+KIND is `train` or `evaluate`, FIELDS the JSON of a `TrainConfig` or an `EvaluateConfig`. A process a piece,
+because what TensorFlow has compiled and allocated for one network is never given back.
+"""
+
+import json
+import sys
+
+from attention_keras.command_line import exit_code
+
+
+def main() -> int:
+    kind, text = sys.argv[1:]
+    fields = json.loads(text)
+    if kind == "train":
+        from attention_keras.training import command
+        from attention_keras.training.config import TrainConfig
+
+        return command.run(TrainConfig.from_dict(fields))
+    from attention_keras.evaluation import command
+    from attention_keras.evaluation.config import EvaluateConfig
+
+    return command.run(EvaluateConfig(**{**fields, "runs": tuple(fields["runs"])}))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,153 @@
+"""Training speed: images per second of networks and precisions, side by side.
+
+    python -m benchmarks.train_step
+    python -m benchmarks.train_step --models vgg-att3-concat-pc --width 1 --batch-size 32 --steps 2
+    KERAS_BACKEND=jax python -m benchmarks.train_step --precisions bfloat16
+
+Every case trains on random images held in memory, as `train.py` does it but for the input pipeline. Cases
+take turns, so that a busy machine slows them alike, and medians are compared; compile time stands apart.
+Utilisation is the arithmetic of the convolutions and matrix products (three times the forward pass) per
+second, as a share of what this machine reaches on a bare 3x3 convolution of the same type, measured here.
+"""
+
+import argparse
+import statistics
+import time
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from attention_keras import build_model
+from attention_keras.models.compute import count_macs
+from attention_keras.models.zoo import training_view
+from attention_keras.training.losses import LevelwiseCrossentropy
+from attention_keras.training.optimizers import build_optimizer
+from benchmarks.peak import convolution, matrix_product
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+HEADS = ("model", "type", "parameters", "M MACs", "compile, s", "images/s", "ratio", "GFLOP/s", "utilisation")
+
+
+@dataclass
+class Case:
+    """A network in one precision, compiled, and what was measured on it."""
+
+    model: str
+    dtype: str
+    view: keras.Model
+    macs: int
+    compile_seconds: float
+    step_seconds: list[float]
+
+    @property
+    def seconds(self) -> float:
+        """Of a step, the median."""
+        return statistics.median(self.step_seconds)
+
+
+def prepare(name: str, dtype: str, options: argparse.Namespace) -> Case:
+    """Build a network and take its first step, in which it is compiled."""
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(POLICIES[dtype])
+    shape = (options.size, options.size, 3)
+    model = build_model(name, shape, options.classes, width=options.width)
+    keras.config.set_dtype_policy("float32")
+    view = training_view(model)
+    view.compile(
+        build_optimizer("sgd", 0.01, 5e-4),
+        LevelwiseCrossentropy(),
+        jit_compile={"auto": "auto", "on": True, "off": False}[options.jit],
+    )
+    case = Case(name, dtype, view, count_macs(model), 0.0, [])
+    began = time.perf_counter()
+    fit(case, *data(options, steps=1), options.batch_size)
+    case.compile_seconds = time.perf_counter() - began
+    return case
+
+
+def data(options: argparse.Namespace, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random images `(n, h, w, 3)` and one-hot classes `(n, k)` for so many steps."""
+    rng = np.random.default_rng(0)
+    count = steps * options.batch_size
+    images = rng.integers(0, 256, (count, options.size, options.size, 3)).astype("float32")
+    return images, np.eye(options.classes, dtype="float32")[rng.integers(0, options.classes, count)]
+
+
+def fit(case: Case, images: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
+    """Seconds of a step, over a short `fit`."""
+    began = time.perf_counter()
+    case.view.fit(images, labels, batch_size, epochs=1, shuffle=False, verbose=0)
+    return (time.perf_counter() - began) / (len(images) // batch_size)
+
+
+def measure(options: argparse.Namespace) -> list[Case]:
+    """All cases, in turn, each first equally often."""
+    cases = [prepare(name, dtype, options) for name in options.models for dtype in options.precisions]
+    images, labels = data(options, options.steps)
+    for case in cases:
+        fit(case, images, labels, options.batch_size)
+        # The first fit took a step and the compilation.
+    for turn in range(options.rounds):
+        first = turn % len(cases)
+        for case in cases[first:] + cases[:first]:
+            case.step_seconds.append(fit(case, images, labels, options.batch_size))
+    for case in cases:
+        case.compile_seconds = max(0.0, case.compile_seconds - case.seconds)
+    return cases
+
+
+def row(case: Case, first: Case, batch_size: int, peaks: dict[str, float]) -> list[str]:
+    """A line of the table."""
+    flops = 6 * case.macs * batch_size / case.seconds
+    return [
+        case.model,
+        case.dtype,
+        f"{case.view.count_params():,}",
+        f"{case.macs / 1e6:,.0f}",
+        f"{case.compile_seconds:.1f}",
+        f"{batch_size / case.seconds:,.1f}",
+        f"{first.seconds / case.seconds:.2f}",
+        f"{flops / 1e9:,.0f}",
+        f"{flops / peaks[case.dtype]:.0%}",
+    ]
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.train_step", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--models", nargs="+", default=["vgg-hires", "vgg-att2-concat-pc"])
+    parser.add_argument("--precisions", nargs="+", choices=POLICIES, default=["float32", "bfloat16"])
+    parser.add_argument("--width", type=float, default=0.25)
+    parser.add_argument("--size", type=int, default=32, help="height and width of the images")
+    parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto")
+    parser.add_argument("--steps", type=int, default=4, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=5)
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    options = parse()
+    peaks = {dtype: convolution(dtype) for dtype in options.precisions}
+    products = {dtype: matrix_product(dtype) for dtype in options.precisions}
+    reached = "; ".join(
+        f"{dtype}: matrix product {products[dtype] / 1e9:,.0f}, convolution {peaks[dtype] / 1e9:,.0f} GFLOP/s"
+        for dtype in options.precisions
+    )
+    print(
+        f"Keras {keras.__version__} on {keras.backend.backend()}, width {options.width:g}, images of "
+        f"{options.size}x{options.size}, batch {options.batch_size}, jit {options.jit}, medians of "
+        f"{options.rounds} x {options.steps} steps\nthis machine reaches, {reached}\n"
+    )
+    cases = measure(options)
+    print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
+    for case in cases:
+        print(f"| {' | '.join(row(case, cases[0], options.batch_size, peaks))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

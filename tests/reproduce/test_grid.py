@@ -1,0 +1,62 @@
+"""The command, on runs of seconds: everything once, nothing twice, one line for what failed."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from attention_keras.errors import UserError
+from attention_keras.reproduce.config import ReproduceConfig
+from attention_keras.reproduce.grid import run_grid, unfinished
+
+
+def reproduce(folder, *words):
+    command = [sys.executable, "-m", "attention_keras.reproduce", "digits", "--run-dir", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+TINY = ("--width", "0.02", "--limit", "100", "--epochs", "1", "--images", "4")
+
+
+@pytest.mark.slow
+def test_a_grid_is_completed_and_not_done_twice(tmp_path):
+    words = (*TINY, "--seeds", "2", "--jobs", "2", "--models", "vgg-att2-concat-dp")
+    done = reproduce(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    assert "[2/2] vgg-att2-concat-dp-s" in done.stdout
+    assert "| `vgg-att2-concat-dp` | 2 |" in done.stdout
+    metrics = sorted(tmp_path.glob("*/metrics.json"))
+    assert [path.parent.name for path in metrics] == ["vgg-att2-concat-dp-s0", "vgg-att2-concat-dp-s1"]
+    measured = json.loads((metrics[0].parent / "evaluation" / "robustness.json").read_text())
+    assert measured["values"]["vgg-att2-concat-dp-s0"]["images"] == 4
+
+    shutil.rmtree(metrics[1].parent)
+    before = metrics[0].stat().st_mtime_ns
+    done = reproduce(tmp_path, *words)
+    assert done.returncode == 0 and "2 runs in" in done.stdout and "1 of them finished" in done.stdout
+    assert metrics[0].stat().st_mtime_ns == before
+    assert metrics[1].is_file()
+
+
+def test_what_is_left_to_do(tmp_path):
+    config = ReproduceConfig("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path), images=4)
+    (run,) = config.run_configs()
+    assert [kind for kind, _ in unfinished(run, config)] == ["train", "evaluate", "evaluate"]
+    (tmp_path / "vgg-s0" / "evaluation").mkdir(parents=True)
+    (tmp_path / "vgg-s0" / "metrics.json").write_text("{}")
+    for images, left in ((4, ["faithfulness"]), (8, ["robustness", "faithfulness"])):
+        values = {"vgg-s0": {"images": images}}
+        (tmp_path / "vgg-s0" / "evaluation" / "robustness.json").write_text(json.dumps({"values": values}))
+        assert [fields["task"] for _, fields in unfinished(run, config)] == left
+
+
+def test_a_run_that_fails_stops_the_grid_in_one_line(tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    (folder / "vgg-s0").write_text("a file in the way of the run")
+    config = ReproduceConfig("digits", seeds=1, models=("vgg",), run_dir=str(folder), jobs=2)
+    with pytest.raises(UserError, match=r"vgg-s0: train stopped with exit code 2; its output is in .*log"):
+        run_grid(config, report=lambda line: None)
+    assert "is a file; choose another --name" in (folder / "logs" / "vgg-s0.log").read_text()
