@@ -10,17 +10,16 @@ Examples:
 docs/experiments.md describes the tasks. Exit codes: 0 done, 2 a mistake in the command or its files.
 """
 
-import os
 import sys
 
 from attention_keras.command_line import exit_code, parse
 from attention_keras.evaluation.config import EvaluateConfig
+from attention_keras.quiet_start import import_tensorflow
 
 
 def main() -> int:
     config = parse(EvaluateConfig, description=__doc__)
-    # TensorFlow reads this once, when it is first imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     from attention_keras.evaluation.command import run
 
     return run(config)

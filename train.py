@@ -14,12 +14,14 @@ was interrupted; exit codes: 0 done, 2 a mistake in the command, 128 + n stopped
 import sys
 
 from attention_keras.command_line import exit_code, parse
+from attention_keras.quiet_start import import_tensorflow
 from attention_keras.training.config import TrainConfig
 
 
 def main() -> int:
     arguments = sys.argv[1:]
     if arguments == ["--list-models"]:
+        import_tensorflow()
         from attention_keras.models.listing import print_models
 
         print_models()

@@ -5,7 +5,6 @@ python -m attention_keras.serving.export runs/demo --to /models --version 7
 """
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import tyro
 
 from attention_keras.command_line import exit_code, parse
 from attention_keras.errors import UserError
+from attention_keras.quiet_start import import_tensorflow
 from attention_keras.serving.card import complete_card, write_card
 from attention_keras.serving.versions import newest_version, publish, refuse_taken, unfinished_version
 
@@ -151,7 +151,7 @@ def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any]) 
 def main() -> int:
     """The command line."""
     config = parse(ExportConfig, description=__doc__)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     print(f"exported to {export_run(config.run, config.to, config.version)}")
     return 0
 

@@ -1,15 +1,14 @@
 """What `python train.py` does: train, export, and say what to type next."""
 
-import os
 from pathlib import Path
 
+from attention_keras.quiet_start import import_tensorflow
 from attention_keras.training.config import TrainConfig
 
 
 def run(config: TrainConfig) -> int:
     """Train and export; the return value is the process's exit code."""
-    # TensorFlow reads this once, when it is first imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     from attention_keras.training.resume import Interrupted
     from attention_keras.training.trainer import train
 
