@@ -17,6 +17,8 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt pyproject.toml
 demo: setup
 	$(BIN)/python train.py --name demo
 	$(BIN)/python evaluate.py runs/demo
+	@echo "next: open runs/demo/evaluation/report.html; then, to see where it looked after each epoch,"
+	@echo "      source $(BIN)/activate && tensorboard --logdir runs"
 
 ## test: the default tests (under 10 minutes on 2 cores)
 test: setup

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from attention_keras.errors import UserError
 from attention_keras.models.spec import Aggregate, Compat, Globals, ModelSpec, Normalization, Projection
+from attention_keras.training.interval import Interval
 from attention_keras.training.recipes import RecipeName, recipe_values
 
 CONFIG_FILE = "config.json"
@@ -115,8 +116,8 @@ class TrainConfig:
     """XLA compilation: auto uses it on a single GPU only (on CPUs it is slower)."""
     steps_per_execution: int = 1
     """Steps run in one call of the compiled function; more helps small models on fast devices."""
-    checkpoint_every: int = _of_the_machine(500)
-    """Steps between checkpoints; one is always written at the end of an epoch."""
+    checkpoint_every: int | str = _of_the_machine(500)
+    """Steps between checkpoints, or minutes, as in 10min; one is always written at the end of an epoch."""
     keep: int = _of_the_machine(2)
     """Number of checkpoints kept."""
     panels: int = _of_the_machine(8)
@@ -137,7 +138,7 @@ class TrainConfig:
         for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size), ("limit", self.limit)):
             if value is not None and value < 1:
                 raise UserError(f"{name} must be 1 or more; got {value}")
-        for name in ("accumulate", "steps_per_execution", "checkpoint_every", "keep"):
+        for name in ("accumulate", "steps_per_execution", "keep"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be 1 or more; got {getattr(self, name)}")
         for name in ("learning_rate", "width"):
@@ -159,6 +160,7 @@ class TrainConfig:
         if self.name is not None and not re.fullmatch(r"\w[\w.\- ]{0,199}", self.name):
             raise UserError(f"name must be letters, digits, '.', '_', '-' or spaces; got {self.name!r}")
         self._check_strategy()
+        self.checkpoint_interval()
         self.model_spec()
 
     def _check_strategy(self):
@@ -180,6 +182,20 @@ class TrainConfig:
                 object.__setattr__(self, name, value)
             if not _matches(value, annotation):
                 raise UserError(f"{name}: {value!r} is not allowed; expected {_describe(annotation)}")
+
+    def checkpoint_interval(self) -> Interval:
+        """When to save within an epoch.
+
+        Raises:
+            UserError: it is neither steps nor minutes, or minutes where workers must agree.
+        """
+        interval = Interval.parse(self.checkpoint_every)
+        if interval.seconds and self.strategy == "multi_worker":
+            raise UserError(
+                "checkpoint_every in minutes does not work under multi_worker: all workers save at the same "
+                "step, and their clocks differ; give steps, such as 500"
+            )
+        return interval
 
     def dataset_options(self) -> dict[str, Any]:
         """What `load_dataset` takes beside the name."""

@@ -6,12 +6,14 @@ metrics, plus the number of steps done; the order of the data is a function of t
 """
 
 import signal
+import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from attention_keras.training.checkpoint import Checkpoint, assign, save_checkpoint
+from attention_keras.training.interval import Interval
 
 SIGNAL_EXIT_BASE = 128
 
@@ -25,14 +27,14 @@ class Interrupted(Exception):
 
 
 class Checkpointing(keras.callbacks.Callback):
-    """Saves the run every `every` steps, at each epoch's end, and on SIGTERM or Ctrl-C.
+    """Saves the run at intervals, at each epoch's end, and on SIGTERM or Ctrl-C.
 
     Must be the last callback, so that the records of the others are complete when it saves.
 
     Args:
         directory: where checkpoint files go.
         steps_per_epoch: optimiser steps in an epoch.
-        every: steps between checkpoints.
+        every: when to save, in steps or in time.
         keep: number of checkpoints kept.
         history: the list of finished epochs' records, shared with the callback that appends to it.
         resumed: the checkpoint to go on from.
@@ -43,7 +45,7 @@ class Checkpointing(keras.callbacks.Callback):
         self,
         directory: Path,
         steps_per_epoch: int,
-        every: int,
+        every: Interval,
         keep: int,
         history: list,
         resumed: Checkpoint | None = None,
@@ -58,8 +60,15 @@ class Checkpointing(keras.callbacks.Callback):
         self.resumed = resumed
         self.writes = writes
         self.step = resumed.step if resumed else 0
+        self._earlier_seconds = resumed.record.get("seconds", 0.0) if resumed else 0.0
+        self._began = self._saved_at = time.monotonic()
         self._signal_number = None
         self._earlier_handlers = {}
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the run, by this process and by those before it up to their last checkpoint."""
+        return self._earlier_seconds + time.monotonic() - self._began
 
     def restore(self) -> None:
         """Put the resumed checkpoint's model and optimiser state back (the metrics follow in the epoch)."""
@@ -80,7 +89,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.step = self._first_step + batch + 1
         if self.step % self.steps_per_epoch == 0:
             return  # the epoch's end follows and saves
-        if self.step // self.every > self._saved_step // self.every or self._signal_number:
+        if self._is_due() or self._signal_number:
             self._save()
         self._leave_if_asked()
 
@@ -103,19 +112,23 @@ class Checkpointing(keras.callbacks.Callback):
         self._signal_number = number
         signal.signal(number, self._earlier_handlers.get(number) or signal.SIG_DFL)
 
+    def _is_due(self) -> bool:
+        if self.every.steps:
+            return self.step // self.every.steps > self._saved_step // self.every.steps
+        return time.monotonic() - self._saved_at >= self.every.seconds
+
     def _leave_if_asked(self):
         if self._signal_number:
             raise Interrupted(self._signal_number)
 
     def _save(self):
-        self._saved_step = self.step
+        self._saved_step, self._saved_at = self.step, time.monotonic()
         variables = [*self.model.variables, *self.model.optimizer.variables, *self.model.metrics_variables]
         # Reading a metric sums it over the workers, so all of them read, and then the chief writes.
         arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]
         if self.writes:
-            save_checkpoint(
-                self.directory, Checkpoint(self.step, arrays, {"history": self.history}), self.keep
-            )
+            record = {"history": self.history, "seconds": self.seconds}
+            save_checkpoint(self.directory, Checkpoint(self.step, arrays, record), self.keep)
 
 
 def _build_metrics(model: keras.Model) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,12 +167,12 @@ def _compile(view: keras.Model, config: TrainConfig, images: int) -> None:
 
 
 def _fit(config, dataset, model, view, run: RunDirectory, report, chief: bool) -> tuple[list[dict], float]:
-    """Run the epochs that are left; returns the records of all epochs and the seconds of this process."""
+    """Run the epochs that are left; returns the records of all epochs and the seconds they took."""
     steps = steps_per_epoch(len(dataset.train), config.step_batch_size)
     resumed = load_newest(run.checkpoints, report)
     history: list[dict] = list(resumed.record["history"]) if resumed else []
     checkpointing = Checkpointing(
-        run.checkpoints, steps, config.checkpoint_every, config.keep, history, resumed, writes=chief
+        run.checkpoints, steps, config.checkpoint_interval(), config.keep, history, resumed, writes=chief
     )
     checkpointing.set_model(view)
     checkpointing.restore()
@@ -194,7 +193,6 @@ def _fit(config, dataset, model, view, run: RunDirectory, report, chief: bool) -
     if chief:
         run.write_history(history)
         callbacks[2:2] = _records(config, dataset, model, run, history)
-    began = time.perf_counter()
     checkpointing.listen()
     progress.open()
     try:
@@ -202,7 +200,7 @@ def _fit(config, dataset, model, view, run: RunDirectory, report, chief: bool) -
     finally:
         progress.close()
         checkpointing.stop_listening()
-    return history, time.perf_counter() - began
+    return history, checkpointing.seconds
 
 
 def _records(config, dataset, model, run: RunDirectory, history) -> list[keras.callbacks.Callback]:

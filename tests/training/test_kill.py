@@ -43,14 +43,17 @@ def start(directory, marker):
 
 
 def outcome(directory):
-    """What must be the same: weights to the bit, step count, history and metrics without times."""
+    """What must be the same: weights to the bit, step count, history and metrics without times.
+
+    Nor the commit: someone may make one between two runs.
+    """
     import keras
 
     path = directory / "run"
     weights = keras.models.load_model(path / "model.keras", compile=False).get_weights()
     metrics = json.loads((path / "metrics.json").read_text())
     history = [json.loads(line) for line in (path / "history.jsonl").read_text().splitlines()]
-    timing = ("time", "images_per_second", "seconds")
+    timing = ("time", "images_per_second", "seconds", "commit")
     assert metrics["steps"] == STEPS
     return (
         [w.tobytes() for w in weights],

@@ -116,6 +116,20 @@ def test_resume_after_a_crash_is_exact(step, config, uninterrupted, monkeypatch)
         assert resumed == pytest.approx(whole, abs=1e-5)
 
 
+def test_checkpoints_by_the_clock_and_time_over_restarts(config, uninterrupted, monkeypatch):
+    config = dataclasses.replace(config, checkpoint_every="0.00001min")  # 0.6 ms: after every step
+    crash_at(4, monkeypatch)
+    with pytest.raises(Stop):
+        trainer.train(config, report=lambda line: None)
+    monkeypatch.undo()
+    checkpoint = load_newest(trainer.RunDirectory(config).checkpoints, print)
+    assert checkpoint.step == 3
+    result = trainer.train(config, report=lambda line: None)
+    assert result.metrics["seconds"] > checkpoint.record["seconds"] > 0
+    for resumed, whole in zip(weights(result.path), weights(uninterrupted.path), strict=True):
+        np.testing.assert_allclose(resumed, whole, atol=1e-6)
+
+
 def test_a_finished_run_says_so_and_is_not_trained_again(uninterrupted):
     said = []
     again = trainer.train(uninterrupted.config, report=said.append)

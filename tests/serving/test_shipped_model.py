@@ -1,0 +1,48 @@
+"""The small trained model that is kept in the repository is what its card says."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attention_keras.data.datasets import load_dataset
+from attention_keras.evaluation.localization import localize
+from attention_keras.evaluation.predictor import load_predictor
+from attention_keras.training.config import TrainConfig
+from attention_keras.visualize import attention_maps
+
+VERSION = Path(__file__).parents[2] / "saved_models" / "cluttered-digits" / "1"
+
+
+@pytest.fixture(scope="module")
+def card():
+    return json.loads((VERSION / "assets" / "model_card.json").read_text())
+
+
+def test_small_and_whole(card):
+    files = {path for path in VERSION.rglob("*") if path.is_file()}
+    assert sum(path.stat().st_size for path in files) < 2_000_000
+    digests = {str(p.relative_to(VERSION)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    digests.pop("assets/model_card.json")
+    assert card["sha256"] == digests
+
+
+def test_it_was_made_by_the_command_in_its_readme(card):
+    assert (
+        TrainConfig.from_dict(card["config"])
+        .resolved()
+        .differences(TrainConfig(name="cluttered-digits", precision="mixed_bfloat16").resolved())
+        == {}
+    )
+
+
+def test_it_finds_and_names_digits(card):
+    test = load_dataset("cluttered_digits").test().take(slice(500))
+    outputs = load_predictor(VERSION).predict(test.images, 100)
+    error = np.mean(outputs["probabilities"].argmax(-1) != test.labels)
+    # The card's error is over 2,000 scenes; of 500 it may differ by chance.
+    assert abs(error - card["test_error"]) < 0.03
+    found = localize(attention_maps(outputs), np.asarray(test.masks[:]))
+    assert max(scores["pointing_game"] for scores in found.values()) > 0.9
