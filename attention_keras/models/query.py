@@ -29,9 +29,9 @@ def query_model(model: keras.Model) -> keras.Model:
         >>> from attention_keras import build_model
         >>> model = build_model("vgg-att1-dp", width=0.0625)
         >>> images = np.zeros((2, 32, 32, 3), "float32")
-        >>> g = global_model(model)(images)
-        >>> query_model(model)([images, g])["attention_conv13"].shape
-        TensorShape([2, 8, 8])
+        >>> g = global_model(model).predict(images, verbose=0)
+        >>> query_model(model).predict([images, g], verbose=0)["attention_conv13"].shape
+        (2, 8, 8)
     """
     attention = {name: tensor for name, tensor in model.output.items() if name.startswith("attention_")}
     if not attention:
