@@ -5,6 +5,8 @@ network whose gradients are small or misleading survives it without being robust
 descent with restarts beside it, random noise as a control, and warnings where numbers mislead.
 """
 
+import logging.config
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -112,10 +114,7 @@ class Attacker:
 def _classifier(logits_model: keras.Model):
     """The toolbox's view of the network: raw pixels in, logits out, normalisation inside the network."""
     try:
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about PyTorch, which is not needed
+        with _undisturbed():
             from art.estimators.classification import TensorFlowV2Classifier
     except ImportError as error:
         raise UserError(
@@ -129,6 +128,23 @@ def _classifier(logits_model: keras.Model):
         loss_object=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         clip_values=PIXELS,
     )
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Import the toolbox without what it does to the process.
+
+    It warns that PyTorch is missing, which is not needed; and it configures Python's logging, which closes
+    every handler there is: absl's, which TensorFlow and Keras log through, closes its stream then.
+    """
+    configure = logging.config.dictConfig
+    logging.config.dictConfig = lambda settings: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.config.dictConfig = configure
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """Attacks on a linear model, where the smallest successful epsilon is known, and the flags of unsoundness."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -136,3 +139,19 @@ def test_zero_gradients_are_found(linear):
     assert measure.Attacker(model).zero_gradients(images, labels) == 0
     certain = measure.Attacker(linear_model(np.full(108, 1e4, "float32")))
     assert certain.zero_gradients(images, certain.predict(images)) == 1
+
+
+def test_loggers_of_others_stay_open():
+    program = (
+        "import logging, os, keras\n"
+        "class Handler(logging.Handler):\n"
+        "    def close(self): print('closed', flush=True)\n"
+        "logging.getLogger().addHandler(Handler())\n"
+        "from attention_keras.evaluation.robustness import Attacker\n"
+        "images = keras.Input((4, 4, 3))\n"
+        "logits = keras.layers.Dense(2)(keras.layers.Flatten()(images))\n"
+        "Attacker(keras.Model(images, logits), steps=1, restarts=1, batch_size=1, seed=0)\n"
+        "os._exit(0)  # an ordinary exit closes handlers\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
