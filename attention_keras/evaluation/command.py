@@ -83,8 +83,7 @@ def _dataset(config: EvaluateConfig, subjects: Sequence[Subject]) -> ImageDatase
         if name.startswith("folder:") and len({t.limit for t in same}) > 1:
             raise UserError(
                 f"the runs were trained on parts of {name} of different size (--limit), so test images of "
-                f"one may "
-                "be training images of another; evaluate them one by one"
+                "one may be training images of another; evaluate them one by one"
             )
         options = whole.dataset_options()
     else:

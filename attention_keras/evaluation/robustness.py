@@ -219,8 +219,7 @@ def unsound(
     if zero_gradients > 0.01:
         reasons.append(
             f"on {zero_gradients:.0%} of the images the gradient is exactly 0, so attacks that follow it "
-            f"cannot "
-            "start there; survival of those images says nothing"
+            "cannot start there; survival of those images says nothing"
         )
     if not np.allclose(logits, logits_again, rtol=1e-4, atol=1e-4):
         reasons.append("two passes over the same images differ; gradients of a random network mislead")

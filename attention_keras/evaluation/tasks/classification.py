@@ -51,10 +51,8 @@ def run(context: Context) -> TaskResult:
     if pointing:
         notes.append(
             "Peak on object: share of images whose largest attention lies on a cell that the object "
-            "touches; it "
-            "is worth something above the best fixed point (always the same cell) and chance. Attention on "
-            "object "
-            "is worth something above the object's share of the area."
+            "touches; it is worth something above the best fixed point (always the same cell) and chance. "
+            "Attention on object is worth something above the object's share of the area."
         )
     title = "Classification"
     return TaskResult("classification", title, values, tables, figures, notes, (), summary, files)

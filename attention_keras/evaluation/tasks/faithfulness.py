@@ -51,21 +51,17 @@ def run(context: Context) -> TaskResult:
         figures.append(Figure(f"curves{context.mark(subject)}", picture, f"{subject.name}: mean curves"))
     area = "" if masks is None else f" The object covers {masks.mean():.1%} of the images."
     notes = [
-        f"{len(split)} test images; the class asked about is the one the network predicts. Insertion starts "
-        f"from a "
-        "blurred image and shows pixels from the most important on (area under the curve, higher is better); "
-        "deletion replaces them by the image's mean colour (lower is better). "
-        f"The map called {RANDOM} ignores the image: a map that does no better explains nothing.",
-        "Entropy: 0 for one cell, 1 for a uniform map. After random weights: rank correlation with the map "
-        "of the same "
-        "network with random weights; near 0 is right, a high value means that the map shows the image's "
-        "edges "
-        "rather than what was learnt. Other class: rank correlation with the map for the second most likely "
-        "class; "
+        f"{len(split)} test images; the class asked about is the one the network predicts. Insertion "
+        "starts from a blurred image and shows pixels from the most important on (area under the curve, "
+        "higher is better); deletion replaces them by the image's mean colour (lower is better). The map "
+        f"called {RANDOM} ignores the image: a map that does no better explains nothing.",
+        "Entropy: 0 for one cell, 1 for a uniform map. After random weights: rank correlation with the "
+        "map of the same network with random weights; near 0 is right, a high value means that the map "
+        "shows the image's edges rather than what was learnt. Other class: rank correlation with the map "
+        "for the second most likely class; "
         "attention is 1 by construction, since it does not depend on a class." + area,
         "Blurred and half-deleted images are not natural images, so these areas compare maps on one "
-        "network; they "
-        "do not compare networks.",
+        "network; they do not compare networks.",
     ]
     heads = _HEADS + (_MASK_HEADS if masks is not None else [])
     table = Table("Faithfulness (means over images)", heads, rows)

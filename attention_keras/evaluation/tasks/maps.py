@@ -37,15 +37,11 @@ def run(context: Context) -> TaskResult:
     scale = "One scale for all maps of a run" if config.shared_scale else "Each map has its own scale"
     notes = [
         f"The first test image of each of {len(images)} classes of {context.dataset.name}; none was picked "
-        f"by hand. "
-        f"{scale}, from dark (low) to bright (high), values in the corner of each cell. Under the first map "
-        f"of a run "
-        "is what it predicts, green where it is right.",
+        f"by hand. {scale}, from dark (low) to bright (high), values in the corner of each cell. Under the "
+        "first map of a run is what it predicts, green where it is right.",
         "Attention of a network with attention; CAM of one that ends in average pooling; Grad-CAM of the "
-        "predicted "
-        "class of any other. Fine taps (conv7, conv10) see small neighbourhoods, coarse ones (conv13) large "
-        "ones; on "
-        "birds the paper reads conv10 as parts and conv13 as the whole bird.",
+        "predicted class of any other. Fine taps (conv7, conv10) see small neighbourhoods, coarse ones "
+        "(conv13) large ones; on birds the paper reads conv10 as parts and conv13 as the whole bird.",
     ]
     values["rows"] = {"images": chosen.tolist(), "labels": labels.tolist()}
     figure = Figure("grid", picture, "Input, and every map of every run")

@@ -36,10 +36,8 @@ def run(context: Context) -> TaskResult:
         if set(own) <= set(ignoring):
             notes.append(
                 f"{subject.name}: g has no effect on its attention. With pc scores <u, l + g> = <u, l> + "
-                f"<u, g>, the "
-                "second term is the same at every position, and the softmax over positions cancels it. "
-                "Differences "
-                "above are rounding. To question images, train with --compat dp."
+                "<u, g>, the second term is the same at every position, and the softmax over positions "
+                "cancels it. Differences above are rounding. To question images, train with --compat dp."
             )
             continue
         tap = max(set(own) - set(ignoring), key=lambda tap: values[subject.name][tap]["total_variation"])
@@ -50,16 +48,12 @@ def run(context: Context) -> TaskResult:
         raise NotApplicable(f"no run can be questioned: {excuses[0]}")
     notes = [
         f"{len(queries)} queries and {len(targets)} targets from {about}. The target's local features are "
-        f"compared "
-        "with the global features g of another image: in the paper, attention then moves to what the two "
-        "share.",
+        "compared with the global features g of another image: in the paper, attention then moves to what "
+        "the two share.",
         "Correlation with, and total variation from, the target's own map (total variation: share of the "
-        "attention "
-        "that moved; 0 none, 1 all). Between targets: the same between own maps of different targets, for "
-        "scale. "
-        "In the authors' published maps the correlation is 0.997 or more: questions sharpen or flatten the "
-        "map "
-        "more than they move it.",
+        "attention that moved; 0 none, 1 all). Between targets: the same between own maps of different "
+        "targets, for scale. In the authors' published maps the correlation is 0.997 or more: questions "
+        "sharpen or flatten the map more than they move it.",
         *notes,
         *(f"left out: {excuse}" for excuse in excuses),
     ]

@@ -38,17 +38,15 @@ def run(context: Context) -> TaskResult:
     labels_of_axes = {"x_label": "largest change of a pixel value, of 255", "y_label": "share of images"}
     picture = line_chart(panels, epsilons, markers=True, **labels_of_axes)
     notes = [
-        f"{len(split)} test images; attacks see the whole network, pixel normalisation included, and change "
-        f"raw "
-        "pixels within [0, 255]. FGSM: one step of the full size along the sign of the gradient (the "
-        "paper's attack). "
-        f"PGD: {config.pgd_steps} small steps from {config.pgd_restarts} random starts. Noise: random signs "
-        f"of the "
-        "same size. Worst case: an image counts as right only if it survives all of them, up to that size.",
+        f"{len(split)} test images; attacks see the whole network, pixel normalisation included, and "
+        "change raw pixels within [0, 255]. FGSM: one step of the full size along the sign of the "
+        f"gradient (the paper's attack). PGD: {config.pgd_steps} small steps from {config.pgd_restarts} "
+        "random starts. Noise: random signs of the same size. Worst case: an image counts as right only "
+        "if it survives all of them, up to that size.",
         "Fooling rate: share of predictions that change (the paper's measure).",
-        "FGSM alone proves little: a network with small or misleading gradients survives one step and falls "
-        "to "
-        "many. Nothing here was trained to be robust, and even PGD gives only an upper bound on robustness.",
+        "FGSM alone proves little: a network with small or misleading gradients survives one step and "
+        "falls to many. Nothing here was trained to be robust, and even PGD gives only an upper bound on "
+        "robustness.",
     ]
     figure = Figure("curves", picture, "Left and middle: higher is worse; right: higher is better")
     return TaskResult("robustness", "Adversarial robustness", values, tables, [figure], notes, warnings)

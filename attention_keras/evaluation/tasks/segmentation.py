@@ -53,16 +53,12 @@ def run(context: Context) -> TaskResult:
     picture = outline_grid(np.asarray(split.images[:ROWS]), columns)
     notes = [
         f"{len(split)} images with masks from {name}; the object covers {area:.1%} of them. Maps are "
-        f"enlarged "
-        "bilinearly, divided by their maximum and cut: by Otsu's threshold, at half of the maximum, or at "
-        "the "
-        "threshold that fits the true mask best (oracle: an upper bound, not a method).",
+        "enlarged bilinearly, divided by their maximum and cut: by Otsu's threshold, at half of the "
+        "maximum, or at the threshold that fits the true mask best (oracle: an upper bound, not a method).",
         "Jaccard: intersection over union. Precision: share of pixels labelled right, which calling "
-        "everything "
-        "background scores well on when objects are small. CorLoc: the box around the largest part overlaps "
-        "the true "
-        "box by half. Nothing here was trained on masks. A map must beat the centre box to show that it "
-        "looks.",
+        "everything background scores well on when objects are small. CorLoc: the box around the largest "
+        "part overlaps the true box by half. Nothing here was trained on masks. A map must beat the "
+        "centre box to show that it looks.",
     ]
     figure = Figure(
         "masks", picture, "Outlines of the best map of each run by Otsu's threshold, and the truth"

@@ -54,16 +54,14 @@ def run(context: Context) -> TaskResult:
         tables.append(Table("The network's own answers, on classes of the same name", heads, direct))
     notes = [
         f"Targets: {', '.join(sizes)}. Features are what the network's classifier sees; a linear SVM is "
-        f"trained on "
-        "the target's training images, C chosen by cross-validation among "
+        "trained on the target's training images, C chosen by cross-validation among "
         f"{', '.join(f'{c:g}' for c in measure.PENALTIES)}, and tested on its test images, resized to the "
-        f"network's.",
+        "network's.",
     ]
     if not config.targets:
         notes.append(
             f"No --targets were given, so this is {context.dataset.name} itself: a check that the "
-            f"descriptors hold "
-            "what the classifier uses, not transfer."
+            "descriptors hold what the classifier uses, not transfer."
         )
     return TaskResult("transfer", "Transfer of descriptors", values, tables, (), notes)
 
