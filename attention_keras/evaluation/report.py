@@ -6,8 +6,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from attention_keras.durable import write_whole
 from attention_keras.evaluation.config import TASKS
-from attention_keras.evaluation.result import format_cell, write_whole
+from attention_keras.evaluation.result import format_cell
 
 REPORT = "report.html"
 

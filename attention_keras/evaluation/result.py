@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from attention_keras.durable import write_whole
 
 Cell = str | int | float | None
 
@@ -120,13 +121,6 @@ def write_json(path: Path, value: Any) -> None:
 def json_text(value: Any) -> str:
     """Standard JSON: arrays become lists, numbers that are not finite null."""
     return json.dumps(_plain(value), indent=2, allow_nan=False) + "\n"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write beside and rename in, so that a reader never sees half a file."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
 
 
 def file_name(text: str) -> str:

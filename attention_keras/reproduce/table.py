@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attention_keras.evaluation.result import write_json, write_whole
+from attention_keras.durable import write_whole
+from attention_keras.evaluation.result import write_json
 from attention_keras.models.paper_errors import PAPER_ERRORS
 from attention_keras.reproduce.config import ReproduceConfig
 from attention_keras.reproduce.grid import read_measure

@@ -1,12 +1,12 @@
 """Version directories as TF Serving reads them, and publishing a new one by a single rename."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from attention_keras.durable import flush
 from attention_keras.errors import UserError
 
 UNFINISHED = ".unfinished-"
@@ -77,7 +77,7 @@ def publish(unfinished: Path, directory: Path, version: int | None) -> Path:
         UserError: the version that was asked for is there already.
     """
     for path in (unfinished, *unfinished.rglob("*")):
-        _flush(path)
+        flush(path)
     while True:
         refuse_taken(directory, version)
         target = directory / str(version if version is not None else max(versions(directory), default=0) + 1)
@@ -88,13 +88,5 @@ def publish(unfinished: Path, directory: Path, version: int | None) -> Path:
             if not target.exists():
                 raise
         else:
-            _flush(directory)
+            flush(directory)
             return target
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

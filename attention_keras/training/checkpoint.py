@@ -18,6 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from attention_keras.durable import flush
 from attention_keras.errors import UserError
 
 SUFFIX = ".safetensors"
@@ -53,7 +54,7 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, keep: int = 2) -> P
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_directory(directory)
+        flush(directory)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise UserError(
@@ -109,11 +110,3 @@ def assign(variables: Sequence, arrays: Sequence[np.ndarray]) -> None:
         raise UserError("the checkpoint belongs to another model; give a new --name, or --restart")
     for variable, array in zip(variables, arrays):
         variable.assign(array)
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -4,12 +4,12 @@ import contextlib
 import dataclasses
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from attention_keras.durable import write_whole
 from attention_keras.errors import UserError
 from attention_keras.training.config import CONFIG_FILE, TrainConfig
 
@@ -112,13 +112,8 @@ class RunDirectory:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, sees the old text or the new one and nothing between."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """UTF-8, whole or not there."""
+    write_whole(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
