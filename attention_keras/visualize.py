@@ -1,5 +1,6 @@
 """Attention as pictures: maps enlarged, laid over the image, and set in panels with titles and a scale."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -130,9 +131,13 @@ def _scale(figure: Figure, axis, low: float, high: float) -> None:
 
 
 def attention_maps(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The attention outputs of a model, `attention_<tap>` -> `<tap>`, in order."""
+    """The attention outputs of a model, `attention_<tap>` -> `<tap>`, from early to late levels.
+
+    Early levels have the larger maps; outputs of a SavedModel or a server come in no order.
+    """
     prefix = "attention_"
-    return {name.removeprefix(prefix): value for name, value in outputs.items() if name.startswith(prefix)}
+    maps = {name.removeprefix(prefix): value for name, value in outputs.items() if name.startswith(prefix)}
+    return dict(sorted(maps.items(), key=lambda item: -math.prod(side or 0 for side in item[1].shape[-2:])))
 
 
 def prediction_title(probabilities: np.ndarray, class_names: Sequence[str], label: int | None = None):

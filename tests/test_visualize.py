@@ -72,7 +72,15 @@ def test_titles():
 
 
 def test_attention_outputs_by_tap():
-    assert attention_maps({"logits": 1, "attention_conv10": 2, "attention_b": 3}) == {"conv10": 2, "b": 3}
+    late, early, also_late = np.zeros((5, 2, 3)), np.zeros((5, 4, 4)), np.zeros((5, 3, 2))
+    outputs = {
+        "logits": np.zeros((5, 9)),
+        "attention_b": late,
+        "attention_conv7": early,
+        "attention_a": also_late,
+    }
+    maps = attention_maps(outputs)
+    assert list(maps) == ["conv7", "b", "a"] and maps["conv7"] is early and maps["a"] is also_late
 
 
 def test_confusion_counts():

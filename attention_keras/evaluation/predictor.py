@@ -67,7 +67,7 @@ class SavedModelPredictor:
 
     def predict(self, images, batch_size=128):
         def call(batch):
-            outputs = {name: value.numpy() for name, value in self._function(images=batch).items()}
+            outputs = {name: value.numpy() for name, value in sorted(self._function(images=batch).items())}
             return {"probabilities": outputs["probabilities"], **_maps(outputs)}
 
         return _in_batches(call, images, batch_size)

@@ -74,7 +74,7 @@ def load_subjects(paths: Sequence[str]) -> list[Subject]:
     repeated = [path for path, count in Counter(str(Path(p).resolve()) for p in paths).items() if count > 1]
     if repeated:
         raise UserError(f"{repeated[0]} is given twice; give each run once")
-    names = [Path(p).resolve().stem if Path(p).is_file() else Path(p).resolve().name for p in paths]
+    names = [_name(Path(path).resolve()) for path in paths]
     doubles = {name for name, count in Counter(names).items() if count > 1}
     subjects = []
     for path, name in zip(map(Path, paths), names):
@@ -85,6 +85,13 @@ def load_subjects(paths: Sequence[str]) -> list[Subject]:
         unique = f"{path.resolve().parent.name}/{name}" if name in doubles else name
         subjects.append(Subject(unique, path, predictor, trained))
     return subjects
+
+
+def _name(path: Path) -> str:
+    """A run's folder, a file without its ending, or NAME/VERSION of an export."""
+    if path.is_file():
+        return path.stem
+    return f"{path.parent.name}/{path.name}" if path.name.isdecimal() else path.name
 
 
 def in_float32(model: keras.Model) -> keras.Model:

@@ -114,8 +114,7 @@ def ask(connection: Connection, pictures: Sequence[Picture]) -> Iterator[Answer 
     for start in range(0, len(pictures), PICTURES_A_REQUEST):
         part = pictures[start : start + PICTURES_A_REQUEST]
         outputs = connection.call("serve_bytes", image_bytes=[picture.content for picture in part])
-        # Outputs of a server come in no order; early levels have the larger maps.
-        maps = dict(sorted(attention_maps(outputs).items(), key=lambda item: (-item[1][0].size, item[0])))
+        maps = attention_maps(dict(sorted(outputs.items())))
         for row, valid in enumerate(outputs["valid"]):
             answer = Answer(outputs["probabilities"][row], {tap: level[row] for tap, level in maps.items()})
             yield answer if valid else None
