@@ -58,6 +58,7 @@ def prepare(name: str, dtype: str, options: argparse.Namespace) -> Case:
         build_optimizer("sgd", 0.01, 5e-4),
         LevelwiseCrossentropy(),
         jit_compile={"auto": "auto", "on": True, "off": False}[options.jit],
+        steps_per_execution=options.steps_per_execution,
     )
     case = Case(name, dtype, view, count_macs(model), 0.0, [])
     began = time.perf_counter()
@@ -125,6 +126,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto")
+    parser.add_argument("--steps-per-execution", type=int, default=1, help="must divide --steps")
     parser.add_argument("--steps", type=int, default=4, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args(words)

@@ -98,7 +98,7 @@ def _about(config: ReproduceConfig, runs: list[dict]) -> str:
     commits = sorted({str(run["commit"])[:8] for run in runs})
     machines = sorted({run["hardware"] for run in runs})
     lines = [
-        f"{config.experiment.about}. Mean ± standard deviation over seeds.",
+        f"# {config.table}\n\n{config.experiment.about}. Mean ± standard deviation over seeds.",
         f"- command: `{command}`",
         f"- machine: {'; '.join(machines)}; commit {', '.join(commits)}",
     ]
@@ -123,7 +123,7 @@ def error_table(config: ReproduceConfig, rows: list[dict]) -> str:
             f"{runs[0]['macs'] / 1e6:,.0f}",
             f"{statistics.median(run['seconds'] for run in runs) / 60:.1f}",
         ])  # fmt: skip
-    return "Test error\n\n" + markdown(heads, body)
+    return "## Test error\n\n" + markdown(heads, body)
 
 
 def robustness_table(rows: list[dict]) -> str | None:
@@ -140,7 +140,9 @@ def robustness_table(rows: list[dict]) -> str | None:
     if not body:
         return None
     images = next(row["robustness"][0]["images"] for row in rows if row["robustness"])
-    return f"Accuracy in % under attack, {images} test images a run, eps of 255\n\n" + markdown(heads, body)
+    return f"## Accuracy in % under attack, {images} test images a run, eps of 255\n\n" + markdown(
+        heads, body
+    )
 
 
 def _accuracy(found: list[dict], attack: str, epsilon: float) -> Spread:
@@ -161,7 +163,7 @@ def maps_table(rows: list[dict]) -> str | None:
     if not body:
         return None
     images = next(row["maps"][0]["random"]["images"] for row in rows if row["maps"])
-    return f"Faithfulness of the maps, {images} test images a run\n\n" + markdown(heads, body)
+    return f"## Faithfulness of the maps, {images} test images a run\n\n" + markdown(heads, body)
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
