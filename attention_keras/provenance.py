@@ -24,6 +24,7 @@ def commit() -> str | None:
     """The git commit of this code, with a `+` where files differ from it; None outside a checkout."""
     here = str(Path(__file__).parent)
     try:
+        _git(here, "ls-files", "--error-unmatch", Path(__file__).name)  # else the checkout is another's
         head = _git(here, "rev-parse", "HEAD")
         changed = _git(here, "status", "--porcelain", "--untracked-files=no", ".")
     except (OSError, subprocess.CalledProcessError):
@@ -49,7 +50,14 @@ def hardware() -> str:
         tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    return ", ".join([f"{_processor()}, {len(os.sched_getaffinity(0))} cores", *gpus])
+    return ", ".join([f"{_processor()}, {usable_cores()} cores", *gpus])
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:

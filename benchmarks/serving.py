@@ -10,6 +10,7 @@ says how many times faster the export is.
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from attention_keras import build_model
+from attention_keras.command_line import exit_code
 from attention_keras.models.prune import prune_dead_branch
 from attention_keras.serving.signatures import ServedClassifier
 
@@ -112,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

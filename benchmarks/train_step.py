@@ -12,6 +12,7 @@ second, as a share of what this machine reaches on a bare 3x3 convolution of the
 
 import argparse
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ import keras
 import numpy as np
 
 from attention_keras import build_model
+from attention_keras.command_line import exit_code
 from attention_keras.models.compute import count_macs
 from attention_keras.models.zoo import training_view
 from attention_keras.training.losses import LevelwiseCrossentropy
@@ -152,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

@@ -10,7 +10,7 @@ from attention_keras.data.source import Source, build_dataset
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.errors import UserError
 
-__all__ = ["DATASETS", "DatasetSpec", "ImageDataset", "Split", "load_dataset"]
+__all__ = ["DATASETS", "DatasetSpec", "ImageDataset", "Split", "has_free_size", "load_dataset"]
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,11 @@ def load_dataset(
         validation_fraction=validation_fraction,
         limit=limit,
     )
+
+
+def has_free_size(name: str) -> bool:
+    """Whether images of this dataset come at the size that is asked for."""
+    return name.startswith(("folder:", "tfds:")) or name == "cub200"
 
 
 def _find(name: str) -> DatasetSpec:

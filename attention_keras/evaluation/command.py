@@ -5,11 +5,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from attention_keras.data.datasets import ImageDataset, load_dataset
+from attention_keras.data.datasets import ImageDataset, has_free_size, load_dataset
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.evaluation.config import EvaluateConfig
-from attention_keras.evaluation.context import Context, NotApplicable
+from attention_keras.evaluation.context import Context
+from attention_keras.evaluation.not_applicable import NotApplicable
 from attention_keras.evaluation.report import write_report
 from attention_keras.evaluation.result import Table, TaskResult, format_cell, write_result
 from attention_keras.evaluation.subject import Subject, load_subjects
@@ -29,20 +30,28 @@ def run(config: EvaluateConfig) -> int:
     context = Context(subjects, dataset, test, config)
     runs = ", ".join(s.name if s.kind == s.name else f"{s.name} ({s.kind})" for s in subjects)
     about = f"{runs} on {dataset.name}"
-    for name in config.tasks:
-        task = importlib.import_module(f"attention_keras.evaluation.tasks.{name}")
-        try:
-            result = task.run(context)
-        except NotApplicable as reason:
-            if config.task != "all":
-                raise
-            print(f"{name}: left out, {reason}\n")
-            continue
-        write_result(result, output, about)
-        _print(result)
-    report = write_report(output)
+    try:
+        for name in config.tasks:
+            _run_task(name, context, output, about)
+    finally:
+        # What was measured before a task failed is worth a report too.
+        report = write_report(output)
     print(f"results in {output}, all of them in {report}")
     return 0
+
+
+def _run_task(name: str, context: Context, output: Path, about: str) -> None:
+    """Measure, write and print one task; of `--task all` one that does not apply is left out."""
+    task = importlib.import_module(f"attention_keras.evaluation.tasks.{name}")
+    try:
+        result = task.run(context)
+    except NotApplicable as reason:
+        if context.config.task != "all":
+            raise
+        print(f"{name}: left out, {reason}\n")
+        return
+    write_result(result, output, about)
+    _print(result)
 
 
 def _output(config: EvaluateConfig) -> Path:
@@ -54,7 +63,8 @@ def _output(config: EvaluateConfig) -> Path:
     elif (path / "config.json").exists():
         output = path / "evaluation"
     else:
-        output = Path(f"{path.with_suffix('')}-evaluation")
+        path = path.resolve()
+        output = path.with_name(f"{path.stem if path.is_file() else path.name}-evaluation")
     if output.exists() and not output.is_dir():
         raise UserError(f"{output} is a file; choose another --output")
     return output
@@ -77,6 +87,9 @@ def _dataset(config: EvaluateConfig, subjects: Sequence[Subject]) -> ImageDatase
     name = config.dataset or next((t.dataset for t in trained), None)
     if name is None:
         raise UserError(f"{config.runs[0]} does not say what it was trained on; give --dataset")
+    datasets = sorted({t.dataset for t in trained})
+    if config.dataset is None and len(datasets) > 1:
+        raise UserError(f"the runs were trained on {' and '.join(datasets)}; evaluate them one by one")
     same = [t for t in trained if t.dataset == name]
     if same:
         whole = max(same, key=lambda t: float("inf") if t.limit is None else t.limit)
@@ -88,7 +101,7 @@ def _dataset(config: EvaluateConfig, subjects: Sequence[Subject]) -> ImageDatase
         options = whole.dataset_options()
     else:
         size = subjects[0].predictor.image_shape[0]
-        options = {"image_size": size} if name.startswith(("folder:", "tfds:")) else {}
+        options = {"image_size": size} if has_free_size(name) else {}
     return load_dataset(name, **{**options, **({"data_dir": config.data_dir} if config.data_dir else {})})
 
 
@@ -98,6 +111,12 @@ def _check_fit(subject: Subject, dataset: ImageDataset, test: Split) -> None:
         raise UserError(
             f"{model} tells {subject.predictor.num_classes} classes apart and {dataset.name} has "
             f"{len(dataset.class_names)}; choose the dataset it was trained on with --dataset"
+        )
+    known = subject.predictor.class_names
+    if known is not None and list(known) != list(dataset.class_names):
+        raise UserError(
+            f"{model} answers with classes such as {known[0]!r}, {dataset.name} has classes such as "
+            f"{dataset.class_names[0]!r}; choose the dataset it was trained on with --dataset"
         )
     if tuple(test.images.shape[1:]) != tuple(subject.predictor.image_shape):
         raise UserError(

@@ -65,6 +65,8 @@ class EvaluateConfig:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UserError(f"{name} must be {least} or more; got {value}")
+        if not 0 <= self.seed < 2**31:
+            raise UserError(f"seed must be from 0 to 2147483647; got {self.seed}")
         if not self.epsilons or not all(0 <= epsilon <= 255 for epsilon in self.epsilons):
             raise UserError(f"epsilons must be from 0 to 255, in pixel values; got {list(self.epsilons)}")
 

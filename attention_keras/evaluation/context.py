@@ -5,13 +5,8 @@ from dataclasses import dataclass
 
 from attention_keras.data.datasets import ImageDataset
 from attention_keras.data.split import Split
-from attention_keras.errors import UserError
 from attention_keras.evaluation.config import EvaluateConfig
 from attention_keras.evaluation.subject import Subject
-
-
-class NotApplicable(UserError):
-    """The task has nothing to do on these runs or data; `--task all` goes on with the next one."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -125,7 +125,7 @@ def _scorecam(model, layer, batch_size, seed):
             penultimate_layer=layer,
             seek_penultimate_conv_layer=False,
             max_N=MOST_CHANNELS if fast else None,
-            batch_size=256,
+            batch_size=min(batch_size, 256),
             expand_cam=False,
             normalize_cam=False,
         )
@@ -161,7 +161,7 @@ def _smoothgrad(model, layer, batch_size, seed):
         )
         return np.asarray(gradients).reshape(len(images), SMOOTH_SAMPLES, *images.shape[1:3]).mean(axis=1)
 
-    return call, max(1, batch_size // 4)
+    return call, max(1, batch_size // SMOOTH_SAMPLES)
 
 
 def class_activation_maps(features: np.ndarray, kernel: np.ndarray, targets: Sequence[int]) -> np.ndarray:

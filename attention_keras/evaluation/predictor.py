@@ -63,7 +63,10 @@ class SavedModelPredictor:
             raise UserError(f"cannot load the SavedModel {path}: {reason}") from None
         self.class_names = _lines(path / "assets" / "labels.txt")
         card = path / "assets" / "model_card.json"
-        self.card = json.loads(card.read_text(encoding="utf-8")) if card.exists() else None
+        try:
+            self.card = json.loads(card.read_text(encoding="utf-8")) if card.exists() else None
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {card}: {error}") from None
 
     def predict(self, images, batch_size=128):
         def call(batch):

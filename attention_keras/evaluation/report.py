@@ -76,7 +76,8 @@ def _section(section: dict[str, Any], folder: Path) -> str:
     parts += [f"<p>{escape(note)}</p>" for note in section["notes"]]
     parts += [f'<p class="warning">{escape(warning)}</p>' for warning in section["warnings"]]
     parts += [_table(table) for table in section["tables"]]
-    parts += ['<div class="figures">', *(_figure(figure, folder) for figure in section["figures"]), "</div>"]
+    figures = [f for f in section["figures"] if (folder / Path(f["file"]).name).is_file()]
+    parts += ['<div class="figures">', *(_figure(figure, folder) for figure in figures), "</div>"]
     return "\n".join([*parts, "</section>"])
 
 

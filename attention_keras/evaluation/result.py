@@ -73,6 +73,8 @@ def write_result(result: TaskResult, folder: Path, about: str = "") -> None:
         folder: of all results.
         about: what was measured on what, in a line.
     """
+    # First what names the figures, so that a crash leaves no result with figures that are gone.
+    (folder / f"{result.task}.json").unlink(missing_ok=True)
     for stale in [*folder.glob(f"{result.task}-*.png"), *folder.glob(f"{result.task}-*.csv")]:
         stale.unlink()
     for name, content in result.files.items():

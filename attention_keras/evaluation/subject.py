@@ -1,5 +1,6 @@
 """The runs under test: loaded once, named for tables, with the views of the network that tasks need."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from scipy.special import softmax
 
 from attention_keras.errors import UserError
+from attention_keras.evaluation.not_applicable import NotApplicable
 from attention_keras.evaluation.predictor import KerasPredictor, Predictor, load_predictor
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.training.config import TrainConfig
@@ -43,7 +45,7 @@ class Subject:
             UserError: it is a SavedModel, whose layers cannot be seen.
         """
         if not isinstance(self.predictor, KerasPredictor):
-            raise UserError(
+            raise NotApplicable(
                 f"{self.path} is a SavedModel, good for --task classification only; give the run directory"
             )
         return in_float32(self.predictor.model)
@@ -66,7 +68,7 @@ class Subject:
 
 
 def load_subjects(paths: Sequence[str]) -> list[Subject]:
-    """Load every run; equal folder names are told apart by their parents.
+    """Load every run; equal names are told apart by the folders above.
 
     Raises:
         UserError: a path is no model, or given twice.
@@ -74,24 +76,29 @@ def load_subjects(paths: Sequence[str]) -> list[Subject]:
     repeated = [path for path, count in Counter(str(Path(p).resolve()) for p in paths).items() if count > 1]
     if repeated:
         raise UserError(f"{repeated[0]} is given twice; give each run once")
-    names = [_name(Path(path).resolve()) for path in paths]
-    doubles = {name for name, count in Counter(names).items() if count > 1}
+    names = _names([Path(path).resolve() for path in paths])
     subjects = []
     for path, name in zip(map(Path, paths), names):
         predictor = load_predictor(path)
         trained = TrainConfig.load(path) if (path / "config.json").exists() else None
         if trained is None and "config" in (predictor.card or {}):
             trained = TrainConfig.from_dict(predictor.card["config"])
-        unique = f"{path.resolve().parent.name}/{name}" if name in doubles else name
-        subjects.append(Subject(unique, path, predictor, trained))
+        subjects.append(Subject(name, path, predictor, trained))
     return subjects
 
 
-def _name(path: Path) -> str:
-    """A run's folder, a file without its ending, or NAME/VERSION of an export."""
-    if path.is_file():
-        return path.stem
-    return f"{path.parent.name}/{path.name}" if path.name.isdecimal() else path.name
+def _names(paths: Sequence[Path]) -> list[str]:
+    """A run's folder, a file without its ending, NAME/VERSION of an export; and so much above it that
+    all names differ."""
+    parts = [(*path.parent.parts, path.stem if path.is_file() else path.name) for path in paths]
+    lengths = [2 if path.name.isdecimal() else 1 for path in paths]
+    while True:
+        names = ["/".join(p[-length:]) for p, length in zip(parts, lengths)]
+        doubles = {name for name, count in Counter(names).items() if count > 1}
+        longer = [min(length + (name in doubles), len(p)) for p, length, name in zip(parts, lengths, names)]
+        if longer == lengths:
+            return names
+        lengths = longer
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -103,7 +110,9 @@ def in_float32(model: keras.Model) -> keras.Model:
         return model
 
     def clone(layer):
-        return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
+        # Some applications have bare operations in their graphs, which have no type of their own.
+        dtype = {"dtype": "float32"} if isinstance(layer, keras.layers.Layer) else {}
+        return layer.__class__.from_config({**layer.get_config(), **dtype})
 
     copy = keras.models.clone_model(model, clone_function=clone)
     copy.set_weights(model.get_weights())
@@ -133,7 +142,9 @@ def explained_layer(model: keras.Model) -> str:
     """
     pools = [layer for layer in model.layers if isinstance(layer, AttentionPool)]
     if pools:
-        return pools[-1].input[0]._keras_history.operation.name
+        # The order of a graph's layers is not their depth; the deepest level has the smallest map.
+        deepest = min(reversed(pools), key=lambda pool: math.prod(pool.input[0].shape[1:3]))
+        return deepest.input[0]._keras_history.operation.name
     names = [layer.name for layer in model.layers]
     for name in _LAST_STAGE:
         if name in names:

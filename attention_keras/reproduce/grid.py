@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attention_keras.errors import UserError
+from attention_keras.provenance import usable_cores
 from attention_keras.reproduce.config import ReproduceConfig
 from attention_keras.training.config import TrainConfig
 from attention_keras.training.duration import duration
@@ -94,6 +95,6 @@ def _complete(run: TrainConfig, pieces: Sequence[Piece], config: ReproduceConfig
 
 def _environment(config: ReproduceConfig) -> dict[str, str]:
     """Share the cores among the runs, unless the user has."""
-    threads = max(1, len(os.sched_getaffinity(0)) // config.jobs)
+    threads = max(1, usable_cores() // config.jobs)
     shares = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
     return (shares if config.jobs > 1 else {}) | os.environ

@@ -1,6 +1,8 @@
 """evaluate.py on a run, a .keras file and a SavedModel: the same numbers; every test image counts."""
 
 import json
+import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ from attention_keras.errors import UserError
 from attention_keras.evaluation.command import run
 from attention_keras.evaluation.config import EvaluateConfig
 from attention_keras.evaluation.predictor import load_predictor
+from attention_keras.evaluation.subject import _names
 from attention_keras.serving.export import export_run
 from attention_keras.training.config import TrainConfig
 
@@ -107,6 +110,40 @@ def test_several_runs_side_by_side(trained, tmp_path):
 def test_a_saved_model_is_for_classification_only(saved_model, tmp_path):
     with pytest.raises(UserError, match="good for --task classification only"):
         evaluate(saved_model, task="faithfulness", output=str(tmp_path))
+
+
+def test_what_was_measured_before_a_task_fails_is_reported(saved_model, tmp_path, capsys):
+    evaluate(saved_model, task="all", limit=5, output=str(tmp_path))
+    assert "faithfulness: left out" in capsys.readouterr().out
+    with pytest.raises(UserError, match="nowhere"):
+        evaluate(saved_model, task="all", limit=5, masks="folder:nowhere", output=str(tmp_path / "again"))
+    for folder in (tmp_path, tmp_path / "again"):
+        assert "<h2>Classification</h2>" in (folder / "report.html").read_text()
+
+
+def test_names_differ_however_the_folders_are_called():
+    paths = ["a/runs/demo", "b/runs/demo", "b/runs/other", "exports/demo/1", "b/demo"]
+    assert _names([Path(path) for path in paths]) == [
+        "a/runs/demo",
+        "b/runs/demo",
+        "other",
+        "demo/1",
+        "b/demo",
+    ]
+
+
+def test_runs_of_different_datasets_are_not_mixed(trained, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    config = TrainConfig(dataset="svhn", width=0.03, name="other").resolved()
+    (other / "config.json").write_text(json.dumps(config.to_dict()))
+    with pytest.raises(UserError, match="trained on cluttered_digits and svhn; evaluate them one by one"):
+        run(EvaluateConfig((str(trained), str(other))))
+    (trained.parent / "names").mkdir()
+    shutil.copytree(trained, trained.parent / "names" / "tiny")
+    (trained.parent / "names" / "tiny" / "labels.txt").write_text("".join(f"sign {i}\n" for i in range(10)))
+    with pytest.raises(UserError, match="answers with classes such as 'sign 0'"):
+        evaluate(trained.parent / "names" / "tiny")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from attention_keras import build_model
+from attention_keras import attend, build_model
 from attention_keras.errors import UserError
 from attention_keras.evaluation.explain import METHODS, cam_parts, class_activation_maps, explain
 from attention_keras.evaluation.subject import explained_layer, in_float32
@@ -50,10 +50,26 @@ def test_unknown_method(gap, images):
 
 
 @pytest.mark.parametrize(
-    ("name", "layer"), [("vgg-att2-concat-pc", "conv13"), ("vgg-hires", "conv13"), ("vgg-pan", "conv13")]
+    ("name", "layer"),
+    [
+        ("vgg-att2-concat-pc", "conv13"),
+        ("vgg-att3-indep-dp", "conv13"),
+        ("vgg-hires", "conv13"),
+        ("vgg-pan", "conv13"),
+    ],
 )
 def test_the_layer_that_is_explained(name, layer):
     assert explained_layer(build_model(name, width=0.03)) == layer
+
+
+def test_the_deepest_tap_of_an_application_is_explained_in_float32():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    backbone = keras.applications.MobileNetV3Small(
+        include_top=False, weights=None, input_shape=(32, 32, 3), minimalistic=True
+    )
+    names = [layer.name for layer in backbone.layers if layer.name.endswith("project_bn")]
+    model = attend(backbone, [names[2], names[-1]], num_classes=3)
+    assert explained_layer(in_float32(model)) == names[-1]
 
 
 def test_cam_is_for_gap_networks_only():

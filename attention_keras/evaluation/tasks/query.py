@@ -8,8 +8,9 @@ from attention_keras.data.image_files import EXTENSIONS, UnreadableImage, read_i
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.evaluation import query as measure
-from attention_keras.evaluation.context import Context, NotApplicable
+from attention_keras.evaluation.context import Context
 from attention_keras.evaluation.figures import question_grid
+from attention_keras.evaluation.not_applicable import NotApplicable
 from attention_keras.evaluation.result import Figure, Table, TaskResult
 from attention_keras.visualize import attention_maps
 

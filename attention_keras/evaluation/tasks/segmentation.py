@@ -5,10 +5,11 @@ import numpy as np
 
 from attention_keras.data.split import Split
 from attention_keras.evaluation import segmentation as measure
-from attention_keras.evaluation.context import Context, NotApplicable
+from attention_keras.evaluation.context import Context
 from attention_keras.evaluation.explain import cam_parts, class_activation_maps, explain
 from attention_keras.evaluation.figures import outline_grid
 from attention_keras.evaluation.mask_sources import load_masked_images
+from attention_keras.evaluation.not_applicable import NotApplicable
 from attention_keras.evaluation.result import Figure, Table, TaskResult
 from attention_keras.evaluation.subject import Subject, explained_layer
 from attention_keras.visualize import attention_maps

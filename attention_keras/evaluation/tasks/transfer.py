@@ -5,9 +5,11 @@ from dataclasses import asdict
 import numpy as np
 from tqdm import tqdm
 
-from attention_keras.data.datasets import ImageDataset, load_dataset
+from attention_keras.data.datasets import ImageDataset, has_free_size, load_dataset
+from attention_keras.errors import UserError
 from attention_keras.evaluation import transfer as measure
-from attention_keras.evaluation.context import Context, NotApplicable
+from attention_keras.evaluation.context import Context
+from attention_keras.evaluation.not_applicable import NotApplicable
 from attention_keras.evaluation.result import Table, TaskResult
 
 LARGEST_SHARED = 0.5
@@ -68,10 +70,15 @@ def run(context: Context) -> TaskResult:
 
 def _load(name: str, context: Context) -> ImageDataset:
     side = context.subjects[0].predictor.image_shape[0]
-    free = name.startswith(("folder:", "tfds:")) or name == "cub200"
-    return load_dataset(
+    target = load_dataset(
         name,
         data_dir=context.config.data_dir,
         seed=context.config.seed,
-        **({"image_size": side} if free else {}),
+        **({"image_size": side} if has_free_size(name) else {}),
     )
+    if target.image_shape[0] != side:
+        raise UserError(
+            f"images of {name} are {target.image_shape[0]} pixels wide and the network takes {side}; "
+            "tfds:NAME or folder:PATH are resized, so give the target that way"
+        )
+    return target
