@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--output", default="finetuned")
     options = parser.parse_args()
 
+    output = Path(options.output)
+    output.mkdir(parents=True, exist_ok=True)
     train, validation = keras.utils.image_dataset_from_directory(
         options.folder,
         validation_split=0.2,
@@ -61,8 +63,6 @@ def main() -> None:
     )
     classifier.fit(train, validation_data=validation, epochs=options.epochs, verbose=2)
 
-    output = Path(options.output)
-    output.mkdir(exist_ok=True)
     model.save(output / "finetuned.keras")
     images, labels = next(iter(validation))
     outputs = {name: np.asarray(value) for name, value in model(images).items()}

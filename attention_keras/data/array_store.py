@@ -1,5 +1,6 @@
 """Where a split's arrays live: in memory when they are small, else once on disk and read by row."""
 
+import errno
 import hashlib
 import json
 import os
@@ -95,7 +96,7 @@ class ArrayStore:
         Raises:
             UserError: the folder cannot be written.
         """
-        size = sum(np.dtype(dtype).itemsize * int(np.prod(shape)) for shape, dtype in columns.values())
+        size = _size(columns)
         if size <= self.memory_limit:
             arrays = {name: np.empty(shape, dtype) for name, (shape, dtype) in columns.items()}
             count = fill(arrays)
@@ -107,7 +108,7 @@ class ArrayStore:
             except OSError as error:
                 raise UserError(
                     f"cannot keep {size / 1e9:.1f} GB of images in {folder.parent}: {error.strerror}; "
-                    "choose another folder with cache_dir, or raise memory_limit"
+                    "set XDG_CACHE_HOME to a folder with room"
                 ) from None
         return _open(folder, columns)
 
@@ -121,6 +122,7 @@ def _write(folder: Path, key: str, columns: Columns, fill) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
     try:
+        _reserve(folder.parent, columns)
         arrays = {
             name: np.lib.format.open_memmap(unfinished / f"{name}.npy", "w+", dtype, shape)
             for name, (shape, dtype) in columns.items()
@@ -133,6 +135,18 @@ def _write(folder: Path, key: str, columns: Columns, fill) -> None:
             unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _reserve(folder: Path, columns: Columns) -> None:
+    """Refuse a disk that is too small: writing to a mapped file on a full one would kill the process."""
+    size = _size(columns)
+    if size > shutil.disk_usage(folder).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _size(columns: Columns) -> int:
+    """Bytes of all columns."""
+    return sum(np.dtype(dtype).itemsize * int(np.prod(shape)) for shape, dtype in columns.values())
 
 
 def _open(folder: Path, columns: Columns) -> dict[str, np.ndarray | DiskRows]:

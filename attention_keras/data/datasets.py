@@ -6,6 +6,7 @@ from pathlib import Path
 
 from attention_keras.data import class_names, cluttered_digits
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
+from attention_keras.data.mirror import is_mirror_symmetric
 from attention_keras.data.source import Source, build_dataset
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.errors import UserError
@@ -22,7 +23,6 @@ class DatasetSpec:
         tfds: name in TensorFlow Datasets; None for the embedded dataset.
         image_shape: `(h, w, 3)` of the arrays.
         num_classes: k.
-        mirror_symmetric: whether a mirrored image still belongs to its class.
         about: one line for lists.
         class_names: used where the prepared copy has numbers only.
     """
@@ -31,21 +31,18 @@ class DatasetSpec:
     tfds: str | None
     image_shape: tuple[int, int, int]
     num_classes: int
-    mirror_symmetric: bool
     about: str
     class_names: tuple[str, ...] | None = None
 
 
 _THUMBNAIL = (32, 32, 3)
 
-# Digits are not mirror-symmetric: a mirrored 2 is no digit, and a mirrored 5 looks like a 2.
 _SPECS = (
     DatasetSpec(
         name="cluttered_digits",
         tfds=None,
         image_shape=_THUMBNAIL,
         num_classes=10,
-        mirror_symmetric=False,
         about="embedded: real handwritten digits in cluttered scenes, with masks and boxes",
     ),
     DatasetSpec(
@@ -53,7 +50,6 @@ _SPECS = (
         tfds="svhn_cropped",
         image_shape=_THUMBNAIL,
         num_classes=10,
-        mirror_symmetric=False,
         about="street view house numbers, the middle digit",
     ),
     DatasetSpec(
@@ -61,7 +57,6 @@ _SPECS = (
         tfds="cifar10",
         image_shape=_THUMBNAIL,
         num_classes=10,
-        mirror_symmetric=True,
         about="CIFAR-10: animals and vehicles",
         class_names=class_names.CIFAR10,
     ),
@@ -70,7 +65,6 @@ _SPECS = (
         tfds="cifar100",
         image_shape=_THUMBNAIL,
         num_classes=100,
-        mirror_symmetric=True,
         about="CIFAR-100 with its fine labels",
         class_names=class_names.CIFAR100,
     ),
@@ -79,21 +73,10 @@ _SPECS = (
         tfds="caltech_birds2011",
         image_shape=(80, 80, 3),
         num_classes=200,
-        mirror_symmetric=True,
         about="CUB-200-2011: birds cut to their bounding boxes, with masks",
     ),
 )
 DATASETS = {spec.name: spec for spec in _SPECS}
-
-# Digits and letters among the datasets one may ask for as tfds:NAME.
-_NOT_MIRROR_SYMMETRIC = {
-    "svhn_cropped",
-    "mnist",
-    "emnist",
-    "kmnist",
-    "mnist_corrupted",
-    "binary_alpha_digits",
-}
 
 
 def load_dataset(
@@ -157,23 +140,20 @@ def load_dataset(
 
         path = name.removeprefix("folder:")
         source = FolderSource(path, image_size=image_size, skip_broken=skip_broken, store=store)
-        mirror_symmetric = True
     elif name.startswith("tfds:"):
         from attention_keras.data.tfds_source import TfdsSource, open_builder
 
         tfds_name = name.removeprefix("tfds:")
         source = TfdsSource(open_builder(tfds_name, data_dir), image_size=image_size, store=store)
-        mirror_symmetric = tfds_name.split("/")[0].split(":")[0] not in _NOT_MIRROR_SYMMETRIC
     else:
         spec = _find(name)
         if image_size not in (None, spec.image_shape[0]) and name != "cub200":
             raise UserError(f"images of {name} are {spec.image_shape[0]} pixels wide; leave out image_size")
         source = _open(spec, data_dir, image_size, svhn_extra, store)
-        mirror_symmetric = spec.mirror_symmetric
     return build_dataset(
         name,
         source,
-        mirror_symmetric=mirror_symmetric,
+        mirror_symmetric=is_mirror_symmetric(name),
         seed=seed,
         validation_fraction=validation_fraction,
         limit=limit,

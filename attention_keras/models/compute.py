@@ -18,6 +18,10 @@ def _layer_macs(layer) -> int:
     if isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.Conv2D)):
         positions = math.prod(layer.output.shape[1:3])
         return positions * math.prod(layer.kernel.shape)
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        positions = math.prod(layer.output.shape[1:3])
+        kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
+        return positions * sum(math.prod(kernel.shape) for kernel in kernels)
     if isinstance(layer, keras.layers.Dense):
         return math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
     if isinstance(layer, CompatibilityScore):

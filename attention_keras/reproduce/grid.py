@@ -54,8 +54,14 @@ def run_grid(config: ReproduceConfig, report: Callable[[str], None]) -> None:
 
 
 def unfinished(run: TrainConfig, config: ReproduceConfig) -> list[Piece]:
-    """What is still to do for one run: its training, and measures that are missing or of other images."""
-    directory = RunDirectory(run.resolved())
+    """What is still to do for one run: its training, and measures that are missing or of other images.
+
+    Raises:
+        UserError: the folder holds a run of this name with other settings.
+    """
+    run = run.resolved()
+    directory = RunDirectory(run)
+    directory.reconcile(run)  # a run of other settings under this name is refused
     pieces: list[Piece] = [] if directory.is_finished else [("train", run.to_dict())]
     for task in config.measures:
         if pieces or read_measure(directory.path, task).get("images") != config.images:

@@ -61,7 +61,10 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, keep: int = 2) -> P
             f"cannot write a checkpoint of {len(content) / 1e6:.1f} MB to {directory}: {error.strerror}; "
             "earlier checkpoints are intact, make room and run the same command again"
         ) from None
-    for old in checkpoint_files(directory)[keep:]:
+    earlier = [old for old in checkpoint_files(directory) if old != path]
+    # One from a later step is damaged, or the run would have gone on from there.
+    damaged = [old for old in earlier if step_of(old) > checkpoint.step]
+    for old in damaged + [old for old in earlier if old not in damaged][keep - 1 :]:
         old.unlink()
     return path
 
@@ -69,7 +72,12 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, keep: int = 2) -> P
 def checkpoint_files(directory: Path) -> list[Path]:
     """Checkpoint files, newest first; unfinished ones have another name and are not among them."""
     files = [p for p in directory.glob(f"*{SUFFIX}") if p.name.split(".")[0].isdigit()]
-    return sorted(files, key=lambda p: (int(p.name.split(".")[0]), p.stat().st_mtime_ns), reverse=True)
+    return sorted(files, key=lambda p: (step_of(p), p.stat().st_mtime_ns), reverse=True)
+
+
+def step_of(path: Path) -> int:
+    """The step in a checkpoint's name."""
+    return int(path.name.split(".")[0])
 
 
 def load_newest(directory: Path, report: Callable[[str], None] = print) -> Checkpoint | None:

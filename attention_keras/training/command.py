@@ -15,8 +15,10 @@ def run(config: TrainConfig) -> int:
     try:
         result = train(config, report=_print)
     except Interrupted as interrupted:
-        _print(f"{interrupted}; the run is saved, the same command continues it")
+        _print(f"{interrupted}; the same command continues the run")
         return interrupted.exit_code
+    if not result.is_chief:
+        return 0
     exported = _export(result.path, config) if config.export else None
     _print("\nnext:")
     _print(f"  python evaluate.py {result.path}")

@@ -8,7 +8,7 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from attention_keras.errors import UserError
 from attention_keras.models.spec import Aggregate, Compat, Globals, ModelSpec, Normalization, Projection
@@ -169,10 +169,7 @@ class TrainConfig:
         if self.strategy not in STRATEGIES:
             raise UserError(f"strategy must be one of {', '.join(STRATEGIES)}; got {self.strategy!r}")
         if self.jit == "on" and self.strategy not in ("auto", "none"):
-            raise UserError(
-                f"jit on does not work under strategy {self.strategy}: XLA cannot read variables of another "
-                "device; use --jit auto, or --strategy none"
-            )
+            refuse_jit(self.strategy)
 
     def _check_types(self):
         for name, annotation in typing.get_type_hints(type(self)).items():
@@ -284,6 +281,14 @@ class TrainConfig:
             raise UserError(f"cannot read {path}: {error}") from None
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
+
+
+def refuse_jit(strategy: str) -> NoReturn:
+    """Say why `--jit on` cannot be had."""
+    raise UserError(
+        f"jit on does not work under strategy {strategy}: XLA cannot read variables of another "
+        "device; use --jit auto, or --strategy none"
+    )
 
 
 def _matches(value: Any, annotation: Any) -> bool:

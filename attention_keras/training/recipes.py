@@ -7,6 +7,8 @@ the effective ones given here; the ResNet scripts switch dampening off, and thei
 
 from typing import Any, Literal
 
+from attention_keras.data.mirror import is_mirror_symmetric
+
 RecipeName = Literal["auto", "paper", "quick", "embedded"]
 
 _PAPER = {
@@ -30,9 +32,6 @@ _PAPER_BY_DATASET = {
     "cluttered_digits": {"learning_rate": 0.01},
     "cub200": {"learning_rate": 0.01, "schedule": "cub_30", "epochs": 320},
 }
-# A mirrored digit is another sign or none, so these are not flipped unless asked; the official VGG
-# scripts flip everything.
-_MIRROR_ASYMMETRIC = ("svhn", "cluttered_digits")
 _PAPER_RESNET = {
     "epochs": 200,
     "batch_size": 64,
@@ -89,6 +88,6 @@ def recipe_values(recipe: RecipeName, dataset: str, backbone: str) -> dict[str, 
         values |= _PAPER_RESNET
     if recipe == "quick":
         values |= _QUICK
-    if dataset in _MIRROR_ASYMMETRIC:
+    if not is_mirror_symmetric(dataset):  # flipped only if asked; the official VGG scripts flip everything
         values["augment"] = "+".join(n for n in values["augment"].split("+") if n != "flip") or "none"
     return values

@@ -19,7 +19,7 @@ SIGNAL_EXIT_BASE = 128
 
 
 class Interrupted(Exception):
-    """Training stopped on a signal after saving; `exit_code` is 128 + the signal's number, as in a shell."""
+    """Training stopped on a signal; `exit_code` is 128 + the signal's number, as in a shell."""
 
     def __init__(self, signal_number: int):
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")
@@ -39,6 +39,8 @@ class Checkpointing(keras.callbacks.Callback):
         history: the list of finished epochs' records, shared with the callback that appends to it.
         resumed: the checkpoint to go on from.
         writes: False for workers other than the chief, which restore but never save.
+        saves_on_signal: False with several workers, which could only save together: the one that is told
+            to stop leaves at once, and all of them continue from the last checkpoint.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Checkpointing(keras.callbacks.Callback):
         history: list,
         resumed: Checkpoint | None = None,
         writes: bool = True,
+        saves_on_signal: bool = True,
     ):
         super().__init__()
         self.directory = directory
@@ -62,6 +65,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.step = resumed.step if resumed else 0
         self._earlier_seconds = resumed.record.get("seconds", 0.0) if resumed else 0.0
         self._began = self._saved_at = time.monotonic()
+        self.saves_on_signal = saves_on_signal
         self._signal_number = None
         self._earlier_handlers = {}
 
@@ -89,7 +93,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.step = self._first_step + batch + 1
         if self.step % self.steps_per_epoch == 0:
             return  # the epoch's end follows and saves
-        if self._is_due() or self._signal_number:
+        if self._is_due() or (self._signal_number and self.saves_on_signal):
             self._save()
         self._leave_if_asked()
 

@@ -91,9 +91,13 @@ class RunDirectory:
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 raise UserError(
                     f"{self.path} is being trained by another process; give a new --name"
+                ) from None
+            except OSError as error:
+                raise UserError(
+                    f"cannot lock {self.path}: {error.strerror}; choose a --run-dir on another file system"
                 ) from None
             if config.restart:
                 self._clear()
@@ -112,8 +116,16 @@ class RunDirectory:
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8, whole or not there."""
-    write_whole(path, text.encode())
+    """UTF-8, whole or not there.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot write {path}: {reason}; make room and run the same command again") from None
 
 
 def write_json(path: Path, value: Any) -> None:

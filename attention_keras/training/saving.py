@@ -4,12 +4,24 @@ from pathlib import Path
 
 import keras
 
+from attention_keras.errors import UserError
+
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file under a temporary name and rename it in."""
+    """Write a `.keras` file under a temporary name and rename it in.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
     temporary = path.with_name(f".{path.stem}.tmp.keras")
-    model.save(temporary)
-    temporary.replace(path)
+    try:
+        model.save(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; make room and run the same command again"
+        ) from None
 
 
 class KeepBest(keras.callbacks.Callback):

@@ -8,6 +8,7 @@ reduces scalars over axis 0). A model constructed outside the scope skips the fi
 
 import contextlib
 import functools
+import json
 import os
 
 import keras
@@ -29,11 +30,7 @@ def build_strategy(name: str) -> Strategy | None:
         UserError: `multi_worker` without TF_CONFIG; `tpu` where there is none.
     """
     if name == "multi_worker":
-        if not os.environ.get("TF_CONFIG"):
-            raise UserError(
-                "strategy multi_worker needs the environment variable TF_CONFIG, which names every worker; "
-                "examples/distributed shows one"
-            )
+        _check_cluster(os.environ.get("TF_CONFIG"))
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu":
         return _tpu_strategy()
@@ -42,6 +39,27 @@ def build_strategy(name: str) -> Strategy | None:
         return None
     devices = gpus or tf.config.list_logical_devices("CPU")
     return _mirrored(tuple(device.name for device in devices))
+
+
+def _check_cluster(text: str | None) -> None:
+    """TF_CONFIG must name every worker, and which of them this process is."""
+    if not text:
+        raise UserError(
+            "strategy multi_worker needs the environment variable TF_CONFIG, which names every worker; "
+            "examples/distributed shows one"
+        )
+    try:
+        config = json.loads(text)
+        task = config["task"]
+        address = config["cluster"][task["type"]][int(task["index"])]
+    except (ValueError, KeyError, IndexError, TypeError):
+        address = None
+    if not isinstance(address, str) or int(task["index"]) < 0:
+        raise UserError(
+            "TF_CONFIG must list the workers and say which one this is, as "
+            '{"cluster": {"worker": ["host1:1234", "host2:1234"]}, "task": {"type": "worker", "index": 0}}; '
+            f"got {text[:200]}"
+        )
 
 
 @functools.cache
@@ -79,6 +97,21 @@ def is_chief(strategy: Strategy | None) -> bool:
     if "chief" in resolver.cluster_spec().jobs:
         return resolver.task_type == "chief"
     return resolver.task_id == 0
+
+
+def wait_for_workers(strategy: Strategy | None) -> None:
+    """Return when every worker has come here; call it in the strategy's scope."""
+    if not spans_workers(strategy):
+        return
+
+    def count():
+        return tf.distribute.get_replica_context().all_reduce("SUM", tf.ones(()))
+
+    @tf.function(autograph=False)
+    def meet():
+        return strategy.experimental_local_results(strategy.run(count))
+
+    keras.ops.convert_to_numpy(meet()[0])
 
 
 class ReplicaModel(keras.Model):

@@ -22,7 +22,8 @@ from attention_keras.models.transfer_weights import transfer_weights
 from attention_keras.models.zoo import build_model, training_view
 from attention_keras.training.callbacks import AttentionImages, NonFiniteGuard, Scalars, log_confusion
 from attention_keras.training.checkpoint import load_newest
-from attention_keras.training.config import TrainConfig
+from attention_keras.training.config import TrainConfig, refuse_jit
+from attention_keras.training.graph_memory import forgetting_gradients
 from attention_keras.training.losses import LevelwiseCrossentropy, TopOneAccuracy
 from attention_keras.training.optimizers import build_optimizer, build_schedule
 from attention_keras.training.precision import choose_precision
@@ -37,17 +38,20 @@ from attention_keras.training.strategy import (
     scope,
     spans_workers,
     synchronize_batch_norm,
+    wait_for_workers,
 )
 from attention_keras.training.summary import summarize
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run: its directory, its config and the numbers of `metrics.json`."""
+    """A finished run: its directory, its config, the numbers of `metrics.json`, and whether this process
+    is the one that writes and reports."""
 
     path: Path
     config: TrainConfig
     metrics: dict[str, Any]
+    is_chief: bool = True
 
 
 def train(config: TrainConfig, report=print) -> RunResult:
@@ -67,16 +71,22 @@ def train(config: TrainConfig, report=print) -> RunResult:
         >>> result = train(TrainConfig(epochs=1, limit=256, name="try"))  # doctest: +SKIP
         >>> result.metrics["test_error"]  # doctest: +SKIP
     """
-    config = config.resolved()
+    with forgetting_gradients():
+        return _train(config.resolved(), report)
+
+
+def _train(config: TrainConfig, report) -> RunResult:
     # Several workers must find each other before TensorFlow does anything else.
     strategy = build_strategy(config.strategy)
+    if config.jit == "on" and strategy is not None:
+        refuse_jit(type(strategy).__name__)
     chief = is_chief(strategy)
     report = report if chief else _say_nothing
     run = RunDirectory(config)
     config = run.reconcile(config)
     if run.is_finished and not config.restart:
         report(f"{run.path} is finished already (--restart trains it anew)")
-        return RunResult(run.path, config, run.read_metrics())
+        return RunResult(run.path, config, run.read_metrics(), chief)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     _check_augment(config)
@@ -95,6 +105,7 @@ def train(config: TrainConfig, report=print) -> RunResult:
     for line in summarize(config, dataset, model, strategy) if chief else ():
         report(line)
     with run.opened(config) if chief else contextlib.nullcontext(), scope(strategy):
+        wait_for_workers(strategy)  # until the chief has cleared what --restart throws away
         if chief:
             write_text(run.labels, "".join(f"{name}\n" for name in dataset.class_names))
         history, seconds = _fit(config, dataset, model, view, run, report, chief)
@@ -103,7 +114,7 @@ def train(config: TrainConfig, report=print) -> RunResult:
         f"test error {metrics['test_error']:.2%} ({metrics['test_images']:,} images), "
         f"validation error {metrics['validation_error']:.2%}; run in {run.path}"
     )
-    return RunResult(run.path, config, metrics)
+    return RunResult(run.path, config, metrics, chief)
 
 
 def _check_augment(config: TrainConfig) -> None:
@@ -172,7 +183,14 @@ def _fit(config, dataset, model, view, run: RunDirectory, report, chief: bool) -
     resumed = load_newest(run.checkpoints, report)
     history: list[dict] = list(resumed.record["history"]) if resumed else []
     checkpointing = Checkpointing(
-        run.checkpoints, steps, config.checkpoint_interval(), config.keep, history, resumed, writes=chief
+        run.checkpoints,
+        steps,
+        config.checkpoint_interval(),
+        config.keep,
+        history,
+        resumed,
+        writes=chief,
+        saves_on_signal=not spans_workers(tf.distribute.get_strategy()),
     )
     checkpointing.set_model(view)
     checkpointing.restore()

@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.pipeline import training_batches
 from attention_keras.data.split import Split
+from attention_keras.errors import UserError
 
 IMAGES, SIDE = 80_000, 32  # 246 MB
 MEGABYTE = 1 << 20
@@ -35,3 +37,11 @@ def test_an_epoch_from_disk(tmp_path):
         grown = max(grown, own_memory() - before) if step % 10 == 0 else grown
     assert (seen == 1000).all()
     assert grown < 120 * MEGABYTE, grown / MEGABYTE
+
+
+def test_a_disk_that_is_too_small_is_told_before_it_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 10 * MEGABYTE}))
+    store = ArrayStore(memory_limit=MEGABYTE, cache_dir=tmp_path)
+    with pytest.raises(UserError, match=r"cannot keep 0\.1 GB of images in .*No space left"):
+        store.build("many", {"images": ((100 * MEGABYTE,), "uint8")}, fill=lambda arrays: 0)
+    assert list(tmp_path.iterdir()) == []

@@ -52,11 +52,23 @@ def test_what_is_left_to_do(tmp_path):
         assert [fields["task"] for _, fields in unfinished(run, config)] == left
 
 
+def test_runs_of_other_settings_are_refused(tmp_path):
+    (tmp_path / "vgg-s0").mkdir()
+    tried = ReproduceConfig("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path), limit=100)
+    (run,) = tried.run_configs()
+    (tmp_path / "vgg-s0" / "config.json").write_text(json.dumps(run.resolved().to_dict()))
+    (tmp_path / "vgg-s0" / "metrics.json").write_text("{}")
+    assert [kind for kind, _ in unfinished(run, tried)] == ["evaluate", "evaluate"]
+    config = ReproduceConfig("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path))
+    with pytest.raises(UserError, match="holds another run \\(limit 100 -> None\\)"):
+        run_grid(config, report=lambda line: None)
+
+
 def test_a_run_that_fails_stops_the_grid_in_one_line(tmp_path):
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    (folder / "vgg-s0").write_text("a file in the way of the run")
-    config = ReproduceConfig("digits", seeds=1, models=("vgg",), run_dir=str(folder), jobs=2)
+    missing = str(tmp_path / "none")
+    config = ReproduceConfig(
+        "cifar10-cpu", seeds=1, models=("vgg",), run_dir=str(tmp_path), data_dir=missing, jobs=2
+    )
     with pytest.raises(UserError, match=r"vgg-s0: train stopped with exit code 2; its output is in .*log"):
         run_grid(config, report=lambda line: None)
-    assert "is a file; choose another --name" in (folder / "logs" / "vgg-s0.log").read_text()
+    assert "error: " in (tmp_path / "logs" / "vgg-s0.log").read_text()

@@ -14,8 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def build_small_network(spec, input_shape, num_classes, *, width, dropout, init, preprocess, activation="swish"):
-    """Two convolutions with batch norm and a smooth activation, dp attention on both."""
+def build_small_network(spec, input_shape, num_classes, *, width, dropout, init, preprocess):
+    """Two convolutions with batch norm and swish, dp attention on the first."""
     import keras
     from keras import layers
 
@@ -28,7 +28,7 @@ def build_small_network(spec, input_shape, num_classes, *, width, dropout, init,
     for index, channels in enumerate((6, 8)):
         x = layers.Conv2D(channels, 3, 2, padding="same", name=f"conv{index}_kernel")(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
-        x = layers.Activation(activation, name=f"conv{index}")(x)
+        x = layers.Activation("swish", name=f"conv{index}")(x)
         x = layers.Dropout(0.2)(x) if dropout else x
     builder = Builder(dropout=dropout, init=InitScheme("keras"))
     return attend(keras.Model(images, x), ["conv0", "conv1"], num_classes, compat="dp", builder=builder)

@@ -48,6 +48,15 @@ def test_newest_wins_and_old_ones_go(tmp_path):
     assert load_newest(tmp_path).step == 1000
 
 
+def test_a_damaged_newer_one_does_not_push_good_ones_out(tmp_path):
+    damaged = save_checkpoint(tmp_path, Checkpoint(500, [np.zeros(3)], {}), keep=1)
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    for step in (100, 200):
+        path = save_checkpoint(tmp_path, Checkpoint(step, [np.full(3, step)], {}), keep=1)
+        assert checkpoint_files(tmp_path) == [path]
+        assert load_newest(tmp_path, print).step == step
+
+
 def test_no_checkpoint_is_none(tmp_path):
     assert load_newest(tmp_path) is None
     assert load_newest(tmp_path / "missing") is None

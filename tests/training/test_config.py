@@ -49,6 +49,15 @@ def test_every_recipe_field_is_open_in_the_config_and_filled_by_resolving():
     assert open_fields == {"data_dir", "limit", "image_size", "init_from", "taps"}
 
 
+def test_digits_are_not_flipped_by_default():
+    for dataset, augment in (
+        ("tfds:mnist", "none"),
+        ("tfds:svhn_cropped:3.*.*", "none"),
+        ("tfds:cifar10", "flip"),
+    ):
+        assert TrainConfig(dataset=dataset).resolved().augment == augment
+
+
 def test_flags_override_the_recipe():
     config = TrainConfig(dataset="cifar10", epochs=3, learning_rate=0.5, augment="none").resolved()
     assert (config.epochs, config.learning_rate, config.augment) == (3, 0.5, "none")

@@ -1,6 +1,5 @@
 """Memory does not grow with the number of trainings, nor with epochs that draw panels."""
 
-import functools
 import gc
 import os
 from pathlib import Path
@@ -11,15 +10,8 @@ import pytest
 from attention_keras.training import trainer
 from attention_keras.training.config import TrainConfig
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_network")]
 MEGABYTE = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-def a_network_of_relus(small_network_module, monkeypatch):
-    """As in the paper's. TensorFlow never forgets the gradient of a swish, nor the graph it is in."""
-    build = functools.partial(small_network_module.build_small_network, activation="relu")
-    monkeypatch.setattr(trainer, "build_model", build)
 
 
 def resident() -> int:

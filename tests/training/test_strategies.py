@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from attention_keras.errors import UserError
+from attention_keras.training import trainer
 from attention_keras.training.config import TrainConfig
+from attention_keras.training.strategy import build_strategy
 from attention_keras.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("small_network")
@@ -107,6 +109,29 @@ def test_multi_worker_needs_tf_config(monkeypatch, tmp_path):
     with pytest.raises(UserError, match="TF_CONFIG"):
         train(TrainConfig(strategy="multi_worker", run_dir=str(tmp_path)))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "not json",
+        "{'cluster': 1}",
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": -1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}',
+    ],
+)
+def test_a_tf_config_that_does_not_say_who_this_is(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match="TF_CONFIG must list the workers"):
+        build_strategy("multi_worker")
+
+
+def test_jit_is_refused_where_auto_becomes_a_strategy(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "build_strategy", lambda name: build_strategy("mirrored"))
+    with pytest.raises(UserError, match="jit on does not work under strategy MirroredStrategy"):
+        trainer.train(TrainConfig(jit="on", run_dir=str(tmp_path)))
 
 
 def test_tpu_says_when_there_is_none(tmp_path):
