@@ -53,7 +53,7 @@ def prepare(name: str, dtype: str, options: argparse.Namespace) -> Case:
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(POLICIES[dtype])
     shape = (options.size, options.size, 3)
-    model = build_model(name, shape, options.classes, width=options.width)
+    model = build_model(name, shape, options.classes, width=options.width, dropout=options.dropout)
     keras.config.set_dtype_policy("float32")
     view = training_view(model)
     view.compile(
@@ -127,6 +127,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=32, help="height and width of the images")
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--dropout", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto")
     parser.add_argument("--steps-per-execution", type=int, default=1, help="must divide --steps")
     parser.add_argument("--steps", type=int, default=4, help="of each measurement")
@@ -144,7 +145,8 @@ def main() -> None:
     )
     print(
         f"Keras {keras.__version__} on {keras.backend.backend()}, width {options.width:g}, images of "
-        f"{options.size}x{options.size}, batch {options.batch_size}, jit {options.jit}, medians of "
+        f"{options.size}x{options.size}, batch {options.batch_size}, dropout "
+        f"{'on' if options.dropout else 'off'}, jit {options.jit}, medians of "
         f"{options.rounds} x {options.steps} steps\nthis machine reaches, {reached}\n"
     )
     cases = measure(options)
