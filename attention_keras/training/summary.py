@@ -1,6 +1,7 @@
 """What a run is about to do, for a person to check before it takes hours."""
 
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from attention_keras.training.config import TrainConfig
 from attention_keras.training.duration import duration
 
 DAY = 86400
+NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
 
 def summarize(config: TrainConfig, dataset: ImageDataset, model: keras.Model, strategy) -> list[str]:
@@ -35,6 +37,11 @@ def summarize(config: TrainConfig, dataset: ImageDataset, model: keras.Model, st
     ]
     if "flip" in config.augment.split("+") and not dataset.mirror_symmetric:
         lines.append(f"WARNING   augment flips images, and a mirrored image of {dataset.name} is another one")
+    if devices[0].device_type == "CPU" and NVIDIA_DRIVER.exists():
+        lines.append(
+            "WARNING   this machine has an NVIDIA driver, but TensorFlow sees no GPU; "
+            'pip install "tensorflow[and-cuda]" brings the libraries it needs'
+        )
     if seconds > DAY:
         lines.append(
             "WARNING   this takes more than a day on this device; a GPU, a smaller --width, fewer --epochs "

@@ -1,0 +1,39 @@
+"""What a person reads before a run starts."""
+
+import pytest
+
+from attention_keras.data.datasets import load_dataset
+from attention_keras.models.zoo import build_model
+from attention_keras.training import summary
+from attention_keras.training.config import TrainConfig
+
+
+@pytest.fixture(scope="module")
+def parts():
+    dataset = load_dataset("cluttered_digits", limit=20)
+    return dataset, build_model("vgg-att1-pc", width=0.03)
+
+
+def parameters(model):
+    return sum(variable.numpy().size for variable in model.trainable_variables)
+
+
+def lines(parts, monkeypatch, seconds=60.0, **flags):
+    monkeypatch.setattr(summary, "estimate_seconds", lambda *arguments: seconds)
+    config = TrainConfig(width=0.03, levels=1, precision="float32", **flags).resolved()
+    return "\n".join(summary.summarize(config, *parts, None))
+
+
+def test_the_printed_recipe_is_what_runs(parts, monkeypatch):
+    text = lines(parts, monkeypatch, epochs=3, learning_rate=0.5)
+    assert f"vgg-att1-pc, width 0.03: {parameters(parts[1]):,} parameters" in text
+    assert "20 training and 4 validation images of 32x32, 10 classes" in text
+    assert "3 epochs, batch 64, adamw at 0.5 (cosine)" in text
+    assert "about 60 s (estimate)" in text and "WARNING" not in text
+
+
+def test_warnings(parts, monkeypatch, tmp_path):
+    assert "takes more than a day" in lines(parts, monkeypatch, seconds=90_000.0)
+    assert "a mirrored image of cluttered_digits is another one" in lines(parts, monkeypatch, augment="flip")
+    monkeypatch.setattr(summary, "NVIDIA_DRIVER", tmp_path)
+    assert "TensorFlow sees no GPU" in lines(parts, monkeypatch)
