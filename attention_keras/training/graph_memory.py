@@ -10,8 +10,9 @@ def forgetting_gradients() -> Iterator[None]:
 
     TensorFlow keeps the gradient of every operation made with `tf.custom_gradient` for the life of the
     process, and with it the whole graph that the operation is in. The all-reduce in Keras's optimisers is
-    such an operation, so each training would leave its graph behind (see keras issue 20552). There is no public
-    way to take a gradient out of TensorFlow's registry; where the private one is gone, nothing is done.
+    such an operation, so each training would leave its graph behind (see keras issue 20552). There is no
+    public way to take a gradient out of TensorFlow's registry; where the private one is gone, nothing is
+    done.
     """
     registry = _registry()
     before = set(registry)
