@@ -134,6 +134,8 @@ def load_dataset(
         raise UserError(f"image_size must be from 8 to 1024 pixels; got {image_size}")
     if svhn_extra and name != "svhn":
         raise UserError(f"svhn_extra is for the dataset svhn only; got {name!r}")
+    if skip_broken and not name.startswith("folder:"):
+        raise UserError(f"skip_broken is for folder:PATH, whose images may be unreadable; got {name!r}")
     store = ArrayStore(memory_limit, cache_dir)
     if name.startswith("folder:"):
         from attention_keras.data.folder_source import FolderSource

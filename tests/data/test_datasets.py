@@ -155,6 +155,7 @@ def test_images_in_both_train_and_test_are_counted(prepare, caplog):
         ({"name": "cifar10", "validation_fraction": 1.0}, "between 0 and 1, such as 0.1; got 1.0"),
         ({"name": "cifar10", "limit": 1}, "limit must be 2 or more"),
         ({"name": "cifar10", "svhn_extra": True}, "svhn_extra is for the dataset svhn only"),
+        ({"name": "cifar10", "skip_broken": True}, "skip_broken is for folder:PATH"),
         ({"name": "cifar10", "image_size": 64}, "images of cifar10 are 32 pixels wide"),
         ({"name": "cub200", "image_size": 4}, "from 8 to 1024"),
         ({"name": "tfds:no_such_set"}, "TensorFlow Datasets cannot open 'no_such_set'"),
