@@ -122,7 +122,7 @@ def _write(folder: Path, key: str, columns: Columns, fill) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
     try:
-        _reserve(folder.parent, columns)
+        _refuse_full_disk(folder.parent, _size(columns))
         arrays = {
             name: np.lib.format.open_memmap(unfinished / f"{name}.npy", "w+", dtype, shape)
             for name, (shape, dtype) in columns.items()
@@ -137,9 +137,8 @@ def _write(folder: Path, key: str, columns: Columns, fill) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _reserve(folder: Path, columns: Columns) -> None:
-    """Refuse a disk that is too small: writing to a mapped file on a full one would kill the process."""
-    size = _size(columns)
+def _refuse_full_disk(folder: Path, size: int) -> None:
+    """Raise before the disk is full: writing to a mapped file on a full one would kill the process."""
     if size > shutil.disk_usage(folder).free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -149,7 +149,7 @@ def load_dataset(
         source = TfdsSource(open_builder(tfds_name, data_dir), image_size=image_size, store=store)
     else:
         spec = _find(name)
-        if image_size not in (None, spec.image_shape[0]) and name != "cub200":
+        if image_size not in (None, spec.image_shape[0]) and not has_free_size(name):
             raise UserError(f"images of {name} are {spec.image_shape[0]} pixels wide; leave out image_size")
         source = _open(spec, data_dir, image_size, svhn_extra, store)
     return build_dataset(

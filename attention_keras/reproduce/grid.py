@@ -75,13 +75,11 @@ def read_measure(run: Path, task: str) -> dict[str, Any]:
     try:
         values = json.loads((run / "evaluation" / f"{task}.json").read_text(encoding="utf-8"))["values"]
         found = values[run.name]
+        if task == "faithfulness":
+            found = {"images": found["random"]["images"], "maps": found}
     except (OSError, ValueError, KeyError):
         return {}
-    return (
-        {"images": found["images"], **found}
-        if task == "robustness"
-        else {"images": found["random"]["images"], "maps": found}
-    )
+    return found
 
 
 def _complete(run: TrainConfig, pieces: Sequence[Piece], config: ReproduceConfig) -> None:

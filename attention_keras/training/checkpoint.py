@@ -8,7 +8,6 @@ than the file's own size.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from attention_keras.durable import flush
+from attention_keras.durable import flush, write_whole
 from attention_keras.errors import UserError
 
 SUFFIX = ".safetensors"
@@ -44,19 +43,13 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, keep: int = 2) -> P
     content = save(tensors, metadata)
     digest = hashlib.sha256(content).hexdigest()[:32]
     path = directory / f"{checkpoint.step:09d}.{digest}{SUFFIX}"
-    temporary = directory / f".{path.name}.tmp"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for abandoned in directory.glob(".*.tmp"):
             abandoned.unlink()
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, content)
         flush(directory)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(
             f"cannot write a checkpoint of {len(content) / 1e6:.1f} MB to {directory}: {error.strerror}; "
             "earlier checkpoints are intact, make room and run the same command again"

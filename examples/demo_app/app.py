@@ -10,7 +10,6 @@ The model is an export, which is loaded here, or the URL of a model server.
 import base64
 import html
 import io
-import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from PIL import Image
 
 from attention_keras.command_line import exit_code, parse
 from attention_keras.errors import UserError
+from attention_keras.quiet_start import import_tensorflow
 from attention_keras.serving.client import ask, read_labels, read_picture
 from attention_keras.serving.connection import Connection
 from attention_keras.serving.versions import newest_version
@@ -75,6 +75,7 @@ class LoadedExport:
     """
 
     def __init__(self, version: Path):
+        import_tensorflow()
         import tensorflow as tf
 
         try:
@@ -185,7 +186,6 @@ def main() -> int:
     config = parse(AppConfig, description=__doc__)
     if not 1 <= config.port <= 65535:
         raise UserError(f"--port must be from 1 to 65535; got {config.port}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     model, class_names = open_model(config)
     try:
         import gradio

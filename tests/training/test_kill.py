@@ -47,10 +47,10 @@ def outcome(directory):
 
     Nor the commit: someone may make one between two runs.
     """
-    import keras
+    from attention_keras import load_model
 
     path = directory / "run"
-    weights = keras.models.load_model(path / "model.keras", compile=False).get_weights()
+    weights = load_model(path / "model.keras").get_weights()
     metrics = json.loads((path / "metrics.json").read_text())
     history = [json.loads(line) for line in (path / "history.jsonl").read_text().splitlines()]
     timing = ("time", "images_per_second", "seconds", "commit")
