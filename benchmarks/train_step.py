@@ -77,11 +77,25 @@ def data(options: argparse.Namespace, steps: int) -> tuple[np.ndarray, np.ndarra
     return images, np.eye(options.classes, dtype="float32")[rng.integers(0, options.classes, count)]
 
 
+class Stopwatch(keras.callbacks.Callback):
+    """Seconds from the first step of a `fit` to its last.
+
+    `fit` itself returns later: giving up an iterator, tf.data waits for its tuning thread to wake, which can
+    take as long again (see docs/performance.md).
+    """
+
+    def on_train_begin(self, logs=None):
+        self.began = time.perf_counter()
+
+    def on_train_end(self, logs=None):
+        self.seconds = time.perf_counter() - self.began
+
+
 def fit(case: Case, images: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
     """Seconds of a step, over a short `fit`."""
-    began = time.perf_counter()
-    case.view.fit(images, labels, batch_size, epochs=1, shuffle=False, verbose=0)
-    return (time.perf_counter() - began) / (len(images) // batch_size)
+    stopwatch = Stopwatch()
+    case.view.fit(images, labels, batch_size, epochs=1, shuffle=False, verbose=0, callbacks=[stopwatch])
+    return stopwatch.seconds / (len(images) // batch_size)
 
 
 def measure(options: argparse.Namespace) -> list[Case]:

@@ -13,6 +13,7 @@ from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.connection import unreachable_host
 from attention_keras.data.source import Role
 from attention_keras.data.split import Split
+from attention_keras.data.untuned import untuned
 from attention_keras.errors import UserError
 
 READ_BATCH = 512
@@ -127,7 +128,7 @@ class TfdsSource:
         for part in parts:
             examples = self._builder.as_dataset(part, shuffle_files=False, read_config=in_stored_order)
             batches = examples.map(self._row, tf.data.AUTOTUNE).batch(READ_BATCH).prefetch(2)
-            for batch in batches.as_numpy_iterator():
+            for batch in untuned(batches).as_numpy_iterator():
                 end = start + len(batch["labels"])
                 for name, column in batch.items():
                     arrays[name][start:end] = column

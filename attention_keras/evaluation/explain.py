@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from attention_keras.errors import UserError
+from attention_keras.evaluation.batches import predict_batches
 
 METHODS = ("Grad-CAM", "Grad-CAM++", "Score-CAM", "SmoothGrad")
 SMOOTH_SAMPLES, SMOOTH_NOISE = 16, 0.2
@@ -136,10 +137,9 @@ def _scorecam(model, layer, batch_size, seed):
 
 
 def _quiet(model: keras.Model) -> keras.Model:
-    """A view of the model whose `predict` shows no bar."""
+    """A view of the model whose `predict` shows no bar, and is sooner done."""
     view = keras.Model(model.input, model.output)
-    predict = view.predict
-    view.predict = lambda images, batch_size: predict(images, batch_size=batch_size, verbose=0)
+    view.predict = lambda inputs, batch_size: predict_batches(view, inputs[0], batch_size)
     return view
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import softmax
 
 from attention_keras.errors import UserError
+from attention_keras.evaluation.batches import predict_batches
 from attention_keras.evaluation.not_applicable import NotApplicable
 from attention_keras.evaluation.predictor import KerasPredictor, Predictor, load_predictor
 from attention_keras.layers.attention_pool import AttentionPool
@@ -125,11 +126,7 @@ def probability_function(
     """Pixels `(n, h, w, 3)` to probabilities `(n, k)`, any n, `batch_size` at a time."""
 
     def predict(images: np.ndarray) -> np.ndarray:
-        starts = range(0, len(images), batch_size)
-        logits = [
-            logits_model.predict_on_batch(np.asarray(images[s : s + batch_size], "float32")) for s in starts
-        ]
-        return softmax(np.concatenate(logits).astype("float64"), axis=-1)
+        return softmax(predict_batches(logits_model, images, batch_size).astype("float64"), axis=-1)
 
     return predict
 

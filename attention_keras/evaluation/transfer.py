@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from attention_keras.errors import UserError
+from attention_keras.evaluation.batches import predict_batches
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
 FOLDS = 3
@@ -46,13 +47,7 @@ def descriptor_model(model: keras.Model) -> keras.Model:
 
 def descriptors(model: keras.Model, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
     """Descriptors `(n, c)` float32 of pixels `(n, H, W, 3)`, by a model from `descriptor_model`."""
-    parts = [
-        np.asarray(
-            model.predict_on_batch(np.asarray(images[start : start + batch_size], "float32")), "float32"
-        )
-        for start in range(0, len(images), batch_size)
-    ]
-    return np.concatenate(parts)
+    return predict_batches(model, images, batch_size).astype("float32")
 
 
 def linear_accuracy(

@@ -1,6 +1,7 @@
 """Keras layers of the method; keras.ops only, so they run on TensorFlow, JAX and PyTorch."""
 
 from attention_keras.layers.attention_pool import AttentionPool
+from attention_keras.layers.batch_norm import FusedBatchNormalization
 from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.layers.ensemble import LevelEnsemble
 from attention_keras.layers.gcn_zca import ContrastWhitening
@@ -12,6 +13,7 @@ __all__ = [
     "AttentionPool",
     "CompatibilityScore",
     "ContrastWhitening",
+    "FusedBatchNormalization",
     "LevelEnsemble",
     "ProgressiveGate",
     "YUVLocalContrast",

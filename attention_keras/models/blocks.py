@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import keras
 from keras import layers
 
+from attention_keras.layers.batch_norm import FusedBatchNormalization
 from attention_keras.models.initializers import InitScheme
 
 GLOBAL_FEATURES = "global_features"
@@ -34,7 +35,8 @@ class Builder:
 
     def norm_relu(self, x, name: str, epsilon: float = 1e-5):
         """Batch norm -> ReLU; the ReLU carries the name."""
-        x = layers.BatchNormalization(epsilon=epsilon, name=f"{name}_norm", **self.init.batch_norm())(x)
+        norm = FusedBatchNormalization(epsilon=epsilon, name=f"{name}_norm", **self.init.batch_norm())
+        x = norm(x)
         return layers.ReLU(name=name)(x)
 
     def conv(self, x, channels: int, name: str, size: int = 3, stride: int = 1, bias: bool = True):

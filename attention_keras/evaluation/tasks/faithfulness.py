@@ -5,6 +5,7 @@ from tqdm import tqdm
 
 from attention_keras.data.split import Split
 from attention_keras.evaluation import faithfulness as measure
+from attention_keras.evaluation.batches import predict_batches
 from attention_keras.evaluation.charts import line_chart
 from attention_keras.evaluation.context import Context
 from attention_keras.evaluation.explain import METHODS, cam_parts, class_activation_maps, explain
@@ -128,10 +129,10 @@ def maps_of(model, images, targets, batch_size, seed, *, only_class: bool = Fals
     attention = attention_maps(model.output)
     if attention and not only_class:
         view = keras.Model(model.input, attention)
-        found = view.predict(images, batch_size, verbose=0)
-        maps |= {f"attention {tap}": np.asarray(found[tap]) for tap in attention}
+        found = predict_batches(view, images, batch_size)
+        maps |= {f"attention {tap}": found[tap] for tap in attention}
     if parts := cam_parts(model):
-        features = parts[0].predict(images, batch_size, verbose=0)
+        features = predict_batches(parts[0], images, batch_size)
         maps["CAM"] = class_activation_maps(features, parts[1], targets)
     logits = keras.Model(model.input, model.output["logits"])
     layer = explained_layer(model)

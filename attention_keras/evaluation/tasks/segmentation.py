@@ -5,6 +5,7 @@ import numpy as np
 
 from attention_keras.data.split import Split
 from attention_keras.evaluation import segmentation as measure
+from attention_keras.evaluation.batches import predict_batches
 from attention_keras.evaluation.context import Context
 from attention_keras.evaluation.explain import cam_parts, class_activation_maps, explain
 from attention_keras.evaluation.figures import outline_grid
@@ -88,13 +89,12 @@ def _maps(subject: Subject, split: Split, context: Context) -> dict[str, dict[st
     batch_size, model = context.config.batch_size, subject.model
     images = np.asarray(split.images[:], "float32")
     attention = attention_maps(model.output)
-    found = keras.Model(model.input, {"logits": model.output["logits"], **attention}).predict(
-        images, batch_size, verbose=0
-    )
-    targets = np.asarray(found.pop("logits")).argmax(axis=-1)
+    view = keras.Model(model.input, {"logits": model.output["logits"], **attention})
+    found = predict_batches(view, images, batch_size)
+    targets = found.pop("logits").argmax(axis=-1)
     other = {}
     if parts := cam_parts(model):
-        features = parts[0].predict(images, batch_size, verbose=0)
+        features = predict_batches(parts[0], images, batch_size)
         other["CAM"] = class_activation_maps(features, parts[1], targets)
     else:
         # For global average pooling Grad-CAM is CAM.
@@ -102,7 +102,7 @@ def _maps(subject: Subject, split: Split, context: Context) -> dict[str, dict[st
         other["Grad-CAM"] = explain(
             "Grad-CAM", subject.logits_model, layer, images, targets, batch_size=batch_size
         )
-    return {"attention": {tap: np.asarray(m) for tap, m in found.items()}, "other": other}
+    return {"attention": found, "other": other}
 
 
 def _cells(by_threshold: dict[str, dict[str, float]]) -> list[float | None]:

@@ -1,0 +1,100 @@
+"""The fused batch normalisation computes what Keras's does, and stands in only where it can."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from attention_keras import build_model
+from attention_keras.layers import FusedBatchNormalization
+
+ARGUMENTS = {"epsilon": 1e-3, "momentum": 0.9}
+
+
+def images(count=6, dtype="float32"):
+    rng = np.random.default_rng(0)
+    return tf.constant(3 + 2 * rng.normal(size=(count, 5, 4, 7)).astype("float32"), dtype)
+
+
+def trained_once(kind, inputs, policy="float32", **changes):
+    """Outputs, moving statistics and gradients of a training step, as float32 arrays."""
+    layer = kind(**ARGUMENTS, dtype=policy)
+    layer.build(inputs.shape)
+    for name, value in changes.items():
+        setattr(layer, name, value)
+    rng = np.random.default_rng(1)
+    layer.gamma.assign(rng.uniform(0.5, 2, 7))
+    layer.beta.assign(rng.normal(size=7))
+    weights = tf.constant(rng.normal(size=inputs.shape), "float32")
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = layer(inputs, training=True)
+        loss = tf.reduce_sum(weights * tf.cast(outputs, "float32"))
+    sources = [inputs, layer.gamma.value, layer.beta.value]
+    found = [outputs, layer.moving_mean, layer.moving_variance, *tape.gradient(loss, sources)]
+    assert outputs.dtype == layer.compute_dtype
+    return [None if f is None else np.asarray(tf.cast(f, "float32")) for f in found]
+
+
+@pytest.mark.parametrize(
+    ("policy", "dtype", "tolerance"),
+    [("float32", "float32", 2e-5), ("mixed_bfloat16", "bfloat16", 2e-2), ("mixed_float16", "float16", 3e-3)],
+)
+@pytest.mark.parametrize("count", [1, 6])
+def test_a_training_step_is_that_of_keras(policy, dtype, tolerance, count):
+    ours, keras_own = (
+        trained_once(kind, images(count, dtype), policy)
+        for kind in (FusedBatchNormalization, keras.layers.BatchNormalization)
+    )
+    for one, other in zip(ours, keras_own, strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * np.abs(other).max())
+
+
+def test_the_moving_variance_has_n_below_and_not_n_less_one():
+    layer = FusedBatchNormalization(momentum=0.0)
+    few = images(1)[:, :2, :1]  # two positions: the two variances differ by a factor of two
+    layer(few, training=True)
+    np.testing.assert_allclose(layer.moving_variance, np.var(few, axis=(0, 1, 2)), rtol=1e-5)
+
+
+def operations(layer, inputs, training=True):
+    graph = tf.function(lambda x: layer(x, training=training)).get_concrete_function(inputs).graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+def test_it_is_used_in_training_only():
+    layer = FusedBatchNormalization()
+    layer.build((None, 5, 4, 7))
+    assert "FusedBatchNormV3" in operations(layer, images())
+    assert "FusedBatchNormV3" not in operations(layer, images(), training=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "inputs"),
+    [
+        ({}, {"trainable": False}, images()),
+        ({}, {"synchronized": True}, images()),
+        ({"scale": False}, {}, images()),
+        ({"axis": 1}, {}, images()),
+        ({"renorm": True}, {}, images()),
+        ({"dtype": "float64"}, {}, images(dtype="float64")),
+        ({}, {}, images()[:, 0, 0]),
+    ],
+    ids=["frozen", "synchronized", "no scale", "channels first", "renorm", "float64", "vectors"],
+)
+def test_keras_does_the_rest(arguments, changes, inputs):
+    layer = FusedBatchNormalization(**arguments)
+    layer.build(inputs.shape)
+    for name, value in changes.items():
+        setattr(layer, name, value)
+    assert "FusedBatchNormV3" not in operations(layer, inputs)
+
+
+def test_the_networks_use_it_and_their_files_load(tmp_path):
+    model = build_model("vgg-att2-concat-pc", (32, 32, 3), width=0.125)
+    assert "FusedBatchNormV3" in operations(model, tf.zeros((2, 32, 32, 3)))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert isinstance(again.get_layer("conv1_norm"), FusedBatchNormalization)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    np.testing.assert_array_equal(model(pixels)["logits"], again(pixels)["logits"])
