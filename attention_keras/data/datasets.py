@@ -7,7 +7,7 @@ from pathlib import Path
 from attention_keras.data import class_names, cluttered_digits
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
 from attention_keras.data.mirror import is_mirror_symmetric
-from attention_keras.data.source import Source, build_dataset
+from attention_keras.data.source import VALIDATION_FRACTION, Source, build_dataset
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.errors import UserError
 
@@ -84,7 +84,7 @@ def load_dataset(
     *,
     data_dir: str | Path | None = None,
     seed: int = 0,
-    validation_fraction: float = 0.1,
+    validation_fraction: float = VALIDATION_FRACTION,
     limit: int | None = None,
     image_size: int | None = None,
     svhn_extra: bool = False,

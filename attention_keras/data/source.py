@@ -15,6 +15,7 @@ Role = Literal["train", "validation", "test"]
 # A test split cut from train is the same for every training seed and every validation split.
 TEST_FRACTION = 0.2
 TEST_SEED = 0
+VALIDATION_FRACTION = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def build_dataset(
     *,
     mirror_symmetric: bool,
     seed: int = 0,
-    validation_fraction: float = 0.1,
+    validation_fraction: float = VALIDATION_FRACTION,
     limit: int | None = None,
 ) -> ImageDataset:
     """An `ImageDataset` of a source, its test split unread.
@@ -49,8 +50,10 @@ def build_dataset(
         limit: training images kept, the first ones; a fifth as many for the other roles.
 
     Raises:
-        UserError: labels out of range, or too few images.
+        UserError: labels out of range, too few images, or a fraction for a source with a validation split.
     """
+    if "validation" in source.roles and validation_fraction != VALIDATION_FRACTION:
+        raise UserError(f"{name} has a validation split of its own; leave out validation_fraction")
     classes = len(source.class_names)
     fewer = None if limit is None else max(1, limit // 5)
 

@@ -1,6 +1,7 @@
 """The options of evaluate.py."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -54,8 +55,10 @@ class EvaluateConfig:
     the masks of the dataset)."""
     queries: str | None = None
     """query: folder of images that ask (default: test images of different classes)."""
+    scenes: str | None = None
+    """query: folder of images that are asked (default: test images)."""
     targets: tuple[str, ...] = ()
-    """query: folder of images that are asked; transfer: datasets such as tfds:stl10 or folder:PATH."""
+    """transfer: datasets to carry the descriptors to, such as tfds:stl10 or folder:PATH."""
 
     def __post_init__(self):
         if not self.runs:
@@ -69,6 +72,16 @@ class EvaluateConfig:
             raise UserError(f"seed must be from 0 to 2147483647; got {self.seed}")
         if not self.epsilons or not all(0 <= epsilon <= 255 for epsilon in self.epsilons):
             raise UserError(f"epsilons must be from 0 to 255, in pixel values; got {list(self.epsilons)}")
+        self._check_folders()
+
+    def _check_folders(self):
+        """That they exist, before hours of work rather than after."""
+        given = [(name, getattr(self, name)) for name in ("queries", "scenes") if getattr(self, name)]
+        datasets = [("masks", self.masks or ""), *(("targets", target) for target in self.targets)]
+        given += [(name, value) for name, value in datasets if value.startswith("folder:")]
+        for name, value in given:
+            if not Path(value.removeprefix("folder:")).expanduser().is_dir():
+                raise UserError(f"{name}: there is no folder {value.removeprefix('folder:')}")
 
     @property
     def tasks(self) -> tuple[str, ...]:

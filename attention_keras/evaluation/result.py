@@ -50,6 +50,7 @@ class TaskResult:
         warnings: why a number here may mislead.
         summary: lines for the terminal; by default the tables.
         files: further files, path in the results folder -> content.
+        folders: folders in it whose numbered pictures are all of this task.
     """
 
     task: str
@@ -61,6 +62,7 @@ class TaskResult:
     warnings: Sequence[str] = ()
     summary: Sequence[str] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
+    folders: Sequence[str] = ()
 
 
 def write_result(result: TaskResult, folder: Path, about: str = "") -> None:
@@ -75,7 +77,8 @@ def write_result(result: TaskResult, folder: Path, about: str = "") -> None:
     """
     # First what names the figures, so that a crash leaves no result with figures that are gone.
     (folder / f"{result.task}.json").unlink(missing_ok=True)
-    for stale in [*folder.glob(f"{result.task}-*.png"), *folder.glob(f"{result.task}-*.csv")]:
+    numbered = [path for name in result.folders for path in (folder / name).glob("**/[0-9]*.png")]
+    for stale in [*folder.glob(f"{result.task}-*.png"), *folder.glob(f"{result.task}-*.csv"), *numbered]:
         stale.unlink()
     for name, content in result.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

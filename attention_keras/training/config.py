@@ -216,8 +216,19 @@ class TrainConfig:
         axes = [f.name for f in dataclasses.fields(ModelSpec) if f.name != "variant"]
         given = {axis: getattr(self, axis) for axis in axes if getattr(self, axis) is not None}
         if given.get("backbone", "").startswith("keras:"):
-            return ModelSpec(**{"compat": "dp", **given})
+            return self._application_spec(given)
         return ModelSpec.parse(self.model).replace(**given)
+
+    def _application_spec(self, given: dict[str, Any]) -> ModelSpec:
+        spec = ModelSpec(**{"compat": "dp", **given})
+        if self.model not in (type(self).model, spec.name):
+            raise UserError(
+                f"model {self.model} and backbone {self.backbone} are two networks; give one of them "
+                "(a keras: backbone takes --taps, --compat and the other axes)"
+            )
+        if self.levels not in (None, spec.levels):
+            raise UserError(f"a keras: backbone has a level for each tap: {spec.levels}; got {self.levels}")
+        return spec
 
     def resolved(self) -> "TrainConfig":
         """This config with nothing left open: model name, recipe values and run name filled in."""

@@ -154,6 +154,10 @@ def test_images_in_both_train_and_test_are_counted(prepare, caplog):
         ({"name": "cifer10"}, r"unknown dataset 'cifer10'; did you mean cifar10\? allowed: cluttered_digits"),
         ({"name": "cifar10", "validation_fraction": 1.0}, "between 0 and 1, such as 0.1; got 1.0"),
         ({"name": "cifar10", "limit": 1}, "limit must be 2 or more"),
+        (
+            {"name": "cluttered_digits", "validation_fraction": 0.3},
+            "has a validation split of its own; leave out validation_fraction",
+        ),
         ({"name": "cifar10", "svhn_extra": True}, "svhn_extra is for the dataset svhn only"),
         ({"name": "cifar10", "skip_broken": True}, "skip_broken is for folder:PATH"),
         ({"name": "cifar10", "image_size": 64}, "images of cifar10 are 32 pixels wide"),

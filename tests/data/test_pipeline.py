@@ -86,6 +86,15 @@ def test_neither_threads_nor_prefetching_show(split):
     assert_same(alone, read(split))
 
 
+def test_no_reader_waits_for_a_tuning_thread(split):
+    for batches in (
+        training_batches(split, num_classes=CLASSES, batch_size=8, seed=3, epochs=2, augment="mixup"),
+        evaluation_batches(split, num_classes=CLASSES, batch_size=8),
+    ):
+        assert batches.options().autotune.enabled is False
+        assert batches.options().deterministic is True
+
+
 def test_known_length_and_partial_last_batch(split):
     batches = training_batches(split, num_classes=CLASSES, batch_size=8, seed=0, epochs=3, start_step=4)
     assert steps_per_epoch(COUNT, 8) == 7

@@ -60,6 +60,9 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
         "report.html",
     }
     assert len(list((folder / "panels").iterdir())) == 3
+    (folder / "panels" / "mine.png").write_bytes(b"")
+    evaluate(trained, batch_size=7, panels=1)
+    assert sorted(p.name for p in (folder / "panels").iterdir()) == ["00.png", "mine.png"]
     metrics = results(folder)
     test = load_dataset("cluttered_digits", limit=100).test()
     assert metrics["test_images"] == len(test) == 20
@@ -115,8 +118,10 @@ def test_a_saved_model_is_for_classification_only(saved_model, tmp_path):
 def test_what_was_measured_before_a_task_fails_is_reported(saved_model, tmp_path, capsys):
     evaluate(saved_model, task="all", limit=5, output=str(tmp_path))
     assert "faithfulness: left out" in capsys.readouterr().out
-    with pytest.raises(UserError, match="nowhere"):
-        evaluate(saved_model, task="all", limit=5, masks="folder:nowhere", output=str(tmp_path / "again"))
+    (tmp_path / "hollow").mkdir()
+    masks = f"folder:{tmp_path / 'hollow'}"
+    with pytest.raises(UserError, match="hollow"):
+        evaluate(saved_model, task="all", limit=5, masks=masks, output=str(tmp_path / "again"))
     for folder in (tmp_path, tmp_path / "again"):
         assert "<h2>Classification</h2>" in (folder / "report.html").read_text()
 
@@ -151,6 +156,10 @@ def test_runs_of_different_datasets_are_not_mixed(trained, tmp_path):
     [
         ({"limit": 0}, "limit must be 1 or more"),
         ({"panels": -1}, "panels must be 0 or more"),
+        ({"queries": "nowhere"}, "queries: there is no folder nowhere"),
+        ({"scenes": "nowhere"}, "scenes: there is no folder nowhere"),
+        ({"masks": "folder:nowhere"}, "masks: there is no folder nowhere"),
+        ({"targets": ("tfds:stl10", "folder:nowhere")}, "targets: there is no folder nowhere"),
         ({"epsilons": (300.0,)}, "epsilons must be from 0 to 255"),
         ({"dataset": "cluttered_digit"}, "cluttered_digits"),
     ],

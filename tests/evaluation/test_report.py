@@ -117,12 +117,12 @@ def test_masks_queries_and_targets_from_folders(runs, tmp_path, capsys):
     assert run(EvaluateConfig((runs[0],), task="segmentation", masks=folder, **common)) == 0
     values = json.loads((tmp_path / "out" / "segmentation.json").read_text())["values"]
     assert values["no model"]["all object"]["jaccard"] == pytest.approx(0.5)
-    pair = {"queries": str(tmp_path / "data" / "a"), "targets": (str(tmp_path / "data" / "b"),)}
+    pair = {"queries": str(tmp_path / "data" / "a"), "scenes": str(tmp_path / "data" / "b")}
     assert run(EvaluateConfig((runs[0],), task="query", **pair, **common)) == 0
     assert run(EvaluateConfig((runs[0],), task="transfer", targets=(folder,), **common)) == 0
     assert "Accuracy of a linear SVM" in capsys.readouterr().out
     with pytest.raises(UserError, match="no folder with images"):
-        run(EvaluateConfig((runs[0],), task="query", queries=str(tmp_path / "nowhere"), **common))
+        run(EvaluateConfig((runs[0],), task="query", queries=str(tmp_path / "data"), **common))
 
 
 def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path):

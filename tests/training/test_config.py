@@ -85,6 +85,8 @@ def test_json_round_trip(tmp_path):
         ({"seed": -1}, "seed"),
         ({"epochs": "3"}, "epochs: '3' is not allowed"),
         ({"backbone": "keras:VGG16"}, "needs taps"),
+        ({"backbone": "keras:VGG16", "taps": ("x",), "model": "vgg"}, "are two networks; give one of them"),
+        ({"backbone": "keras:VGG16", "taps": ("x",), "levels": 2}, "a level for each tap: 1; got 2"),
         ({"checkpoint_every": 0}, "must be steps, such as 500, or minutes, such as 10min; got 0"),
         ({"checkpoint_every": "often"}, "got 'often'"),
         ({"checkpoint_every": "5min", "strategy": "multi_worker"}, "does not work under multi_worker"),

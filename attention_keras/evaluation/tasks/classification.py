@@ -11,6 +11,8 @@ from attention_keras.evaluation.result import Figure, Table, TaskResult, file_na
 from attention_keras.evaluation.subject import Subject
 from attention_keras.visualize import attention_maps, panel, prediction_title
 
+PANELS = "panels"
+
 
 def run(context: Context) -> TaskResult:
     """Classify every test image with every run."""
@@ -35,7 +37,7 @@ def run(context: Context) -> TaskResult:
         name = f"confusion{context.mark(subject)}"
         picture = confusion_figure(np.array(result.confusion), context.class_names)
         figures.append(Figure(name, picture, f"{subject.name}: confusion matrix", small=True))
-        folder = "panels" if len(context.subjects) == 1 else f"panels/{file_name(subject.name)}"
+        folder = PANELS if len(context.subjects) == 1 else f"{PANELS}/{file_name(subject.name)}"
         files |= _panels(folder, context, test, outputs, maps) if maps else {}
         if len(context.subjects) == 1:
             files["metrics.json"] = json_text(metrics).encode()
@@ -54,8 +56,17 @@ def run(context: Context) -> TaskResult:
             "touches; it is worth something above the best fixed point (always the same cell) and chance. "
             "Attention on object is worth something above the object's share of the area."
         )
-    title = "Classification"
-    return TaskResult("classification", title, values, tables, figures, notes, (), summary, files)
+    return TaskResult(
+        "classification",
+        "Classification",
+        values,
+        tables,
+        figures,
+        notes,
+        summary=summary,
+        files=files,
+        folders=[PANELS],
+    )
 
 
 def _size(subject: Subject) -> list[int | None]:

@@ -82,9 +82,9 @@ def _images(context: Context) -> tuple[np.ndarray, list[str], np.ndarray, str]:
         files = _files(config.queries)
         queries, query_names = _read(files, size), [file.stem[:16] for file in files]
         about = config.queries
-    if config.targets and config.task == "query":
-        targets = _read([file for folder in config.targets for file in _files(folder)], size)
-        about = f"{about} and {', '.join(config.targets)}"
+    if config.scenes:
+        targets = _read(_files(config.scenes), size)
+        about = f"{about} and {config.scenes}"
     if not len(targets):
         raise NotApplicable("there are too few test images for queries and targets")
     return queries, query_names, targets, about
@@ -99,7 +99,7 @@ def _files(folder: str) -> list[Path]:
     path = Path(folder.removeprefix("folder:")).expanduser()
     files = sorted(f for f in path.iterdir() if f.suffix.lower() in EXTENSIONS) if path.is_dir() else []
     if not files:
-        raise UserError(f"{path} is no folder with images; give --queries FOLDER and --targets FOLDER")
+        raise UserError(f"{path} is no folder with images; give --queries FOLDER and --scenes FOLDER")
     return files[:32]
 
 
