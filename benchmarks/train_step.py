@@ -3,18 +3,20 @@
     python -m benchmarks.train_step
     python -m benchmarks.train_step --models vgg-att3-concat-pc --width 1 --batch-size 32 --steps 2
     KERAS_BACKEND=jax python -m benchmarks.train_step --precisions bfloat16
+    python -m benchmarks.train_step --compare rival.py
 
 Every case trains on random images held in memory, as `train.py` does it but for the input pipeline. Cases
 take turns, so that a busy machine slows them alike, and medians are compared; compile time stands apart.
 Utilisation is the arithmetic of the convolutions and matrix products (three times the forward pass) per
 second, as a share of what this machine reaches on a bare 3x3 convolution of the same type, measured here.
+
+`--compare FILE` times a step of anything else in the same turns, such as a PyTorch network. The file defines
+`training_step(images, labels)`, given a batch `(b, h, w, 3)` in [0, 255] and one-hot classes `(b, k)`, which
+returns a function that takes one step and comes back when it is done.
 """
 
 import argparse
-import statistics
 import sys
-import time
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -25,27 +27,11 @@ from attention_keras.models.compute import count_macs
 from attention_keras.models.zoo import training_view
 from attention_keras.training.losses import LevelwiseCrossentropy
 from attention_keras.training.optimizers import build_optimizer
+from benchmarks.contestants import Case, Rival
 from benchmarks.peak import convolution, matrix_product
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 HEADS = ("model", "type", "parameters", "M MACs", "compile, s", "images/s", "ratio", "GFLOP/s", "utilisation")
-
-
-@dataclass
-class Case:
-    """A network in one precision, compiled, and what was measured on it."""
-
-    model: str
-    dtype: str
-    view: keras.Model
-    macs: int
-    compile_seconds: float
-    step_seconds: list[float]
-
-    @property
-    def seconds(self) -> float:
-        """Of a step, the median."""
-        return statistics.median(self.step_seconds)
 
 
 def prepare(name: str, dtype: str, options: argparse.Namespace) -> Case:
@@ -62,10 +48,8 @@ def prepare(name: str, dtype: str, options: argparse.Namespace) -> Case:
         jit_compile={"auto": "auto", "on": True, "off": False}[options.jit],
         steps_per_execution=options.steps_per_execution,
     )
-    case = Case(name, dtype, view, count_macs(model), 0.0, [])
-    began = time.perf_counter()
-    fit(case, *data(options, steps=1), options.batch_size)
-    case.compile_seconds = time.perf_counter() - began
+    case = Case(name, dtype, view, count_macs(model))
+    case.compile_seconds = case.time_steps(*data(options, steps=1), options.batch_size)
     return case
 
 
@@ -77,57 +61,21 @@ def data(options: argparse.Namespace, steps: int) -> tuple[np.ndarray, np.ndarra
     return images, np.eye(options.classes, dtype="float32")[rng.integers(0, options.classes, count)]
 
 
-class Stopwatch(keras.callbacks.Callback):
-    """Seconds from the first step of a `fit` to its last.
-
-    `fit` itself returns later: giving up an iterator, tf.data waits for its tuning thread to wake, which can
-    take as long again (see docs/performance.md).
-    """
-
-    def on_train_begin(self, logs=None):
-        self.began = time.perf_counter()
-
-    def on_train_end(self, logs=None):
-        self.seconds = time.perf_counter() - self.began
-
-
-def fit(case: Case, images: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
-    """Seconds of a step, over a short `fit`."""
-    stopwatch = Stopwatch()
-    case.view.fit(images, labels, batch_size, epochs=1, shuffle=False, verbose=0, callbacks=[stopwatch])
-    return stopwatch.seconds / (len(images) // batch_size)
-
-
-def measure(options: argparse.Namespace) -> list[Case]:
+def measure(options: argparse.Namespace) -> list[Case | Rival]:
     """All cases, in turn, each first equally often."""
     cases = [prepare(name, dtype, options) for name in options.models for dtype in options.precisions]
+    contestants = cases + [Rival.load(path, *data(options, 1)) for path in options.compare]
     images, labels = data(options, options.steps)
-    for case in cases:
-        fit(case, images, labels, options.batch_size)
-        # The first fit took a step and the compilation.
+    for each in contestants:
+        each.time_steps(images, labels, options.batch_size)  # to warm up
     for turn in range(options.rounds):
-        first = turn % len(cases)
-        for case in cases[first:] + cases[:first]:
-            case.step_seconds.append(fit(case, images, labels, options.batch_size))
+        first = turn % len(contestants)
+        for each in contestants[first:] + contestants[:first]:
+            each.step_seconds.append(each.time_steps(images, labels, options.batch_size))
     for case in cases:
+        # The first fit took a step and the compilation.
         case.compile_seconds = max(0.0, case.compile_seconds - case.seconds)
-    return cases
-
-
-def row(case: Case, first: Case, batch_size: int, peaks: dict[str, float]) -> list[str]:
-    """A line of the table."""
-    flops = 6 * case.macs * batch_size / case.seconds
-    return [
-        case.model,
-        case.dtype,
-        f"{case.view.count_params():,}",
-        f"{case.macs / 1e6:,.0f}",
-        f"{case.compile_seconds:.1f}",
-        f"{batch_size / case.seconds:,.1f}",
-        f"{first.seconds / case.seconds:.2f}",
-        f"{flops / 1e9:,.0f}",
-        f"{flops / peaks[case.dtype]:.0%}",
-    ]
+    return contestants
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -144,6 +92,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dropout", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto")
     parser.add_argument("--steps-per-execution", type=int, default=1, help="must divide --steps")
+    parser.add_argument("--compare", nargs="+", default=[], metavar="FILE", help="time another step beside")
     parser.add_argument("--steps", type=int, default=4, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args(words)
@@ -166,7 +115,7 @@ def main() -> None:
     cases = measure(options)
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
     for case in cases:
-        print(f"| {' | '.join(row(case, cases[0], options.batch_size, peaks))} |", flush=True)
+        print(f"| {' | '.join(case.row(cases[0], options.batch_size, peaks))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """The benchmark of training measures what it says, on networks of a few channels."""
 
+import numpy as np
 import pytest
 
+from attention_keras.errors import UserError
 from benchmarks import train_step
+from benchmarks.contestants import Rival
 from benchmarks.peak import convolution, matrix_product
 
 
@@ -13,10 +16,36 @@ def test_cases_take_turns_and_ratios_are_of_the_first():
     assert [case.model for case in cases] == ["vgg", "vgg-att1-mean"]
     assert all(len(case.step_seconds) == 2 and case.compile_seconds > case.seconds for case in cases)
     cases[1].step_seconds = [2 * cases[0].seconds]
-    cells = dict(zip(train_step.HEADS, train_step.row(cases[1], cases[0], 4, {"float32": 1e12}), strict=True))
+    cells = dict(zip(train_step.HEADS, cases[1].row(cases[0], 4, {"float32": 1e12}), strict=True))
     assert cells["ratio"] == "0.50"
     flops = 6 * cases[1].macs * 4 / cases[1].seconds
     assert cells["utilisation"] == f"{flops / 1e12:.0%}"
+
+
+def test_a_step_from_elsewhere_takes_its_turns(tmp_path):
+    rival = tmp_path / "rival.py"
+    rival.write_text(
+        "import time\n"
+        "def training_step(images, labels):\n"
+        "    assert images.shape == (4, 32, 32, 3) and labels.shape == (4, 10)\n"
+        "    return lambda: time.sleep(0.02)\n"
+    )
+    words = "--models vgg --precisions float32 --width 0.02 --batch-size 4 --steps 2 --rounds 3 --compare"
+    vgg, other = train_step.measure(train_step.parse([*words.split(), str(rival)]))
+    assert len(vgg.step_seconds) == len(other.step_seconds) == 3
+    assert 0.02 <= other.seconds < 1
+    cells = dict(zip(train_step.HEADS, other.row(vgg, 4, {}), strict=True))
+    assert cells["model"] == "rival" and float(cells["images/s"]) == pytest.approx(
+        4 / other.seconds, rel=0.01
+    )
+
+
+@pytest.mark.parametrize(("text", "said"), [(None, "no Python file"), ("x = 1", "defines no training_step")])
+def test_a_file_without_a_step_is_one_line(text, said, tmp_path):
+    if text:
+        (tmp_path / "rival.py").write_text(text)
+    with pytest.raises(UserError, match=said):
+        Rival.load(str(tmp_path / "rival.py"), *2 * [np.zeros(1)])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
