@@ -29,10 +29,11 @@ class Stopwatch(keras.callbacks.Callback):
 
 @dataclass
 class Case:
-    """A network in one precision, compiled, and what was measured on it."""
+    """A network in one precision and variant, compiled, and what was measured on it."""
 
     model: str
     dtype: str
+    variant: str
     view: keras.Model
     macs: int
     compile_seconds: float = 0.0
@@ -55,6 +56,7 @@ class Case:
         return [
             self.model,
             self.dtype,
+            self.variant,
             f"{self.view.count_params():,}",
             f"{self.macs / 1e6:,.0f}",
             f"{self.compile_seconds:.1f}",
@@ -102,4 +104,4 @@ class Rival:
     def row(self, first: "Case | Rival", batch_size: int, peaks: dict[str, float]) -> list[str]:
         """A line of the table."""
         speed, ratio = batch_size / self.seconds, first.seconds / self.seconds
-        return [self.name, *4 * [""], f"{speed:,.1f}", f"{ratio:.2f}", "", ""]
+        return [self.name, *5 * [""], f"{speed:,.1f}", f"{ratio:.2f}", "", ""]

@@ -2,6 +2,7 @@
 
     python -m benchmarks.train_step
     python -m benchmarks.train_step --models vgg-att3-concat-pc --width 1 --batch-size 32 --steps 2
+    python -m benchmarks.train_step --variants plain no-dropout keras-batch-norm no-dropout+xla
     KERAS_BACKEND=jax python -m benchmarks.train_step --precisions bfloat16
     python -m benchmarks.train_step --compare rival.py
 
@@ -16,6 +17,7 @@ returns a function that takes one step and comes back when it is done.
 """
 
 import argparse
+import itertools
 import sys
 
 import keras
@@ -23,6 +25,8 @@ import numpy as np
 
 from attention_keras import build_model
 from attention_keras.command_line import exit_code
+from attention_keras.errors import UserError
+from attention_keras.layers import FusedBatchNormalization
 from attention_keras.models.compute import count_macs
 from attention_keras.models.zoo import training_view
 from attention_keras.training.losses import LevelwiseCrossentropy
@@ -31,26 +35,66 @@ from benchmarks.contestants import Case, Rival
 from benchmarks.peak import convolution, matrix_product
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-HEADS = ("model", "type", "parameters", "M MACs", "compile, s", "images/s", "ratio", "GFLOP/s", "utilisation")
+HEADS = (
+    "model",
+    "type",
+    "variant",
+    "parameters",
+    "M MACs",
+    "compile, s",
+    "images/s",
+    "ratio",
+    "GFLOP/s",
+    "utilisation",
+)
 
 
-def prepare(name: str, dtype: str, options: argparse.Namespace) -> Case:
+CHANGES = ("no-dropout", "keras-batch-norm", "xla", "no-xla", "4-steps-per-execution")
+
+
+def parse_variant(text: str) -> frozenset[str]:
+    """The changes that a variant makes to training as `train.py` does it: `plain`, or names joined by +.
+
+    Raises:
+        UserError: an unknown change.
+
+    Example:
+        >>> sorted(parse_variant("no-dropout+xla")), parse_variant("plain")
+        (['no-dropout', 'xla'], frozenset())
+    """
+    changes = frozenset() if text == "plain" else frozenset(text.split("+"))
+    if unknown := changes - set(CHANGES):
+        raise UserError(f"unknown variant {min(unknown)!r}; allowed: plain, or any of {', '.join(CHANGES)}")
+    return changes
+
+
+def prepare(name: str, dtype: str, variant: str, options: argparse.Namespace) -> Case:
     """Build a network and take its first step, in which it is compiled."""
+    changes = parse_variant(variant)
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(POLICIES[dtype])
-    shape = (options.size, options.size, 3)
-    model = build_model(name, shape, options.classes, width=options.width, dropout=options.dropout)
+    shape, dropout = (options.size, options.size, 3), "no-dropout" not in changes
+    model = build_model(name, shape, options.classes, width=options.width, dropout=dropout)
+    if "keras-batch-norm" in changes:
+        model = keras.models.clone_model(model, clone_function=without_fusion)
     keras.config.set_dtype_policy("float32")
     view = training_view(model)
     view.compile(
         build_optimizer("sgd", 0.01, 5e-4),
         LevelwiseCrossentropy(),
-        jit_compile={"auto": "auto", "on": True, "off": False}[options.jit],
-        steps_per_execution=options.steps_per_execution,
+        jit_compile="xla" in changes or (False if "no-xla" in changes else "auto"),
+        steps_per_execution=4 if "4-steps-per-execution" in changes else 1,
     )
-    case = Case(name, dtype, view, count_macs(model))
+    case = Case(name, dtype, variant, view, count_macs(model))
     case.compile_seconds = case.time_steps(*data(options, steps=1), options.batch_size)
     return case
+
+
+def without_fusion(layer: keras.Layer) -> keras.Layer:
+    """A layer of the same settings, with Keras's batch normalisation in place of this package's."""
+    kind = type(layer)
+    kind = keras.layers.BatchNormalization if kind is FusedBatchNormalization else kind
+    return kind.from_config(layer.get_config())
 
 
 def data(options: argparse.Namespace, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +107,8 @@ def data(options: argparse.Namespace, steps: int) -> tuple[np.ndarray, np.ndarra
 
 def measure(options: argparse.Namespace) -> list[Case | Rival]:
     """All cases, in turn, each first equally often."""
-    cases = [prepare(name, dtype, options) for name in options.models for dtype in options.precisions]
+    kinds = itertools.product(options.models, options.precisions, options.variants)
+    cases = [prepare(*kind, options) for kind in kinds]
     contestants = cases + [Rival.load(path, *data(options, 1)) for path in options.compare]
     images, labels = data(options, options.steps)
     for each in contestants:
@@ -89,9 +134,9 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=32, help="height and width of the images")
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--dropout", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto")
-    parser.add_argument("--steps-per-execution", type=int, default=1, help="must divide --steps")
+    parser.add_argument(
+        "--variants", nargs="+", default=["plain"], help=f"plain, or joined by +: {', '.join(CHANGES)}"
+    )
     parser.add_argument("--compare", nargs="+", default=[], metavar="FILE", help="time another step beside")
     parser.add_argument("--steps", type=int, default=4, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
@@ -108,9 +153,8 @@ def main() -> None:
     )
     print(
         f"Keras {keras.__version__} on {keras.backend.backend()}, width {options.width:g}, images of "
-        f"{options.size}x{options.size}, batch {options.batch_size}, dropout "
-        f"{'on' if options.dropout else 'off'}, jit {options.jit}, medians of "
-        f"{options.rounds} x {options.steps} steps\nthis machine reaches, {reached}\n"
+        f"{options.size}x{options.size}, batch {options.batch_size}, medians of {options.rounds} x "
+        f"{options.steps} steps\nthis machine reaches, {reached}\n"
     )
     cases = measure(options)
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")

@@ -40,6 +40,19 @@ def test_a_step_from_elsewhere_takes_its_turns(tmp_path):
     )
 
 
+def test_variants_change_what_they_say():
+    words = "--models vgg --precisions float32 --width 0.02 --batch-size 4 --steps 4 --rounds 1 --variants"
+    variants = ["plain", "no-dropout+keras-batch-norm+no-xla", "4-steps-per-execution"]
+    plain, other, four = train_step.measure(train_step.parse([*words.split(), *variants]))
+    kinds = [{type(layer).__name__ for layer in case.view.layers} for case in (plain, other)]
+    assert kinds[0] - kinds[1] == {"FusedBatchNormalization", "Dropout"}
+    assert kinds[1] - kinds[0] == {"BatchNormalization"}
+    assert other.view.jit_compile is False
+    assert (plain.view.steps_per_execution, four.view.steps_per_execution) == (1, 4)
+    with pytest.raises(UserError, match="unknown variant 'fast'; allowed: plain, or any of no-dropout"):
+        train_step.parse_variant("no-dropout+fast")
+
+
 @pytest.mark.parametrize(("text", "said"), [(None, "no Python file"), ("x = 1", "defines no training_step")])
 def test_a_file_without_a_step_is_one_line(text, said, tmp_path):
     if text:
