@@ -1,4 +1,4 @@
-"""Keras layers of the method; keras.ops only, so they run on TensorFlow, JAX and PyTorch."""
+"""Keras layers of the method and its networks, for TensorFlow, JAX and PyTorch."""
 
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.batch_norm import FusedBatchNormalization
