@@ -124,9 +124,15 @@ def measure(options: argparse.Namespace) -> list[Case | Rival]:
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
-    """The options."""
+    """The options.
+
+    Raises:
+        UserError: variants that there are not, or that do not fit.
+    """
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.train_step", description=__doc__.splitlines()[0]
+        prog="python -m benchmarks.train_step",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--models", nargs="+", default=["vgg-hires", "vgg-att2-concat-pc"])
     parser.add_argument("--precisions", nargs="+", choices=POLICIES, default=["float32", "bfloat16"])
@@ -137,10 +143,14 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--variants", nargs="+", default=["plain"], help=f"plain, or joined by +: {', '.join(CHANGES)}"
     )
-    parser.add_argument("--compare", nargs="+", default=[], metavar="FILE", help="time another step beside")
+    parser.add_argument("--compare", nargs="+", default=[], metavar="FILE", help="time their steps too")
     parser.add_argument("--steps", type=int, default=4, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    changes = frozenset().union(*map(parse_variant, options.variants))
+    if "4-steps-per-execution" in changes and options.steps % 4:
+        raise UserError(f"4-steps-per-execution needs --steps that 4 divides; got {options.steps}")
+    return options
 
 
 def main() -> None:

@@ -49,8 +49,18 @@ def test_variants_change_what_they_say():
     assert kinds[1] - kinds[0] == {"BatchNormalization"}
     assert other.view.jit_compile is False
     assert (plain.view.steps_per_execution, four.view.steps_per_execution) == (1, 4)
-    with pytest.raises(UserError, match="unknown variant 'fast'; allowed: plain, or any of no-dropout"):
-        train_step.parse_variant("no-dropout+fast")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--variants no-dropout+fast", "unknown variant 'fast'; allowed: plain, or any of no-dropout"),
+        ("--steps 3 --variants plain 4-steps-per-execution", "that 4 divides; got 3"),
+    ],
+)
+def test_variants_that_cannot_be(words, said):
+    with pytest.raises(UserError, match=said):
+        train_step.parse(words.split())
 
 
 @pytest.mark.parametrize(("text", "said"), [(None, "no Python file"), ("x = 1", "defines no training_step")])
