@@ -14,6 +14,7 @@ from attention_keras.data.policies import policy_map
 from attention_keras.data.split import Split
 from attention_keras.data.untuned import untuned
 
+READY_BATCHES = 8
 # Keeps the seeds of augmentation apart from those of the order.
 _AUGMENTATION = 1
 
@@ -129,4 +130,4 @@ def _finished(batches: tf.data.Dataset, length: int) -> tf.data.Dataset:
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     # Without a known length, Keras counts one optimiser step too many per epoch.
     batches = batches.apply(tf.data.experimental.assert_cardinality(max(0, length)))
-    return untuned(batches.prefetch(tf.data.AUTOTUNE).with_options(options))
+    return untuned(batches.prefetch(READY_BATCHES).with_options(options))

@@ -8,8 +8,9 @@ def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
     An iterator that ends waits for that thread, and the thread sleeps: 10 ms after it started, then twice
     as long each time, up to a minute. So a validation of 0.7 s took 1.3 s, and `fit` could return a minute
-    late (TensorFlow 2.21). Without it `AUTOTUNE` means every core for a map, and for a prefetch a buffer
-    that grows when it ran empty, which delivers as many images per second (docs/performance.md).
+    late (TensorFlow 2.21). Without it `AUTOTUNE` means every core for a map, which delivers as many images
+    per second (docs/performance.md). A prefetch needs a number: left to itself its buffer can double after
+    every pause of the reader.
 
     Example:
         >>> untuned(tf.data.Dataset.range(2)).options().autotune.enabled
