@@ -1,9 +1,9 @@
 """What the benchmark of training times: networks of this package, and steps from elsewhere."""
 
-import importlib.util
 import statistics
+import subprocess
+import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,37 +69,49 @@ class Case:
 
 @dataclass
 class Rival:
-    """A training step from elsewhere, of which nothing is known but the time it takes."""
+    """A training step from elsewhere (`rival.py`), of which nothing is known but the time it takes."""
 
     name: str
-    step: Callable[[], object]
+    process: subprocess.Popen
     step_seconds: list[float] = field(default_factory=list)
 
     @classmethod
-    def load(cls, path: str, images: np.ndarray, labels: np.ndarray) -> "Rival":
-        """The step that a file defines, on this batch.
+    def start(cls, path: str, python: str, images: np.ndarray, labels: np.ndarray) -> "Rival":
+        """Start the file's process, on this batch, and wait until it has taken a step.
 
         Raises:
-            UserError: there is no such file, or it defines none.
+            UserError: there is no such file or interpreter, or its process ended.
         """
-        spec = importlib.util.spec_from_file_location("rival", path) if Path(path).is_file() else None
-        if spec is None:
-            raise UserError(f"there is no Python file {path} to compare with")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        if not hasattr(module, "training_step"):
-            raise UserError(f"{path} defines no training_step(images, labels)")
-        return cls(Path(path).stem, module.training_step(images, labels))
+        if not Path(path).is_file():
+            raise UserError(f"there is no file {path} to compare with")
+        with tempfile.TemporaryDirectory() as folder:
+            batch = Path(folder) / "batch.npz"
+            np.savez(batch, images=images, labels=labels)
+            command = [python, str(Path(__file__).with_name("rival.py")), path, str(batch)]
+            pipe = subprocess.PIPE
+            try:
+                rival = cls(Path(path).stem, subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
+            except OSError as error:
+                raise UserError(f"cannot start {python}: {error.strerror}") from None
+            rival._answer()
+        return rival
 
     seconds = Case.seconds
 
     def time_steps(self, images: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
         """Seconds of a step, over as many steps as the others take."""
-        steps = len(images) // batch_size
-        began = time.perf_counter()
-        for _ in range(steps):
-            self.step()
-        return (time.perf_counter() - began) / steps
+        print(len(images) // batch_size, file=self.process.stdin, flush=True)
+        return float(self._answer())
+
+    def _answer(self) -> str:
+        if line := self.process.stdout.readline():
+            return line
+        self.stop()
+        raise UserError(f"{self.name} stopped with exit code {self.process.returncode}; see above")
+
+    def stop(self) -> None:
+        """End the process."""
+        self.process.communicate()
 
     def row(self, first: "Case | Rival", batch_size: int, peaks: dict[str, float]) -> list[str]:
         """A line of the table."""

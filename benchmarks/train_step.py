@@ -4,7 +4,7 @@
     python -m benchmarks.train_step --models vgg-att3-concat-pc --width 1 --batch-size 32 --steps 2
     python -m benchmarks.train_step --variants plain no-dropout keras-batch-norm no-dropout+xla
     KERAS_BACKEND=jax python -m benchmarks.train_step --precisions bfloat16
-    python -m benchmarks.train_step --compare rival.py
+    python -m benchmarks.train_step --compare mine.py --python ~/torch/bin/python
 
 Every case trains on random images held in memory, as `train.py` does it but for the input pipeline. Cases
 take turns, so that a busy machine slows them alike, and medians are compared; compile time stands apart.
@@ -13,7 +13,8 @@ second, as a share of what this machine reaches on a bare 3x3 convolution of the
 
 `--compare FILE` times a step of anything else in the same turns, such as a PyTorch network. The file defines
 `training_step(images, labels)`, given a batch `(b, h, w, 3)` in [0, 255] and one-hot classes `(b, k)`, which
-returns a function that takes one step and comes back when it is done.
+returns a function that takes one step and comes back when it is done. Each file runs in a process of its own;
+`--python` names the interpreter of another environment.
 """
 
 import argparse
@@ -109,7 +110,8 @@ def measure(options: argparse.Namespace) -> list[Case | Rival]:
     """All cases, in turn, each first equally often."""
     kinds = itertools.product(options.models, options.precisions, options.variants)
     cases = [prepare(*kind, options) for kind in kinds]
-    contestants = cases + [Rival.load(path, *data(options, 1)) for path in options.compare]
+    rivals = [Rival.start(path, options.python, *data(options, steps=1)) for path in options.compare]
+    contestants = cases + rivals
     images, labels = data(options, options.steps)
     for each in contestants:
         each.time_steps(images, labels, options.batch_size)  # to warm up
@@ -117,6 +119,8 @@ def measure(options: argparse.Namespace) -> list[Case | Rival]:
         first = turn % len(contestants)
         for each in contestants[first:] + contestants[:first]:
             each.step_seconds.append(each.time_steps(images, labels, options.batch_size))
+    for rival in rivals:
+        rival.stop()
     for case in cases:
         # The first fit took a step and the compilation.
         case.compile_seconds = max(0.0, case.compile_seconds - case.seconds)
@@ -144,6 +148,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         "--variants", nargs="+", default=["plain"], help=f"plain, or joined by +: {', '.join(CHANGES)}"
     )
     parser.add_argument("--compare", nargs="+", default=[], metavar="FILE", help="time their steps too")
+    parser.add_argument("--python", default=sys.executable, help="interpreter for these files")
     parser.add_argument("--steps", type=int, default=4, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(words)

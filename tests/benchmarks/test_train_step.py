@@ -1,5 +1,7 @@
 """The benchmark of training measures what it says, on networks of a few channels."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,7 @@ def test_a_step_from_elsewhere_takes_its_turns(tmp_path):
         "import time\n"
         "def training_step(images, labels):\n"
         "    assert images.shape == (4, 32, 32, 3) and labels.shape == (4, 10)\n"
+        "    print('on the way')\n"
         "    return lambda: time.sleep(0.02)\n"
     )
     words = "--models vgg --precisions float32 --width 0.02 --batch-size 4 --steps 2 --rounds 3 --compare"
@@ -63,12 +66,19 @@ def test_variants_that_cannot_be(words, said):
         train_step.parse(words.split())
 
 
-@pytest.mark.parametrize(("text", "said"), [(None, "no Python file"), ("x = 1", "defines no training_step")])
-def test_a_file_without_a_step_is_one_line(text, said, tmp_path):
+@pytest.mark.parametrize(
+    ("text", "python", "said"),
+    [
+        (None, sys.executable, "there is no file"),
+        ("x = 1", sys.executable, "rival stopped with exit code 1"),
+        ("x = 1", "/no/python", "cannot start /no/python"),
+    ],
+)
+def test_a_file_without_a_step_is_one_line(text, python, said, tmp_path):
     if text:
         (tmp_path / "rival.py").write_text(text)
     with pytest.raises(UserError, match=said):
-        Rival.load(str(tmp_path / "rival.py"), *2 * [np.zeros(1)])
+        Rival.start(str(tmp_path / "rival.py"), python, *2 * [np.zeros(1)])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
