@@ -93,8 +93,10 @@ def _row(config: ReproduceConfig, model: str) -> dict[str, Any] | None:
 def _about(config: ReproduceConfig, runs: list[dict]) -> str:
     """What the numbers are, and how to get them."""
     command = f"python -m attention_keras.reproduce {config.table} --seeds {config.seeds}"
-    for name in ("width", "epochs", "limit"):
-        command += f" --{name} {getattr(config, name)}" if getattr(config, name) is not None else ""
+    for name in ("models", "images", "width", "epochs", "limit"):
+        value = getattr(config, name)
+        if value != getattr(ReproduceConfig, name):
+            command += f" --{name} {' '.join(value) if isinstance(value, tuple) else value}"
     commits = sorted({str(run["commit"])[:8] for run in runs})
     machines = sorted({run["hardware"] for run in runs})
     lines = [
