@@ -27,8 +27,20 @@ class Stopwatch(keras.callbacks.Callback):
         self.seconds = time.perf_counter() - self.began
 
 
+@dataclass(kw_only=True)
+class Contestant:
+    """What takes turns, and how long its steps took."""
+
+    step_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Of a step, the median."""
+        return statistics.median(self.step_seconds)
+
+
 @dataclass
-class Case:
+class Case(Contestant):
     """A network in one precision and variant, compiled, and what was measured on it."""
 
     model: str
@@ -37,12 +49,6 @@ class Case:
     view: keras.Model
     macs: int
     compile_seconds: float = 0.0
-    step_seconds: list[float] = field(default_factory=list)
-
-    @property
-    def seconds(self) -> float:
-        """Of a step, the median."""
-        return statistics.median(self.step_seconds)
 
     def time_steps(self, images: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
         """Seconds of a step, over a short `fit`."""
@@ -50,7 +56,7 @@ class Case:
         self.view.fit(images, labels, batch_size, shuffle=False, verbose=0, callbacks=[stopwatch])
         return stopwatch.seconds / (len(images) // batch_size)
 
-    def row(self, first: "Case | Rival", batch_size: int, peaks: dict[str, float]) -> list[str]:
+    def row(self, first: Contestant, batch_size: int, peaks: dict[str, float]) -> list[str]:
         """A line of the table."""
         flops = 6 * self.macs * batch_size / self.seconds
         return [
@@ -68,12 +74,11 @@ class Case:
 
 
 @dataclass
-class Rival:
+class Rival(Contestant):
     """A training step from elsewhere (`rival.py`), of which nothing is known but the time it takes."""
 
     name: str
     process: subprocess.Popen
-    step_seconds: list[float] = field(default_factory=list)
 
     @classmethod
     def start(cls, path: str, python: str, images: np.ndarray, labels: np.ndarray) -> "Rival":
@@ -96,8 +101,6 @@ class Rival:
             rival._answer()
         return rival
 
-    seconds = Case.seconds
-
     def time_steps(self, images: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
         """Seconds of a step, over as many steps as the others take."""
         print(len(images) // batch_size, file=self.process.stdin, flush=True)
@@ -113,7 +116,7 @@ class Rival:
         """End the process."""
         self.process.communicate()
 
-    def row(self, first: "Case | Rival", batch_size: int, peaks: dict[str, float]) -> list[str]:
+    def row(self, first: Contestant, batch_size: int, peaks: dict[str, float]) -> list[str]:
         """A line of the table."""
         speed, ratio = batch_size / self.seconds, first.seconds / self.seconds
         return [self.name, *5 * [""], f"{speed:,.1f}", f"{ratio:.2f}", "", ""]

@@ -32,7 +32,7 @@ from attention_keras.models.compute import count_macs
 from attention_keras.models.zoo import training_view
 from attention_keras.training.losses import LevelwiseCrossentropy
 from attention_keras.training.optimizers import build_optimizer
-from benchmarks.contestants import Case, Rival
+from benchmarks.contestants import Case, Contestant, Rival
 from benchmarks.peak import convolution, matrix_product
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -48,8 +48,6 @@ HEADS = (
     "GFLOP/s",
     "utilisation",
 )
-
-
 CHANGES = ("no-dropout", "keras-batch-norm", "xla", "no-xla", "4-steps-per-execution")
 
 
@@ -106,7 +104,7 @@ def data(options: argparse.Namespace, steps: int) -> tuple[np.ndarray, np.ndarra
     return images, np.eye(options.classes, dtype="float32")[rng.integers(0, options.classes, count)]
 
 
-def measure(options: argparse.Namespace) -> list[Case | Rival]:
+def measure(options: argparse.Namespace) -> list[Contestant]:
     """All cases, in turn, each first equally often."""
     kinds = itertools.product(options.models, options.precisions, options.variants)
     cases = [prepare(*kind, options) for kind in kinds]

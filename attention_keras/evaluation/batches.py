@@ -1,7 +1,29 @@
 """A model's outputs on many images, a batch at a time."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
+from tqdm import tqdm
+
+
+def map_batches(call: Callable, images: np.ndarray, batch_size: int, *, progress: bool = False):
+    """`call` on every batch, the last one as short as it is; results joined, in the structure it returns.
+
+    Args:
+        call: `(b, h, w, c)` -> arrays that start with b.
+        images: `(n, h, w, c)`, n at least 1; rows of a file are read as they are needed.
+        batch_size: images at a time.
+        progress: show a bar, on a terminal and for what takes more than a few seconds.
+    """
+    parts = []
+    quiet = None if progress else True
+    with tqdm(total=len(images), unit=" images", disable=quiet, leave=False, delay=3) as bar:
+        for start in range(0, len(images), batch_size):
+            batch = np.asarray(images[start : start + batch_size])
+            parts.append(call(batch))
+            bar.update(len(batch))
+    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def predict_batches(model: keras.Model, images: np.ndarray, batch_size: int):
@@ -20,6 +42,4 @@ def predict_batches(model: keras.Model, images: np.ndarray, batch_size: int):
         >>> predict_batches(model, np.zeros((5, 2, 2, 3)), batch_size=2).shape
         (5, 12)
     """
-    starts = range(0, len(images), batch_size)
-    parts = [model.predict_on_batch(np.asarray(images[s : s + batch_size], "float32")) for s in starts]
-    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+    return map_batches(lambda batch: model.predict_on_batch(batch.astype("float32")), images, batch_size)

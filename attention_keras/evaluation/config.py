@@ -76,12 +76,13 @@ class EvaluateConfig:
 
     def _check_folders(self):
         """That they exist, before hours of work rather than after."""
-        given = [(name, getattr(self, name)) for name in ("queries", "scenes") if getattr(self, name)]
-        datasets = [("masks", self.masks or ""), *(("targets", target) for target in self.targets)]
-        given += [(name, value) for name, value in datasets if value.startswith("folder:")]
-        for name, value in given:
-            if not Path(value.removeprefix("folder:")).expanduser().is_dir():
-                raise UserError(f"{name}: there is no folder {value.removeprefix('folder:')}")
+        folders = [("queries", self.queries), ("scenes", self.scenes)]
+        datasets = [("masks", self.masks), *(("targets", target) for target in self.targets)]
+        folders += [(name, value) for name, value in datasets if value and value.startswith("folder:")]
+        for name, value in folders:
+            folder = value and value.removeprefix("folder:")
+            if folder and not Path(folder).expanduser().is_dir():
+                raise UserError(f"{name}: there is no folder {folder}")
 
     @property
     def tasks(self) -> tuple[str, ...]:

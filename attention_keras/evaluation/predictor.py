@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from scipy.special import softmax
-from tqdm import tqdm
 
 from attention_keras.errors import UserError
+from attention_keras.evaluation.batches import map_batches
 from attention_keras.models.loading import load_model
 
 
@@ -44,7 +44,7 @@ class KerasPredictor:
             probabilities = softmax(outputs["logits"], axis=-1)
             return {"probabilities": probabilities, **_maps(outputs)}
 
-        return _in_batches(call, images, batch_size)
+        return map_batches(call, images, batch_size, progress=True)
 
 
 class SavedModelPredictor:
@@ -73,7 +73,7 @@ class SavedModelPredictor:
             outputs = {name: value.numpy() for name, value in sorted(self._function(images=batch).items())}
             return {"probabilities": outputs["probabilities"], **_maps(outputs)}
 
-        return _in_batches(call, images, batch_size)
+        return map_batches(call, images, batch_size, progress=True)
 
 
 def load_predictor(path: str | Path) -> Predictor:
@@ -102,15 +102,3 @@ def _lines(path: Path) -> list[str] | None:
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from None
-
-
-def _in_batches(call, images, batch_size: int) -> dict[str, np.ndarray]:
-    """`call` on every batch, the last one as short as it is; results joined."""
-    parts: list[dict] = []
-    # The bar shows on a terminal and only for what takes more than a few seconds.
-    with tqdm(total=len(images), unit=" images", disable=None, leave=False, delay=3) as bar:
-        for start in range(0, len(images), batch_size):
-            batch = np.asarray(images[start : start + batch_size])
-            parts.append(call(batch))
-            bar.update(len(batch))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-_DTYPES = tuple((inputs, "float32") for inputs in ("float32", "bfloat16", "float16"))
-"""Of inputs and variables, for which TensorFlow has the operation."""
+_INPUT_DTYPES = ("float32", "bfloat16", "float16")
+"""For which TensorFlow has the operation, with variables in float32."""
 
 
 @keras.saving.register_keras_serializable(package="attention_keras")
@@ -12,8 +12,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     """A `keras.layers.BatchNormalization` that trains faster on CPUs, and is the same in all else.
 
     Keras takes mean, variance and result in a pass over the map each, in float32, and as many for the
-    gradient. TensorFlow has one operation for all, and with it the networks of this package train 1.1 to
-    1.3 times as fast on CPUs (docs/performance.md). It stands in only where it computes the same: training,
+    gradient. TensorFlow has one operation for all, and with it the networks of this package train up to 1.2
+    times as fast on CPUs (docs/performance.md). It stands in only where it computes the same: training,
     channels last, statistics of one device. Prediction, other backends, accelerators (where compilers
     fuse the passes) and synchronised statistics go Keras's way.
 
@@ -39,9 +39,10 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             return False
         import tensorflow as tf
 
-        dtypes = keras.backend.standardize_dtype(inputs.dtype), self.variable_dtype
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        known = dtype in _INPUT_DTYPES and self.variable_dtype == "float32"
         plain = self.scale and self.center and len(inputs.shape) == 4 and self.axis in (-1, 3)
-        return plain and dtypes in _DTYPES and not tf.config.get_visible_devices("GPU")
+        return plain and known and not tf.config.get_visible_devices("GPU")
 
     def _normalize_batch(self, inputs):
         import tensorflow as tf

@@ -97,7 +97,7 @@ def _first_of_each_class(split: Split, classes: int) -> np.ndarray:
 
 def _files(folder: str) -> list[Path]:
     path = Path(folder.removeprefix("folder:")).expanduser()
-    files = sorted(f for f in path.iterdir() if f.suffix.lower() in EXTENSIONS) if path.is_dir() else []
+    files = sorted(f for f in path.iterdir() if f.suffix.lower() in EXTENSIONS)
     if not files:
         raise UserError(f"{path} is no folder with images; give --queries FOLDER and --scenes FOLDER")
     return files[:32]
