@@ -12,15 +12,15 @@ docs/experiments.md describes the tasks. Exit codes: 0 done, 2 a mistake in the 
 
 import sys
 
-from attention_keras.command_line import exit_code, parse
-from attention_keras.evaluation.config import EvaluateConfig
-from attention_keras.quiet_start import import_tensorflow
+from attention_keras.commands.command_line import exit_code, parse
+from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.evaluation.options import EvaluateConfig
 
 
 def main() -> int:
     config = parse(EvaluateConfig, description=__doc__)
     import_tensorflow()
-    from attention_keras.evaluation.command import run
+    from attention_keras.commands.evaluate import run
 
     return run(config)
 

@@ -13,22 +13,22 @@ was interrupted; exit codes: 0 done, 2 a mistake in the command, 128 + n stopped
 
 import sys
 
-from attention_keras.command_line import exit_code, parse
-from attention_keras.quiet_start import import_tensorflow
-from attention_keras.training.config import TrainConfig
+from attention_keras.commands.command_line import exit_code, parse
+from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.runs.options import TrainConfig
 
 
 def main() -> int:
     arguments = sys.argv[1:]
     if arguments == ["--list-models"]:
         import_tensorflow()
-        from attention_keras.models.listing import print_models
+        from attention_keras.commands.list_models import print_models
 
         print_models()
         return 0
     config = parse(TrainConfig, arguments, description=__doc__)
 
-    from attention_keras.training.command import run
+    from attention_keras.commands.train import run
 
     return run(config)
 

@@ -1,8 +1,8 @@
 from .layers.attention_pool import AttentionPool
 from .layers.compatibility import CompatibilityScore
 from .models.attend import attend
-from .models.loading import load_model
 from .models.zoo import build_model, list_models
+from .runs.model_file import load_model
 
 __all__ = [
     "AttentionPool",

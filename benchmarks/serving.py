@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from attention_keras import build_model
-from attention_keras.command_line import exit_code
+from attention_keras.commands.command_line import exit_code
 from attention_keras.models.prune import prune_dead_branch
 from attention_keras.serving.signatures import ServedClassifier
 

@@ -25,7 +25,7 @@ import keras
 import numpy as np
 
 from attention_keras import build_model
-from attention_keras.command_line import exit_code
+from attention_keras.commands.command_line import exit_code
 from attention_keras.errors import UserError
 from attention_keras.layers import FusedBatchNormalization
 from attention_keras.models.compute import count_macs

@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image
 
 from attention_keras import attend
+from attention_keras.drawing.panel import panel, prediction_title
+from attention_keras.models.outputs import attention_maps
 from attention_keras.models.zoo import training_view
-from attention_keras.visualize import attention_maps, panel, prediction_title
 
 SIZE = 96
 TAPS = ["block_6_expand_relu", "block_13_expand_relu"]

@@ -14,8 +14,8 @@ import pytest
 
 from attention_keras import build_model, load_model
 from attention_keras.errors import UserError
+from attention_keras.runs.options import TrainConfig
 from attention_keras.training.checkpoint import Checkpoint, load_newest, save_checkpoint
-from attention_keras.training.config import TrainConfig
 
 SECONDS, BYTES = 5, 1 << 30
 
@@ -175,7 +175,7 @@ def test_configs_that_would_run_code(archive, layer, tmp_path, monkeypatch):
 
 
 def test_labels_of_a_run_may_be_anything(tmp_path):
-    from attention_keras.evaluation.predictor import load_predictor
+    from attention_keras.evaluation.subjects.predictor import load_predictor
 
     build_model("vgg", num_classes=3, width=0.03).save(tmp_path / "model.keras")
     for content in (b"", b"\xff\xfe\x00", b"a\n" * 100_000):

@@ -1,82 +1,16 @@
 """Datasets by name: the registry, and `load_dataset` from a name to uint8 arrays."""
 
 import difflib
-from dataclasses import dataclass
 from pathlib import Path
 
-from attention_keras.data import class_names, cluttered_digits
+from attention_keras.data import cluttered_digits
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
-from attention_keras.data.mirror import is_mirror_symmetric
+from attention_keras.data.registry import DATASETS, DatasetSpec, is_mirror_symmetric
 from attention_keras.data.source import VALIDATION_FRACTION, Source, build_dataset
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.errors import UserError
 
 __all__ = ["DATASETS", "DatasetSpec", "ImageDataset", "Split", "has_free_size", "load_dataset"]
-
-
-@dataclass(frozen=True)
-class DatasetSpec:
-    """What there is to know about a dataset before its data are read.
-
-    Attributes:
-        name: what `--dataset` takes.
-        tfds: name in TensorFlow Datasets; None for the embedded dataset.
-        image_shape: `(h, w, 3)` of the arrays.
-        num_classes: k.
-        about: one line for lists.
-        class_names: used where the prepared copy has numbers only.
-    """
-
-    name: str
-    tfds: str | None
-    image_shape: tuple[int, int, int]
-    num_classes: int
-    about: str
-    class_names: tuple[str, ...] | None = None
-
-
-_THUMBNAIL = (32, 32, 3)
-
-_SPECS = (
-    DatasetSpec(
-        name="cluttered_digits",
-        tfds=None,
-        image_shape=_THUMBNAIL,
-        num_classes=10,
-        about="embedded: real handwritten digits in cluttered scenes, with masks and boxes",
-    ),
-    DatasetSpec(
-        name="svhn",
-        tfds="svhn_cropped",
-        image_shape=_THUMBNAIL,
-        num_classes=10,
-        about="street view house numbers, the middle digit",
-    ),
-    DatasetSpec(
-        name="cifar10",
-        tfds="cifar10",
-        image_shape=_THUMBNAIL,
-        num_classes=10,
-        about="CIFAR-10: animals and vehicles",
-        class_names=class_names.CIFAR10,
-    ),
-    DatasetSpec(
-        name="cifar100",
-        tfds="cifar100",
-        image_shape=_THUMBNAIL,
-        num_classes=100,
-        about="CIFAR-100 with its fine labels",
-        class_names=class_names.CIFAR100,
-    ),
-    DatasetSpec(
-        name="cub200",
-        tfds="caltech_birds2011",
-        image_shape=(80, 80, 3),
-        num_classes=200,
-        about="CUB-200-2011: birds cut to their bounding boxes, with masks",
-    ),
-)
-DATASETS = {spec.name: spec for spec in _SPECS}
 
 
 def load_dataset(

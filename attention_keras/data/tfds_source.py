@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from attention_keras.data.array_store import ArrayStore
-from attention_keras.data.connection import unreachable_host
+from attention_keras.data.hosts import unreachable_host
 from attention_keras.data.source import Role
 from attention_keras.data.split import Split
 from attention_keras.data.untuned import untuned

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from attention_keras.errors import UserError
-from attention_keras.provenance import usable_cores
-from attention_keras.reproduce.config import ReproduceConfig
-from attention_keras.training.config import TrainConfig
-from attention_keras.training.duration import duration
-from attention_keras.training.run_directory import RunDirectory
+from attention_keras.reproduce.options import ReproduceConfig
+from attention_keras.runs.directory import RunDirectory
+from attention_keras.runs.durations import duration
+from attention_keras.runs.options import TrainConfig
+from attention_keras.runs.provenance import usable_cores
 
 Piece = tuple[str, dict[str, Any]]
 LOGS = "logs"

@@ -7,19 +7,19 @@ because what TensorFlow has compiled and allocated for one network is never give
 import json
 import sys
 
-from attention_keras.command_line import exit_code
+from attention_keras.commands.command_line import exit_code
 
 
 def main() -> int:
     kind, text = sys.argv[1:]
     fields = json.loads(text)
     if kind == "train":
-        from attention_keras.training import command
-        from attention_keras.training.config import TrainConfig
+        from attention_keras.commands import train as command
+        from attention_keras.runs.options import TrainConfig
 
         return command.run(TrainConfig.from_dict(fields))
-    from attention_keras.evaluation import command
-    from attention_keras.evaluation.config import EvaluateConfig
+    from attention_keras.commands import evaluate as command
+    from attention_keras.evaluation.options import EvaluateConfig
 
     return command.run(EvaluateConfig(**{**fields, "runs": tuple(fields["runs"])}))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from attention_keras import provenance
+from attention_keras.runs import provenance
 
 CARD_FILE = Path("assets") / "model_card.json"
 

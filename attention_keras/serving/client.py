@@ -15,10 +15,11 @@ import numpy as np
 import tyro
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from attention_keras.command_line import exit_code, parse
+from attention_keras.commands.command_line import exit_code, parse
+from attention_keras.drawing.maps import overlay
 from attention_keras.errors import UserError
+from attention_keras.models.outputs import attention_maps
 from attention_keras.serving.connection import Connection
-from attention_keras.visualize import attention_maps, overlay
 
 READ_BY_THE_GRAPH = ("JPEG", "PNG", "BMP", "GIF")
 SMALLEST_SIDE, LARGEST_SIDE = 256, 1024

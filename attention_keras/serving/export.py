@@ -14,9 +14,9 @@ from typing import Any
 
 import tyro
 
-from attention_keras.command_line import exit_code, parse
+from attention_keras.commands.command_line import exit_code, parse
+from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.errors import UserError
-from attention_keras.quiet_start import import_tensorflow
 from attention_keras.serving.card import complete_card, write_card
 from attention_keras.serving.versions import newest_version, publish, refuse_taken, unfinished_version
 
@@ -51,8 +51,8 @@ def export_run(
     Raises:
         UserError: the run is not finished, or the output cannot be written.
     """
-    from attention_keras.models.loading import load_model
-    from attention_keras.training.config import TrainConfig
+    from attention_keras.runs.model_file import load_model
+    from attention_keras.runs.options import TrainConfig
 
     run_path = Path(run_path)
     config = TrainConfig.load(run_path)

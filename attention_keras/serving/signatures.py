@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
+from attention_keras.models.outputs import attention_maps
 from attention_keras.serving.decode import decode_pictures
-from attention_keras.visualize import attention_maps
 
 
 class ServedClassifier(tf.Module):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attention_keras.durable import flush
 from attention_keras.errors import UserError
+from attention_keras.runs.durable import flush
 
 UNFINISHED = ".unfinished-"
 LARGEST = 2**63 - 1

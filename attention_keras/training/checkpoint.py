@@ -17,8 +17,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from attention_keras.durable import flush, write_whole
 from attention_keras.errors import UserError
+from attention_keras.runs.durable import flush, write_whole
 
 SUFFIX = ".safetensors"
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from attention_keras.training.duration import duration
+from attention_keras.runs.durations import duration
 
 
 class Progress(keras.callbacks.Callback):

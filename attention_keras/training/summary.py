@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from attention_keras.data.datasets import ImageDataset
 from attention_keras.models.compute import count_macs
-from attention_keras.training.config import TrainConfig
-from attention_keras.training.duration import duration
+from attention_keras.runs.durations import duration
+from attention_keras.runs.options import TrainConfig
 
 DAY = 86400
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")

@@ -21,13 +21,13 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from attention_keras.command_line import exit_code, parse
+from attention_keras.commands.command_line import exit_code, parse
+from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.drawing.maps import overlay
 from attention_keras.errors import UserError
-from attention_keras.quiet_start import import_tensorflow
 from attention_keras.serving.client import ask, read_labels, read_picture
 from attention_keras.serving.connection import Connection
 from attention_keras.serving.versions import newest_version
-from attention_keras.visualize import overlay
 
 TOP = 5
 HEIGHT, NARROWEST = 282, 280  # pixels; the drop zone is as high as five classes

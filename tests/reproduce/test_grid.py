@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from attention_keras.errors import UserError
-from attention_keras.reproduce.config import ReproduceConfig
 from attention_keras.reproduce.grid import run_grid, unfinished
+from attention_keras.reproduce.options import ReproduceConfig
 
 
 def reproduce(folder, *words):

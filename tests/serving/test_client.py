@@ -14,7 +14,7 @@ import requests
 from PIL import Image
 from stand_in_server import StandInServer
 
-from attention_keras.command_line import exit_code
+from attention_keras.commands.command_line import exit_code
 from attention_keras.errors import UserError
 from attention_keras.serving import connection as connection_module
 from attention_keras.serving.client import ask, describe, main, read_labels, read_picture, stems

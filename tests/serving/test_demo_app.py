@@ -11,10 +11,10 @@ import tensorflow as tf
 from PIL import Image
 from stand_in_server import StandInServer
 
-from attention_keras.command_line import exit_code
+from attention_keras.commands.command_line import exit_code
+from attention_keras.drawing.maps import overlay
 from attention_keras.errors import UserError
 from attention_keras.serving.client import read_picture
-from attention_keras.visualize import overlay
 
 SOURCE = Path(__file__).parents[2] / "examples" / "demo_app" / "app.py"
 COLOR_STEP = 4  # between neighbours of the map's 256 colours; rounding can decide for either

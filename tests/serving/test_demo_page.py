@@ -17,8 +17,8 @@ import pytest
 import requests
 from PIL import Image
 
+from attention_keras.drawing.maps import overlay
 from attention_keras.serving.client import read_picture
-from attention_keras.visualize import overlay
 
 SOURCE = Path(__file__).parents[2] / "examples" / "demo_app" / "app.py"
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

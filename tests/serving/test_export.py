@@ -20,11 +20,11 @@ from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 from attention_keras import attend, build_model
-from attention_keras.command_line import exit_code
+from attention_keras.commands.command_line import exit_code
 from attention_keras.errors import UserError
+from attention_keras.runs.options import TrainConfig
 from attention_keras.serving.export import export_model, main, newest_version
 from attention_keras.serving.versions import publish, refuse_taken, unfinished_version, versions
-from attention_keras.training.config import TrainConfig
 
 NAMES = ["zero", "one", "two"]
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
@@ -91,7 +91,7 @@ def test_any_batch_size_comes_first_in_every_output(served, batch):
 def test_explain_brings_maps_to_image_size(served, expected):
     answers = served["explain"](images=IMAGES)
     assert answers["attention_conv13"].shape == (3, 32, 32)
-    from attention_keras.visualize import upsample
+    from attention_keras.drawing.maps import upsample
 
     for ours, theirs in zip(expected["attention_conv13"], answers["attention_conv13"]):
         np.testing.assert_allclose(theirs, upsample(ours, (32, 32)), atol=1e-5)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from attention_keras.data.datasets import load_dataset
-from attention_keras.evaluation.localization import localize
-from attention_keras.evaluation.predictor import load_predictor
-from attention_keras.training.config import TrainConfig
-from attention_keras.visualize import attention_maps
+from attention_keras.evaluation.measures.localization import localize
+from attention_keras.evaluation.subjects.predictor import load_predictor
+from attention_keras.models.outputs import attention_maps
+from attention_keras.runs.options import TrainConfig
 
 VERSION = Path(__file__).parents[2] / "saved_models" / "cluttered-digits" / "1"
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from attention_keras.errors import UserError
-from attention_keras.training import trainer
-from attention_keras.training.config import TrainConfig
+from attention_keras.runs.options import TrainConfig
+from attention_keras.training import session
+from attention_keras.training.session import train
 from attention_keras.training.strategy import build_strategy
-from attention_keras.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
@@ -68,7 +68,7 @@ def test_a_network_of_the_paper_takes_the_same_step_on_two_devices(tmp_path, mon
     """One partial batch; after more steps ReLU and max-pooling amplify the rounding of any two sums."""
     from attention_keras.models.zoo import build_model
 
-    monkeypatch.setattr("attention_keras.training.trainer.build_model", build_model)
+    monkeypatch.setattr("attention_keras.training.session.build_model", build_model)
     flags = {"model": "vgg", "width": 0.1, "limit": 11, "epochs": 1, "learning_rate": 1e-3}
     assert_same(run(tmp_path, "one", **flags), run(tmp_path, "two", strategy="mirrored", **flags), 1e-5)
 
@@ -129,9 +129,9 @@ def test_a_tf_config_that_does_not_say_who_this_is(text, monkeypatch):
 
 
 def test_jit_is_refused_where_auto_becomes_a_strategy(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "build_strategy", lambda name: build_strategy("mirrored"))
+    monkeypatch.setattr(session, "build_strategy", lambda name: build_strategy("mirrored"))
     with pytest.raises(UserError, match="jit on does not work under strategy MirroredStrategy"):
-        trainer.train(TrainConfig(jit="on", run_dir=str(tmp_path)))
+        session.train(TrainConfig(jit="on", run_dir=str(tmp_path)))
 
 
 def test_tpu_says_when_there_is_none(tmp_path):

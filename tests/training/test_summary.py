@@ -4,8 +4,8 @@ import pytest
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.models.zoo import build_model
+from attention_keras.runs.options import TrainConfig
 from attention_keras.training import summary
-from attention_keras.training.config import TrainConfig
 
 
 @pytest.fixture(scope="module")

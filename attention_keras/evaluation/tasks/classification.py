@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from attention_keras.confusion import confusion_figure
 from attention_keras.data.split import Split
-from attention_keras.evaluation.classification import Classification, classify
-from attention_keras.evaluation.context import Context
-from attention_keras.evaluation.localization import localize
-from attention_keras.evaluation.result import Figure, Table, TaskResult, file_name, json_text, png
-from attention_keras.evaluation.subject import Subject
-from attention_keras.visualize import attention_maps, panel, prediction_title
+from attention_keras.drawing.confusion import confusion_figure
+from attention_keras.drawing.panel import panel, prediction_title
+from attention_keras.evaluation.measures.classification import Classification, classify
+from attention_keras.evaluation.measures.localization import localize
+from attention_keras.evaluation.report.result import Figure, Table, TaskResult, file_name, json_text, png
+from attention_keras.evaluation.subjects.subject import Subject
+from attention_keras.evaluation.tasks.context import Context
+from attention_keras.models.outputs import attention_maps
 
 PANELS = "panels"
 

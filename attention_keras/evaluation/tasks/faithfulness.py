@@ -4,15 +4,15 @@ import numpy as np
 from tqdm import tqdm
 
 from attention_keras.data.split import Split
-from attention_keras.evaluation import faithfulness as measure
-from attention_keras.evaluation.batches import predict_batches
-from attention_keras.evaluation.charts import line_chart
-from attention_keras.evaluation.context import Context
-from attention_keras.evaluation.explain import METHODS, cam_parts, class_activation_maps, explain
-from attention_keras.evaluation.localization import attention_on_object, pointing_game
-from attention_keras.evaluation.result import Figure, Table, TaskResult
-from attention_keras.evaluation.subject import Subject, explained_layer, probability_function
-from attention_keras.visualize import attention_maps
+from attention_keras.drawing.charts import line_chart
+from attention_keras.evaluation.explanations.posthoc import METHODS, cam_parts, class_activation_maps, explain
+from attention_keras.evaluation.measures import faithfulness as measure
+from attention_keras.evaluation.measures.localization import attention_on_object, pointing_game
+from attention_keras.evaluation.report.result import Figure, Table, TaskResult
+from attention_keras.evaluation.subjects.batches import predict_batches
+from attention_keras.evaluation.subjects.subject import Subject, explained_layer, probability_function
+from attention_keras.evaluation.tasks.context import Context
+from attention_keras.models.outputs import attention_maps
 
 IMAGES = 64
 RANDOM = "random"

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from attention_keras.evaluation.context import Context
-from attention_keras.evaluation.explain import cam_parts, class_activation_maps, explain
-from attention_keras.evaluation.figures import map_grid
-from attention_keras.evaluation.result import Figure, TaskResult
-from attention_keras.evaluation.subject import Subject, explained_layer
-from attention_keras.visualize import attention_maps
+from attention_keras.drawing.grids import map_grid
+from attention_keras.evaluation.explanations.posthoc import cam_parts, class_activation_maps, explain
+from attention_keras.evaluation.report.result import Figure, TaskResult
+from attention_keras.evaluation.subjects.subject import Subject, explained_layer
+from attention_keras.evaluation.tasks.context import Context
+from attention_keras.models.outputs import attention_maps
 
 
 def run(context: Context) -> TaskResult:

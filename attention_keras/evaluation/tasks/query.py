@@ -6,13 +6,12 @@ import numpy as np
 
 from attention_keras.data.image_files import EXTENSIONS, UnreadableImage, read_image
 from attention_keras.data.split import Split
-from attention_keras.errors import UserError
-from attention_keras.evaluation import query as measure
-from attention_keras.evaluation.context import Context
-from attention_keras.evaluation.figures import question_grid
-from attention_keras.evaluation.not_applicable import NotApplicable
-from attention_keras.evaluation.result import Figure, Table, TaskResult
-from attention_keras.visualize import attention_maps
+from attention_keras.drawing.grids import question_grid
+from attention_keras.errors import NotApplicable, UserError
+from attention_keras.evaluation.measures import query as measure
+from attention_keras.evaluation.report.result import Figure, Table, TaskResult
+from attention_keras.evaluation.tasks.context import Context
+from attention_keras.models.outputs import attention_maps
 
 QUERIES, TARGETS, ROWS = 4, 64, 6
 _HEADS = ["run", "tap", "correlation", "total variation", "between targets", "g has an effect"]

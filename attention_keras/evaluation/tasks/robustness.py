@@ -3,11 +3,11 @@
 import numpy as np
 from tqdm import tqdm
 
-from attention_keras.evaluation import robustness as measure
-from attention_keras.evaluation.charts import line_chart
-from attention_keras.evaluation.context import Context
-from attention_keras.evaluation.result import Figure, Table, TaskResult
-from attention_keras.evaluation.subject import Subject
+from attention_keras.drawing.charts import line_chart
+from attention_keras.evaluation.measures import robustness as measure
+from attention_keras.evaluation.report.result import Figure, Table, TaskResult
+from attention_keras.evaluation.subjects.subject import Subject
+from attention_keras.evaluation.tasks.context import Context
 
 IMAGES = 64
 

@@ -3,17 +3,17 @@
 import keras
 import numpy as np
 
+from attention_keras.data.masked_images import load_masked_images
 from attention_keras.data.split import Split
-from attention_keras.evaluation import segmentation as measure
-from attention_keras.evaluation.batches import predict_batches
-from attention_keras.evaluation.context import Context
-from attention_keras.evaluation.explain import cam_parts, class_activation_maps, explain
-from attention_keras.evaluation.figures import outline_grid
-from attention_keras.evaluation.mask_sources import load_masked_images
-from attention_keras.evaluation.not_applicable import NotApplicable
-from attention_keras.evaluation.result import Figure, Table, TaskResult
-from attention_keras.evaluation.subject import Subject, explained_layer
-from attention_keras.visualize import attention_maps
+from attention_keras.drawing.grids import outline_grid
+from attention_keras.errors import NotApplicable
+from attention_keras.evaluation.explanations.posthoc import cam_parts, class_activation_maps, explain
+from attention_keras.evaluation.measures import segmentation as measure
+from attention_keras.evaluation.report.result import Figure, Table, TaskResult
+from attention_keras.evaluation.subjects.batches import predict_batches
+from attention_keras.evaluation.subjects.subject import Subject, explained_layer
+from attention_keras.evaluation.tasks.context import Context
+from attention_keras.models.outputs import attention_maps
 
 GUESSES = "no model"
 ROWS = 6

@@ -6,11 +6,10 @@ import numpy as np
 from tqdm import tqdm
 
 from attention_keras.data.datasets import ImageDataset, has_free_size, load_dataset
-from attention_keras.errors import UserError
-from attention_keras.evaluation import transfer as measure
-from attention_keras.evaluation.context import Context
-from attention_keras.evaluation.not_applicable import NotApplicable
-from attention_keras.evaluation.result import Table, TaskResult
+from attention_keras.errors import NotApplicable, UserError
+from attention_keras.evaluation.measures import transfer as measure
+from attention_keras.evaluation.report.result import Table, TaskResult
+from attention_keras.evaluation.tasks.context import Context
 
 LARGEST_SHARED = 0.5
 """Share of the target's classes that the run must know before its own answers are scored."""

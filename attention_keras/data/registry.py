@@ -1,0 +1,121 @@
+"""The datasets that have a name of their own, and what is known of each before its data are read."""
+
+from dataclasses import dataclass
+
+CIFAR10 = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+
+CIFAR100 = (
+    *("apple", "aquarium_fish", "baby", "bear", "beaver"),
+    *("bed", "bee", "beetle", "bicycle", "bottle"),
+    *("bowl", "boy", "bridge", "bus", "butterfly"),
+    *("camel", "can", "castle", "caterpillar", "cattle"),
+    *("chair", "chimpanzee", "clock", "cloud", "cockroach"),
+    *("couch", "crab", "crocodile", "cup", "dinosaur"),
+    *("dolphin", "elephant", "flatfish", "forest", "fox"),
+    *("girl", "hamster", "house", "kangaroo", "keyboard"),
+    *("lamp", "lawn_mower", "leopard", "lion", "lizard"),
+    *("lobster", "man", "maple_tree", "motorcycle", "mountain"),
+    *("mouse", "mushroom", "oak_tree", "orange", "orchid"),
+    *("otter", "palm_tree", "pear", "pickup_truck", "pine_tree"),
+    *("plain", "plate", "poppy", "porcupine", "possum"),
+    *("rabbit", "raccoon", "ray", "road", "rocket"),
+    *("rose", "sea", "seal", "shark", "shrew"),
+    *("skunk", "skyscraper", "snail", "snake", "spider"),
+    *("squirrel", "streetcar", "sunflower", "sweet_pepper", "table"),
+    *("tank", "telephone", "television", "tiger", "tractor"),
+    *("train", "trout", "tulip", "turtle", "wardrobe"),
+    *("whale", "willow_tree", "wolf", "woman", "worm"),
+)
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What there is to know about a dataset before its data are read.
+
+    Attributes:
+        name: what `--dataset` takes.
+        tfds: name in TensorFlow Datasets; None for the embedded dataset.
+        image_shape: `(h, w, 3)` of the arrays.
+        num_classes: k.
+        about: one line for lists.
+        class_names: used where the prepared copy has numbers only.
+    """
+
+    name: str
+    tfds: str | None
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    about: str
+    class_names: tuple[str, ...] | None = None
+
+
+_THUMBNAIL = (32, 32, 3)
+
+_SPECS = (
+    DatasetSpec(
+        name="cluttered_digits",
+        tfds=None,
+        image_shape=_THUMBNAIL,
+        num_classes=10,
+        about="embedded: real handwritten digits in cluttered scenes, with masks and boxes",
+    ),
+    DatasetSpec(
+        name="svhn",
+        tfds="svhn_cropped",
+        image_shape=_THUMBNAIL,
+        num_classes=10,
+        about="street view house numbers, the middle digit",
+    ),
+    DatasetSpec(
+        name="cifar10",
+        tfds="cifar10",
+        image_shape=_THUMBNAIL,
+        num_classes=10,
+        about="CIFAR-10: animals and vehicles",
+        class_names=CIFAR10,
+    ),
+    DatasetSpec(
+        name="cifar100",
+        tfds="cifar100",
+        image_shape=_THUMBNAIL,
+        num_classes=100,
+        about="CIFAR-100 with its fine labels",
+        class_names=CIFAR100,
+    ),
+    DatasetSpec(
+        name="cub200",
+        tfds="caltech_birds2011",
+        image_shape=(80, 80, 3),
+        num_classes=200,
+        about="CUB-200-2011: birds cut to their bounding boxes, with masks",
+    ),
+)
+DATASETS = {spec.name: spec for spec in _SPECS}
+
+# Digits and letters: a mirrored 2 is none, and a mirrored 5 looks like a 2.
+_SIGNS = {
+    "cluttered_digits",
+    "svhn",
+    "svhn_cropped",
+    "mnist",
+    "emnist",
+    "kmnist",
+    "mnist_corrupted",
+    "binary_alpha_digits",
+}
+
+
+def is_mirror_symmetric(dataset: str) -> bool:
+    """Whether a mirrored image of this dataset still belongs to its class.
+
+    Args:
+        dataset: as `--dataset` takes it.
+
+    Example:
+        >>> is_mirror_symmetric("cifar10"), is_mirror_symmetric("tfds:mnist")
+        (True, False)
+    """
+    return dataset.removeprefix("tfds:").split("/")[0].split(":")[0] not in _SIGNS

@@ -1,0 +1,1 @@
+"""Pictures: panels, grids, charts, confusion matrices."""

@@ -1,0 +1,1 @@
+"""Maps that explain an answer."""

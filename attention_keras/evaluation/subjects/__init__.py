@@ -1,0 +1,1 @@
+"""The models under test, and views of them."""

@@ -1,0 +1,40 @@
+"""What every task is given: the runs, the images, the options."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from attention_keras.data.datasets import ImageDataset
+from attention_keras.data.split import Split
+from attention_keras.evaluation.options import EvaluateConfig
+from attention_keras.evaluation.subjects.subject import Subject
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """The runs under test and the test images of their dataset.
+
+    Attributes:
+        subjects: at least one.
+        dataset: whose class names the models answer with.
+        test: its whole test split.
+        config: as given on the command line.
+    """
+
+    subjects: Sequence[Subject]
+    dataset: ImageDataset
+    test: Split
+    config: EvaluateConfig
+
+    def images(self, default: int | None = None) -> Split:
+        """The first `--limit` test images, or the first `default`, or all."""
+        count = self.config.limit or default
+        return self.test.take(slice(count)) if count else self.test
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """k names."""
+        return self.dataset.class_names
+
+    def mark(self, subject: Subject) -> str:
+        """Suffix for a figure's name: nothing for a single run."""
+        return "" if len(self.subjects) == 1 else f"-{subject.name}"

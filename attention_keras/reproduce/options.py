@@ -1,0 +1,73 @@
+"""The options of `python -m attention_keras.reproduce`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import tyro
+
+from attention_keras.errors import UserError
+from attention_keras.reproduce.experiments import TABLES, Experiment
+from attention_keras.runs.options import TrainConfig
+
+
+@dataclass(frozen=True)
+class ReproduceConfig:
+    """Which table, how many seeds, and how the work is spread."""
+
+    table: tyro.conf.Positional[str | None] = None
+    """Name of the table (without it: the list of them)."""
+    seeds: int = 3
+    """Runs of each network, with seeds 0, 1, ..."""
+    models: tuple[str, ...] = ()
+    """Networks to run, of any name (default: the table's)."""
+    measures: tuple[Literal["robustness", "faithfulness"], ...] = ("robustness", "faithfulness")
+    """What to measure on each run beside its test error (`--measures` alone: nothing)."""
+    images: int = 64
+    """Test images for these measures."""
+    jobs: int = 1
+    """Runs at a time. On a CPU they share the cores, and two narrow networks at a time get further."""
+    width: float | None = None
+    """Factor on every channel count, in place of the table's."""
+    epochs: int | None = None
+    """Passes over the training split, in place of the table's."""
+    limit: int | None = None
+    """Use only the first N training images and N/5 test images (for a try)."""
+    data_dir: str | None = None
+    """Where TensorFlow Datasets keeps prepared data (default: TFDS_DATA_DIR or ~/tensorflow_datasets)."""
+    run_dir: str | None = None
+    """Folder of the runs and of the table made from them (default: runs/TABLE)."""
+
+    def __post_init__(self):
+        if self.table is not None and self.table not in TABLES:
+            raise UserError(f"unknown table {self.table!r}; allowed: {', '.join(TABLES)}")
+        for name in ("seeds", "images", "jobs"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be 1 or more; got {getattr(self, name)}")
+
+    @property
+    def experiment(self) -> Experiment:
+        """The table asked for."""
+        return TABLES[self.table]
+
+    @property
+    def folder(self) -> str:
+        """Where the runs are."""
+        return self.run_dir or f"runs/{self.table}"
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Names of the networks."""
+        return self.models or self.experiment.models
+
+    def run_config(self, model: str, seed: int) -> TrainConfig:
+        """The run of one row and seed."""
+        changes = {name: getattr(self, name) for name in ("width", "epochs", "limit", "data_dir")}
+        return self.experiment.config(model, seed, run_dir=self.folder, **changes)
+
+    def run_configs(self) -> list[TrainConfig]:
+        """Every run, the first seed of all networks first, so that an unfinished table says most.
+
+        Raises:
+            UserError: a network that there is not.
+        """
+        return [self.run_config(model, seed) for seed in range(self.seeds) for model in self.rows]

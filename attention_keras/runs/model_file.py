@@ -1,0 +1,84 @@
+"""Loading trained models: one door, which stays shut to archives that are not what they say."""
+
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import keras
+
+from attention_keras import layers  # noqa: F401  (registers the layers)
+from attention_keras.errors import UserError
+
+MODEL_FILE = "model.keras"
+LARGEST_CONFIG = 64 << 20
+LARGEST_RATIO = 100
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """The Keras model of a run directory or a `.keras` file, with all its outputs.
+
+    Nothing in the file is run: Keras's safe mode stays on, and archives with surprising members
+    (paths out of the archive, links, contents that unpack to a hundred times their size) are refused
+    before they are opened.
+
+    Args:
+        path: `runs/<name>` or `<file>.keras`.
+
+    Raises:
+        UserError: there is no such file, or it cannot be loaded; one line says why.
+
+    Example:
+        >>> load_model("runs/demo")  # doctest: +SKIP
+    """
+    path = Path(path)
+    file = path / MODEL_FILE if path.is_dir() else path
+    if not file.exists():
+        kind = f"a run without {MODEL_FILE}" if path.is_dir() else "missing"
+        raise UserError(f"cannot load {path}: it is {kind}; give a finished run or a .keras file")
+    if file.suffix != ".keras":
+        raise UserError(f"cannot load {file}: only .keras files and run directories are loaded")
+    _check_archive(file)
+    try:
+        return keras.models.load_model(file, compile=False)
+    # Keras documents no set of errors for damaged files; whatever it raises, the file is the cause.
+    except (Exception, RecursionError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UserError(f"cannot load {file}: {reason[:200]}") from None
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse archives that would write outside, or unpack to far more than they hold."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"cannot load {file}: it is not a .keras archive ({error})") from None
+    size = file.stat().st_size
+    for member in members:
+        name = PurePosixPath(member.filename)
+        if name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16):
+            raise UserError(f"cannot load {file}: it holds the unsafe path {member.filename!r}")
+        if member.filename.endswith(".json") and member.file_size > LARGEST_CONFIG:
+            raise UserError(
+                f"cannot load {file}: {member.filename} would unpack to {member.file_size:,} bytes"
+            )
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > LARGEST_RATIO * size:
+        raise UserError(f"cannot load {file}: {size:,} bytes would unpack to {unpacked:,}")
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write a `.keras` file under a temporary name and rename it in.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
+    temporary = path.with_name(f".{path.stem}.tmp.keras")
+    try:
+        model.save(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; make room and run the same command again"
+        ) from None

@@ -1,0 +1,73 @@
+"""The command line: fast help, one line for each mistake."""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from attention_keras.commands.command_line import exit_code, parse
+from attention_keras.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Options:
+    kind: Literal["dp", "pc"] = "pc"
+    """Which score."""
+    epochs: int | None = None
+    """How long."""
+
+
+def test_words_become_fields():
+    assert parse(Options, ["--kind", "dp", "--epochs", "3"]) == Options("dp", 3)
+    assert parse(Options, []) == Options()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--kind", "cosine"], "invalid choice 'cosine' for argument '--kind'. Expected one of ('dp', 'pc')"),
+        (["--epoch", "3"], "perhaps you meant --epochs"),
+        (["--epochs", "x"], "Error parsing --epochs"),
+        (["--epochs"], "Missing value for argument '--epochs'"),
+        (["stray"], "Unrecognized options: stray"),
+    ],
+)
+def test_a_mistake_is_one_line(words, said):
+    with pytest.raises(UserError) as raised:
+        parse(Options, words)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_user_error_is_exit_code_2_and_one_line(capsys):
+    def main():
+        raise UserError("no such\n  dataset")
+
+    assert exit_code(main) == 2
+    assert capsys.readouterr().err == "error: no such dataset\n"
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        exit_code(lambda: 1 // 0)
+
+
+def test_help_imports_no_framework():
+    program = (
+        "import sys, runpy; sys.argv = ['train.py', '--help']\n"
+        "try: runpy.run_path('train.py', run_name='__main__')\n"
+        "except SystemExit as e: assert e.code == 0\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--dataset" in done.stdout and "--compat" in done.stdout
+    assert time.perf_counter() - start < 5  # 0.2 s alone; the bound allows for a busy machine

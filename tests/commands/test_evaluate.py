@@ -1,0 +1,221 @@
+"""evaluate.py on a run, a .keras file and a SavedModel: the same numbers; every test image counts."""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from attention_keras import build_model
+from attention_keras.commands.evaluate import run
+from attention_keras.data.datasets import load_dataset
+from attention_keras.errors import UserError
+from attention_keras.evaluation.options import EvaluateConfig
+from attention_keras.evaluation.subjects.predictor import load_predictor
+from attention_keras.evaluation.subjects.subject import _names
+from attention_keras.runs.options import TrainConfig
+from attention_keras.serving.export import export_run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run directory as training leaves it, with an untrained model."""
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    path.mkdir()
+    config = TrainConfig(limit=100, width=0.03, name="tiny").resolved()
+    (path / "config.json").write_text(json.dumps(config.to_dict()))
+    (path / "metrics.json").write_text(json.dumps({"test_error": 0.9}))
+    names = load_dataset("cluttered_digits", limit=5).class_names
+    (path / "labels.txt").write_text("".join(f"{name}\n" for name in names))
+    keras.utils.set_random_seed(0)
+    build_model("vgg-att2-concat-pc", width=0.03).save(path / "model.keras")
+    return path
+
+
+@pytest.fixture(scope="module")
+def saved_model(trained, tmp_path_factory):
+    return export_run(trained, tmp_path_factory.mktemp("exports"))
+
+
+def evaluate(model, **options):
+    assert run(EvaluateConfig((str(model),), **options)) == 0
+
+
+def results(path):
+    return json.loads((path / "metrics.json").read_text())
+
+
+def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
+    evaluate(trained, batch_size=7, panels=3)  # 20 images: the last batch has 6
+    folder = trained / "evaluation"
+    assert {p.name for p in folder.iterdir()} == {
+        "metrics.json",
+        "classification.json",
+        "classification.csv",
+        "classification-2.csv",
+        "classification-confusion.png",
+        "panels",
+        "report.html",
+    }
+    assert len(list((folder / "panels").iterdir())) == 3
+    (folder / "panels" / "mine.png").write_bytes(b"")
+    evaluate(trained, batch_size=7, panels=1)
+    assert sorted(p.name for p in (folder / "panels").iterdir()) == ["00.png", "mine.png"]
+    metrics = results(folder)
+    test = load_dataset("cluttered_digits", limit=100).test()
+    assert metrics["test_images"] == len(test) == 20
+    logits = keras.models.load_model(trained / "model.keras")(test.images.astype("float32"))["logits"]
+    assert metrics["test_error"] == pytest.approx(np.mean(np.argmax(logits, -1) != test.labels))
+    assert set(metrics["localization"]) == {"conv10", "conv13"}
+    assert "attention conv13: peak on the object" in capsys.readouterr().out
+
+
+def test_file_and_saved_model_agree_with_the_run(trained, saved_model, tmp_path):
+    evaluate(trained, output=str(tmp_path / "run"))
+    evaluate(trained / "model.keras", dataset="cluttered_digits", limit=20, output=str(tmp_path / "file"))
+    evaluate(saved_model.parent, output=str(tmp_path / "served"))
+    for tap, scores in results(tmp_path / "run")["localization"].items():
+        assert results(tmp_path / "served")["localization"][tap] == pytest.approx(scores, abs=1e-5)
+    images = load_dataset("cluttered_digits", limit=50).train.images
+    one, other = (load_predictor(path).predict(images, 16) for path in (trained, saved_model))
+    for name, values in one.items():
+        np.testing.assert_allclose(other[name], values, atol=1e-5)
+
+
+def test_a_second_evaluation_replaces_the_first(trained, tmp_path):
+    evaluate(trained, output=str(tmp_path / "out"), panels=0)
+    (tmp_path / "out" / "classification-stale.png").write_bytes(b"")
+    (tmp_path / "out" / "mine.txt").write_text("kept")
+    evaluate(trained, output=str(tmp_path / "out"), panels=0, limit=3)
+    assert results(tmp_path / "out")["test_images"] == 3
+    assert not (tmp_path / "out" / "classification-stale.png").exists()
+    assert (tmp_path / "out" / "mine.txt").exists()
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_several_runs_side_by_side(trained, tmp_path):
+    keras.utils.set_random_seed(1)
+    other = tmp_path / "other.keras"
+    build_model("vgg-gap", width=0.03).save(other)
+    config = EvaluateConfig((str(trained), str(other)), output=str(tmp_path / "out"), panels=1)
+    assert run(config) == 0
+    values = json.loads((tmp_path / "out" / "classification.json").read_text())["values"]
+    assert set(values) == {"tiny", "other"}
+    assert (tmp_path / "out" / "panels" / "tiny" / "00.png").exists()
+    table = (tmp_path / "out" / "classification.csv").read_text().splitlines()
+    assert table[0].startswith("run,network,error") and len(table) == 3
+    with pytest.raises(UserError, match="given twice"):
+        run(EvaluateConfig((str(trained), str(trained))))
+
+
+def test_a_saved_model_is_for_classification_only(saved_model, tmp_path):
+    with pytest.raises(UserError, match="good for --task classification only"):
+        evaluate(saved_model, task="faithfulness", output=str(tmp_path))
+
+
+def test_what_was_measured_before_a_task_fails_is_reported(saved_model, tmp_path, capsys):
+    evaluate(saved_model, task="all", limit=5, output=str(tmp_path))
+    assert "faithfulness: left out" in capsys.readouterr().out
+    (tmp_path / "hollow").mkdir()
+    masks = f"folder:{tmp_path / 'hollow'}"
+    with pytest.raises(UserError, match="hollow"):
+        evaluate(saved_model, task="all", limit=5, masks=masks, output=str(tmp_path / "again"))
+    for folder in (tmp_path, tmp_path / "again"):
+        assert "<h2>Classification</h2>" in (folder / "report.html").read_text()
+
+
+def test_names_differ_however_the_folders_are_called():
+    paths = ["a/runs/demo", "b/runs/demo", "b/runs/other", "exports/demo/1", "b/demo"]
+    assert _names([Path(path) for path in paths]) == [
+        "a/runs/demo",
+        "b/runs/demo",
+        "other",
+        "demo/1",
+        "b/demo",
+    ]
+
+
+def test_runs_of_different_datasets_are_not_mixed(trained, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    config = TrainConfig(dataset="svhn", width=0.03, name="other").resolved()
+    (other / "config.json").write_text(json.dumps(config.to_dict()))
+    with pytest.raises(UserError, match="trained on cluttered_digits and svhn; evaluate them one by one"):
+        run(EvaluateConfig((str(trained), str(other))))
+    (trained.parent / "names").mkdir()
+    shutil.copytree(trained, trained.parent / "names" / "tiny")
+    (trained.parent / "names" / "tiny" / "labels.txt").write_text("".join(f"sign {i}\n" for i in range(10)))
+    with pytest.raises(UserError, match="answers with classes such as 'sign 0'"):
+        evaluate(trained.parent / "names" / "tiny")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"limit": 0}, "limit must be 1 or more"),
+        ({"panels": -1}, "panels must be 0 or more"),
+        ({"queries": "nowhere"}, "queries: there is no folder nowhere"),
+        ({"scenes": "nowhere"}, "scenes: there is no folder nowhere"),
+        ({"masks": "folder:nowhere"}, "masks: there is no folder nowhere"),
+        ({"targets": ("tfds:stl10", "folder:nowhere")}, "targets: there is no folder nowhere"),
+        ({"epsilons": (300.0,)}, "epsilons must be from 0 to 255"),
+        ({"dataset": "cluttered_digit"}, "cluttered_digits"),
+    ],
+)
+def test_wrong_options(trained, options, said):
+    with pytest.raises(UserError, match=said):
+        evaluate(trained, **options)
+
+
+def test_a_model_for_other_classes_is_refused(trained, tmp_path):
+    build_model("vgg", num_classes=7, width=0.03).save(tmp_path / "seven.keras")
+    with pytest.raises(UserError, match="7 classes apart and cluttered_digits has 10"):
+        evaluate(tmp_path / "seven.keras", dataset="cluttered_digits")
+    build_model("vgg", (48, 48, 3), width=0.03).save(tmp_path / "large.keras")
+    with pytest.raises(UserError, match="takes images of"):
+        evaluate(tmp_path / "large.keras", dataset="cluttered_digits")
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".keras", ".keras"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty folder", "corrupt", "truncated", "text", "h5"])
+def test_what_cannot_be_read_is_one_line(trained, tmp_path, kind):
+    path = tmp_path / ("model.h5" if kind == "h5" else "model.keras")
+    if kind == "empty folder":
+        path.mkdir()
+    elif kind == "truncated":
+        path.write_bytes((trained / "model.keras").read_bytes()[:2000])
+    elif kind != "missing":
+        path.write_bytes(b"not a model" * (1000 if kind == "corrupt" else 1))
+    with pytest.raises(UserError) as raised:
+        evaluate(path, dataset="cluttered_digits", output=str(tmp_path / "out"))
+    assert len(str(raised.value)) < 400 and "\n" not in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_where_the_results_should_go(trained, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        evaluate(trained, output=str(tmp_path / "out"))
+    with pytest.raises(UserError, match="cannot write"):
+        evaluate(trained, output=str(tmp_path / "out" / "deeper"))
+
+
+def test_no_run_is_a_mistake():
+    with pytest.raises(UserError, match="no run given"):
+        EvaluateConfig(())
+
+
+def test_runs_on_parts_of_a_folder_are_not_mixed(trained, tmp_path):
+    """Where the test images are cut from the folder, another --limit makes other images test images."""
+    runs = []
+    for limit in (100, 200):
+        path = tmp_path / f"limit{limit}"
+        path.mkdir()
+        config = TrainConfig(dataset=f"folder:{tmp_path}", limit=limit, width=0.03).resolved()
+        (path / "config.json").write_text(json.dumps(config.to_dict()))
+        (path / "model.keras").write_bytes((trained / "model.keras").read_bytes())
+        runs.append(str(path))
+    with pytest.raises(UserError, match="evaluate them one by one"):
+        run(EvaluateConfig(tuple(runs), output=str(tmp_path / "out")))

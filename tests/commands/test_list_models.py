@@ -1,0 +1,20 @@
+"""`--list-models`: sizes counted on the graph, the paper's errors beside them."""
+
+from attention_keras.commands import list_models as listing
+from attention_keras.models.paper_errors import PAPER_ERRORS
+from attention_keras.models.spec import ModelSpec
+
+
+def test_a_line_for_each_model(monkeypatch, capsys):
+    monkeypatch.setattr(listing, "list_models", lambda: ["vgg", "rn164-hires", "vgg-att2-concat-pc"])
+    listing.print_models()
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["vgg", "14,991,946", "313", "7.77", "30.62", "4.27", "34.64"]
+    assert lines[2] == ["rn164-hires", "2,360,154", "254"]
+    assert lines[3] == ["vgg-att2-concat-pc", "19,720,780", "3,787", "5.23", "23.19", "3.74", "26.80"]
+
+
+def test_errors_are_of_models_that_there_are():
+    for errors in PAPER_ERRORS.values():
+        for name in errors:
+            assert ModelSpec.parse(name).name == name

@@ -1,0 +1,103 @@
+"""What TensorBoard shows: the numbers of the history, and attention on the same validation images."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import softmax
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from attention_keras.data.datasets import load_dataset
+from attention_keras.drawing.panel import panel, prediction_title
+from attention_keras.models.outputs import attention_maps
+from attention_keras.runs.options import TrainConfig
+from attention_keras.training.session import train
+from attention_keras.training.tensorboard import relative_entropy
+
+EPOCHS, PANELS = 2, 3
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, small_network):
+    config = TrainConfig(
+        limit=64,
+        batch_size=32,
+        epochs=EPOCHS,
+        panels=PANELS,
+        precision="float32",
+        run_dir=str(tmp_path_factory.mktemp("runs")),
+        name="run",
+    )
+    return train(config, report=lambda line: None)
+
+
+def events(run, part):
+    found = EventAccumulator(str(run.path / "tensorboard" / part), size_guidance={"tensors": 0})
+    return found.Reload()
+
+
+def series(run, part, tag):
+    """(step, value) of a scalar."""
+    return [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in events(run, part).Tensors(tag)]
+
+
+def picture(event):
+    """A picture of an image summary: its value is width, height, PNG."""
+    return tf.io.decode_png(tf.make_ndarray(event.tensor_proto)[2]).numpy()
+
+
+def test_curves_are_the_history(run):
+    history = [json.loads(line) for line in (run.path / "history.jsonl").read_text().splitlines()]
+    for part, tag, name in (
+        ("train", "epoch/loss", "loss"),
+        ("validation", "epoch/loss", "val_loss"),
+        ("validation", "epoch/accuracy", "val_accuracy"),
+        ("train", "run/learning_rate", "learning_rate"),
+        ("train", "run/images_per_second", "images_per_second"),
+    ):
+        expected = [(record["epoch"], np.float32(record[name])) for record in history]
+        assert series(run, part, tag) == expected, tag
+    assert [record["epoch"] for record in history] == [1, 2]
+
+
+def test_panels_show_the_same_validation_images_after_every_epoch(run):
+    validation = load_dataset("cluttered_digits", limit=64).validation
+    model = keras.models.load_model(run.path / "model.keras", compile=False)
+    outputs = model.predict(np.asarray(validation.images[:PANELS], "float32"), verbose=0)
+    maps = attention_maps(outputs)
+    found = events(run, "validation")
+    for index in range(PANELS):
+        shown = found.Tensors(f"attention/{index:02d}")
+        assert [event.step for event in shown] == [1, 2]
+        title, correct = prediction_title(
+            softmax(outputs["logits"], axis=-1)[index], run_class_names(run), validation.labels[index]
+        )
+        levels = {name: level[index] for name, level in maps.items()}
+        expected = panel(np.asarray(validation.images[index]), levels, title, correct=correct)
+        # The saved model is the one after the last epoch; rounding may move a colour by a step.
+        difference = np.abs(picture(shown[-1]).astype(int) - expected)
+        assert difference.max() <= 2, difference.max()
+    assert f"attention/{PANELS:02d}" not in found.Tags()["tensors"]
+    for tap, level in maps.items():
+        step, entropy = series(run, "validation", f"attention_entropy/{tap}")[-1]
+        assert step == EPOCHS and entropy == pytest.approx(relative_entropy(level), abs=1e-4)
+
+
+def run_class_names(run):
+    return (run.path / "labels.txt").read_text().splitlines()
+
+
+def test_confusion_matrix_at_the_end(run):
+    (event,) = events(run, "test").Tensors("confusion")
+    assert event.step == EPOCHS and picture(event).shape[2] == 3 and picture(event).shape[0] > 300
+
+
+def test_entropy_by_hand():
+    uniform, peaked = np.full((1, 2, 2), 0.25), np.zeros((1, 2, 2))
+    peaked[0, 1, 0] = 3.0
+    assert relative_entropy(uniform) == pytest.approx(1.0)
+    assert relative_entropy(peaked) == pytest.approx(0.0)
+    assert relative_entropy(np.concatenate([uniform, peaked])) == pytest.approx(0.5)
+    assert relative_entropy(np.ones((2, 1, 1))) == 0.0
