@@ -1,12 +1,16 @@
+from .errors import UserError
 from .layers.attention_pool import AttentionPool
 from .layers.compatibility import CompatibilityScore
 from .models.attend import attend
 from .models.zoo import build_model, list_models
 from .runs.model_file import load_model
 
+__version__: str
+
 __all__ = [
     "AttentionPool",
     "CompatibilityScore",
+    "UserError",
     "attend",
     "build_model",
     "list_models",

@@ -18,7 +18,6 @@ from PIL import Image
 from attention_keras import attend
 from attention_keras.drawing.panel import panel, prediction_title
 from attention_keras.models.outputs import attention_maps
-from attention_keras.models.zoo import training_view
 
 SIZE = 96
 TAPS = ["block_6_expand_relu", "block_13_expand_relu"]
@@ -56,13 +55,12 @@ def main() -> None:
     )
     names = train.class_names
     model = build(len(names), options.weights, options.freeze)
-    classifier = training_view(model)
-    classifier.compile(
+    model.compile(
         keras.optimizers.AdamW(1e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    classifier.fit(train, validation_data=validation, epochs=options.epochs, verbose=2)
+    model.fit(train, validation_data=validation, epochs=options.epochs, verbose=2)
 
     model.save(output / "finetuned.keras")
     images, labels = next(iter(validation))

@@ -1,21 +1,8 @@
-"""Keras layers of the method and its networks, for TensorFlow, JAX and PyTorch."""
+"""Keras layers of the method and its networks, for TensorFlow, JAX and PyTorch.
 
-from attention_keras.layers.attention_pool import AttentionPool
-from attention_keras.layers.batch_norm import FusedBatchNormalization
-from attention_keras.layers.compatibility import CompatibilityScore
-from attention_keras.layers.ensemble import LevelEnsemble
-from attention_keras.layers.gcn_zca import ContrastWhitening
-from attention_keras.layers.preprocess import build_preprocess
-from attention_keras.layers.progressive import ProgressiveGate
-from attention_keras.layers.yuv_lcn import YUVLocalContrast
+Names load on first use, so that `attention_keras.layers.choices` can be read without Keras.
+"""
 
-__all__ = [
-    "AttentionPool",
-    "CompatibilityScore",
-    "ContrastWhitening",
-    "FusedBatchNormalization",
-    "LevelEnsemble",
-    "ProgressiveGate",
-    "YUVLocalContrast",
-    "build_preprocess",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,9 +1,13 @@
 """From scores to attention to a descriptor: the weighted sum that replaces global pooling."""
 
+from typing import get_args
+
 import keras
 from keras import ops
 
-NORMALIZATIONS = ("softmax", "sigmoid")
+from attention_keras.layers.choices import Normalization
+
+NORMALIZATIONS = get_args(Normalization)
 
 
 @keras.saving.register_keras_serializable(package="attention_keras")

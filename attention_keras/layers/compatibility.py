@@ -1,9 +1,13 @@
 """How well each local feature fits the global one: the compatibility scores of the paper's section 3."""
 
+from typing import get_args
+
 import keras
 from keras import ops
 
-COMPATIBILITIES = ("dp", "pc", "additive", "mean")
+from attention_keras.layers.choices import Compat
+
+COMPATIBILITIES = get_args(Compat)
 DEFAULT_U = {
     "class_name": "VarianceScaling",
     "config": {"scale": 2.0, "mode": "fan_out", "distribution": "untruncated_normal"},

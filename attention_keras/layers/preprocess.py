@@ -1,14 +1,17 @@
 """Pixel normalisation inside the model, so that every model takes raw pixels in [0, 255]."""
 
+from typing import get_args
+
 import keras
 import numpy as np
 
 from attention_keras.errors import UserError
+from attention_keras.layers.choices import Preprocessing
 from attention_keras.layers.gcn_zca import ContrastWhitening
 from attention_keras.layers.yuv_lcn import YUVLocalContrast, chroma_statistics
 
 LARGEST_WHITENED = 48 * 48 * 3
-PREPROCESSING = ("none", "meanstd", "yuv_lcn", "gcn_zca")
+PREPROCESSING = get_args(Preprocessing)
 
 
 def build_preprocess(kind: str, train_images: np.ndarray) -> keras.layers.Layer:

@@ -12,6 +12,7 @@ from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.layers.ensemble import LevelEnsemble
 from attention_keras.models.blocks import GLOBAL_FEATURES, Builder
+from attention_keras.models.classifier import Classifier
 from attention_keras.models.initializers import InitScheme
 
 
@@ -54,8 +55,8 @@ def attend(
         name: of the model.
 
     Returns:
-        A functional model with outputs `logits` `(b, k)`, `attention_<tap>` `(b, h, w)` for each tap,
-        and for `indep` `level_logits` `(b, L, k)`. All float32.
+        A `Classifier`, which `compile` and `fit` train directly, with outputs `logits` `(b, k)`,
+        `attention_<tap>` `(b, h, w)` for each tap, and for `indep` `level_logits` `(b, L, k)`. All float32.
 
     Raises:
         UserError: an unknown tap (the closest names are given), a tap that is no feature map, or no g.
@@ -91,7 +92,7 @@ def attend(
         heads[tap] = builder.head(descriptor, f"head_{tap}", head_dropout)
     outputs = _classify(heads, aggregate, num_classes, builder)
     images = backbone.inputs[0] if len(backbone.inputs) == 1 else backbone.input
-    return keras.Model(images, {**outputs, **attention}, name=name)
+    return Classifier(images, {**outputs, **attention}, name=name)
 
 
 def _tap(backbone: keras.Model, tap: str):

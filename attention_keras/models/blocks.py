@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import keras
 from keras import layers
 
-from attention_keras.layers.batch_norm import FusedBatchNormalization
 from attention_keras.models.initializers import InitScheme
 
 GLOBAL_FEATURES = "global_features"
@@ -35,7 +34,7 @@ class Builder:
 
     def norm_relu(self, x, name: str, epsilon: float = 1e-5):
         """Batch norm -> ReLU; the ReLU carries the name."""
-        norm = FusedBatchNormalization(epsilon=epsilon, name=f"{name}_norm", **self.init.batch_norm())
+        norm = layers.BatchNormalization(epsilon=epsilon, name=f"{name}_norm", **self.init.batch_norm())
         x = norm(x)
         return layers.ReLU(name=name)(x)
 

@@ -4,7 +4,8 @@ import math
 
 import keras
 
-from attention_keras.layers import AttentionPool, CompatibilityScore
+from attention_keras.layers.attention_pool import AttentionPool
+from attention_keras.layers.compatibility import CompatibilityScore
 
 
 def count_macs(model: keras.Model) -> int:

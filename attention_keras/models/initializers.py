@@ -1,9 +1,11 @@
 """Initial weights as in the official Torch code, or as Keras users expect."""
 
 import math
-from typing import Literal
+from typing import get_args
 
 import keras
+
+from attention_keras.models.spec import Init
 
 
 class InitScheme:
@@ -18,9 +20,9 @@ class InitScheme:
         name: `torch` or `keras`.
     """
 
-    def __init__(self, name: Literal["torch", "keras"] = "torch"):
-        if name not in ("torch", "keras"):
-            raise ValueError(f"init must be torch or keras; got {name!r}")
+    def __init__(self, name: Init = "torch"):
+        if name not in get_args(Init):
+            raise ValueError(f"init must be {' or '.join(get_args(Init))}; got {name!r}")
         self.name = name
         self._torch = name == "torch"
 

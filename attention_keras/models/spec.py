@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from attention_keras.errors import UserError
+from attention_keras.layers.choices import Compat, Normalization
 
 Variant = Literal["attention", "plain", "gap", "pan", "hires"]
-Compat = Literal["dp", "pc", "additive", "mean"]
 Aggregate = Literal["concat", "indep"]
-Normalization = Literal["softmax", "sigmoid"]
 Projection = Literal["down", "up"]
 Globals = Literal["shared", "per_level"]
+Init = Literal["torch", "keras"]
 
 _ATTENTION_NAME = re.compile(
     r"(?P<backbone>vgg|rn164)-att(?P<levels>[123])(-(?P<aggregate>concat|indep))?"

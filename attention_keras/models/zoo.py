@@ -9,6 +9,7 @@ from attention_keras.errors import UserError
 from attention_keras.models import resnet, vgg
 from attention_keras.models.attend import attend
 from attention_keras.models.blocks import Builder, image_input
+from attention_keras.models.classifier import Classifier
 from attention_keras.models.initializers import InitScheme
 from attention_keras.models.spec import ModelSpec
 
@@ -62,8 +63,8 @@ def build_model(
         preprocess: layer that normalises pixels; None leaves them as they are.
 
     Returns:
-        A functional model; outputs `logits` `(b, k)`, `attention_<tap>` `(b, h, w)`, and for indep models
-        `level_logits` `(b, L, k)`. All float32.
+        A `Classifier`, which `compile` and `fit` train directly; outputs `logits` `(b, k)`, `attention_<tap>`
+        `(b, h, w)`, and for indep models `level_logits` `(b, L, k)`. All float32.
 
     Raises:
         UserError: unknown name, or an image size that the network cannot take.
@@ -81,7 +82,7 @@ def build_model(
     pixels = images if preprocess is None else preprocess(images)
     if spec.variant != "attention":
         outputs = _BASELINES[spec.backbone, spec.variant](pixels, builder, num_classes)
-        return keras.Model(images, outputs, name=spec.name)
+        return Classifier(images, outputs, name=spec.name)
     backbone, taps, g, head_dropout = _GRAPHS.get(spec.backbone, _application)(images, pixels, spec, builder)
     return attend(
         backbone,
@@ -145,13 +146,3 @@ def _application(images, pixels, spec: ModelSpec, builder: Builder):
 
 
 _GRAPHS = {"vgg": _vgg, "rn164": _resnet}
-
-
-def training_view(model: keras.Model) -> keras.Model:
-    """The model with the one output that has a loss, sharing all layers.
-
-    That is `level_logits` where there are several classifiers, else `logits`: Keras cannot `fit` a
-    model with a dict of outputs and a loss on one of them.
-    """
-    outputs = model.output
-    return keras.Model(model.input, outputs.get("level_logits", outputs["logits"]))

@@ -17,7 +17,7 @@ from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.models.compute import count_macs
 from attention_keras.models.transfer_weights import transfer_weights
-from attention_keras.models.zoo import build_model, training_view
+from attention_keras.models.zoo import build_model
 from attention_keras.runs import provenance
 from attention_keras.runs.directory import RunDirectory, write_json, write_text
 from attention_keras.runs.model_file import load_model, save_model
@@ -26,7 +26,6 @@ from attention_keras.training.checkpoint import load_newest
 from attention_keras.training.checkpointing import Checkpointing
 from attention_keras.training.graph_memory import forgetting_gradients
 from attention_keras.training.keep_best import KeepBest
-from attention_keras.training.losses import LevelwiseCrossentropy, TopOneAccuracy
 from attention_keras.training.optimizers import build_optimizer, build_schedule
 from attention_keras.training.precision import choose_precision
 from attention_keras.training.progress import Progress
@@ -97,8 +96,7 @@ def _train(config: TrainConfig, report) -> RunResult:
         model = _build(config, dataset, strategy)
         if config.init_from:
             report(transfer_weights(load_model(config.init_from), model).table())
-        view = training_view(model)
-    view = replicated(view, strategy)
+    view = replicated(model, strategy)
     with scope(strategy):
         _compile(view, config, len(dataset.train))
     _check_steps_per_execution(config, len(dataset.train))
@@ -169,8 +167,8 @@ def _compile(view: keras.Model, config: TrainConfig, images: int) -> None:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     view.compile(
         optimizer=optimizer,
-        loss=LevelwiseCrossentropy(config.label_smoothing),
-        metrics=[TopOneAccuracy()],
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile={"auto": "auto", "on": True, "off": False}[config.jit],
         steps_per_execution=config.steps_per_execution,
     )

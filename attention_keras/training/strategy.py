@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from attention_keras.errors import UserError
+from attention_keras.models.classifier import Classifier
 
 Strategy = tf.distribute.Strategy
 
@@ -114,8 +115,8 @@ def wait_for_workers(strategy: Strategy | None) -> None:
     keras.ops.convert_to_numpy(meet()[0])
 
 
-class ReplicaModel(keras.Model):
-    """A functional model whose gradient is that of the global batch, however it is split.
+class ReplicaClassifier(Classifier):
+    """A classifier whose gradient is that of the global batch, however it is split.
 
     Keras averages each replica's loss and then the replicas, which weights the images of a partial
     last batch wrongly when it does not divide evenly. The value of the loss stays as Keras expects it.
@@ -132,8 +133,8 @@ class ReplicaModel(keras.Model):
         return loss + (share - 1.0) * (loss - tf.stop_gradient(loss))
 
 
-class WorkerModel(ReplicaModel):
-    """A replica model whose logs have shape (1,), as averaging over workers needs."""
+class WorkerClassifier(ReplicaClassifier):
+    """A replica whose logs have shape (1,), as averaging over workers needs."""
 
     def train_step(self, data):
         return _with_axis(super().train_step(data))
@@ -146,11 +147,15 @@ def _with_axis(logs: dict) -> dict:
     return {name: keras.ops.reshape(value, (1,)) for name, value in logs.items()}
 
 
-def replicated(view: keras.Model, strategy: Strategy | None) -> keras.Model:
-    """The view as `fit` can train it under the strategy; call it outside the strategy's scope."""
+def replicated(model: Classifier, strategy: Strategy | None) -> Classifier:
+    """The classifier as `fit` can train it under the strategy; call it outside the strategy's scope.
+
+    It shares all layers with `model`, which it is where there is no strategy.
+    """
     if strategy is None:
-        return view
-    return (WorkerModel if spans_workers(strategy) else ReplicaModel)(view.inputs[0], view.outputs[0])
+        return model
+    kind = WorkerClassifier if spans_workers(strategy) else ReplicaClassifier
+    return kind(model.inputs, model.output, name=model.name)
 
 
 def synchronize_batch_norm(model: keras.Model, synchronized: bool) -> None:

@@ -1,0 +1,7 @@
+"""The names a user chooses layers by. The command line reads them without importing Keras."""
+
+from typing import Literal
+
+Compat = Literal["dp", "pc", "additive", "mean"]
+Normalization = Literal["softmax", "sigmoid"]
+Preprocessing = Literal["none", "meanstd", "yuv_lcn", "gcn_zca"]

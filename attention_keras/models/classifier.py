@@ -1,0 +1,43 @@
+"""The model that `build_model` and `attend` return: named outputs, trained on the logits among them."""
+
+import keras
+from keras import ops
+
+from attention_keras.models.outputs import LEVEL_LOGITS, LOGITS
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class Classifier(keras.Model):
+    """A functional model with a dictionary of outputs that `compile` and `fit` train as any classifier.
+
+    A plain Keras model takes a loss for every output of a dictionary. This one hands `logits` alone to the
+    loss and the metrics, so that attention maps stay outputs while it trains. A network of several
+    classifiers (`indep`) has `level_logits` `(b, L, k)` too: its loss is the sum of the levels' losses
+    (paper, section 3.2; ClassNLLCriterion on added log-probabilities in `2_level_atten_1global_pred-ensemble`
+    of the official code), and its metrics see `logits`, the mean of the levels' probabilities.
+
+    Args:
+        inputs, outputs: as `keras.Model` takes them; `outputs` is a dictionary with `logits` `(b, k)`.
+
+    Example:
+        >>> import numpy as np
+        >>> from attention_keras import build_model
+        >>> model = build_model("vgg-att1-pc", num_classes=2, width=0.03)
+        >>> model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        >>> history = model.fit(np.zeros((2, 32, 32, 3)), np.array([0, 1]), verbose=0)
+        >>> list(history.history)
+        ['loss']
+    """
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if LEVEL_LOGITS not in y_pred:
+            return super().compute_loss(x, y, y_pred[LOGITS], sample_weight, training)
+        levels = ops.unstack(y_pred[LEVEL_LOGITS], axis=1)
+        losses = [
+            super(Classifier, self).compute_loss(x, y, logits, sample_weight, training) for logits in levels
+        ]
+        # Each of them counts the penalties of the layers, which belong in the sum once.
+        return sum(losses) - (len(levels) - 1) * sum(self.losses)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, y_pred[LOGITS], sample_weight)

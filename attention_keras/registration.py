@@ -1,0 +1,55 @@
+"""Makes Keras know this package's layers, so that `keras.models.load_model` finds them in a file.
+
+Keras looks a class of a saved file up among those registered so far. Importing the package imports no
+framework, so its classes register right after Keras has been imported, whichever of the two comes first.
+"""
+
+import importlib.abc
+import importlib.util
+import sys
+
+
+def register() -> None:
+    """Register every class that a saved model of this package can hold. Imports Keras."""
+    import keras
+
+    from attention_keras.layers import (  # noqa: F401
+        attention_pool,
+        compatibility,
+        ensemble,
+        gcn_zca,
+        progressive,
+        yuv_lcn,
+    )
+    from attention_keras.models import classifier  # noqa: F401
+
+    # Files of version 0.1 name a layer of ours that computed what Keras's own does.
+    known = keras.saving.get_custom_objects()
+    known["attention_keras>FusedBatchNormalization"] = keras.layers.BatchNormalization
+
+
+def register_with_keras() -> None:
+    """Register now if Keras has been imported, else as soon as it is."""
+    if "keras" in sys.modules:
+        register()
+    else:
+        sys.meta_path.insert(0, _AfterKeras())
+
+
+class _AfterKeras(importlib.abc.MetaPathFinder):
+    """Lets the import of Keras go its way, and calls `register` at its end."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "keras":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module):
+                execute(module)
+                register()
+
+            spec.loader.exec_module = execute_and_register
+        return spec

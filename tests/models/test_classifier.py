@@ -1,0 +1,118 @@
+"""compile and fit on what build_model and attend return: loss and metrics against NumPy."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from attention_keras import attend, build_model
+from attention_keras.models.classifier import Classifier
+
+RNG = np.random.default_rng(0)
+TARGETS = np.eye(5, dtype="float32")[RNG.integers(0, 5, 32)]
+LEVELS = RNG.normal(size=(32, 3, 5)).astype("float32") * 3
+
+
+def log_softmax(logits):
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def readout(levels=3, penalty=None):
+    """A classifier whose outputs are its inputs: (b, L, k) to level logits and the log of their mean."""
+    inputs = keras.Input((levels, 5))
+    x = keras.layers.Dense(
+        5, use_bias=False, kernel_initializer="identity", kernel_regularizer=penalty, name="same"
+    )(inputs)
+    logits = keras.ops.logsumexp(keras.ops.log_softmax(x, axis=-1), axis=1) - np.log(levels)
+    outputs = {"logits": logits, "level_logits": x} if levels > 1 else {"logits": x[:, 0]}
+    return Classifier(inputs, outputs)
+
+
+def evaluated(model, targets, levels, **loss):
+    crossentropy = keras.losses.CategoricalCrossentropy(from_logits=True, **loss)
+    model.compile("sgd", crossentropy, metrics=["accuracy"])
+    return model.evaluate(levels, targets, batch_size=20, verbose=0, return_dict=True)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_levels_losses_add_up(smoothing):
+    smooth = TARGETS * (1 - smoothing) + smoothing / 5
+    expected = -(smooth[:, None] * log_softmax(LEVELS)).sum(axis=(1, 2)).mean()
+    found = evaluated(readout(), TARGETS, LEVELS, label_smoothing=smoothing)
+    assert found["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_penalty_counts_once():
+    plain = evaluated(readout(), TARGETS, LEVELS)["loss"]
+    penalised = evaluated(readout(penalty=keras.regularizers.L2(0.5)), TARGETS, LEVELS)["loss"]
+    assert penalised - plain == pytest.approx(0.5 * 5, rel=1e-4)  # five ones on the diagonal
+
+
+def test_one_level_is_plain_cross_entropy():
+    expected = -(TARGETS * log_softmax(LEVELS[:, 0])).sum(axis=-1).mean()
+    found = evaluated(readout(levels=1), TARGETS, LEVELS[:, :1])
+    assert found["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_accuracy_averages_the_probabilities_of_the_levels():
+    expected = (np.exp(log_softmax(LEVELS)).mean(axis=1).argmax(-1) == TARGETS.argmax(-1)).mean()
+    assert evaluated(readout(), TARGETS, LEVELS)["accuracy"] == pytest.approx(expected)
+
+
+def test_averaging_probabilities_is_not_averaging_logits():
+    levels = np.array([[[8.0, 0, 0, 0, 0], [-9.0, 1, 0, 0, 0]]], "float32")
+    assert evaluated(readout(levels=2), TARGETS[:1] * 0 + np.eye(5)[:1], levels)["accuracy"] == 1.0
+    assert levels.mean(axis=1).argmax() == 1
+
+
+@pytest.mark.parametrize("name", ["vgg-att2-concat-dp", "vgg-att2-indep-dp", "vgg"])
+def test_fit_learns_and_the_maps_stay_outputs(name):
+    model = build_model(name, num_classes=3, width=0.05, init="keras", dropout=False)
+    images = RNG.uniform(0, 255, (6, 32, 32, 3)).astype("float32")
+    labels = np.array([0, 1, 2] * 2)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-2), loss, metrics=["accuracy"])
+    history = model.fit(
+        images, labels, validation_data=(images, labels), epochs=6, batch_size=6, verbose=0
+    ).history
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert history["loss"][-1] < 0.7 * history["loss"][0]
+    assert set(model.predict(images, verbose=0)) == set(model.output)
+
+
+def test_a_compiled_classifier_of_attend_loads_in_a_process_that_only_imports_the_package(tmp_path):
+    inputs = keras.Input((8, 8, 3))
+    features = keras.layers.Conv2D(4, 3, padding="same", name="features")(inputs)
+    model = attend(keras.Model(inputs, features), ["features"], 3, compat="dp")
+    images = RNG.uniform(0, 1, (6, 8, 8, 3)).astype("float32")
+    labels = np.array([0, 1, 2] * 2)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    model.fit(images, labels, verbose=0)
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "data.npz", images=images, labels=labels, **model.predict(images, verbose=0))
+    for first, second in (("attention_keras", "keras"), ("keras", "attention_keras")):
+        program = (
+            f"import {first}\nimport {second}\nimport numpy as np\n"
+            f"data = np.load(r'{tmp_path / 'data.npz'}')\n"
+            f"model = keras.models.load_model(r'{tmp_path / 'model.keras'}')\n"
+            "for name, value in model.predict(data['images'], verbose=0).items():\n"
+            "    np.testing.assert_allclose(value, data[name], atol=1e-6)\n"
+            "model.fit(data['images'], data['labels'], verbose=0)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_importing_the_package_imports_no_framework():
+    program = (
+        "import sys, attention_keras\n"
+        "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert attention_keras.__version__\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
