@@ -1,0 +1,1 @@
+"""What a run is on disk: options, config, directory, files that are whole."""
