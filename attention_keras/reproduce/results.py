@@ -1,7 +1,9 @@
 """From the runs of a grid to the table: mean and spread over seeds, beside the paper's numbers."""
 
 import csv
+import dataclasses
 import io
+import shlex
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +14,8 @@ from attention_keras.evaluation.report.result import write_json
 from attention_keras.models.paper_errors import PAPER_ERRORS
 from attention_keras.reproduce.experiments import command_line
 from attention_keras.reproduce.grid import read_measure
-from attention_keras.reproduce.options import ReproduceConfig
-from attention_keras.runs.directory import RunDirectory
+from attention_keras.reproduce.options import ReproduceOptions
+from attention_keras.runs.directory import Run
 from attention_keras.runs.durable import write_whole
 
 EPSILONS = (1.0, 2.0, 4.0)
@@ -48,7 +50,7 @@ class Spread:
     __str__ = text
 
 
-def write_tables(config: ReproduceConfig) -> Path:
+def write_tables(config: ReproduceOptions) -> Path:
     """Write `results.md`, `results.csv` (a row for each run) and `results.json` into the grid's folder.
 
     Returns:
@@ -59,7 +61,8 @@ def write_tables(config: ReproduceConfig) -> Path:
     runs = [run for row in rows for run in row["runs"]]
     write_json(folder / "results.json", {"table": config.table, "rows": rows})
     text = io.StringIO()
-    heads = ["model", "seed", "test_error", "parameters", "macs", "seconds", "commit", "hardware", "command"]
+    heads = ["model", "seed", "test_error", "parameters", "macs", "seconds", "precision", "commit"]
+    heads += ["hardware", "command"]
     writer = csv.DictWriter(text, heads, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(runs)
@@ -70,39 +73,39 @@ def write_tables(config: ReproduceConfig) -> Path:
     return path
 
 
-def _row(config: ReproduceConfig, model: str) -> dict[str, Any] | None:
+def _row(config: ReproduceOptions, model: str) -> dict[str, Any] | None:
     """Everything about one network: its finished runs, and what was measured on them."""
     runs, robustness, maps = [], [], []
     for seed in range(config.seeds):
-        run = config.run_config(model, seed)
-        directory = RunDirectory(run.resolved())
+        run = config.run_options(model, seed)
+        directory = Run(run.run_path)
         if not directory.is_finished:
             continue
-        metrics = directory.read_metrics()
-        kept = ("test_error", "parameters", "macs", "seconds", "commit", "hardware")
-        numbers = {name: metrics[name] for name in kept}
+        metrics = directory.metrics()
+        kept = ("test_error", "parameters", "macs", "seconds", "precision", "commit", "hardware")
+        numbers = {name: metrics.get(name) for name in kept}
         runs.append({"model": model, "seed": seed, **numbers, "command": command_line(run)})
-        robustness += [found] if (found := read_measure(directory.path, "robustness")) else []
-        maps += [found["maps"]] if (found := read_measure(directory.path, "faithfulness")) else []
+        robustness += [found] if (found := read_measure(directory, "robustness")) else []
+        maps += [found["maps"]] if (found := read_measure(directory, "faithfulness")) else []
     if not runs:
         return None
     paper = PAPER_ERRORS.get(config.experiment.dataset, {}).get(model)
     return {"model": model, "paper_error": paper, "runs": runs, "robustness": robustness, "maps": maps}
 
 
-def _about(config: ReproduceConfig, runs: list[dict]) -> str:
+def _about(config: ReproduceOptions, runs: list[dict]) -> str:
     """What the numbers are, and how to get them."""
-    command = f"python -m attention_keras.reproduce {config.table} --seeds {config.seeds}"
-    for name in ("models", "images", "width", "epochs", "limit"):
-        value = getattr(config, name)
-        if value != getattr(ReproduceConfig, name):
-            command += f" --{name} {' '.join(value) if isinstance(value, tuple) else value}"
-    commits = sorted({str(run["commit"])[:8] for run in runs})
-    machines = sorted({run["hardware"] for run in runs})
+    words = ["attention-keras", "reproduce", str(config.table)]
+    for entry in dataclasses.fields(config):
+        value = getattr(config, entry.name)
+        if entry.name == "seeds" or (entry.name != "table" and value != entry.default):
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{entry.name.replace('_', '-')}", *map(str, values)]
     lines = [
         f"# {config.table}\n\n{config.experiment.about}. Mean ± standard deviation over seeds.",
-        f"- command: `{command}`",
-        f"- machine: {'; '.join(machines)}; commit {', '.join(commits)}",
+        f"- command: `{shlex.join(words)}`",
+        f"- machine: {_different(runs, 'hardware')}; precision {_different(runs, 'precision')}; "
+        f"commit {_different(runs, 'commit')}",
     ]
     if runs:
         first = runs[0]["command"]
@@ -110,7 +113,14 @@ def _about(config: ReproduceConfig, runs: list[dict]) -> str:
     return "\n".join([lines[0], "", *lines[1:]])
 
 
-def error_table(config: ReproduceConfig, rows: list[dict]) -> str:
+def _different(runs: list[dict], name: str) -> str:
+    """What the runs say of themselves, each value once."""
+    values = {run[name] for run in runs} - {None}
+    shown = sorted(str(value)[:8] if name == "commit" else str(value) for value in values)
+    return "; ".join(shown) or "unknown"
+
+
+def error_table(config: ReproduceOptions, rows: list[dict]) -> str:
     """Test error in %, size, compute and time of every network."""
     heads = ["model", "seeds", "test error, %", "paper, %", "parameters", "M MACs/image", "training, min"]
     body = []

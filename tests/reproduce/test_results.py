@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from attention_keras.reproduce.options import ReproduceConfig
+from attention_keras.reproduce.options import ReproduceOptions
 from attention_keras.reproduce.results import Spread, markdown, write_tables
 
 ATTACKS = ("FGSM", "worst case")
@@ -29,7 +29,7 @@ def write_run(folder, name, error, *, seconds=120.0, accuracy=0.5, insertion=0.6
 
 @pytest.fixture
 def results(tmp_path):
-    config = ReproduceConfig(
+    config = ReproduceOptions(
         "cifar10", seeds=3, models=("vgg", "vgg-hires", "vgg-gap"), run_dir=str(tmp_path)
     )
     for seed, error in enumerate((0.10, 0.12, 0.14)):
@@ -46,7 +46,7 @@ def test_means_and_spreads_over_seeds(results):
     assert "| `vgg` | 90.0 ± 10.0 | 80.0 ± 10.0 | 70.0 ± 10.0 | 60.0 ± 10.0 | 80.0" in text
     assert "| `vgg` | attention conv13 | 0.600 ± 0.000 | 0.200 ± 0.000 | 0.50 ± 0.00 |" in text
     assert "SmoothGrad" not in text
-    assert "`python -m attention_keras.reproduce cifar10 --seeds 3 --models vgg vgg-hires vgg-gap`" in text
+    assert "`attention-keras reproduce cifar10 --seeds 3 --models vgg vgg-hires vgg-gap" in text
     assert "commit 01234567" in text and "a processor, 2 cores" in text
 
 

@@ -11,7 +11,7 @@ from attention_keras.data.datasets import load_dataset
 from attention_keras.evaluation.measures.localization import localize
 from attention_keras.evaluation.subjects.predictor import load_predictor
 from attention_keras.models.outputs import attention_maps
-from attention_keras.runs.options import TrainConfig
+from attention_keras.runs.config import RunConfig
 
 VERSION = Path(__file__).parents[2] / "saved_models" / "cluttered-digits" / "1"
 
@@ -31,9 +31,9 @@ def test_small_and_whole(card):
 
 def test_it_was_made_by_the_command_in_its_readme(card):
     assert (
-        TrainConfig.from_dict(card["config"])
+        RunConfig.from_dict(card["config"])
         .resolved()
-        .differences(TrainConfig(name="cluttered-digits", precision="mixed_bfloat16").resolved())
+        .differences(RunConfig.of(name="cluttered-digits", precision="mixed_bfloat16").resolved())
         == {}
     )
 
