@@ -2,6 +2,6 @@
 
 from typing import Literal
 
-Compat = Literal["dp", "pc", "additive", "mean"]
+Compat = Literal["dp", "pc", "scaled", "additive", "mean"]
 Normalization = Literal["softmax", "sigmoid"]
 Preprocessing = Literal["none", "meanstd", "yuv_lcn", "gcn_zca"]

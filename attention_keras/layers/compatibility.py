@@ -1,5 +1,6 @@
 """How well each local feature fits the global one: the compatibility scores of the paper's section 3."""
 
+import math
 from typing import get_args
 
 import keras
@@ -8,6 +9,7 @@ from keras import ops
 from attention_keras.layers.choices import Compat
 
 COMPATIBILITIES = get_args(Compat)
+SMALLEST_SQUARE = 1e-6
 DEFAULT_U = {
     "class_name": "VarianceScaling",
     "config": {"scale": 2.0, "mode": "fan_out", "distribution": "untruncated_normal"},
@@ -20,6 +22,7 @@ class CompatibilityScore(keras.layers.Layer):
 
     | compat | score of position i | source |
     |---|---|---|
+    | `scaled` | <l_i, q> / sqrt(c), q = g / rms(g) | ours, after Vaswani et al. 2017, section 3.2.1 |
     | `dp` | <l_i, g> | paper, section 3.1; `*DP*/3_atten.lua` |
     | `pc` | <u, l_i + g> + bias, u learned | paper, section 3.1; `3_atten.lua` |
     | `additive` | <u, tanh(l_i + g)> + bias | ours, not from the paper |
@@ -28,6 +31,10 @@ class CompatibilityScore(keras.layers.Layer):
     `pc` is computed as `<u, l_i> + <u, g>`; `l + g` is never formed. A softmax over the map cancels
     `<u, g>`, the same at every position, so g may be left out (`None`). Scores are float32 under
     every dtype policy.
+
+    rms(g) = sqrt(mean over c of g^2 + 1e-6), so q has length sqrt(c) whatever the size of g. For local
+    features of unit variance the scores of `dp` grow with sqrt(c): at 512 channels the softmax is almost
+    one-hot from the start and passes no gradient to g. The scores of `scaled` have unit variance.
 
     Args:
         compat: one of the above.
@@ -48,7 +55,7 @@ class CompatibilityScore(keras.layers.Layer):
         3.0
     """
 
-    def __init__(self, compat="pc", u_initializer=None, **kwargs):
+    def __init__(self, compat="scaled", u_initializer=None, **kwargs):
         super().__init__(autocast=False, **kwargs)
         if compat not in COMPATIBILITIES:
             raise ValueError(f"compat must be one of {', '.join(COMPATIBILITIES)}; got {compat!r}")
@@ -82,8 +89,12 @@ class CompatibilityScore(keras.layers.Layer):
                 ops.cast(local_features, "float32"),
                 ops.cast(global_features, "float32"),
             )
-        u, bias = ops.cast(self.u, "float32"), ops.cast(self.bias, "float32")
         local_features = ops.cast(local_features, "float32")
+        if self.compat == "scaled":
+            g = ops.cast(global_features, "float32")
+            q = g * ops.rsqrt(ops.mean(ops.square(g), axis=-1, keepdims=True) + SMALLEST_SQUARE)
+            return ops.einsum("bhwc,bc->bhw", local_features, q / math.sqrt(g.shape[-1]))
+        u, bias = ops.cast(self.u, "float32"), ops.cast(self.bias, "float32")
         if self.compat == "additive":
             global_features = ops.cast(global_features, "float32")
             hidden = ops.tanh(local_features + global_features[:, None, None, :])

@@ -19,7 +19,7 @@ Init = Literal["torch", "keras"]
 
 _ATTENTION_NAME = re.compile(
     r"(?P<backbone>vgg|rn164)-att(?P<levels>[123])(-(?P<aggregate>concat|indep))?"
-    r"-(?P<compat>dp|pc|additive|mean)(?P<sigmoid>-sigmoid)?(?P<up>-lup)?(-(?P<globals>[23])g)?"
+    rf"-(?P<compat>{'|'.join(get_args(Compat))})(?P<sigmoid>-sigmoid)?(?P<up>-lup)?(-(?P<globals>[23])g)?"
 )
 BASELINES = {
     "vgg": ("vgg", "plain"),
@@ -117,7 +117,8 @@ class ModelSpec:
         if not match:
             raise UserError(
                 f"unknown model {name!r}; allowed: {', '.join(BASELINES)}, or "
-                "{vgg,rn164}-att{1,2,3}[-{concat,indep}]-{dp,pc,additive,mean}[-sigmoid][-lup][-2g|-3g], "
+                "{vgg,rn164}-att{1,2,3}[-{concat,indep}]-"
+                f"{{{','.join(get_args(Compat))}}}[-sigmoid][-lup][-2g|-3g], "
                 "for example vgg-att2-concat-pc (train.py --list-models shows them all)"
             )
         levels = int(match["levels"])

@@ -30,14 +30,15 @@ def list_models() -> list[str]:
         >>> "vgg-att2-concat-pc" in list_models()
         True
     """
-    names = ["vgg", "vgg-gap", "vgg-pan", "vgg-hires", "vgg-att1-dp", "vgg-att1-pc", "vgg-att1-mean"]
+    names = ["vgg", "vgg-gap", "vgg-pan", "vgg-hires", "vgg-att1-dp", "vgg-att1-pc"]
+    names += ["vgg-att1-scaled", "vgg-att1-mean"]
     for levels in (2, 3):
         for aggregate in ("concat", "indep"):
-            names += [f"vgg-att{levels}-{aggregate}-{compat}" for compat in ("dp", "pc")]
+            names += [f"vgg-att{levels}-{aggregate}-{compat}" for compat in ("dp", "pc", "scaled")]
         names.append(f"vgg-att{levels}-concat-mean")
     names += ["vgg-att3-concat-pc-lup", "vgg-att2-concat-pc-2g", "vgg-att3-concat-pc-3g"]
-    names += ["rn164", "rn164-hires", "rn164-att1-dp", "rn164-att1-pc"]
-    names += [f"rn164-att2-{a}-{compat}" for a in ("concat", "indep") for compat in ("dp", "pc")]
+    names += ["rn164", "rn164-hires", "rn164-att1-dp", "rn164-att1-pc", "rn164-att1-scaled"]
+    names += [f"rn164-att2-{a}-{compat}" for a in ("concat", "indep") for compat in ("dp", "pc", "scaled")]
     return [*names, "rn164-att2-concat-mean"]
 
 

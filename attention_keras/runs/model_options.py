@@ -24,7 +24,7 @@ class ModelOptions:
     levels: ByModel[int] = None
     """Number of attention taps, from the deepest up: 1, 2 or 3."""
     compat: ByModel[Compat] = None
-    """Compatibility score: dp (dot product), pc (parametrised), additive (ours), mean (uniform control)."""
+    """Score: dp (dot product), pc (parametrised), scaled (dp at unit variance), additive, mean (control)."""
     aggregate: ByModel[Aggregate] = None
     """How levels are joined: concat (one classifier) or indep (one per level, probabilities averaged)."""
     normalization: ByModel[Normalization] = None

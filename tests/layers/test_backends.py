@@ -14,7 +14,7 @@ from attention_keras.layers import AttentionPool, CompatibilityScore
 def attention_model():
     local, g = keras.Input((4, 4, 6)), keras.Input((6,))
     outputs = {}
-    for kind in ("dp", "pc", "additive", "mean"):
+    for kind in ("dp", "pc", "scaled", "additive", "mean"):
         for normalization in ("softmax", "sigmoid"):
             scores = CompatibilityScore(kind)(local, g)
             descriptor, attention = AttentionPool(normalization)(local, scores)
@@ -23,7 +23,7 @@ def attention_model():
     return keras.Model([local, g], outputs)
 
 
-@pytest.mark.parametrize("kind", ["dp", "pc", "additive", "mean"])
+@pytest.mark.parametrize("kind", ["dp", "pc", "scaled", "additive", "mean"])
 def test_get_config_round_trip(kind):
     layer = CompatibilityScore(kind, u_initializer="ones", name="s", dtype="mixed_bfloat16")
     again = CompatibilityScore.from_config(json.loads(json.dumps(layer.get_config())))
@@ -44,7 +44,7 @@ def test_a_fresh_process_loads_the_file_and_gets_the_same_numbers(tmp_path):
         f"io = np.load(r'{tmp_path / 'io.npz'}')\n"
         f"model = keras.models.load_model(r'{tmp_path / 'm.keras'}')\n"
         "out = model.predict([io['local'], io['g']], verbose=0)\n"
-        "assert len(out) == 16\n"
+        "assert len(out) == 20\n"
         "for k, v in out.items(): np.testing.assert_allclose(v, io['out_' + k], atol=1e-6)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

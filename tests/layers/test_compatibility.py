@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from attention_keras.layers import AttentionPool, CompatibilityScore, LevelEnsemble, ProgressiveGate
 
-KINDS = ("dp", "pc", "additive", "mean")
+KINDS = ("dp", "pc", "scaled", "additive", "mean")
 
 
 def numpy(tensor):
@@ -18,9 +18,11 @@ def score_oracle(kind, local, g, u, bias):
     """One position and one channel at a time, in float64."""
     b, h, w, c = local.shape
     scores = np.zeros((b, h, w))
+    if kind == "scaled":
+        g = g / np.sqrt((g**2).mean(axis=1, keepdims=True) + 1e-6) / np.sqrt(c)
     for i, y, x in np.ndindex(b, h, w):
         for k in range(c):
-            if kind == "dp":
+            if kind in ("dp", "scaled"):
                 scores[i, y, x] += local[i, y, x, k] * g[i, k]
             elif kind == "pc":
                 scores[i, y, x] += u[k] * (local[i, y, x, k] + g[i, k])
@@ -55,7 +57,7 @@ def random_case(rng):
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_and_attention_match_the_oracle_on_random_shapes(kind):
     rng = np.random.default_rng(KINDS.index(kind))
-    for case in range(50):  # 200 over the four kinds; 1x1 maps are among them
+    for case in range(50):  # 250 over the five kinds; 1x1 maps are among them
         local, g = random_case(rng) if case else (rng.normal(size=(2, 1, 1, 3)), rng.normal(size=(2, 3)))
         layer = CompatibilityScore(kind)
         scores = numpy(layer(local.astype("float32"), g.astype("float32")))
@@ -75,12 +77,12 @@ def test_scores_and_attention_match_the_oracle_on_random_shapes(kind):
 
 def test_gradients_match_finite_differences():
     rng = np.random.default_rng(0)
-    for kind in ("dp", "pc", "additive"):
+    for kind in ("dp", "pc", "scaled", "additive"):
         layer, pool = CompatibilityScore(kind), AttentionPool()
         local, g = rng.normal(size=(1, 3, 2, 4)), rng.normal(size=(1, 4))
         weights = rng.normal(size=4)
         layer(local.astype("float32"), g.astype("float32"))
-        u = numpy(layer.u)[:, 0].astype("float64") if kind != "dp" else np.zeros(4)
+        u = numpy(layer.u)[:, 0].astype("float64") if kind in ("pc", "additive") else np.zeros(4)
 
         def loss(local, g, kind=kind, u=u, weights=weights):
             return (pool_oracle("softmax", local, score_oracle(kind, local, g, u, 0.0))[0] @ weights).item()
@@ -164,6 +166,42 @@ def test_dp_has_a_gradient_to_g_and_moves_with_it():
     assert moved > 0.1
 
 
+def test_scaled_has_a_gradient_to_g_and_moves_with_it():
+    gradient, moved = attention_gradient_to_g("scaled")
+    assert gradient > 0.1
+    assert moved > 0.02
+
+
+@pytest.mark.parametrize("size", [1e-2, 1.0, 1e3])
+def test_scaled_scores_have_unit_variance_whatever_the_width_and_the_size_of_g(size):
+    rng = np.random.default_rng(0)
+    for channels in (8, 512):
+        local = rng.normal(size=(64, 4, 4, channels)).astype("float32")
+        g = (size * rng.normal(size=(64, channels))).astype("float32")
+        spread = numpy(CompatibilityScore("scaled")(local, g)).std()
+        assert spread == pytest.approx(1, abs=0.06)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("size", [0.0, 1e-4, 6e4])
+def test_scaled_stays_finite_in_half_precision(dtype, size):
+    """6e4 is near the largest float16: its square and its sum over channels are beyond it."""
+    g = tf.Variable(tf.fill((2, 512), tf.constant(size, dtype)))
+    local = tf.fill((2, 4, 4, 512), tf.constant(100, dtype))
+    layer = CompatibilityScore("scaled", dtype=f"mixed_{dtype}")
+    with tf.GradientTape() as tape:
+        scores = layer(local, g)
+        mean = tf.reduce_mean(scores)
+    assert scores.dtype == tf.float32
+    q = size / np.sqrt(size**2 + 1e-6)
+    np.testing.assert_allclose(numpy(scores), 100 * q * np.sqrt(512), rtol=1e-2, atol=1e-6)
+    assert np.isfinite(numpy(tf.cast(tape.gradient(mean, g), "float32"))).all()
+
+
+def test_the_default_score_is_scaled():
+    assert CompatibilityScore().compat == "scaled"
+
+
 def test_softmaxed_pc_has_no_gradient_to_g_and_does_not_move():
     """<u, g> is the same at every position, so the softmax cancels it (paper_map: the dead branch)."""
     gradient, moved = attention_gradient_to_g("pc")
@@ -187,7 +225,10 @@ def test_u_starts_as_in_the_official_code():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: CompatibilityScore("cosine"), "compat must be one of dp, pc, additive, mean; got 'cosine'"),
+        (
+            lambda: CompatibilityScore("cosine"),
+            "compat must be one of dp, pc, scaled, additive, mean; got 'cosine'",
+        ),
         (lambda: AttentionPool("relu"), "normalization must be one of softmax, sigmoid; got 'relu'"),
         (
             lambda: CompatibilityScore("dp")(np.ones((1, 2, 2, 3)), np.ones((1, 4))),

@@ -142,7 +142,7 @@ def test_pruning_works_on_attend_models():
 
 
 def ask(name):
-    """How far another image's g moves the maps of `name`; with its own g nothing may move."""
+    """How far another g moves the maps of `name`; with its own g nothing may move."""
     model = build_model(name, width=0.0625)
     g = global_model(model).predict(IMAGES, verbose=0)
     ask = query_model(model)
@@ -150,13 +150,14 @@ def ask(name):
     for key, value in model.predict(IMAGES, verbose=0).items():
         if key in own:
             np.testing.assert_allclose(own[key], value, atol=1e-6)
-    other = ask.predict([IMAGES, g[::-1] * 10], verbose=0)
+    other = ask.predict([IMAGES, -10 * g], verbose=0)
     return max(np.abs(other[key] - own[key]).max() for key in own)
 
 
-def test_another_images_g_moves_dp_maps_only():
+def test_another_g_moves_dp_and_scaled_maps_only():
     assert ask("vgg-att2-concat-dp") > 1e-3
     assert ask("vgg-att3-concat-dp") > 1e-3
+    assert ask("vgg-att2-concat-scaled") > 1e-4
     assert ask("vgg-att2-concat-pc") < 1e-6
 
 
