@@ -17,6 +17,7 @@ def register() -> None:
         ensemble,
         fused_batch_norm,
         gcn_zca,
+        pixel_affine,
         progressive,
         yuv_lcn,
     )

@@ -43,6 +43,6 @@ def print_models() -> None:
         print(f"{name:<26}{sizes}{errors}".rstrip(), flush=True)
     print(
         "\nerrors: the paper's, for full width and 300 epochs. Other combinations build from --backbone,\n"
-        "--levels, --compat, --aggregate, --normalization, --project, --globals, and from\n"
+        "--levels, --compat, --head, --aggregate, --normalization, --project, --globals, and from\n"
         "keras:<Application> with --taps."
     )

@@ -16,9 +16,11 @@ Aggregate = Literal["concat", "indep"]
 Projection = Literal["down", "up"]
 Globals = Literal["shared", "per_level"]
 Init = Literal["torch", "keras"]
+Head = Literal["paper", "linear"]
+LocalNorm = Literal["image", "position", "channel", "none"]
 
 _ATTENTION_NAME = re.compile(
-    r"(?P<backbone>vgg|rn164)-att(?P<levels>[123])(-(?P<aggregate>concat|indep))?"
+    r"(?P<backbone>vgg|rn164)-att(?P<levels>[123])(-(?P<aggregate>concat|indep))?(?P<linear>-linear)?"
     rf"-(?P<compat>{'|'.join(get_args(Compat))})(?P<sigmoid>-sigmoid)?(?P<up>-lup)?(-(?P<globals>[23])g)?"
 )
 BASELINES = {
@@ -38,6 +40,7 @@ class ModelSpec:
     `levels` counts attention taps from the deepest one up (att1 = last tap only).
     `project` applies where the channels c of a tap differ from the width d of g:
     `down` maps g to c (the official default), `up` maps the local features to d (`-lup`).
+    `head` is `paper`, or `linear` (`-linear`, which implies concat unless the name says indep): see `attend`.
     `globals` is `shared` (one g for all levels) or `per_level` (`-2g`, `-3g`).
     `taps` names the layers to attend to on a `keras:<Application>` backbone.
 
@@ -46,6 +49,8 @@ class ModelSpec:
         'dp'
         >>> ModelSpec(levels=3, project="up").name
         'vgg-att3-concat-pc-lup'
+        >>> ModelSpec(head="linear", compat="scaled").name
+        'vgg-att2-linear-scaled'
     """
 
     backbone: str = "vgg"
@@ -53,6 +58,7 @@ class ModelSpec:
     levels: int = 2
     compat: Compat = "pc"
     aggregate: Aggregate = "concat"
+    head: Head = "paper"
     normalization: Normalization = "softmax"
     project: Projection = "down"
     globals: Globals = "shared"
@@ -92,8 +98,11 @@ class ModelSpec:
             return next(name for name, key in BASELINES.items() if key == (self.backbone, self.variant))
         backbone = self.backbone.removeprefix("keras:").lower()
         parts = [backbone, f"att{self.levels}"]
-        if self.levels > 1:
+        linear = self.head == "linear"
+        if self.levels > 1 and not (linear and self.aggregate == "concat"):
             parts.append(self.aggregate)
+        if linear:
+            parts.append("linear")
         parts.append(self.compat)
         if self.normalization == "sigmoid":
             parts.append("sigmoid")
@@ -117,19 +126,20 @@ class ModelSpec:
         if not match:
             raise UserError(
                 f"unknown model {name!r}; allowed: {', '.join(BASELINES)}, or "
-                "{vgg,rn164}-att{1,2,3}[-{concat,indep}]-"
+                "{vgg,rn164}-att{1,2,3}[-{concat,indep}][-linear]-"
                 f"{{{','.join(get_args(Compat))}}}[-sigmoid][-lup][-2g|-3g], "
                 "for example vgg-att2-concat-pc (train.py --list-models shows them all)"
             )
         levels = int(match["levels"])
         if match["globals"] and int(match["globals"]) != levels:
             raise UserError(f"model {name!r}: -{match['globals']}g needs att{match['globals']}")
-        if levels > 1 and not match["aggregate"]:
+        if levels > 1 and not match["aggregate"] and not match["linear"]:
             raise UserError(f"model {name!r}: say how the {levels} levels are joined, concat or indep")
         return cls(
             backbone=match["backbone"],
             levels=levels,
             aggregate=match["aggregate"] or "concat",
+            head="linear" if match["linear"] else "paper",
             compat=match["compat"],
             normalization="sigmoid" if match["sigmoid"] else "softmax",
             project="up" if match["up"] else "down",
@@ -138,7 +148,7 @@ class ModelSpec:
 
     def replace(self, **changes) -> "ModelSpec":
         """This spec with some axes changed; a changed attention axis on a baseline adds attention to it."""
-        attention_axes = {"levels", "compat", "aggregate", "normalization", "project", "globals", "taps"}
+        attention_axes = {entry.name for entry in dataclasses.fields(self)} - {"backbone", "variant"}
         if self.variant != "attention" and attention_axes & changes.keys():
             raise UserError(
                 f"model {self.name!r} has no attention to change; start from an attention model "
@@ -151,6 +161,7 @@ _ALLOWED = {
     "variant": get_args(Variant),
     "compat": get_args(Compat),
     "aggregate": get_args(Aggregate),
+    "head": get_args(Head),
     "normalization": get_args(Normalization),
     "project": get_args(Projection),
     "globals": get_args(Globals),

@@ -1,6 +1,5 @@
 """Every network that the paper compares, by name."""
 
-import difflib
 import inspect
 
 import keras
@@ -10,7 +9,9 @@ from attention_keras.models import resnet, vgg
 from attention_keras.models.attend import attend
 from attention_keras.models.blocks import Builder, image_input
 from attention_keras.models.classifier import Classifier
+from attention_keras.models.heads import PAPER_DROPOUT, AttentionHead
 from attention_keras.models.initializers import InitScheme
+from attention_keras.models.preprocessing import find_application
 from attention_keras.models.spec import ModelSpec
 
 _BASELINES = {
@@ -37,9 +38,11 @@ def list_models() -> list[str]:
             names += [f"vgg-att{levels}-{aggregate}-{compat}" for compat in ("dp", "pc", "scaled")]
         names.append(f"vgg-att{levels}-concat-mean")
     names += ["vgg-att3-concat-pc-lup", "vgg-att2-concat-pc-2g", "vgg-att3-concat-pc-3g"]
+    names += ["vgg-att1-linear-scaled", "vgg-att3-linear-scaled"]
+    names += [f"vgg-att2-linear-{compat}" for compat in ("scaled", "pc", "mean")]
     names += ["rn164", "rn164-hires", "rn164-att1-dp", "rn164-att1-pc", "rn164-att1-scaled"]
     names += [f"rn164-att2-{a}-{compat}" for a in ("concat", "indep") for compat in ("dp", "pc", "scaled")]
-    return [*names, "rn164-att2-concat-mean"]
+    return [*names, "rn164-att2-concat-mean", "rn164-att2-linear-scaled"]
 
 
 def build_model(
@@ -84,23 +87,18 @@ def build_model(
     if spec.variant != "attention":
         outputs = _BASELINES[spec.backbone, spec.variant](pixels, builder, num_classes)
         return Classifier(images, outputs, name=spec.name)
-    backbone, taps, g, head_dropout = _GRAPHS.get(spec.backbone, _application)(images, pixels, spec, builder)
-    return attend(
-        backbone,
-        taps,
-        num_classes,
-        compat=spec.compat,
-        normalization=spec.normalization,
-        aggregate=spec.aggregate,
-        project=spec.project,
-        global_features=g,
-        head_dropout=head_dropout,
-        builder=builder,
-        name=spec.name,
-    )
+    axes = {name: getattr(spec, name) for name in ("head", "compat", "normalization", "aggregate", "project")}
+    if spec.is_application:
+        backbone = _application(images, pixels, spec, builder)
+        return attend(backbone, spec.taps, num_classes, **axes, builder=builder, name=spec.name)
+    local, queries, dropout = _GRAPHS[spec.backbone](pixels, spec, builder)
+    head = AttentionHead(**axes, dropout=dropout if spec.head == "paper" else None)
+    if spec.compat == "mean":
+        queries = dict.fromkeys(local)
+    return Classifier(images, head(local, queries, num_classes, builder), name=spec.name)
 
 
-def _vgg(images, pixels, spec: ModelSpec, builder: Builder):
+def _vgg(pixels, spec: ModelSpec, builder: Builder):
     taps = vgg.trunk(pixels, builder, spec.levels)
     used = {name: taps[name] for name in vgg.TAPS[-spec.levels :]}
     g = vgg.global_branch(taps["conv13"], builder)
@@ -108,31 +106,26 @@ def _vgg(images, pixels, spec: ModelSpec, builder: Builder):
         higher = {
             name: vgg.level_global_branch(x, name, builder) for name, x in used.items() if name != "conv13"
         }
-        return keras.Model(images, [g, *higher.values()]), used, {**higher, "conv13": g}, 0.5
-    return keras.Model(images, g), used, g, 0.5
+        return used, {**higher, "conv13": g}, PAPER_DROPOUT
+    return used, dict.fromkeys(used, g), PAPER_DROPOUT
 
 
-def _resnet(images, pixels, spec: ModelSpec, builder: Builder):
+def _resnet(pixels, spec: ModelSpec, builder: Builder):
     if spec.globals == "per_level" and spec.levels > 1:
         raise UserError("rn164 has one global branch; --globals per_level is for vgg")
     taps = resnet.trunk(pixels, builder)
     g = resnet.global_branch(taps["stage3"], builder)
     used = {name: taps[name] for name in resnet.TAPS[-spec.levels :]}
-    return keras.Model(images, g), used, g, resnet.HEAD_DROPOUT
+    return used, dict.fromkeys(used, g), resnet.HEAD_DROPOUT
 
 
 def _application(images, pixels, spec: ModelSpec, builder: Builder):
     """A backbone from keras.applications with fresh weights, on pixels normalised by `preprocess`."""
-    wanted = spec.backbone.removeprefix("keras:")
-    known = [n for n in dir(keras.applications) if n[0].isupper()]
-    if wanted not in known:
-        close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.3)
-        raise UserError(f"keras.applications has no {wanted!r}; the closest names are {', '.join(close)}")
+    make = find_application(spec.backbone.removeprefix("keras:"))
     if builder.width != 1:
         raise UserError(f"width is for vgg and rn164; {spec.backbone} is built as it is, use --width 1")
     if spec.globals == "per_level":
         raise UserError("globals per_level is for vgg")
-    make = getattr(keras.applications, wanted)
     # Networks that bring their own normalisation leave it to `preprocess` here.
     own = (
         {"include_preprocessing": False}
@@ -140,10 +133,9 @@ def _application(images, pixels, spec: ModelSpec, builder: Builder):
         else {}
     )
     try:
-        backbone = make(include_top=False, weights=None, input_tensor=pixels, **own)
+        return make(include_top=False, weights=None, input_tensor=pixels, **own)
     except ValueError as error:
         raise UserError(f"{spec.backbone} cannot take images of {images.shape[1:]}: {error}") from None
-    return backbone, spec.taps, None, 0.5
 
 
 _GRAPHS = {"vgg": _vgg, "rn164": _resnet}

@@ -8,7 +8,7 @@ from tyro.conf import FlagConversionOff
 
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import Compat, Normalization, Preprocessing
-from attention_keras.models.spec import Aggregate, Globals, Init, Projection
+from attention_keras.models.spec import Aggregate, Globals, Head, Init, Projection
 from attention_keras.runs.field_types import check_types
 from attention_keras.runs.open_fields import ByModel, ByRecipe, Empty
 
@@ -27,6 +27,8 @@ class ModelOptions:
     """Score: dp (dot product), pc (parametrised), scaled (dp at unit variance), additive, mean (control)."""
     aggregate: ByModel[Aggregate] = None
     """How levels are joined: concat (one classifier) or indep (one per level, probabilities averaged)."""
+    head: ByModel[Head] = None
+    """After pooling: the paper's BN, ReLU, dropout; or linear, on local features normalised before it."""
     normalization: ByModel[Normalization] = None
     """Scores to attention: softmax over the map, or sigmoid per position."""
     project: ByModel[Projection] = None

@@ -91,7 +91,7 @@ class TrainOptions:
         given = {axis: value for axis in axes if (value := getattr(model, axis)) not in (None, ())}
         if not (model.backbone or "").startswith("keras:"):
             return ModelSpec.parse(model.model).replace(**given)
-        spec = ModelSpec(**{"compat": "dp", **given})
+        spec = ModelSpec(**{"head": "linear", "compat": "scaled", **given})
         if model.model not in (ModelOptions.model, spec.name):
             raise UserError(
                 f"model {model.model} and backbone {model.backbone} are two networks; give one of them "

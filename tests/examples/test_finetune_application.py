@@ -54,7 +54,7 @@ def test_train_py(photos, tmp_path):
     words = ["--dataset", f"folder:{photos}", "--backbone", "keras:MobileNetV2", "--taps", *TAPS]
     words += ["--image-size", "96", "--recipe", "quick", "--epochs", "1", "--batch-size", "8"]
     said = run(ROOT / "train.py", *words, "--name", "photos", cwd=tmp_path)
-    assert "mobilenetv2-att2-concat-dp" in said and "exported to saved_models/photos/1" in said
+    assert "mobilenetv2-att2-linear-scaled" in said and "exported to saved_models/photos/1" in said
     metrics = json.loads((tmp_path / "runs" / "photos" / "metrics.json").read_text())
     assert metrics["test_images"] == 8 and metrics["steps"] == 4
     assert (tmp_path / "runs/photos/labels.txt").read_text().split() == ["blue", "red"]

@@ -71,7 +71,7 @@ def test_a_frozen_backbone_stays_as_it_is():
 
 @pytest.mark.parametrize(("project", "width"), [("down", 6), ("up", 8)])
 def test_widths_are_made_to_agree_by_an_explicit_projection(project, width):
-    model = attend(backbone(), ["early"], 5, project=project)
+    model = attend(backbone(), ["early"], 5, head="paper", project=project)
     assert model.get_layer("pool_early").output[0].shape == (None, width)
     assert model.get_layer("project_early").output.shape[-1] == width
 

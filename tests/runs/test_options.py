@@ -34,7 +34,7 @@ def test_svhn_pc_is_the_papers_att2_concat_pc():
         ({"backbone": "rn164"}, "rn164-att2-concat-pc"),
         ({"model": "vgg-att1-dp", "compat": "dp"}, "vgg-att1-dp"),
         ({"levels": 3, "globals": "per_level", "project": "up"}, "vgg-att3-concat-pc-lup-3g"),
-        ({"backbone": "keras:MobileNetV2", "taps": ("a", "b")}, "mobilenetv2-att2-concat-dp"),
+        ({"backbone": "keras:MobileNetV2", "taps": ("a", "b")}, "mobilenetv2-att2-linear-scaled"),
     ],
 )
 def test_axes_change_the_model_name(flags, name):

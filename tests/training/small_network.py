@@ -31,7 +31,9 @@ def build_small_network(spec, input_shape, num_classes, *, width, dropout, init,
         x = layers.Activation("swish", name=f"conv{index}")(x)
         x = layers.Dropout(0.2)(x) if dropout else x
     builder = Builder(dropout=dropout, init=InitScheme("keras"))
-    return attend(keras.Model(images, x), ["conv0", "conv1"], num_classes, compat="dp", builder=builder)
+    return attend(
+        keras.Model(images, x), ["conv0", "conv1"], num_classes, head="paper", compat="dp", builder=builder
+    )
 
 
 def slow_fsync(handle, fsync=os.fsync):

@@ -1,0 +1,69 @@
+"""What a pretrained network wants done to raw pixels, as a layer of the graph."""
+
+import difflib
+import importlib
+
+import keras
+import numpy as np
+
+from attention_keras.errors import UserError
+from attention_keras.layers.pixel_affine import PixelAffine
+
+
+def find_application(name: str):
+    """The function of keras.applications that builds the network `name`.
+
+    Raises:
+        UserError: there is no such application; the message names the closest.
+    """
+    known = [entry for entry in dir(keras.applications) if entry[0].isupper()]
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
+        raise UserError(f"keras.applications has no {name!r}; the closest names are {', '.join(close)}")
+    return getattr(keras.applications, name)
+
+
+def application_pixels(application: str, data_format: str | None = None) -> PixelAffine:
+    """The `preprocess_input` of an application, from RGB pixels in [0, 255], as a layer.
+
+    Each `preprocess_input` makes every channel of its output an affine function of one colour channel, so
+    its answers to black and to the three pure colours tell all of it.
+
+    Args:
+        application: for example `ResNet50`. EfficientNet, ConvNeXt and MobileNetV3 have their preprocessing
+            inside, and their layer here is an identity.
+        data_format: of the images; Keras's own setting by default.
+
+    Raises:
+        UserError: there is no such application.
+
+    Example:
+        >>> application_pixels("ResNet50").order
+        [2, 1, 0]
+    """
+    module = importlib.import_module(find_application(application).__module__)
+    colours = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)]).astype("float32")
+    answers = np.asarray(
+        module.preprocess_input(colours[:, None, None, :].copy(), data_format="channels_last")
+    )
+    black, *pure = answers[:, 0, 0].astype("float64")
+    slopes = (np.stack(pure) - black) / 255
+    order = np.abs(slopes).argmax(axis=0)
+    return PixelAffine(order, slopes[order, range(3)], black, data_format, name="preprocess")
+
+
+def preprocessing_layer(preprocess: str | keras.layers.Layer | None) -> keras.layers.Layer | None:
+    """The layer that `attend(preprocess=...)` means; None where pixels stay as they are.
+
+    Raises:
+        UserError: neither a layer nor the name of an application.
+    """
+    if isinstance(preprocess, str):
+        layer = application_pixels(preprocess)
+        return None if layer.is_identity else layer
+    if preprocess is not None and not isinstance(preprocess, keras.layers.Layer):
+        raise UserError(
+            "preprocess is a Keras layer or the name of an application such as 'ResNet50'; "
+            f"got {type(preprocess).__name__}"
+        )
+    return preprocess

@@ -1,0 +1,112 @@
+"""The heads on taps: numbers against NumPy, what stands after pooling, names in the zoo."""
+
+import keras
+import numpy as np
+import pytest
+
+from attention_keras import attend, build_model
+from attention_keras.errors import UserError
+from attention_keras.models.spec import ModelSpec
+
+IMAGES = np.random.default_rng(0).normal(3, 2, (4, 6, 8, 3)).astype("float32")
+
+
+def identity_backbone():
+    """A backbone whose tap is the image itself, and whose g is its mean colour."""
+    inputs = keras.Input((6, 8, 3))
+    return keras.Model(inputs, keras.layers.Identity(name="same")(inputs))
+
+
+def standardise(x, axes):
+    return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-6)
+
+
+NORMS = {
+    "image": lambda x: (
+        (x - x.mean((1, 2, 3), keepdims=True)) / np.sqrt(x.var((1, 2, 3), keepdims=True) + 1e-6)
+    ),
+    "position": lambda x: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6),
+    "channel": lambda x: x / np.sqrt(1 + 1e-5),  # batch norm before training: mean 0, variance 1
+    "none": lambda x: x,
+}
+
+
+@pytest.mark.parametrize("local_norm", NORMS)
+def test_the_linear_head_is_what_its_formula_says(local_norm):
+    """Normalise, q = W BN(g) + b over its rms, softmax of <l_i, q> / sqrt(c), a linear classifier."""
+    model = attend(identity_backbone(), ["same"], 5, local_norm=local_norm)
+    images = IMAGES.astype("float64")
+    local = NORMS[local_norm](images)
+    kernel, bias = (np.array(w, "float64") for w in model.get_layer("project_same").get_weights())
+    g = images.mean((1, 2)) / np.sqrt(1 + 1e-5) @ kernel + bias
+    q = g / np.sqrt((g**2).mean(-1, keepdims=True) + 1e-6)
+    exponentials = np.exp(np.einsum("bhwc,bc->bhw", local, q) / np.sqrt(3))
+    attention = exponentials / exponentials.sum((1, 2), keepdims=True)
+    descriptor = np.einsum("bhw,bhwc->bc", attention, local)
+    kernel, bias = (np.array(w, "float64") for w in model.get_layer("classifier").get_weights())
+    found = model(IMAGES)
+    np.testing.assert_allclose(found["attention_same"], attention, rtol=1e-4)
+    np.testing.assert_allclose(found["logits"], descriptor @ kernel + bias, atol=1e-5)
+
+
+def test_the_default_is_the_linear_head_with_one_norm_for_an_image():
+    model = attend(identity_backbone(), ["same"], 5)
+    same = attend(identity_backbone(), ["same"], 5, head="linear", local_norm="image", compat="scaled")
+    assert isinstance(model.get_layer("local_same"), keras.layers.GroupNormalization)
+    assert [layer.name for layer in model.layers[1:]] == [layer.name for layer in same.layers[1:]]
+    assert model.get_layer("scores_same").compat == "scaled"
+
+
+def test_nothing_stands_between_the_linear_heads_descriptors_and_the_classifier():
+    model = build_model("vgg-att2-linear-scaled", width=0.05)
+    joined = model.get_layer("descriptor")
+    assert model.get_layer("classifier").input is joined.output
+    assert [t._keras_history.operation.name for t in joined.input] == ["pool_conv10", "pool_conv13"]
+    paper = build_model("vgg-att2-concat-scaled", width=0.05)
+    before = [t._keras_history.operation.name for t in paper.get_layer("descriptor").input]
+    assert before == ["head_conv10_dropout", "head_conv13_dropout"]
+    assert not [layer.name for layer in paper.layers if layer.name.startswith(("local_", "query_"))]
+
+
+def test_indep_has_a_linear_classifier_for_each_level():
+    model = build_model("vgg-att2-indep-linear-scaled", num_classes=3, width=0.05)
+    assert model.output["level_logits"].shape == (None, 2, 3)
+    assert model.get_layer("classifier_conv10").input is model.get_layer("pool_conv10").output[0]
+
+
+def test_parameters_of_the_linear_head():
+    """The paper's, less u, its bias and BN at each tap, with a norm, and a BN and a linear layer on g."""
+    expected = 19_720_780 - 2 * (512 + 1) - 2 * 1024 + 2 * 1024 + 2 * 1024 + 2 * (512 * 512 + 512)
+    model = build_model("vgg-att2-linear-scaled")
+    assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vgg-att1-linear-pc",
+        "vgg-att2-linear-mean",
+        "vgg-att3-indep-linear-dp-sigmoid-lup",
+        "rn164-att2-linear-pc",
+    ],
+)
+def test_names_with_a_linear_head(name):
+    spec = ModelSpec.parse(name)
+    assert spec.head == "linear" and spec.name == name
+    assert ModelSpec.parse("vgg-att2-concat-pc").replace(head="linear").name == "vgg-att2-linear-pc"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"head": "mlp"}, "head must be one of paper, linear; got 'mlp'"),
+        ({"local_norm": "batch"}, "local_norm must be one of image, position, channel, none; got 'batch'"),
+        ({"project": "sideways"}, "project must be one of down, up; got 'sideways'"),
+        ({"aggregate": "sum"}, "aggregate must be one of concat, indep; got 'sum'"),
+        ({"compat": "cosine"}, "compat must be one of"),
+        ({"head_dropout": 0.5}, "head_dropout is for head='paper'"),
+    ],
+)
+def test_wrong_values(arguments, said):
+    with pytest.raises(UserError, match=said):
+        attend(identity_backbone(), ["same"], 5, **arguments)
