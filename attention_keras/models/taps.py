@@ -122,7 +122,7 @@ def is_channels_first(tensor) -> bool:
     """Whether a tensor of rank 4 is `(b, c, h, w)`, by the nearest layer before it that says so."""
     while True:
         operation, node_index, tensor_index = tensor._keras_history
-        if isinstance(operation, keras.Model):
+        if isinstance(operation, keras.Model) and hasattr(operation, "operations"):
             return is_channels_first(operation.outputs[tensor_index])
         data_format = getattr(operation, "data_format", None)
         sources = operation._inbound_nodes[node_index].input_tensors

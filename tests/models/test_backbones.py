@@ -1,0 +1,335 @@
+"""attend() on every kind of backbone: a step of training, a file, the same numbers from the file."""
+
+import logging
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import attention_keras
+from attention_keras import attend
+from attention_keras.errors import UserError
+from attention_keras.models.taps import automatic_taps
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.uniform(0, 255, (4, 32, 32, 3)).astype("float32")
+MOBILENET_TAP = "block_13_expand_relu"
+
+
+def mobilenet(**options):
+    options = {"include_top": False, "weights": None, "input_shape": (32, 32, 3), "alpha": 0.35, **options}
+    return keras.applications.MobileNetV2(name="mobilenetv2", **options)
+
+
+def convolutions(shape=(32, 32, 3)):
+    inputs = keras.Input(shape)
+    x = layers.Conv2D(6, 3, 2, padding="same", activation="relu", name="early")(inputs)
+    return keras.Model(inputs, layers.Conv2D(8, 3, 2, padding="same", activation="relu", name="late")(x))
+
+
+def functional():
+    return attend(convolutions(), ["early", "late"], 5)
+
+
+def sequential():
+    backbone = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(6, 3, 2, padding="same", name="early"),
+            layers.Conv2D(8, 3, 2, padding="same", name="late"),
+        ]
+    )
+    return attend(backbone, ["early", "late"], 5)
+
+
+def sequential_around_an_application():
+    """Nothing but the application inside says how large the images are."""
+    backbone = keras.Sequential([layers.Rescaling(1 / 127.5, offset=-1), mobilenet()])
+    return attend(backbone, [f"mobilenetv2/{MOBILENET_TAP}", "mobilenetv2/out_relu"], 5)
+
+
+def application_as_a_layer():
+    images = keras.Input((32, 32, 3))
+    x = layers.Rescaling(1 / 127.5, offset=-1)(images)
+    return attend(keras.Model(images, mobilenet()(x, training=False)), [f"mobilenetv2/{MOBILENET_TAP}"], 5)
+
+
+def two_levels_of_nesting():
+    images = keras.Input((32, 32, 3))
+    inner = keras.Sequential([keras.Input((32, 32, 3)), convolutions()], name="inner")
+    inner.layers[0].name = "convolutions"
+    backbone = keras.Model(images, inner(layers.Rescaling(1 / 255)(images)))
+    return attend(backbone, ["inner/convolutions/early"], 5)
+
+
+def layers_called_on_a_new_input():
+    images = keras.Input((32, 32, 3))
+    x = layers.Rescaling(1 / 255)(images)
+    for layer in convolutions().layers[1:]:
+        x = layer(x)
+    return attend(keras.Model(images, x), ["early", "late"], 5)
+
+
+def one_output_in_a_list():
+    backbone = convolutions()
+    return attend(keras.Model(backbone.inputs, [backbone.output]), ["early"], 5)
+
+
+def several_outputs():
+    backbone = convolutions()
+    pooled = layers.GlobalMaxPooling2D(name="strongest")(backbone.output)
+    backbone = keras.Model(backbone.inputs, [backbone.get_layer("early").output, pooled])
+    return attend(backbone, ["early"], 5, global_features="strongest")
+
+
+def any_image_size():
+    return attend(convolutions((None, None, 3)), ["early", "late"], 5)
+
+
+def vision_transformer(class_token):
+    """Patches of 8x8 pixels, one block of self-attention; the class token is learned."""
+    images = keras.Input((32, 32, 3))
+    x = layers.Reshape((16, 12))(layers.Conv2D(12, 8, 8, name="patches")(images))
+    if class_token:
+        token = layers.Embedding(1, 12, name="token")(layers.Flatten()(x)[:, :1] * 0)
+        x = layers.Concatenate(axis=1)([token, x])
+    x = layers.Add(name="block1")([x, layers.MultiHeadAttention(2, 6)(x, x)])
+    return keras.Model(images, layers.LayerNormalization(name="last")(x))
+
+
+def tokens():
+    return attend(vision_transformer(class_token=False), ["block1"], 5)
+
+
+def tokens_with_a_class_token():
+    return attend(vision_transformer(class_token=True), ["block1", "last"], 5)
+
+
+def applications_preprocessing():
+    return attend(convolutions(), ["early"], 5, preprocess="ResNet50")
+
+
+def preprocessing_before_a_nested_application():
+    backbone = keras.Sequential([keras.Input((32, 32, 3)), mobilenet()])
+    return attend(backbone, "auto", 5, preprocess=layers.Rescaling(1 / 127.5, offset=-1))
+
+
+def copied_and_frozen():
+    return attend(convolutions(), ["early"], 5, trainable_backbone=False, preprocess="DenseNet121")
+
+
+KINDS = {
+    functional: {"early": (16, 16), "late": (8, 8)},
+    sequential: {"early": (16, 16), "late": (8, 8)},
+    sequential_around_an_application: {MOBILENET_TAP: (2, 2), "out_relu": (1, 1)},
+    application_as_a_layer: {MOBILENET_TAP: (2, 2)},
+    two_levels_of_nesting: {"early": (16, 16)},
+    layers_called_on_a_new_input: {"early": (16, 16), "late": (8, 8)},
+    one_output_in_a_list: {"early": (16, 16)},
+    several_outputs: {"early": (16, 16)},
+    any_image_size: {"early": (16, 16), "late": (8, 8)},
+    tokens: {"block1": (4, 4)},
+    tokens_with_a_class_token: {"block1": (4, 4), "last": (4, 4)},
+    applications_preprocessing: {"early": (16, 16)},
+    preprocessing_before_a_nested_application: {"block_6_expand_relu": (4, 4), MOBILENET_TAP: (2, 2)},
+    copied_and_frozen: {"early": (16, 16)},
+}
+EXPORTED = [sequential_around_an_application, tokens_with_a_class_token, applications_preprocessing]
+
+
+def trained(make):
+    model = make()
+    before = np.array(model.get_layer("classifier").kernel)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    assert np.isfinite(model.train_on_batch(IMAGES, np.array([0, 1, 2, 4])))
+    assert np.abs(np.array(model.get_layer("classifier").kernel) - before).max() > 0
+    return model
+
+
+def answers(model):
+    return {name: np.asarray(value) for name, value in model(IMAGES, training=False).items()}
+
+
+@pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
+def test_trains_saves_and_loads(make, tmp_path):
+    model = trained(make)
+    expected = answers(model)
+    assert set(expected) == {"logits", *(f"attention_{tap}" for tap in KINDS[make])}
+    for tap, size in KINDS[make].items():
+        attention = expected[f"attention_{tap}"]
+        assert attention.shape == (4, *size)
+        np.testing.assert_allclose(attention.sum((1, 2)), 1, atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    for name, value in answers(keras.models.load_model(tmp_path / "model.keras")).items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-5)
+
+
+def test_fresh_processes_load_them(tmp_path):
+    for make in EXPORTED:
+        model = trained(make)
+        model.save(tmp_path / f"{make.__name__}.keras")
+        np.savez(tmp_path / f"{make.__name__}.npz", **answers(model))
+    np.save(tmp_path / "images.npy", IMAGES)
+    program = (
+        "import pathlib, sys, attention_keras, keras, numpy as np\n"
+        "d = pathlib.Path(sys.argv[1])\n"
+        "for file in d.glob('*.keras'):\n"
+        "    found = keras.models.load_model(file)(np.load(d / 'images.npy'), training=False)\n"
+        "    for name, value in np.load(file.with_suffix('.npz')).items():\n"
+        "        np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=file.stem + name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("make", EXPORTED, ids=lambda make: make.__name__)
+def test_exports_answer_as_the_model_does(make, tmp_path):
+    import tensorflow as tf
+
+    from attention_keras.serving.export import export_model
+
+    model, images = make(), IMAGES.astype("uint8")
+    served = tf.saved_model.load(str(export_model(model, tmp_path, class_names="abcde", card={})))
+    found = served.signatures["serving_default"](images=tf.constant(images))
+    expected = model(images.astype("float32"), training=False)
+    probabilities = keras.ops.softmax(expected["logits"])
+    np.testing.assert_allclose(found["probabilities"], probabilities, atol=1e-5)
+    for tap in KINDS[make]:
+        np.testing.assert_allclose(found[f"attention_{tap}"], expected[f"attention_{tap}"], atol=1e-5)
+
+
+def test_a_tap_inside_is_the_application_s_own_output():
+    """A map of one peak: attention on a nested layer reads what that layer says about the rescaled image."""
+    application = mobilenet()
+    images = keras.Input((32, 32, 3))
+    backbone = keras.Model(images, application(layers.Rescaling(1 / 127.5, offset=-1)(images)))
+    model = attend(backbone, [f"mobilenetv2/{MOBILENET_TAP}"], 5, compat="dp", local_norm="none")
+    found = keras.Model(model.input, model.get_layer(f"pool_{MOBILENET_TAP}").input[0])(IMAGES)
+    inner = keras.Model(application.input, application.get_layer(MOBILENET_TAP).output)
+    np.testing.assert_allclose(found, inner(IMAGES / 127.5 - 1), atol=1e-4)
+
+
+def test_another_size_of_image_gives_another_size_of_map():
+    outputs = any_image_size()(RNG.uniform(0, 1, (2, 48, 64, 3)).astype("float32"))
+    assert outputs["attention_early"].shape == (2, 24, 32) and outputs["attention_late"].shape == (2, 12, 16)
+
+
+def test_the_class_token_is_g_and_no_place():
+    backbone = vision_transformer(class_token=True)
+    model = attend(backbone, ["last"], 5, local_norm="none")
+    g = keras.Model(model.input, model.get_layer("global_features").output)(IMAGES)
+    places = keras.Model(model.input, model.get_layer("pool_last").input[0])(IMAGES)
+    sequence = np.asarray(backbone(IMAGES))
+    np.testing.assert_allclose(g, sequence[:, 0], atol=1e-6)
+    np.testing.assert_allclose(places, sequence[:, 1:].reshape(4, 4, 4, 12), atol=1e-6)
+
+
+def test_channels_first_gives_the_map_of_channels_last():
+    """With a layer that TensorFlow runs on CPUs in both orders; convolutions it does not."""
+    found = []
+    for data_format in ("channels_last", "channels_first"):
+        last = data_format == "channels_last"
+        images = keras.Input((8, 10, 3) if last else (3, 8, 10))
+        x = layers.UpSampling2D(2, data_format=data_format)(images)
+        backbone = keras.Model(images, layers.ReLU(name="relu")(x))
+        keras.utils.set_random_seed(1)
+        model = attend(backbone, ["relu"], 5)
+        pixels = IMAGES[:, :8, :10]
+        found.append(model(pixels if last else pixels.transpose(0, 3, 1, 2)))
+    assert found[1]["attention_relu"].shape == (4, 16, 20)
+    for name in ("logits", "attention_relu"):
+        np.testing.assert_allclose(found[1][name], found[0][name], atol=1e-4)
+
+
+def test_automatic_taps_are_named(caplog):
+    with caplog.at_level(logging.INFO, logger="attention_keras"):
+        model = attend(mobilenet(input_shape=(96, 96, 3)), "auto", 5)
+    assert set(model.output) == {"logits", f"attention_{MOBILENET_TAP}", "attention_out_relu"}
+    assert f"taps chosen are {MOBILENET_TAP}, out_relu" in caplog.text
+
+
+AUTOMATIC = {
+    "ResNet50": ["conv4_block6_out", "conv5_block3_out"],
+    "DenseNet121": ["pool4_conv", "relu"],
+    "EfficientNetV2B0": ["block6a_expand_activation", "top_activation"],
+    "VGG16": ["block5_conv3", "block5_pool"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AUTOMATIC)
+def test_automatic_taps_of_applications(name):
+    application = getattr(keras.applications, name)
+    backbone = application(include_top=False, weights=None, input_shape=(96, 96, 3))
+    assert automatic_taps(backbone) == AUTOMATIC[name]
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = layers.Conv2D(4, 3)
+
+    def call(self, images):
+        return self.conv(images)
+
+
+def several_outputs_without_g():
+    early = convolutions()
+    return attend(keras.Model(early.inputs, [early.output, early.get_layer("early").output]), ["early"], 5)
+
+
+def not_square():
+    images = keras.Input((32, 48, 3))
+    x = layers.Reshape((24, 5), name="tokens")(layers.Conv2D(5, 8, 8)(images))
+    return attend(keras.Model(images, x), ["tokens"], 5)
+
+
+def two_of_one_name():
+    images = keras.Input((32, 32, 3))
+    one, two = convolutions(), convolutions()
+    one.name, two.name = "one", "two"
+    backbone = keras.Model(images, layers.Add()([one(images), two(images)]))
+    return attend(backbone, ["one/late", "two/late"], 5)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: attend(Subclassed(), ["conv"], 5), "is a subclassed model, .* give keras.Model"),
+        (lambda: attend("MobileNetV2", ["conv"], 5), "backbone must be a keras.Model; got str"),
+        (lambda: attend(keras.Sequential([layers.Conv2D(4, 3)]), ["c"], 5), "begin it with keras.Input"),
+        (several_outputs_without_g, "has several outputs; say which is g with global_features="),
+        (not_square, "'tokens' has 24 tokens, which make no square map"),
+        (two_of_one_name, "several layers called late; give a mapping"),
+        (lambda: attend(convolutions((None, None, 3)), "auto", 5), "needs images of a fixed size"),
+        (lambda: attend(convolutions(), "early", 5), "layer names in a list"),
+        (lambda: attend(convolutions(), ["early/x"], 5), "'early' of the backbone is no model"),
+        (lambda: attend(mobilenet(), ["x/block"], 5), "no layer 'x'; the closest names"),
+        (lambda: attend(convolutions(), ["early"], 5, preprocess="ResNet5"), "closest names are ResNet50"),
+        (lambda: attend(convolutions(), ["early"], 5, preprocess=lambda x: x), "preprocess is a Keras layer"),
+        (lambda: attend(convolutions(), ["early"], 5, global_features={"x": 1}), "one g for each of early"),
+    ],
+)
+def test_what_cannot_work_ends_in_one_line(make, said):
+    with pytest.raises(UserError, match=said) as error:
+        make()
+    assert "\n" not in str(error.value)
+
+
+def test_a_subclassed_model_works_as_the_message_says():
+    images = keras.Input((32, 32, 3))
+    model = attend(keras.Model(images, Subclassed()(images)), ["subclassed"], 5)
+    assert model.output["attention_subclassed"].shape == (None, 30, 30)
+
+
+def test_taps_by_mapping_tell_two_layers_of_one_name_apart():
+    images = keras.Input((32, 32, 3))
+    one, two = convolutions(), convolutions()
+    one.name, two.name = "one", "two"
+    backbone = keras.Model(images, layers.Add()([one(images), two(images)]))
+    model = attend(backbone, {"a": "one/late", "b": "two/late"}, 5)
+    assert set(model.output) == {"logits", "attention_a", "attention_b"}
+    assert attention_keras.UserError is UserError
