@@ -1,0 +1,103 @@
+"""Pixels as the backbone wants them, and whose weights train."""
+
+import importlib
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from attention_keras import attend
+from attention_keras.layers.pixel_affine import PixelAffine
+from attention_keras.models.preprocessing import application_pixels, preprocessing_layer
+
+PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 5, 4, 3)).astype("float32")
+FAMILIES = sorted(name for name in dir(keras.applications) if name[0].isupper())
+
+
+def test_the_list_of_applications_is_not_empty():
+    assert len(FAMILIES) > 30 and {"ResNet50", "ConvNeXtTiny", "MobileNetV3Small"} <= set(FAMILIES)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_preprocessing_is_the_applications_own(name, data_format):
+    module = importlib.import_module(getattr(keras.applications, name).__module__)
+    pixels = PIXELS if data_format == "channels_last" else PIXELS.transpose(0, 3, 1, 2)
+    expected = module.preprocess_input(pixels.copy(), data_format=data_format)
+    layer = PixelAffine.from_config(application_pixels(name, data_format).get_config())
+    np.testing.assert_allclose(layer(pixels), expected, atol=2e-5)
+
+
+def test_what_leaves_pixels_as_they_are_puts_no_layer_into_the_graph():
+    assert preprocessing_layer("EfficientNetV2B0") is None
+    assert preprocessing_layer("ResNet50").order == [2, 1, 0]
+
+
+def convolution():
+    images = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, padding="same", use_bias=False, name="conv")(images)
+    return keras.Model(images, layers.BatchNormalization(name="norm")(x))
+
+
+def test_raw_pixels_go_through_the_preprocessing_to_the_backbone():
+    backbone, pixels = convolution(), np.tile(PIXELS, (1, 2, 2, 1))[:, :8, :8]
+    model = attend(backbone, ["norm"], 3, preprocess="ResNet50", local_norm="none")
+    found = keras.Model(model.input, model.get_layer("pool_norm").input[0])(pixels)
+    bgr = keras.applications.resnet.preprocess_input(pixels.copy())
+    np.testing.assert_allclose(found, backbone(bgr), atol=1e-4)
+
+
+def fit_once(model):
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(np.random.default_rng(1).uniform(-1, 1, (4, 8, 8, 3)), np.arange(4) % 3, verbose=0)
+
+
+def moved(before, after):
+    return [bool(np.abs(a - b).max() > 0) for a, b in zip(before, after)]
+
+
+def test_a_frozen_backbone_stays_frozen_batch_statistics_too():
+    backbone = convolution()
+    backbone.trainable = False
+    before = backbone.get_weights()
+    fit_once(attend(backbone, ["norm"], 3))
+    assert not any(moved(before, backbone.get_weights()))
+    assert not backbone.trainable
+
+
+def test_the_backbone_s_own_layers_train_and_can_be_frozen_afterwards():
+    backbone = convolution()
+    model = attend(backbone, ["norm"], 3)
+    before = backbone.get_weights()
+    fit_once(model)
+    assert all(moved(before, backbone.get_weights()))
+    backbone.trainable = False
+    before = backbone.get_weights()
+    fit_once(model)
+    assert not any(moved(before, backbone.get_weights()))
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize("preprocess", [None, "ResNet50"])
+def test_true_and_false_act_on_a_copy(trainable, preprocess):
+    backbone = convolution()
+    backbone.trainable = not trainable
+    first = attend(backbone, ["norm"], 3)
+    before = backbone.get_weights()
+    second = attend(backbone, ["norm"], 3, trainable_backbone=trainable, preprocess=preprocess)
+    layer = next(layer for layer in second._flatten_layers() if layer.name == "conv")
+    kernel = np.array(layer.kernel)
+    np.testing.assert_array_equal(kernel, before[0])
+    fit_once(second)
+    assert (np.abs(np.array(layer.kernel) - kernel).max() > 0) is np.bool_(trainable)
+    assert not any(moved(before, backbone.get_weights()))
+    assert backbone.trainable is first.get_layer("conv").trainable is (not trainable)
+
+
+def test_a_g_of_the_users_own_trains_on_a_frozen_copy():
+    backbone = convolution()
+    g = layers.Dense(5, name="mine")(layers.GlobalMaxPooling2D()(backbone.output))
+    model = attend(backbone, ["norm"], 3, global_features=g, trainable_backbone=False)
+    assert {v.path.split("/")[0] for v in model.trainable_variables} >= {"mine", "classifier"}
+    assert not model.get_layer("conv").trainable_variables
