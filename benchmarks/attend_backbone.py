@@ -123,9 +123,7 @@ def contestants(features: Features, epochs: int, compare: bool) -> dict[str, Cal
         choices += [{"head": "paper", "compat": compat} for compat in ("pc", "dp")]
     for choice in choices:
         said = ", ".join(f'{name}="{value}"' for name, value in choice.items())
-        found[f"`attend({said})`"] = lambda seed, choice=choice: attend_error(
-            features, seed, epochs, **choice
-        )
+        found[f"`attend({said})`"] = partial(attend_error, features, epochs=epochs, **choice)
     return found
 
 
