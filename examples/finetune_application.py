@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Put attention on MobileNetV2 and fine-tune it on a folder of images, one subfolder a class.
+"""Put attention on MobileNetV2 and train it on a folder of images, one subfolder a class.
 
-    python examples/finetune_application.py photos/ --epochs 5
-    python examples/finetune_application.py photos/ --weights imagenet --freeze     # downloads weights
+    python examples/finetune_application.py photos/                       # downloads ImageNet weights
+    python examples/finetune_application.py photos/ --weights none        # fresh weights, all of them trained
 
-Writes finetuned.keras and panels of where the model looks. The same from the command line, without
-pretrained weights: train.py --dataset folder:photos --backbone keras:MobileNetV2 --taps ... --image-size 96.
+Writes finetuned/model.keras and pictures of where the model looks. With ImageNet weights, attention and
+classifier are trained on the frozen network first, then everything at a tenth of the learning rate.
 """
 
 import argparse
@@ -20,15 +20,38 @@ from attention_keras.drawing.panel import panel, prediction_title
 from attention_keras.models.outputs import attention_maps
 
 SIZE = 96
-TAPS = ["block_6_expand_relu", "block_13_expand_relu"]
 
 
-def build(num_classes: int, weights: str | None, freeze: bool) -> keras.Model:
-    """Raw pixels in [0, 255] to logits and two attention maps."""
-    images = keras.Input((SIZE, SIZE, 3), name="images")
-    pixels = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)  # what MobileNetV2 was trained on
-    backbone = keras.applications.MobileNetV2(include_top=False, weights=weights, input_tensor=pixels)
-    return attend(backbone, TAPS, num_classes, compat="dp", trainable_backbone=not freeze)
+def train(folder: str, weights: str | None, epochs: int, batch_size: int):
+    """The trained model, the validation images as a tf.data set, and the names of the classes."""
+    images, validation = keras.utils.image_dataset_from_directory(
+        folder, validation_split=0.2, subset="both", seed=0, image_size=(SIZE, SIZE), batch_size=batch_size
+    )
+    names = images.class_names
+
+    backbone = keras.applications.MobileNetV2(include_top=False, weights=weights, input_shape=(SIZE, SIZE, 3))
+    model = attend(backbone, "auto", len(names), preprocess="MobileNetV2")  # raw pixels in
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    backbone.trainable = weights is None
+    model.compile(keras.optimizers.AdamW(2e-3), loss, metrics=["accuracy"])
+    model.fit(images, validation_data=validation, epochs=epochs, verbose=2)
+    if weights is not None:
+        backbone.trainable = True
+        model.compile(keras.optimizers.AdamW(2e-4), loss, metrics=["accuracy"])
+        model.fit(images, validation_data=validation, epochs=epochs, verbose=2)
+    return model, validation, names
+
+
+def draw(model: keras.Model, validation, names: list[str], output: Path) -> None:
+    """Eight validation images, each with its attention maps beside it."""
+    images, labels = next(iter(validation))
+    outputs = {name: np.asarray(value) for name, value in model(images, training=False).items()}
+    probabilities = np.asarray(keras.ops.softmax(outputs["logits"]))
+    for i, image in enumerate(np.asarray(images).round().astype("uint8")[:8]):
+        title, correct = prediction_title(probabilities[i], names, int(labels[i]))
+        maps = {tap: level[i] for tap, level in attention_maps(outputs).items()}
+        Image.fromarray(panel(image, maps, title, correct=correct)).save(output / f"{i}.png")
 
 
 def main() -> None:
@@ -36,40 +59,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder")
+    parser.add_argument("--weights", default="imagenet", help="imagenet, a weights file, or none")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--weights", default=None, help="imagenet, a weights file, or nothing")
-    parser.add_argument("--freeze", action="store_true", help="train attention and classifier only")
-    parser.add_argument("--output", default="finetuned")
     options = parser.parse_args()
+    weights = None if options.weights == "none" else options.weights
+    model, validation, names = train(options.folder, weights, options.epochs, options.batch_size)
 
-    output = Path(options.output)
-    output.mkdir(parents=True, exist_ok=True)
-    train, validation = keras.utils.image_dataset_from_directory(
-        options.folder,
-        validation_split=0.2,
-        subset="both",
-        seed=0,
-        image_size=(SIZE, SIZE),
-        batch_size=options.batch_size,
-    )
-    names = train.class_names
-    model = build(len(names), options.weights, options.freeze)
-    model.compile(
-        keras.optimizers.AdamW(1e-3),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    model.fit(train, validation_data=validation, epochs=options.epochs, verbose=2)
-
-    model.save(output / "finetuned.keras")
-    images, labels = next(iter(validation))
-    outputs = {name: np.asarray(value) for name, value in model(images).items()}
-    probabilities = np.asarray(keras.ops.softmax(outputs["logits"]))
-    for i, image in enumerate(np.asarray(images).round().astype("uint8")[:8]):
-        title, correct = prediction_title(probabilities[i], names, int(labels[i]))
-        maps = {tap: level[i] for tap, level in attention_maps(outputs).items()}
-        Image.fromarray(panel(image, maps, title, correct=correct)).save(output / f"{i}.png")
+    output = Path("finetuned")
+    output.mkdir(exist_ok=True)
+    model.save(output / "model.keras")
+    draw(model, validation, names, output)
     print(f"model and panels in {output}/")
 
 

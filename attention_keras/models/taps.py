@@ -13,6 +13,7 @@ from attention_keras.models.graph import functional, layer_paths, open_taps
 
 CLASS_TOKEN = 1
 REGISTERS = 4  # of a Vision Transformer with registers, between the class token and the places
+_PREPARES = (layers.ZeroPadding2D, layers.Cropping2D)
 _MOVES_AXES = ("Permute", "Reshape", "Transpose", "Moveaxis")
 
 logger = logging.getLogger("attention_keras")
@@ -77,8 +78,8 @@ def automatic_taps(backbone: keras.Model) -> list[str]:
     """
     last: dict[tuple[int, int], str] = {}
     for path, tensor in layer_paths(functional(backbone)).items():
-        # Padding only prepares a convolution: its output is no resolution of the network's own.
-        if isinstance(tensor, list) or "pad" in type(tensor._keras_history.operation).__name__.lower():
+        # Padding and cropping only prepare a convolution: their sizes are no resolutions of the network.
+        if isinstance(tensor, list) or isinstance(tensor._keras_history.operation, _PREPARES):
             continue
         if len(tensor.shape) == 4 and isinstance(tensor._keras_history.operation, layers.InputLayer):
             size = tensor.shape[1:3]

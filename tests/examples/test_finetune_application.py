@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -35,17 +36,23 @@ def run(*words, cwd):
     return done.stdout
 
 
-def test_the_example(photos, tmp_path):
-    said = run(
-        ROOT / "examples/finetune_application.py", photos, "--epochs", "2", "--batch-size", "8", cwd=tmp_path
-    )
-    assert "model and panels in finetuned/" in said and "val_accuracy" in said
-    model = load_model(tmp_path / "finetuned" / "finetuned.keras")
+@pytest.mark.parametrize("kind", ["none", "a file"])
+def test_the_example(photos, tmp_path, kind):
+    """Fresh weights in one phase of training; weights of a file in two, the backbone frozen in the first."""
+    weights = "none"
+    if kind == "a file":
+        weights = tmp_path / "mobilenet.weights.h5"
+        keras.applications.MobileNetV2(include_top=False, weights=None).save_weights(weights)
+    words = [photos, "--weights", weights, "--epochs", "2", "--batch-size", "8"]
+    said = run(ROOT / "examples/finetune_application.py", *words, cwd=tmp_path)
+    assert "model and panels in finetuned/" in said
+    assert said.count("val_accuracy") == (2 if kind == "none" else 4)
+    model = load_model(tmp_path / "finetuned" / "model.keras")
     outputs = model.predict(np.zeros((1, 96, 96, 3), "float32"), verbose=0)
     assert {name: value.shape for name, value in outputs.items()} == {
         "logits": (1, 2),
-        f"attention_{TAPS[0]}": (1, 12, 12),
-        f"attention_{TAPS[1]}": (1, 6, 6),
+        "attention_block_13_expand_relu": (1, 6, 6),
+        "attention_out_relu": (1, 3, 3),
     }
     assert len(list((tmp_path / "finetuned").glob("*.png"))) == 8
 

@@ -93,7 +93,7 @@ def train_on_jax(*names):
 
 
 def test_the_paper_models_train_on_jax_with_tensorflow_out_of_reach():
-    names = ["vgg-att2-concat-pc", "vgg-att1-dp"]
+    names = ["vgg-att2-concat-pc", "vgg-att1-dp", "vgg-att2-linear-scaled"]
     assert train_on_jax(*names).count("ok") == len(names)
 
 
