@@ -40,10 +40,10 @@ def attend(
     the classifier sees (paper, section 3).
 
     With nothing but defaults, local features are normalised over the map of an image, the score is `scaled`,
-    and the classifier is linear in the descriptors. On photographs with a frozen backbone this errs half as
-    often as a linear classifier on the averaged taps, while the paper's head loses what the backbone knows;
-    docs/backbones.md has the measurements. Normalisation at each place (`local_norm="position"`) is no better
-    there, and lifts empty background to the strength of the object, so that maps lie in empty corners.
+    and the classifier is linear in the descriptors. On photographs with a frozen backbone this errs in 4.5 %,
+    logistic regression on the averaged taps in 6.7 %, uniform attention in 8.8 % (docs/backbones.md). Of the
+    normalisations that do as well, this one puts the least attention on empty background: normalised at each
+    position, a black wall is as strong as the guitar in front of it.
 
     Args:
         backbone: a functional or Sequential model, images in; layers of it may be models themselves.
