@@ -110,7 +110,8 @@ def test_every_option_that_defines_a_run_changes_its_name():
         "schedule": "constant", "weight_decay": 0.5, "label_smoothing": 0.3, "augment": "flip", "seed": 5,
         "deterministic": True, "precision": "float32", "steps_per_execution": 2,
         "levels": 1, "compat": "dp", "aggregate": "indep", "normalization": "sigmoid", "project": "up",
-        "globals": "per_level", "head": "linear", "recipe": "quick", "dataset": "svhn", "model": "vgg", "backbone": "rn164",
+        "globals": "per_level", "head": "linear", "recipe": "quick", "dataset": "svhn", "model": "vgg",
+        "backbone": "rn164",
     }  # fmt: skip
     names = {TrainOptions().run_name()} | {TrainOptions.of(**{k: v}).run_name() for k, v in others.items()}
     assert len(names) == 1 + len(others)
