@@ -16,11 +16,15 @@ USER_ERROR = 2
 
 
 def parse(
-    config_type: type[Config], argv: Sequence[str] | None = None, description: str | None = None
+    config_type: type[Config],
+    argv: Sequence[str] | None = None,
+    description: str | None = None,
+    *,
+    prog: str | None = None,
 ) -> Config:
     """An instance of the dataclass `config_type` from command-line words.
 
-    Every field becomes a flag; the string under a field is its help.
+    Every field becomes a flag; the string under a field is its help. `prog` is the command in the usage line.
 
     Raises:
         UserError: a word is not understood. (`--help` prints and raises SystemExit(0).)
@@ -28,7 +32,7 @@ def parse(
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(config_type, args=argv, description=description)
+            return tyro.cli(config_type, args=argv, description=description, prog=prog)
     except SystemExit as exit_request:
         if exit_request.code in (0, None):
             raise

@@ -1,7 +1,7 @@
 """One piece of a grid in a process of its own: `python -m attention_keras.reproduce.member KIND FIELDS`.
 
-KIND is `train` or `evaluate`, FIELDS the JSON of a `TrainConfig` or an `EvaluateConfig`. A process a piece,
-because what TensorFlow has compiled and allocated for one network is never given back.
+KIND is `train` or `evaluate`, FIELDS the JSON of a `TrainConfig`, or of a task with its options. A process a
+piece, because what TensorFlow has compiled and allocated for one network is never given back.
 """
 
 import json
@@ -19,9 +19,10 @@ def main() -> int:
 
         return command.run(TrainConfig.from_dict(fields))
     from attention_keras.commands import evaluate as command
-    from attention_keras.evaluation.options import EvaluateConfig
+    from attention_keras.evaluation.options import TASKS
 
-    return command.run(EvaluateConfig(**{**fields, "runs": tuple(fields["runs"])}))
+    options = TASKS[fields.pop("task")]
+    return command.run(options(**{**fields, "runs": tuple(fields["runs"])}))
 
 
 if __name__ == "__main__":

@@ -1,148 +1,96 @@
-"""Every task through the command on untrained networks, and the report: one file, nothing fetched, nothing "
-"run."""
+"""The report: one file, nothing fetched, nothing run; results of earlier versions are shown too."""
 
-import csv
 import json
 import re
-from html.parser import HTMLParser
 
-import keras
 import numpy as np
-import pytest
-from PIL import Image
 
-from attention_keras import build_model
-from attention_keras.commands.evaluate import run, text_table
-from attention_keras.data.datasets import load_dataset
-from attention_keras.errors import UserError
-from attention_keras.evaluation.options import TASKS, EvaluateConfig
+from attention_keras.drawing.canvas import png
 from attention_keras.evaluation.report.html import write_report
-from attention_keras.evaluation.report.result import Figure, Table, TaskResult, write_result
-from attention_keras.evaluation.tasks.maps import _one_of_each_class
-from attention_keras.runs.options import TrainConfig
+from attention_keras.evaluation.report.result import Figure, Gallery, TaskResult
+from attention_keras.evaluation.report.store import write_result
+from attention_keras.evaluation.report.table import Table, decimal, text
+
+PIXELS = np.zeros((2, 2, 3), "uint8")
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """dp, pc and gap runs as training leaves them, with untrained models."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name in ("vgg-att2-concat-dp", "vgg-att1-pc", "vgg-gap"):
-        keras.utils.set_random_seed(0)
-        path = folder / name
-        path.mkdir()
-        config = TrainConfig(model=name, limit=60, width=0.03, name=name).resolved()
-        (path / "config.json").write_text(json.dumps(config.to_dict()))
-        (path / "labels.txt").write_text("\n".join(load_dataset("cluttered_digits", limit=5).class_names))
-        preprocess = keras.layers.Rescaling(1 / 127.5, offset=-1, name="preprocess")
-        build_model(name, width=0.03, init="keras", preprocess=preprocess).save(path / "model.keras")
-    return [str(folder / name) for name in ("vgg-att2-concat-dp", "vgg-att1-pc", "vgg-gap")]
-
-
-class Page(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.seen, self.sources, self.links = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append(tag)
-        self.sources += [value for key, value in attrs if key == "src"]
-        self.links += [value for key, value in attrs if key == "href"]
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-@pytest.mark.slow
-def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
-    options = {
-        "limit": 6,
-        "steps": 4,
-        "epsilons": (0, 4),
-        "pgd_steps": 2,
-        "pgd_restarts": 1,
-        "rows": 3,
-        "panels": 0,
-    }
-    for task, used in (("all", runs[:1]), ("query", runs), ("maps", runs), ("segmentation", runs[1:])):
-        assert run(EvaluateConfig(tuple(used), task=task, output=str(tmp_path), **options)) == 0
-    assert "transfer: left out, of cluttered_digits a class has fewer" in capsys.readouterr().out
-    assert run(EvaluateConfig((runs[0],), task="transfer", output=str(tmp_path))) == 0
-    capsys.readouterr()
-    names = {path.name for path in tmp_path.iterdir()}
-    assert {f"{task}.json" for task in TASKS} <= names
-    page = Page((tmp_path / "report.html").read_text())
-    assert page.open == [] and "script" not in page.seen and "link" not in page.seen
-    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
-    assert page.links == [f"#{task}" for task in TASKS]
-    results = {task: json.loads((tmp_path / f"{task}.json").read_text()) for task in TASKS}
-    assert len(page.sources) == sum(len(result["figures"]) for result in results.values())
-
-    query = results["query"]
-    assert query["values"]["vgg-att1-pc"]["taps_that_ignore_g"] == ["conv13"]
-    assert any("vgg-att1-pc: g has no effect" in note for note in query["notes"])
-    assert any("left out" in note for note in query["notes"])
-    assert set(results["maps"]["values"]) == {"rows", "vgg-att2-concat-dp", "vgg-att1-pc", "vgg-gap"}
-    assert set(results["maps"]["values"]["vgg-gap"]["maps"]) == {"CAM"}
-    robust = results["robustness"]["values"]["vgg-att2-concat-dp"]
-    assert robust["epsilons"] == [0, 4] and robust["fooling_rate"]["PGD"][0] == 0
-    assert robust["accuracy"]["FGSM"][0] == robust["accuracy"]["noise"][0]
-    faithful = results["faithfulness"]["values"]["vgg-att2-concat-dp"]
-    assert {"attention conv10", "attention conv13", "Grad-CAM", "Score-CAM", "random"} <= set(faithful)
-    assert 0 <= faithful["random"]["insertion"][0] <= 1
-    guesses = results["segmentation"]["values"]["no model"]
-    assert guesses["all object"]["jaccard"] == pytest.approx(guesses["all object"]["precision"])
-    with open(tmp_path / "segmentation.csv", newline="") as file:
-        rows = list(csv.reader(file))
-    assert rows[0][:3] == ["run", "map", "Jaccard, otsu"] and len(rows) > 4
-
-
-def test_what_does_not_apply_is_refused_alone(runs, tmp_path):
-    with pytest.raises(UserError, match="no run has attention"):
-        run(EvaluateConfig((runs[2],), task="query", output=str(tmp_path)))
-
-
-def test_masks_queries_and_targets_from_folders(runs, tmp_path, capsys):
-    pictures = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3)).astype("uint8")
-    for index, picture in enumerate(pictures):
-        folder = tmp_path / "data" / "ab"[index % 2]
-        (folder / "GroundTruth").mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(folder / f"{index}.png")
-        mask = Image.fromarray(np.where(np.arange(32) < 16, 255, 0).astype("uint8")[None].repeat(32, 0))
-        mask.save(folder / "GroundTruth" / f"{index}.png")
-    common = {"output": str(tmp_path / "out"), "batch_size": 5}
-    folder = f"folder:{tmp_path / 'data'}"
-    assert run(EvaluateConfig((runs[0],), task="segmentation", masks=folder, **common)) == 0
-    values = json.loads((tmp_path / "out" / "segmentation.json").read_text())["values"]
-    assert values["no model"]["all object"]["jaccard"] == pytest.approx(0.5)
-    pair = {"queries": str(tmp_path / "data" / "a"), "scenes": str(tmp_path / "data" / "b")}
-    assert run(EvaluateConfig((runs[0],), task="query", **pair, **common)) == 0
-    assert run(EvaluateConfig((runs[0],), task="transfer", targets=(folder,), **common)) == 0
-    assert "Accuracy of a linear SVM" in capsys.readouterr().out
-    with pytest.raises(UserError, match="no folder with images"):
-        run(EvaluateConfig((runs[0],), task="query", queries=str(tmp_path / "data"), **common))
-
-
-def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path):
-    table = Table("a < b", ["run", "value"], [["<script>x</script>", float("nan")], ["other", 0.25]])
-    figure = Figure("odd / name", np.zeros((2, 2, 3), "uint8"), 'a "quoted" caption')
+def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path, read_page):
+    rows = [["<script>x</script>", float("nan")], ["other", 0.25]]
+    table = Table("a < b", [text("run"), decimal("value")], rows)
     result = TaskResult(
-        "query", "Q & A", {"x": np.float32("nan"), "y": np.arange(2)}, [table], [figure], ["<b>"]
+        "query",
+        "Q & A",
+        {"x": np.float32("nan"), "y": np.arange(2)},
+        tables=[table],
+        figures=[Figure("odd / name", PIXELS, 'a "quoted" caption')],
+        notes=["<b>"],
     )
     write_result(result, tmp_path)
-    text = write_report(tmp_path).read_text()
-    page = Page(text)
-    assert page.open == [] and "script" not in page.seen and "b" not in page.seen
-    assert "&lt;script&gt;" in text and re.search(r"<td>-</td>", text) and "Q &amp; A" in text
+    written = write_report(tmp_path).read_text()
+    page = read_page(written)
+    assert page.open == [] and "b" not in page.seen and not {"script", "link"} & set(page.seen)
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert page.links == ["#query"] and len(page.sources) == 1
+    assert "&lt;script&gt;" in written and re.search(r"<td>-</td>", written) and "Q &amp; A" in written
     assert json.loads((tmp_path / "query.json").read_text())["values"] == {"x": None, "y": [0, 1]}
     assert (tmp_path / "query-odd-name.png").exists()
-    assert text_table(table).splitlines()[1].endswith(" -")
 
 
-def test_one_image_of_each_class():
-    labels = np.array([2, 2, 0, 1, 0, 2])
-    assert _one_of_each_class(labels, 3).tolist() == [2, 3, 0]
-    assert _one_of_each_class(labels, 5).tolist() == [2, 3, 0, 4, 1]
-    assert labels[_one_of_each_class(labels, 2)].tolist() == [0, 2]
+def test_a_section_opens_with_its_galleries(tmp_path, read_page):
+    answers = [
+        Figure("00", PIXELS, "true: a predicted: b", right=False),
+        Figure("01", PIXELS, "true: a predicted: a", right=True),
+    ]
+    result = TaskResult(
+        "classification",
+        "Classification",
+        {},
+        galleries=[Gallery("Wrong & right", "panels/demo", answers)],
+        tables=[Table("Test error", [text("run")], [["demo"]])],
+        figures=[Figure("confusion", PIXELS, "confusion matrix")],
+    )
+    write_result(result, tmp_path)
+    assert (tmp_path / "panels" / "demo" / "01.png").exists()
+    page = write_report(tmp_path).read_text()
+    parts = ["<h3>Wrong &amp; right</h3>", 'class="wrong"', 'class="right"', "<caption>", "confusion matrix"]
+    places = [page.index(part) for part in parts]
+    assert places == sorted(places) and len(read_page(page).sources) == 3
+
+
+def test_a_figure_outside_the_folder_is_not_read(tmp_path, read_page):
+    (tmp_path / "secret.png").write_bytes(png(PIXELS))
+    folder = tmp_path / "results"
+    folder.mkdir()
+    write_result(TaskResult("maps", "Maps", {}, figures=[Figure("grid", PIXELS, "grid")]), folder)
+    values = json.loads((folder / "maps.json").read_text())
+    values["figures"][0]["file"] = "../secret.png"
+    (folder / "maps.json").write_text(json.dumps(values))
+    assert read_page(write_report(folder).read_text()).sources == []
+
+
+def test_results_of_an_earlier_version(tmp_path, read_page):
+    """Heads were strings, cells were as shown, and there were no galleries."""
+    earlier = {
+        "task": "classification",
+        "title": "Classification",
+        "about": "demo on cluttered_digits",
+        "notes": ["a note"],
+        "warnings": [],
+        "tables": [
+            {
+                "caption": "Test error",
+                "columns": ["run", "error", "images", "parameters", "area"],
+                "rows": [["demo", "4.80%", 2000, None, 0.123456], ["other", "5.10%", 2000, 1234567, None]],
+            },
+            {"caption": "empty", "columns": ["run"], "rows": []},
+        ],
+        "figures": [{"file": "classification-confusion.png", "caption": "confusion", "small": True}],
+        "values": {},
+    }
+    (tmp_path / "classification.json").write_text(json.dumps(earlier))
+    (tmp_path / "classification-confusion.png").write_bytes(png(PIXELS))
+    written = write_report(tmp_path).read_text()
+    page = read_page(written)
+    assert page.open == [] and len(page.sources) == 1
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", written)
+    assert cells == ["demo", "4.80%", "2,000", "-", "0.123", "other", "5.10%", "2,000", "1,234,567", "-"]
