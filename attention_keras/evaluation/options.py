@@ -10,6 +10,8 @@ from tyro.conf import Positional, arg
 from attention_keras.errors import UserError
 
 LARGEST_SEED = 2**31 - 1
+FEW_IMAGES = 64
+"""Test images of the tasks that compute for long on each image, unless `limit` says otherwise."""
 
 
 def _unless_given(default: str, metavar: str) -> Any:
@@ -33,7 +35,7 @@ class CommonOptions:
     """Where TensorFlow Datasets keeps prepared data."""
     batch_size: int = 128
     """Images at a time."""
-    limit: Annotated[int | None, _unless_given("64 for robustness and faithfulness, else all", "N")] = None
+    limit: Annotated[int | None, _unless_given("all", "N")] = None
     """Use only the first N images."""
     seed: int = 0
     """Fixes random maps, noise, attacks and randomised weights."""
@@ -87,6 +89,8 @@ class MapsOptions(CommonOptions):
 class FaithfulnessOptions(CommonOptions):
     """Attention beside post-hoc explanations: which map shows what the network uses?"""
 
+    limit: Annotated[int | None, _unless_given(f"{FEW_IMAGES}", "N")] = None
+    """Use only the first N images."""
     steps: int = 16
     """Steps in which pixels are removed or shown."""
 
@@ -111,6 +115,8 @@ class SegmentationOptions(CommonOptions):
 class RobustnessOptions(CommonOptions):
     """Accuracy and fooling rate under adversarial attacks and noise."""
 
+    limit: Annotated[int | None, _unless_given(f"{FEW_IMAGES}", "N")] = None
+    """Use only the first N images."""
     epsilons: tuple[float, ...] = (0, 1, 2, 4, 8, 16)
     """Largest changes of a pixel value, of 255."""
     pgd_steps: int = 10
@@ -129,6 +135,8 @@ class RobustnessOptions(CommonOptions):
 class QueryOptions(CommonOptions):
     """Attention of one image under the global features of another."""
 
+    limit: Annotated[int | None, _unless_given(f"{FEW_IMAGES}", "N")] = None
+    """Ask only the first N test images."""
     queries: Annotated[str | None, _unless_given("test images of different classes", "FOLDER")] = None
     """Folder of images that ask."""
     scenes: Annotated[str | None, _unless_given("test images", "FOLDER")] = None
@@ -167,6 +175,9 @@ TASKS: dict[str, type[CommonOptions]] = {
 @dataclass(frozen=True)
 class AllOptions(*reversed(TASKS.values())):
     """Every task that applies to the runs, one after the other."""
+
+    limit: Annotated[int | None, _unless_given("what each task takes alone", "N")] = None
+    """Use only the first N images."""
 
 
 def tasks_of(options: CommonOptions) -> list[str]:

@@ -70,7 +70,9 @@ def explained_layer(model: keras.Model) -> str:
     maps = [
         layer.name
         for layer in model.layers
-        if len(getattr(layer.output, "shape", ())) == 4 and max(layer.output.shape[1:3]) > 1
+        if not isinstance(layer, keras.layers.InputLayer)
+        and len(getattr(layer.output, "shape", ())) == 4
+        and max(layer.output.shape[1:3]) > 1
     ]
     if not maps:
         raise NotApplicable(f"{model.name} has no feature map to explain")

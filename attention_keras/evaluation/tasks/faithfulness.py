@@ -19,14 +19,13 @@ from attention_keras.evaluation.measures.perturbation import (
     perturbation_curves,
     pixel_order,
 )
-from attention_keras.evaluation.options import FaithfulnessOptions
+from attention_keras.evaluation.options import FEW_IMAGES, FaithfulnessOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Cell, Table, decimal, percent, text
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.subjects.views import probability_function, randomized
 from attention_keras.evaluation.tasks.context import Context
 
-IMAGES = 64
 _COLUMNS = [
     text("run"),
     text("map"),
@@ -52,7 +51,7 @@ class Scores:
 
 def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
     """Measure every map of every run on the same images."""
-    split = context.images(IMAGES)
+    split = context.images(FEW_IMAGES)
     images = np.asarray(split.images[:], "float32")
     masks = None if split.masks is None else np.asarray(split.masks[:])
     scores = {s.name: _measure(s, images, masks, context.options) for s in context.subjects}

@@ -8,14 +8,14 @@ from attention_keras.data.image_files import EXTENSIONS, UnreadableImage, read_i
 from attention_keras.drawing.grids import question_grid
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.measures.agreement import movement
-from attention_keras.evaluation.options import QueryOptions
+from attention_keras.evaluation.options import FEW_IMAGES, QueryOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, decimal, text
 from attention_keras.evaluation.subjects.questions import questioned_maps, taps_that_ignore_g
 from attention_keras.evaluation.tasks.choice import one_of_each_class
 from attention_keras.evaluation.tasks.context import Context
 
-QUERIES, TARGETS, ROWS = 4, 64, 6
+QUERIES, ROWS = 4, 6
 _COLUMNS = [
     text("run"),
     text("tap"),
@@ -79,7 +79,7 @@ def _images(context: Context) -> tuple[np.ndarray, list[str], np.ndarray, str]:
     asking = one_of_each_class(np.asarray(split.labels), QUERIES)
     queries, query_names = np.asarray(split.images[asking]), [names[i] for i in split.labels[asking]]
     rest = np.setdiff1d(np.arange(min(len(split), 200)), asking)
-    targets = np.asarray(split.images[rest[: options.limit or TARGETS]])
+    targets = np.asarray(split.images[rest[: options.limit or FEW_IMAGES]])
     about = context.dataset.name
     if options.queries:
         files = _files(options.queries)

@@ -6,18 +6,16 @@ from tqdm import tqdm
 from attention_keras.drawing.charts import line_chart
 from attention_keras.evaluation.attacks import ATTACKS, Attacker
 from attention_keras.evaluation.measures.robustness import fooling_rate, unsound, worst_case
-from attention_keras.evaluation.options import RobustnessOptions
+from attention_keras.evaluation.options import FEW_IMAGES, RobustnessOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, percent, text
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.context import Context
 
-IMAGES = 64
-
 
 def measure_robustness(context: Context[RobustnessOptions]) -> TaskResult:
     """Attack every run on the same images."""
-    split, options = context.images(IMAGES), context.options
+    split, options = context.images(FEW_IMAGES), context.options
     images, labels = np.asarray(split.images[:], "float32"), np.asarray(split.labels)
     epsilons = sorted({0.0, *map(float, options.epsilons)})
     values, warnings = {}, []
