@@ -55,10 +55,10 @@ def panel(
 def _scale(figure: Figure, axis, low: float, high: float) -> None:
     """A thin colour bar under the map, labelled with the values at its ends."""
     box = axis.get_position()
-    bar = figure.add_axes((box.x0 + 0.25 * box.width, 0.055, 0.5 * box.width, 0.028))
+    bar = figure.add_axes((box.x0 + 0.3 * box.width, 0.055, 0.4 * box.width, 0.028))
     bar.imshow(np.linspace(0, 1, 128)[None], aspect="auto", cmap=ATTENTION)
     bar.set_axis_off()
-    for x, words, side in zip((0.23, 0.77), range_words(low, high), ("right", "left")):
+    for x, words, side in zip((0.28, 0.72), range_words(low, high), ("right", "left")):
         figure.text(box.x0 + x * box.width, 0.068, words, fontsize=11, ha=side, va="center")
 
 

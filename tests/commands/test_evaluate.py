@@ -76,6 +76,9 @@ def test_file_and_saved_model_agree_with_the_run(trained, saved_model, tmp_path)
     evaluate(trained, output=str(tmp_path / "run"))
     evaluate(trained / "model.keras", dataset="cluttered_digits", limit=20, output=str(tmp_path / "file"))
     evaluate(saved_model.parent, output=str(tmp_path / "served"))
+    card = json.loads((saved_model / "assets" / "model_card.json").read_text())
+    rows = (tmp_path / "served" / "classification.csv").read_text().splitlines()
+    assert rows[1].endswith(f",{card['parameters']}")
     for tap, scores in results(tmp_path / "run")["localization"].items():
         assert results(tmp_path / "served")["localization"][tap] == pytest.approx(scores, abs=1e-5)
     images = load_dataset("cluttered_digits", limit=50).train.images
@@ -104,6 +107,7 @@ def test_several_runs_side_by_side(trained, tmp_path):
     values = json.loads((tmp_path / "out" / "classification.json").read_text())["values"]
     assert set(values) == {"tiny", "other"}
     assert (tmp_path / "out" / "panels" / "tiny" / "00.png").exists()
+    assert (tmp_path / "out" / "panels" / "other" / "00.png").exists()  # vgg-gap, with its CAM
     table = (tmp_path / "out" / "classification.csv").read_text().splitlines()
     assert table[0].startswith("run,network,error") and len(table) == 3
     with pytest.raises(UserError, match="given twice"):

@@ -34,7 +34,7 @@ caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { background: var(--tint); white-space: normal; vertical-align: bottom; }
 th.text, td.text { text-align: left; }
-.gallery { display: grid; gap: .9rem;
+.gallery { display: grid; gap: .9rem; margin-bottom: 1.2rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
 .figures { display: flex; flex-wrap: wrap; gap: .5rem 1rem; }
 figure { margin: .6rem 0 1rem; max-width: 100%; } figure.small { max-width: 23.5rem; }

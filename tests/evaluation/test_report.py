@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+from report_page import Page
 
 from attention_keras.drawing.canvas import png
 from attention_keras.evaluation.report.html import write_report
@@ -14,7 +15,7 @@ from attention_keras.evaluation.report.table import Table, decimal, text
 PIXELS = np.zeros((2, 2, 3), "uint8")
 
 
-def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path, read_page):
+def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path):
     rows = [["<script>x</script>", float("nan")], ["other", 0.25]]
     table = Table("a < b", [text("run"), decimal("value")], rows)
     result = TaskResult(
@@ -27,7 +28,7 @@ def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path, read_page):
     )
     write_result(result, tmp_path)
     written = write_report(tmp_path).read_text()
-    page = read_page(written)
+    page = Page(written)
     assert page.open == [] and "b" not in page.seen and not {"script", "link"} & set(page.seen)
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert page.links == ["#query"] and len(page.sources) == 1
@@ -36,7 +37,7 @@ def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path, read_page):
     assert (tmp_path / "query-odd-name.png").exists()
 
 
-def test_a_section_opens_with_its_galleries(tmp_path, read_page):
+def test_a_section_opens_with_its_galleries(tmp_path):
     answers = [
         Figure("00", PIXELS, "true: a predicted: b", right=False),
         Figure("01", PIXELS, "true: a predicted: a", right=True),
@@ -54,10 +55,10 @@ def test_a_section_opens_with_its_galleries(tmp_path, read_page):
     page = write_report(tmp_path).read_text()
     parts = ["<h3>Wrong &amp; right</h3>", 'class="wrong"', 'class="right"', "<caption>", "confusion matrix"]
     places = [page.index(part) for part in parts]
-    assert places == sorted(places) and len(read_page(page).sources) == 3
+    assert places == sorted(places) and len(Page(page).sources) == 3
 
 
-def test_a_figure_outside_the_folder_is_not_read(tmp_path, read_page):
+def test_a_figure_outside_the_folder_is_not_read(tmp_path):
     (tmp_path / "secret.png").write_bytes(png(PIXELS))
     folder = tmp_path / "results"
     folder.mkdir()
@@ -65,10 +66,10 @@ def test_a_figure_outside_the_folder_is_not_read(tmp_path, read_page):
     values = json.loads((folder / "maps.json").read_text())
     values["figures"][0]["file"] = "../secret.png"
     (folder / "maps.json").write_text(json.dumps(values))
-    assert read_page(write_report(folder).read_text()).sources == []
+    assert Page(write_report(folder).read_text()).sources == []
 
 
-def test_results_of_an_earlier_version(tmp_path, read_page):
+def test_results_of_an_earlier_version(tmp_path):
     """Heads were strings, cells were as shown, and there were no galleries."""
     earlier = {
         "task": "classification",
@@ -90,7 +91,7 @@ def test_results_of_an_earlier_version(tmp_path, read_page):
     (tmp_path / "classification.json").write_text(json.dumps(earlier))
     (tmp_path / "classification-confusion.png").write_bytes(png(PIXELS))
     written = write_report(tmp_path).read_text()
-    page = read_page(written)
+    page = Page(written)
     assert page.open == [] and len(page.sources) == 1
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", written)
     assert cells == ["demo", "4.80%", "2,000", "-", "0.123", "other", "5.10%", "2,000", "1,234,567", "-"]

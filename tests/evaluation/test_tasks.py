@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from report_page import Page
 
 from attention_keras import build_model
 from attention_keras.commands.evaluate import run
@@ -43,7 +44,7 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys, read_page):
+def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
     common = {"limit": 6, "output": str(tmp_path)}
     small = {"steps": 4, "epsilons": (0, 4), "pgd_steps": 2, "pgd_restarts": 1, "rows": 3, "panels": 4}
     for options in (
@@ -58,7 +59,7 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys, read_page)
     capsys.readouterr()
     names = {path.name for path in tmp_path.iterdir()}
     assert {f"{task}.json" for task in TASKS} <= names
-    page = read_page((tmp_path / "report.html").read_text())
+    page = Page((tmp_path / "report.html").read_text())
     assert page.open == [] and "script" not in page.seen and "link" not in page.seen
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert page.links == [f"#{task}" for task in TASKS]

@@ -2,10 +2,10 @@
 
 from html.parser import HTMLParser
 
-import pytest
-
 
 class Page(HTMLParser):
+    """Tags that were seen and that are still open, sources of pictures, targets of links."""
+
     def __init__(self, text):
         super().__init__()
         self.open, self.seen, self.sources, self.links = [], [], [], []
@@ -20,9 +20,3 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
-
-
-@pytest.fixture
-def read_page():
-    """Text of a page -> its tags, the tags left open, sources of pictures, links."""
-    return Page
