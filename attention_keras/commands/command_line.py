@@ -55,7 +55,9 @@ def _one_line(box: str) -> str:
         if not text or not text.strip("─"):
             break
         sentences.append(text)
-    message = " ".join(sentences) or "the command line was not understood"
+    # First it names the dataclass that refused a value, which means nothing to the user.
+    message = re.sub(r"^Error parsing [A-Z]\w*: ", "", " ".join(sentences))
+    message = message or "the command line was not understood"
     suggestion = re.search(r"Perhaps you meant:\W+(--[\w-]+)", box)
     hint = f"; perhaps you meant {suggestion[1]}" if suggestion else ""
     return f"{message.rstrip('.')}{hint} (--help shows every flag)"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from attention_keras.reproduce.options import ReproduceOptions
-from attention_keras.reproduce.results import Spread, markdown, write_tables
+from attention_keras.reproduce.results import write_tables
 
 ATTACKS = ("FGSM", "worst case")
 
@@ -57,9 +57,3 @@ def test_a_line_for_each_run(results):
     assert ",attention-keras train --dataset cifar10 --model vgg " in lines[1] and "--name vgg-s0" in lines[1]
     rows = json.loads(results.with_suffix(".json").read_text())["rows"]
     assert [run["seed"] for row in rows for run in row["runs"]] == [0, 1, 2, 1]
-
-
-def test_spread_and_markdown():
-    assert Spread.of([1.0, 2.0, 4.0]).deviation == pytest.approx(1.5275, abs=1e-4)
-    assert str(Spread.of([3.0])) == "3.0"
-    assert markdown(["a", "b"], [["x", 1], ["y", ""]]) == "| a | b |\n|---|---:|\n| x | 1 |\n| y |  |"

@@ -9,7 +9,7 @@ import pytest
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.evaluation.measures.localization import localize
-from attention_keras.evaluation.subjects.predictor import load_predictor
+from attention_keras.evaluation.subjects.load import load_predictor
 from attention_keras.models.outputs import attention_maps
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.options import TrainOptions

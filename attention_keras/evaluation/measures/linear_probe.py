@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
 from attention_keras.errors import UserError
-from attention_keras.evaluation.subjects.batches import predict_batches
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
 FOLDS = 3
@@ -24,30 +22,6 @@ class LinearResult:
     penalty: float
     validation_accuracy: float
     features: int
-
-
-def descriptor_model(model: keras.Model) -> keras.Model:
-    """pixels -> what the classifier sees `(b, c)`, as in prediction (dropout off).
-
-    That is the paper's representation: the descriptors of all levels after their heads; for `indep` models,
-    which have a classifier for each level, side by side.
-
-    Raises:
-        UserError: the model has no layer named `classifier`.
-    """
-    classifiers = [layer for layer in model.layers if layer.name.startswith("classifier")]
-    dense = [layer for layer in classifiers if isinstance(layer, keras.layers.Dense)]
-    final = [layer for layer in dense if layer.name != "classifier_hidden"]
-    if not final:
-        raise UserError(f"{model.name} has no layer named classifier, whose input would be the descriptor")
-    inputs = [layer.input for layer in final]
-    features = inputs[0] if len(inputs) == 1 else keras.layers.Concatenate()(inputs)
-    return keras.Model(model.input, features)
-
-
-def descriptors(model: keras.Model, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
-    """Descriptors `(n, c)` float32 of pixels `(n, H, W, 3)`, by a model from `descriptor_model`."""
-    return predict_batches(model, images, batch_size).astype("float32")
 
 
 def linear_accuracy(

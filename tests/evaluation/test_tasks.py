@@ -1,25 +1,31 @@
-"""Every task through the command on untrained networks, and the report: one file, nothing fetched, nothing "
-"run."""
+"""Every task through the command on untrained networks, in one report."""
 
 import csv
 import json
-import re
-from html.parser import HTMLParser
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
+from report_page import Page
 
 from attention_keras import build_model
-from attention_keras.commands.evaluate import run, text_table
+from attention_keras.commands.evaluate import run
 from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
-from attention_keras.evaluation.options import TASKS, EvaluateConfig
-from attention_keras.evaluation.report.html import write_report
-from attention_keras.evaluation.report.result import Figure, Table, TaskResult, write_result
-from attention_keras.evaluation.tasks.maps import _one_of_each_class
-from attention_keras.runs.options import TrainConfig
+from attention_keras.evaluation.options import (
+    TASKS,
+    AllOptions,
+    MapsOptions,
+    QueryOptions,
+    SegmentationOptions,
+    TransferOptions,
+)
+from attention_keras.evaluation.tasks.answers import chosen_answers
+from attention_keras.evaluation.tasks.choice import one_of_each_class
+from attention_keras.evaluation.tasks.registry import FUNCTIONS
+from attention_keras.runs.directory import Run
+from attention_keras.runs.options import TrainOptions
 
 
 @pytest.fixture(scope="module")
@@ -30,46 +36,28 @@ def runs(tmp_path_factory):
         keras.utils.set_random_seed(0)
         path = folder / name
         path.mkdir()
-        config = TrainConfig(model=name, limit=60, width=0.03, name=name).resolved()
-        (path / "config.json").write_text(json.dumps(config.to_dict()))
+        options = TrainOptions.of(model=name, limit=60, width=0.03, name=name)
+        with Run(path).writing(options.resolve(), options.machine):
+            pass
         (path / "labels.txt").write_text("\n".join(load_dataset("cluttered_digits", limit=5).class_names))
         preprocess = keras.layers.Rescaling(1 / 127.5, offset=-1, name="preprocess")
         build_model(name, width=0.03, init="keras", preprocess=preprocess).save(path / "model.keras")
     return [str(folder / name) for name in ("vgg-att2-concat-dp", "vgg-att1-pc", "vgg-gap")]
 
 
-class Page(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.seen, self.sources, self.links = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append(tag)
-        self.sources += [value for key, value in attrs if key == "src"]
-        self.links += [value for key, value in attrs if key == "href"]
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 @pytest.mark.slow
 def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
-    options = {
-        "limit": 6,
-        "steps": 4,
-        "epsilons": (0, 4),
-        "pgd_steps": 2,
-        "pgd_restarts": 1,
-        "rows": 3,
-        "panels": 0,
-    }
-    for task, used in (("all", runs[:1]), ("query", runs), ("maps", runs), ("segmentation", runs[1:])):
-        assert run(EvaluateConfig(tuple(used), task=task, output=str(tmp_path), **options)) == 0
+    common = {"limit": 6, "output": str(tmp_path)}
+    small = {"steps": 4, "epsilons": (0, 4), "pgd_steps": 2, "pgd_restarts": 1, "rows": 3, "panels": 4}
+    for options in (
+        AllOptions((runs[0],), **small, **common),
+        QueryOptions(tuple(runs), **common),
+        MapsOptions(tuple(runs), rows=3, **common),
+        SegmentationOptions(tuple(runs[1:]), **common),
+    ):
+        assert run(options) == 0
     assert "transfer: left out, of cluttered_digits a class has fewer" in capsys.readouterr().out
-    assert run(EvaluateConfig((runs[0],), task="transfer", output=str(tmp_path))) == 0
+    assert run(TransferOptions((runs[0],), output=str(tmp_path))) == 0
     capsys.readouterr()
     names = {path.name for path in tmp_path.iterdir()}
     assert {f"{task}.json" for task in TASKS} <= names
@@ -78,7 +66,10 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert page.links == [f"#{task}" for task in TASKS]
     results = {task: json.loads((tmp_path / f"{task}.json").read_text()) for task in TASKS}
-    assert len(page.sources) == sum(len(result["figures"]) for result in results.values())
+    galleries = [gallery for result in results.values() for gallery in result["galleries"]]
+    assert sum(len(gallery["figures"]) for gallery in galleries) == 4
+    figures = [result["figures"] for result in results.values()]
+    assert len(page.sources) == sum(map(len, figures)) + 4
 
     query = results["query"]
     assert query["values"]["vgg-att1-pc"]["taps_that_ignore_g"] == ["conv13"]
@@ -101,7 +92,7 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
 
 def test_what_does_not_apply_is_refused_alone(runs, tmp_path):
     with pytest.raises(UserError, match="no run has attention"):
-        run(EvaluateConfig((runs[2],), task="query", output=str(tmp_path)))
+        run(QueryOptions((runs[2],), output=str(tmp_path)))
 
 
 def test_masks_queries_and_targets_from_folders(runs, tmp_path, capsys):
@@ -114,35 +105,36 @@ def test_masks_queries_and_targets_from_folders(runs, tmp_path, capsys):
         mask.save(folder / "GroundTruth" / f"{index}.png")
     common = {"output": str(tmp_path / "out"), "batch_size": 5}
     folder = f"folder:{tmp_path / 'data'}"
-    assert run(EvaluateConfig((runs[0],), task="segmentation", masks=folder, **common)) == 0
+    assert run(SegmentationOptions((runs[0],), masks=folder, **common)) == 0
     values = json.loads((tmp_path / "out" / "segmentation.json").read_text())["values"]
     assert values["no model"]["all object"]["jaccard"] == pytest.approx(0.5)
     pair = {"queries": str(tmp_path / "data" / "a"), "scenes": str(tmp_path / "data" / "b")}
-    assert run(EvaluateConfig((runs[0],), task="query", **pair, **common)) == 0
-    assert run(EvaluateConfig((runs[0],), task="transfer", targets=(folder,), **common)) == 0
+    assert run(QueryOptions((runs[0],), **pair, **common)) == 0
+    assert run(TransferOptions((runs[0],), targets=(folder,), **common)) == 0
     assert "Accuracy of a linear SVM" in capsys.readouterr().out
     with pytest.raises(UserError, match="no folder with images"):
-        run(EvaluateConfig((runs[0],), task="query", queries=str(tmp_path / "data"), **common))
-
-
-def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path):
-    table = Table("a < b", ["run", "value"], [["<script>x</script>", float("nan")], ["other", 0.25]])
-    figure = Figure("odd / name", np.zeros((2, 2, 3), "uint8"), 'a "quoted" caption')
-    result = TaskResult(
-        "query", "Q & A", {"x": np.float32("nan"), "y": np.arange(2)}, [table], [figure], ["<b>"]
-    )
-    write_result(result, tmp_path)
-    text = write_report(tmp_path).read_text()
-    page = Page(text)
-    assert page.open == [] and "script" not in page.seen and "b" not in page.seen
-    assert "&lt;script&gt;" in text and re.search(r"<td>-</td>", text) and "Q &amp; A" in text
-    assert json.loads((tmp_path / "query.json").read_text())["values"] == {"x": None, "y": [0, 1]}
-    assert (tmp_path / "query-odd-name.png").exists()
-    assert text_table(table).splitlines()[1].endswith(" -")
+        run(QueryOptions((runs[0],), queries=str(tmp_path / "data"), **common))
 
 
 def test_one_image_of_each_class():
     labels = np.array([2, 2, 0, 1, 0, 2])
-    assert _one_of_each_class(labels, 3).tolist() == [2, 3, 0]
-    assert _one_of_each_class(labels, 5).tolist() == [2, 3, 0, 4, 1]
-    assert labels[_one_of_each_class(labels, 2)].tolist() == [0, 2]
+    assert one_of_each_class(labels, 3).tolist() == [2, 3, 0]
+    assert one_of_each_class(labels, 5).tolist() == [2, 3, 0, 4, 1]
+    assert labels[one_of_each_class(labels, 2)].tolist() == [0, 2]
+
+
+def test_answers_worth_showing():
+    """Wrong ones by confidence, right ones of as many classes as fit; neither takes the other's room."""
+    probabilities = np.full((6, 3), 0.1)
+    probabilities[range(6), [0, 0, 1, 1, 2, 0]] = [0.5, 0.8, 0.9, 0.4, 0.6, 0.7]
+    labels = np.array([0, 1, 1, 2, 2, 2])  # wrong: 1 (0.8), 3 (0.4), 5 (0.7)
+    wrong, right = chosen_answers(probabilities, labels, 4)
+    assert (wrong.tolist(), right.tolist()) == ([1, 5], [0, 4])
+    assert [len(rows) for rows in chosen_answers(probabilities, labels, 0)] == [0, 0]
+    assert [len(rows) for rows in chosen_answers(probabilities, labels, 50)] == [3, 3]
+    wrong, right = chosen_answers(probabilities, probabilities.argmax(axis=-1), 3)
+    assert (len(wrong), labels[right].tolist()) == (0, [0, 1, 2])
+
+
+def test_every_task_has_its_function():
+    assert set(FUNCTIONS) == set(TASKS.values())

@@ -7,7 +7,18 @@ from PIL import Image
 
 from attention_keras.data.masked_images import load_masked_images
 from attention_keras.errors import UserError
-from attention_keras.evaluation.measures import segmentation as measure
+from attention_keras.evaluation.measures.masks import (
+    box_overlap,
+    centre_box,
+    combine,
+    fraction_masks,
+    jaccard,
+    mask_boxes,
+    oracle_masks,
+    otsu_masks,
+    precision,
+    score_masks,
+)
 
 SIDE = 8
 
@@ -20,21 +31,21 @@ def box(y0, x0, y1, x1):
 
 def test_jaccard_and_precision_by_hand():
     found, truth = box(0, 0, 4, 4), box(2, 0, 4, 8)
-    assert measure.jaccard(found, truth)[0] == pytest.approx(8 / 24)
-    assert measure.precision(found, truth)[0] == pytest.approx((64 - 16) / 64)
+    assert jaccard(found, truth)[0] == pytest.approx(8 / 24)
+    assert precision(found, truth)[0] == pytest.approx((64 - 16) / 64)
     empty = np.zeros_like(truth)
-    assert measure.jaccard(empty, empty)[0] == 1 and measure.jaccard(empty, truth)[0] == 0
+    assert jaccard(empty, empty)[0] == 1 and jaccard(empty, truth)[0] == 0
 
 
 def test_corloc_uses_the_largest_part():
     truth = box(1, 1, 5, 5)
     speck = truth | box(7, 7, 8, 8)
-    assert measure.mask_boxes(speck)[0].tolist() == [1, 1, 5, 5]
-    assert measure.mask_boxes(np.zeros_like(truth))[0].tolist() == [0, 0, 0, 0]
-    scores = measure.score_masks(np.concatenate([speck, box(0, 0, 8, 8)]), np.concatenate([truth, truth]))
+    assert mask_boxes(speck)[0].tolist() == [1, 1, 5, 5]
+    assert mask_boxes(np.zeros_like(truth))[0].tolist() == [0, 0, 0, 0]
+    scores = score_masks(np.concatenate([speck, box(0, 0, 8, 8)]), np.concatenate([truth, truth]))
     assert scores["corloc"] == 0.5  # 16 of 16, and 16 of 64
     given = np.array([[0.0, 0, 8, 8], [0, 0, 8, 8]])
-    assert measure.score_masks(np.concatenate([truth, box(0, 0, 8, 8)]), np.concatenate([truth] * 2), given)[
+    assert score_masks(np.concatenate([truth, box(0, 0, 8, 8)]), np.concatenate([truth] * 2), given)[
         "corloc"
     ] == pytest.approx(0.5)
 
@@ -42,44 +53,44 @@ def test_corloc_uses_the_largest_part():
 def test_box_overlap():
     one = np.array([[0.0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 0, 0]])
     other = np.array([[1.0, 0, 3, 2], [2, 2, 3, 3], [0, 0, 0, 0]])
-    np.testing.assert_allclose(measure.box_overlap(one, other), [1 / 3, 0, 0])
+    np.testing.assert_allclose(box_overlap(one, other), [1 / 3, 0, 0])
 
 
 def test_thresholds():
     truth = box(2, 2, 6, 6)
     bimodal = np.where(truth, 0.9, 0.1) + np.random.default_rng(0).normal(0, 0.02, truth.shape)
-    assert (measure.otsu_masks(bimodal) == truth).all()
-    assert (measure.fraction_masks(bimodal) == truth).all()
-    assert measure.otsu_masks(np.ones((1, 4, 4))).all()
-    assert measure.fraction_masks(np.array([[[0.5, 0.49, 1.0]]])).tolist() == [[[True, False, True]]]
+    assert (otsu_masks(bimodal) == truth).all()
+    assert (fraction_masks(bimodal) == truth).all()
+    assert otsu_masks(np.ones((1, 4, 4))).all()
+    assert fraction_masks(np.array([[[0.5, 0.49, 1.0]]])).tolist() == [[[True, False, True]]]
 
 
 def test_the_oracle_is_an_upper_bound():
     generator = np.random.default_rng(0)
     maps = generator.random((20, SIDE, SIDE))
     masks = generator.random(maps.shape) < 0.2 + 0.3 * maps
-    best = measure.jaccard(measure.oracle_masks(maps, masks), masks)
-    for cut in (measure.otsu_masks(maps), measure.fraction_masks(maps)):
-        assert best.mean() > measure.jaccard(cut, masks).mean()
-    assert (best >= measure.jaccard(np.ones_like(masks), masks)).all()
+    best = jaccard(oracle_masks(maps, masks), masks)
+    for cut in (otsu_masks(maps), fraction_masks(maps)):
+        assert best.mean() > jaccard(cut, masks).mean()
+    assert (best >= jaccard(np.ones_like(masks), masks)).all()
 
 
 def test_maps_are_combined_on_one_scale():
     coarse, fine = np.array([[[0.0, 4.0]]]), np.array([[[0.01, 0.0, 0.02, 0.04]]])
-    combined = measure.combine({"coarse": coarse, "fine": fine}, (1, 4))
+    combined = combine({"coarse": coarse, "fine": fine}, (1, 4))
     assert list(combined) == ["coarse", "fine", "product", "mean"]
     np.testing.assert_allclose(combined["coarse"][0, 0], [0, 0.25, 0.75, 1])
     np.testing.assert_allclose(combined["fine"][0, 0], [0.25, 0, 0.5, 1])
     np.testing.assert_allclose(combined["product"][0, 0], np.sqrt([0, 0, 0.375, 1]))
     np.testing.assert_allclose(combined["mean"][0, 0], [0.125, 0.125, 0.625, 1])
-    assert list(measure.combine({"only": fine}, (1, 4))) == ["only"]
-    assert np.isfinite(measure.combine({"zero": 0 * fine, "fine": fine}, (1, 4))["product"]).all()
+    assert list(combine({"only": fine}, (1, 4))) == ["only"]
+    assert np.isfinite(combine({"zero": 0 * fine, "fine": fine}, (1, 4))["product"]).all()
 
 
 def test_centre_box():
-    guess = measure.centre_box(2, (8, 16), 0.25)
+    guess = centre_box(2, (8, 16), 0.25)
     assert guess.sum(axis=(1, 2)).tolist() == [32, 32]
-    assert measure.mask_boxes(guess)[0].tolist() == [2, 4, 6, 12]
+    assert mask_boxes(guess)[0].tolist() == [2, 4, 6, 12]
 
 
 def test_a_folder_of_images_and_masks(tmp_path):

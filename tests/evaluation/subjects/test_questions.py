@@ -1,4 +1,4 @@
-"""Questions: dp attention follows g, pc under a softmax does not; distances by hand."""
+"""Questions: dp attention follows g, pc under a softmax does not."""
 
 import keras
 import numpy as np
@@ -6,7 +6,8 @@ import pytest
 
 from attention_keras import build_model
 from attention_keras.errors import UserError
-from attention_keras.evaluation.measures import query as measure
+from attention_keras.evaluation.measures.agreement import movement
+from attention_keras.evaluation.subjects.questions import questioned_maps, taps_that_ignore_g
 
 
 @pytest.fixture
@@ -30,37 +31,28 @@ def network(name):
     ],
 )
 def test_which_taps_ignore_g(name, ignoring):
-    assert measure.taps_that_ignore_g(network(name)) == ignoring
+    assert taps_that_ignore_g(network(name)) == ignoring
 
 
 def test_questions_move_dp_attention_and_not_pc(images):
     moved = {}
     for compat in ("dp", "pc"):
-        own, asked = measure.questioned_maps(network(f"vgg-att2-concat-{compat}"), images[:3], images[3:])
+        own, asked = questioned_maps(network(f"vgg-att2-concat-{compat}"), images[:3], images[3:])
         assert list(own) == ["conv10", "conv13"] and asked["conv13"].shape == (2, 3, 8, 8)
-        moved[compat] = measure.movement(own["conv13"], asked["conv13"])
+        moved[compat] = movement(own["conv13"], asked["conv13"])
     assert moved["pc"]["total_variation"] < 1e-5 and moved["pc"]["correlation"] > 0.9999
     assert moved["dp"]["total_variation"] > 1e-4
 
 
 def test_a_target_questioned_by_itself_does_not_move(images):
     model = network("vgg-att2-concat-dp")
-    own, asked = measure.questioned_maps(model, images[:1], images[:1])
+    own, asked = questioned_maps(model, images[:1], images[:1])
     np.testing.assert_allclose(asked["conv13"][0], own["conv13"], atol=1e-6)
     expected = model(images[:1])["attention_conv13"]
     np.testing.assert_allclose(own["conv13"], expected, atol=1e-6)
 
 
-def test_total_variation_and_movement_by_hand():
-    left, right = np.array([[[1.0, 0.0]]]), np.array([[[0.0, 4.0]]])
-    assert measure.total_variation(left, right)[0] == 1
-    assert measure.total_variation(left, left * 7)[0] == 0
-    own = np.concatenate([left, right])
-    scores = measure.movement(own, np.stack([own, own[::-1]]))
-    assert scores == {"correlation": 0.0, "total_variation": 0.5, "between_targets": 1.0}
-
-
 def test_networks_without_a_single_g_are_refused(images):
     for name, said in (("vgg-gap", "has none"), ("vgg-att2-concat-pc-2g", "it has global_features")):
         with pytest.raises(UserError, match=said):
-            measure.questioned_maps(network(name), images[:1], images[1:])
+            questioned_maps(network(name), images[:1], images[1:])

@@ -1,12 +1,10 @@
-"""Does a map show what the network uses? Insertion, deletion, entropy, and randomised weights."""
+"""Does a map show what the network uses? Pixels are changed in the order that the map gives them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.stats import rankdata
 
 from attention_keras.drawing.maps import upsample
 
@@ -108,70 +106,6 @@ def baselines(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = np.broadcast_to(images.mean(axis=(1, 2), keepdims=True), images.shape)
     sigma = BLUR * images.shape[1] / 32
     return mean, gaussian_filter(images, (0, sigma, sigma, 0))
-
-
-def normalized_entropy(maps: np.ndarray) -> np.ndarray:
-    """Entropy of each map, read as a distribution, over its largest possible value: 0 one cell, 1 uniform.
-
-    Args:
-        maps: `(n, h, w)`, not negative; a map of zeros says nothing about place and counts as uniform.
-
-    Example:
-        >>> normalized_entropy(np.array([[[1.0, 0.0]], [[2.0, 2.0]]])).tolist()
-        [0.0, 1.0]
-    """
-    flat = maps.reshape(len(maps), -1).astype("float64")
-    total = flat.sum(axis=1, keepdims=True)
-    share = np.where(total > 0, flat / np.where(total > 0, total, 1), 1 / flat.shape[1])
-    logarithm = np.log(np.where(share > 0, share, 1))
-    return np.abs((share * logarithm).sum(axis=1)) / np.log(flat.shape[1])
-
-
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Spearman's correlation of each pair of maps; 0 where one of them is constant and so has no order.
-
-    Args:
-        one, other: `(n, h, w)`.
-    """
-    return correlation(*(np.stack([rankdata(m) for m in maps]) for maps in (one, other)))
-
-
-def correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of each pair `(n, ...)`; 0 where one of them is constant."""
-    flat = [m.reshape(len(m), -1).astype("float64") for m in (one, other)]
-    # Ten significant digits: what rounding leaves of a constant is not an order.
-    centred = [m - m.mean(axis=1, keepdims=True) for m in flat]
-    constant = [np.abs(c).max(axis=1) <= 1e-10 * np.abs(m).max(axis=1) for c, m in zip(centred, flat)]
-    norms = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
-    defined = ~(constant[0] | constant[1]) & (norms > 0)
-    return np.where(defined, (centred[0] * centred[1]).sum(axis=1) / np.where(defined, norms, 1), 0.0)
-
-
-def randomized(model: keras.Model, seed: int = 0) -> keras.Model:
-    """The same network, newly initialised; statistics of pixel normalisation stay (Adebayo et al. 2018).
-
-    Seeds are set by hand, since an initialiser's own would give back the weights that training began with.
-    """
-    generator = np.random.default_rng(seed)
-
-    def clone(layer):
-        return layer.__class__.from_config(_seeded(layer.get_config(), generator))
-
-    copy = keras.models.clone_model(model, clone_function=clone)
-    for old, new in zip(model.layers, copy.layers):
-        if not new.trainable_weights:
-            new.set_weights(old.get_weights())
-    return copy
-
-
-def _seeded(config, generator: np.random.Generator):
-    """A layer's configuration with a new seed wherever it has one."""
-    if isinstance(config, dict):
-        return {
-            key: int(generator.integers(2**31)) if key == "seed" else _seeded(value, generator)
-            for key, value in config.items()
-        }
-    return config
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:

@@ -1,8 +1,8 @@
-"""Post-hoc explanations of any classifier: CAM, and the Grad-CAM family and SmoothGrad of tf-keras-vis."""
+"""Post-hoc explanations of any classifier: the Grad-CAM family and SmoothGrad of tf-keras-vis."""
 
 import importlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -162,37 +162,3 @@ def _smoothgrad(model, layer, batch_size, seed):
         return np.asarray(gradients).reshape(len(images), SMOOTH_SAMPLES, *images.shape[1:3]).mean(axis=1)
 
     return call, max(1, batch_size // SMOOTH_SAMPLES)
-
-
-def class_activation_maps(features: np.ndarray, kernel: np.ndarray, targets: Sequence[int]) -> np.ndarray:
-    """CAM (Zhou et al. 2016), cut off at 0: features weighted by the classifier's weights of a class.
-
-    Args:
-        features: `(n, h, w, c)`, what global average pooling averages.
-        kernel: `(c, k)` of the linear classifier.
-        targets: `(n,)` classes.
-
-    Returns:
-        `(n, h, w)`.
-
-    Example:
-        >>> class_activation_maps(np.ones((1, 1, 1, 2)), np.array([[1.0, 5.0], [2.0, -9.0]]), [0]).item()
-        3.0
-    """
-    return np.maximum(np.einsum("nhwc,cn->nhw", features, kernel[:, np.asarray(targets)]), 0)
-
-
-def cam_parts(model: keras.Model) -> tuple[keras.Model, np.ndarray] | None:
-    """For a network that ends in global average pooling and a linear classifier: what CAM needs.
-
-    Returns:
-        A model pixels -> features `(b, h, w, c)`, and the classifier's kernel `(c, k)`; None for others.
-    """
-    pools = [layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
-    names = [layer.name for layer in model.layers]
-    if len(pools) != 1 or "classifier" not in names:
-        return None
-    classifier = model.get_layer("classifier")
-    if classifier.input is not pools[0].output:
-        return None
-    return keras.Model(model.input, pools[0].input), np.asarray(classifier.kernel)

@@ -1,46 +1,16 @@
-"""Overlays that show the right place in the right colours, and confusion matrices that count right."""
+"""Panels that show the image as it is, and confusion matrices that count right."""
+
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from attention_keras.drawing.canvas import new_figure, pixels, png
 from attention_keras.drawing.confusion import confusion_figure, confusion_matrix
-from attention_keras.drawing.maps import normalize, overlay, upsample
+from attention_keras.drawing.maps import normalize
 from attention_keras.drawing.panel import panel, prediction_title
 from attention_keras.models.outputs import attention_maps
-
-
-def test_bilinear_upsampling_by_hand():
-    expected = [[0, 0.25, 0.75, 1], [0.5, 0.75, 1.25, 1.5], [1.5, 1.75, 2.25, 2.5], [2, 2.25, 2.75, 3]]
-    np.testing.assert_allclose(upsample(np.array([[0.0, 1.0], [2.0, 3.0]]), (4, 4)), expected)
-
-
-def test_upsampling_is_tensorflows():
-    import tensorflow as tf
-
-    level = np.random.default_rng(0).normal(size=(5, 7))
-    for size in ((32, 32), (13, 20), (3, 4)):
-        for how in ("bilinear", "nearest"):
-            expected = tf.image.resize(level[..., None], size, how)[..., 0]
-            if how == "bilinear" or size == (32, 32):
-                np.testing.assert_allclose(upsample(level, size, how), expected, atol=1e-6)
-    with pytest.raises(ValueError, match="bilinear or nearest"):
-        upsample(level, (8, 8), "cubic")
-
-
-def test_the_hottest_pixel_is_where_attention_peaks():
-    image = np.full((32, 32, 3), 100, "uint8")
-    attention = np.zeros((8, 8))
-    attention[1, 6] = 1
-    heat = overlay(image, attention).astype(int).sum(axis=-1)
-    y, x = np.unravel_index(heat.argmax(), heat.shape)
-    assert (y // 4, x // 4) == (1, 6)
-
-
-def test_an_image_without_attention_keeps_its_shape_and_orientation():
-    image = np.zeros((16, 16, 3), "uint8")
-    image[0, :, 0] = 255
-    shown = overlay(image, np.zeros((4, 4)), strength=0.0)
-    assert (shown[0] == 76).all() and (shown[1:] == 0).all()  # 0.299 * 255: the red row is on top, in grey
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25])
@@ -48,11 +18,6 @@ def test_a_constant_map_is_zeros_never_nan(value):
     assert (normalize(np.full((3, 3), value)) == 0).all()
     picture = panel(np.zeros((8, 8, 3), "uint8"), {"a": np.full((2, 2), value)}, "t", shared_scale=value == 0)
     assert picture.dtype == np.uint8
-
-
-def test_a_shared_scale_compares_maps():
-    assert normalize(np.array([[0.0, 0.5]]), maximum=1.0).tolist() == [[0, 0.5]]
-    assert normalize(np.array([[0.0, 0.5]])).tolist() == [[0, 1]]
 
 
 def test_a_panel_is_enlarged_and_keeps_colours():
@@ -95,3 +60,13 @@ def test_confusion_pictures_of_any_size(classes):
     matrix = np.eye(classes, dtype=int) * 3
     picture = confusion_figure(matrix, [f"class {i}" for i in range(classes)])
     assert picture.dtype == np.uint8 and 400 <= picture.shape[0] <= 1500
+
+
+def test_a_png_holds_the_pixels():
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype("uint8")
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png(picture)))), picture)
+
+
+def test_the_canvas_is_white_and_as_large_as_asked():
+    picture = pixels(new_figure(3, 2, dpi=50))
+    assert picture.shape == (100, 150, 3) and (picture == 255).all()

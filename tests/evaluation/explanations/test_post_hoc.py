@@ -4,10 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from attention_keras import attend, build_model
+from attention_keras import build_model
 from attention_keras.errors import UserError
-from attention_keras.evaluation.explanations.posthoc import METHODS, cam_parts, class_activation_maps, explain
-from attention_keras.evaluation.subjects.subject import explained_layer, in_float32
+from attention_keras.evaluation.explanations.cam import class_activation_maps
+from attention_keras.evaluation.explanations.post_hoc import METHODS, explain
+from attention_keras.evaluation.subjects.views import cam_parts, explained_layer
 
 
 @pytest.fixture
@@ -47,40 +48,3 @@ def test_an_image_is_explained_alike_in_any_batch(gap, images, method):
 def test_unknown_method(gap, images):
     with pytest.raises(UserError, match="allowed: Grad-CAM"):
         explain("Grad-Cam", gap, "conv13", images, np.zeros(5, int))
-
-
-@pytest.mark.parametrize(
-    ("name", "layer"),
-    [
-        ("vgg-att2-concat-pc", "conv13"),
-        ("vgg-att3-indep-dp", "conv13"),
-        ("vgg-hires", "conv13"),
-        ("vgg-pan", "conv13"),
-    ],
-)
-def test_the_layer_that_is_explained(name, layer):
-    assert explained_layer(build_model(name, width=0.03)) == layer
-
-
-def test_the_deepest_tap_of_an_application_is_explained_in_float32():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    backbone = keras.applications.MobileNetV3Small(
-        include_top=False, weights=None, input_shape=(32, 32, 3), minimalistic=True
-    )
-    names = [layer.name for layer in backbone.layers if layer.name.endswith("project_bn")]
-    model = attend(backbone, [names[2], names[-1]], num_classes=3)
-    assert explained_layer(in_float32(model)) == names[-1]
-
-
-def test_cam_is_for_gap_networks_only():
-    assert cam_parts(build_model("vgg-hires", width=0.03)) is None
-
-
-def test_a_mixed_precision_network_is_explained_in_float32(images):
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    model = build_model("vgg-att1-pc", (16, 16, 3), width=0.05, init="keras")
-    copy = in_float32(model)
-    assert in_float32(copy) is copy
-    assert {layer.compute_dtype for layer in copy.layers if layer.weights} == {"float32"}
-    expected = np.asarray(model(images)["logits"])
-    np.testing.assert_allclose(copy(images)["logits"], expected, atol=0.05 * np.abs(expected).max())
