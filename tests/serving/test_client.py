@@ -150,7 +150,7 @@ def test_a_slow_server_is_not_asked_again(exported, kind, images):
     with StandInServer(exported) as slow:
         slow.delay.set()
         began = time.monotonic()
-        with pytest.raises(UserError, match=r"no answer within 0\.3 s; --timeout"):
+        with pytest.raises(UserError, match=r"no answer within 0\.3 s; a larger timeout"):
             Connection(getattr(slow, kind), timeout=0.3).call("classify", images=images)
         assert time.monotonic() - began < 5 and slow.requests == 1
 
