@@ -1,4 +1,4 @@
-"""Two logical CPU devices for the strategy tests, set before TensorFlow starts; a quiet log."""
+"""A fresh Keras for every test, on the backend that KERAS_BACKEND names; a quiet log."""
 
 import os
 
@@ -7,11 +7,14 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import keras
 import pytest
-import tensorflow as tf
 
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # Two devices for the tests of strategies, set before TensorFlow starts.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 
 
 @pytest.fixture(autouse=True)

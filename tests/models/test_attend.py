@@ -22,6 +22,10 @@ APPLICATIONS = {
 }
 
 
+def numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
 def backbone():
     inputs = keras.Input((32, 32, 3))
     x = keras.layers.Conv2D(6, 3, 2, padding="same", activation="relu", name="early")(inputs)
@@ -45,7 +49,7 @@ def check_application(name):
     before, after = train_a_step(model)
     assert np.abs(before[0] - after[0]).max() > 0  # end to end: the first kernel moved
     for tap in taps:
-        attention = np.asarray(model(IMAGES)[f"attention_{tap}"])
+        attention = numpy(model(IMAGES)[f"attention_{tap}"])
         np.testing.assert_allclose(attention.sum((1, 2)), 1, atol=1e-5)
 
 
@@ -138,7 +142,7 @@ def test_pruning_works_on_attend_models():
     model = attend(backbone(), ["early", "late"], 5, compat="pc")
     pruned = prune_dead_branch(model)
     assert "global_features" not in {layer.name for layer in pruned.layers}
-    np.testing.assert_allclose(pruned(IMAGES)["logits"], model(IMAGES)["logits"], atol=1e-6)
+    np.testing.assert_allclose(numpy(pruned(IMAGES)["logits"]), numpy(model(IMAGES)["logits"]), atol=1e-6)
 
 
 def ask(name):
@@ -150,7 +154,8 @@ def ask(name):
     for key, value in model.predict(IMAGES, verbose=0).items():
         if key in own:
             np.testing.assert_allclose(own[key], value, atol=1e-6)
-    other = ask.predict([IMAGES, g[::-1] * 10], verbose=0)
+    # A hundredfold, since the maps of some initial weights are almost flat.
+    other = ask.predict([IMAGES, g[::-1] * 100], verbose=0)
     return max(np.abs(other[key] - own[key]).max() for key in own)
 
 

@@ -231,7 +231,7 @@ def check_fresh_process(names, directory):
         "from attention_keras import load_model\n"
         "d = pathlib.Path(sys.argv[1])\n"
         "for name in json.loads(sys.argv[2]):\n"
-        "    got = load_model(d / f'{name}.keras')(np.load(d / 'images.npy'))\n"
+        "    got = load_model(d / f'{name}.keras').predict(np.load(d / 'images.npy'), verbose=0)\n"
         "    expected = np.load(d / f'{name}.npz')\n"
         "    assert set(got) == set(expected), name\n"
         "    for key in got: np.testing.assert_allclose(got[key], expected[key], atol=1e-6, err_msg=name)\n"
