@@ -11,21 +11,16 @@ import sys
 
 def register() -> None:
     """Register every class that a saved model of this package can hold. Imports Keras."""
-    import keras
-
     from attention_keras.layers import (  # noqa: F401
         attention_pool,
         compatibility,
         ensemble,
+        fused_batch_norm,
         gcn_zca,
         progressive,
         yuv_lcn,
     )
     from attention_keras.models import classifier  # noqa: F401
-
-    # Files of version 0.1 name a layer of ours that computed what Keras's own does.
-    known = keras.saving.get_custom_objects()
-    known["attention_keras>FusedBatchNormalization"] = keras.layers.BatchNormalization
 
 
 def register_with_keras() -> None:

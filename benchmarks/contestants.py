@@ -1,5 +1,6 @@
 """What the benchmark of training times: networks of this package, and steps from elsewhere."""
 
+import contextlib
 import statistics
 import subprocess
 import tempfile
@@ -46,15 +47,25 @@ class Case(Contestant):
     model: str
     dtype: str
     variant: str
-    view: keras.Model
+    network: keras.Model
     macs: int
+    fused: bool
     compile_seconds: float = 0.0
 
     def time_steps(self, images: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
         """Seconds of a step, over a short `fit`."""
         stopwatch = Stopwatch()
-        self.view.fit(images, labels, batch_size, shuffle=False, verbose=0, callbacks=[stopwatch])
+        with self._batch_norm():
+            self.network.fit(images, labels, batch_size, shuffle=False, verbose=0, callbacks=[stopwatch])
         return stopwatch.seconds / (len(images) // batch_size)
+
+    def _batch_norm(self):
+        """As `attention-keras train` computes it, or as Keras does."""
+        if not self.fused:
+            return contextlib.nullcontext()
+        from attention_keras.training.batch_norm import fused_batch_norm
+
+        return fused_batch_norm(self.network)
 
     def row(self, first: Contestant, batch_size: int, peaks: dict[str, float]) -> list[str]:
         """A line of the table."""
@@ -63,7 +74,7 @@ class Case(Contestant):
             self.model,
             self.dtype,
             self.variant,
-            f"{self.view.count_params():,}",
+            f"{self.network.count_params():,}",
             f"{self.macs / 1e6:,.0f}",
             f"{self.compile_seconds:.1f}",
             f"{batch_size / self.seconds:,.1f}",

@@ -6,10 +6,11 @@
     KERAS_BACKEND=jax python -m benchmarks.train_step --precisions bfloat16
     python -m benchmarks.train_step --compare mine.py --python ~/torch/bin/python
 
-Every case trains on random images held in memory, as `train.py` does it but for the input pipeline. Cases
-take turns, so that a busy machine slows them alike, and medians are compared; compile time stands apart.
-Utilisation is the arithmetic of the convolutions and matrix products (three times the forward pass) per
-second, as a share of what this machine reaches on a bare 3x3 convolution of the same type, measured here.
+Every case trains on random images held in memory, as `attention-keras train` does it but for the input
+pipeline. Cases take turns, so that a busy machine slows them alike, and medians are compared; compile time
+stands apart. Utilisation is the arithmetic of the convolutions and matrix products (three times the forward
+pass) per second, as a share of what this machine reaches on a bare 3x3 convolution of the same type, measured
+here.
 
 `--compare FILE` times a step of anything else in the same turns, such as a PyTorch network. The file defines
 `training_step(images, labels)`, given a batch `(b, h, w, 3)` in [0, 255] and one-hot classes `(b, k)`, which
@@ -27,10 +28,7 @@ import numpy as np
 from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.errors import UserError
-from attention_keras.layers import FusedBatchNormalization
 from attention_keras.models.compute import count_macs
-from attention_keras.models.zoo import training_view
-from attention_keras.training.losses import LevelwiseCrossentropy
 from attention_keras.training.optimizers import build_optimizer
 from benchmarks.contestants import Case, Contestant, Rival
 from benchmarks.peak import convolution, matrix_product
@@ -52,7 +50,7 @@ CHANGES = ("no-dropout", "keras-batch-norm", "xla", "no-xla", "4-steps-per-execu
 
 
 def parse_variant(text: str) -> frozenset[str]:
-    """The changes that a variant makes to training as `train.py` does it: `plain`, or names joined by +.
+    """What a variant changes in training as `attention-keras train` does it: `plain`, or names joined by +.
 
     Raises:
         UserError: an unknown change.
@@ -74,26 +72,17 @@ def prepare(name: str, dtype: str, variant: str, options: argparse.Namespace) ->
     keras.config.set_dtype_policy(POLICIES[dtype])
     shape, dropout = (options.size, options.size, 3), "no-dropout" not in changes
     model = build_model(name, shape, options.classes, width=options.width, dropout=dropout)
-    if "keras-batch-norm" in changes:
-        model = keras.models.clone_model(model, clone_function=without_fusion)
     keras.config.set_dtype_policy("float32")
-    view = training_view(model)
-    view.compile(
+    model.compile(
         build_optimizer("sgd", 0.01, 5e-4),
-        LevelwiseCrossentropy(),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
         jit_compile="xla" in changes or (False if "no-xla" in changes else "auto"),
         steps_per_execution=4 if "4-steps-per-execution" in changes else 1,
     )
-    case = Case(name, dtype, variant, view, count_macs(model))
+    fused = keras.backend.backend() == "tensorflow" and "keras-batch-norm" not in changes
+    case = Case(name, dtype, variant, model, count_macs(model), fused)
     case.compile_seconds = case.time_steps(*data(options, steps=1), options.batch_size)
     return case
-
-
-def without_fusion(layer: keras.Layer) -> keras.Layer:
-    """A layer of the same settings, with Keras's batch normalisation in place of this package's."""
-    kind = type(layer)
-    kind = keras.layers.BatchNormalization if kind is FusedBatchNormalization else kind
-    return kind.from_config(layer.get_config())
 
 
 def data(options: argparse.Namespace, steps: int) -> tuple[np.ndarray, np.ndarray]:

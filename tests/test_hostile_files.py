@@ -6,6 +6,7 @@ import random
 import resource
 import time
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -14,10 +15,12 @@ import pytest
 
 from attention_keras import build_model, load_model
 from attention_keras.errors import UserError
-from attention_keras.runs.options import TrainConfig
+from attention_keras.runs.directory import Run
+from attention_keras.runs.options import TrainOptions
 from attention_keras.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 
 SECONDS, BYTES = 5, 1 << 30
+OLD_RUN = Path(__file__).parent / "runs" / "version_0_1"
 
 
 def mutate(content: bytes, rng: random.Random) -> bytes:
@@ -62,13 +65,17 @@ def attack(load, path, original, count, seed):
 
 def attack_config(tmp_path, count):
     path = tmp_path / "config.json"
-    original = json.dumps(TrainConfig().resolved().to_dict()).encode()
-    path.write_bytes(original)
-    assert attack(lambda: TrainConfig.load(tmp_path), path, original, count, 1) > count // 2
+    run = Run(tmp_path)
+    options = TrainOptions()
+    with run.writing(options.resolve(), options.machine):
+        original = path.read_bytes()
+    assert attack(lambda: Run.open(tmp_path).id, path, original, count, 1) > count // 3
+    path.write_bytes((OLD_RUN / "config.json").read_bytes())
+    assert attack(lambda: Run.open(tmp_path).id, path, path.read_bytes(), count, 1) > count // 3
 
 
 def attack_checkpoint(tmp_path, count):
-    arrays = [np.arange(100, dtype="float32"), np.array(3, "int64")]
+    arrays = {"a": np.arange(100, dtype="float32"), "b": np.array(3, "int64")}
     path = save_checkpoint(tmp_path, Checkpoint(7, arrays, {"history": []}))
     original, loaded = path.read_bytes(), []
 
@@ -79,7 +86,7 @@ def attack_checkpoint(tmp_path, count):
         assert (checkpoint is None) == bool(said)
 
     attack(load, path, original, count, 2)
-    assert all(c is None or (c.step == 7 and np.array_equal(c.arrays[0], arrays[0])) for c in loaded)
+    assert all(c is None or (c.step == 7 and np.array_equal(c.arrays["a"], arrays["a"])) for c in loaded)
 
 
 def attack_model(tmp_path, count):
@@ -175,7 +182,7 @@ def test_configs_that_would_run_code(archive, layer, tmp_path, monkeypatch):
 
 
 def test_labels_of_a_run_may_be_anything(tmp_path):
-    from attention_keras.evaluation.subjects.predictor import load_predictor
+    from attention_keras.evaluation.subjects.load import load_predictor
 
     build_model("vgg", num_classes=3, width=0.03).save(tmp_path / "model.keras")
     for content in (b"", b"\xff\xfe\x00", b"a\n" * 100_000):

@@ -11,16 +11,26 @@ import tyro
 
 from attention_keras.errors import UserError
 
-Config = TypeVar("Config")
+Options = TypeVar("Options")
 USER_ERROR = 2
 
 
 def parse(
-    config_type: type[Config], argv: Sequence[str] | None = None, description: str | None = None
-) -> Config:
-    """An instance of the dataclass `config_type` from command-line words.
+    options_type: type[Options],
+    words: Sequence[str] | None = None,
+    *,
+    description: str | None = None,
+    prog: str | None = None,
+) -> Options:
+    """An instance of the dataclass `options_type` from command-line words.
 
     Every field becomes a flag; the string under a field is its help.
+
+    Args:
+        options_type: a dataclass.
+        words: by default those the process was called with.
+        description: what `--help` says first.
+        prog: how the user calls the command, for the usage line.
 
     Raises:
         UserError: a word is not understood. (`--help` prints and raises SystemExit(0).)
@@ -28,7 +38,7 @@ def parse(
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(config_type, args=argv, description=description)
+            return tyro.cli(options_type, args=words, description=description, prog=prog)
     except SystemExit as exit_request:
         if exit_request.code in (0, None):
             raise
@@ -45,7 +55,9 @@ def _one_line(box: str) -> str:
         if not text or not text.strip("─"):
             break
         sentences.append(text)
-    message = " ".join(sentences) or "the command line was not understood"
+    # First it names the dataclass that refused a value, which means nothing to the user.
+    message = re.sub(r"^Error parsing [A-Z]\w*: ", "", " ".join(sentences))
+    message = message or "the command line was not understood"
     suggestion = re.search(r"Perhaps you meant:\W+(--[\w-]+)", box)
     hint = f"; perhaps you meant {suggestion[1]}" if suggestion else ""
     return f"{message.rstrip('.')}{hint} (--help shows every flag)"

@@ -1,20 +1,26 @@
-"""Make a table of results: `python -m attention_keras.reproduce TABLE --seeds 3`.
+"""`attention-keras reproduce`: a table of results with one command."""
 
-Trains every network of the table with every seed, measures the runs, and writes results.md, results.csv and
-results.json beside them. The same command goes on where an earlier one was stopped. Exit codes: 0 done,
-2 a mistake in the command or a run that failed, 130 stopped by Ctrl-C after saving.
-"""
+from collections.abc import Sequence
 
-import sys
-
-from attention_keras.commands.command_line import exit_code, parse
+from attention_keras.commands.command_line import parse
 from attention_keras.reproduce.experiments import TABLES
-from attention_keras.reproduce.options import ReproduceConfig
+from attention_keras.reproduce.options import ReproduceOptions
+
+DESCRIPTION = """Train every network of a table with every seed, measure the runs, and write the table.
+
+results.md, results.csv and results.json lie beside the runs. The same command goes on where an earlier one
+was stopped. Exit codes: 0 done, 2 a mistake in the command or a run that failed, 130 stopped by Ctrl-C."""
 
 
-def main() -> int:
-    config = parse(ReproduceConfig, description=__doc__)
-    if config.table is None:
+def main(words: Sequence[str], prog: str) -> int:
+    """The command line; the return value is the exit code.
+
+    Args:
+        words: after the command's name.
+        prog: how the user calls the command.
+    """
+    options = parse(ReproduceOptions, words, description=DESCRIPTION, prog=prog)
+    if options.table is None:
         for name, experiment in TABLES.items():
             print(f"{name:<14}{len(experiment.models):>3} networks: {experiment.about}")
         return 0
@@ -22,18 +28,14 @@ def main() -> int:
     from attention_keras.reproduce.results import write_tables
 
     try:
-        run_grid(config, report=_print)
+        run_grid(options, report=_print)
     except KeyboardInterrupt:
         _print("stopped; the same command goes on from here")
         return 130
-    path = write_tables(config)
+    path = write_tables(options)
     _print(f"\n{path.read_text(encoding='utf-8')}\nwritten to {path}")
     return 0
 
 
 def _print(line: str) -> None:
     print(line, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

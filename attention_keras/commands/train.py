@@ -1,50 +1,70 @@
-"""What `python train.py` does: train, export, and say what to type next."""
+"""`attention-keras train`: train, export, and say what to type next."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
-from attention_keras.runs.options import TrainConfig
+from attention_keras.runs.directory import Run
+from attention_keras.runs.options import TrainOptions
+
+DESCRIPTION = """Train an attention classifier, without options on the embedded data (3 minutes on 2 cores).
+
+The same command goes on with a run that was interrupted. Results go to runs/<name>/ and
+saved_models/<name>/<version>/. `attention-keras list-models` shows the networks. Exit codes: 0 done, 2 a
+mistake in the command, 128 + n stopped by signal n after saving."""
 
 
-def run(config: TrainConfig) -> int:
-    """Train and export; the return value is the process's exit code."""
-    import_tensorflow()
+def main(words: Sequence[str], prog: str) -> int:
+    """The command line; the return value is the exit code.
+
+    Args:
+        words: after the command's name.
+        prog: how the user calls the command.
+    """
+    if "--list-models" in words:
+        from attention_keras.commands.list_models import print_models
+
+        import_tensorflow("list-models")
+        print_models()
+        return 0
+    return run(parse(TrainOptions, words, description=DESCRIPTION, prog=prog))
+
+
+def run(options: TrainOptions) -> int:
+    """Train and export; the return value is the exit code."""
+    import_tensorflow("train")
     from attention_keras.training.checkpointing import Interrupted
-    from attention_keras.training.session import train
+    from attention_keras.training.train import train
 
     try:
-        result = train(config, report=_print)
+        result = train(options, report=_print)
     except Interrupted as interrupted:
         _print(f"{interrupted}; the same command continues the run")
         return interrupted.exit_code
     if not result.is_chief:
         return 0
-    exported = _export(result.path, config) if config.export else None
+    exported = _export(result.run, options.machine.export_dir) if options.machine.export else None
     _print("\nnext:")
-    _print(f"  python evaluate.py {result.path}")
-    _print(f"  tensorboard --logdir {config.run_dir}")
+    _print(f"  attention-keras evaluate classification {result.run.path}")
+    _print(f"  tensorboard --logdir {options.machine.run_dir}")
     if exported:
-        _print(
-            f"  TF Serving: --model_base_path={exported.parent.resolve()} --model_name={exported.parent.name}"
-        )
+        name = exported.parent.name
+        _print(f"  TF Serving: --model_base_path={exported.parent.resolve()} --model_name={name}")
     return 0
 
 
-def _export(run_path: Path, config: TrainConfig) -> Path:
+def _export(run: Run, export_dir: str) -> Path:
     """The finished run's SavedModel; a run that was exported before keeps that version."""
+    from attention_keras.serving.card import read_card
     from attention_keras.serving.export import export_run, newest_version
 
-    directory = Path(config.export_dir) / run_path.name
-    earlier = newest_version(directory)
-    if earlier and not config.restart and _is_export_of(earlier, run_path):
+    earlier = newest_version(Path(export_dir) / run.name)
+    if earlier and read_card(earlier).get("run") == run.id:
         return earlier
-    exported = export_run(run_path, config.export_dir)
+    exported = export_run(run.path, export_dir)
     _print(f"exported to {exported}")
     return exported
-
-
-def _is_export_of(version: Path, run_path: Path) -> bool:
-    return version.stat().st_mtime >= (run_path / "metrics.json").stat().st_mtime
 
 
 def _print(line: str) -> None:

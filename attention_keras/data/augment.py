@@ -1,4 +1,4 @@
-"""Augmentation by name; here the flips and crops, each image of a batch with its own draw.
+"""Flips and crops, each image of a batch with its own draw.
 
 A flip or a crop only says where each row and column of the result comes from. So any number of them
 compose on two small index arrays, and a batch is moved once, by one gather. (`keras.layers.RandomCrop`
@@ -9,9 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
-
-from attention_keras.data.policies import POLICIES
-from attention_keras.errors import UserError
 
 PADDING = 4
 
@@ -59,51 +56,11 @@ def _crop_reflect(sampling: Sampling, seed: tf.Tensor) -> Sampling:
     return _random_crop(sampling, seed, reflect=True)
 
 
-MOVES: dict[str, Callable[[Sampling, tf.Tensor], Sampling]] = {
+_MOVES: dict[str, Callable[[Sampling, tf.Tensor], Sampling]] = {
     "flip": _random_flip,
     "crop": _crop,
     "crop_reflect": _crop_reflect,
 }
-
-
-@dataclass(frozen=True)
-class Augment:
-    """An augmentation, parsed: moves come first, then policies, each in the order given.
-
-    Attributes:
-        moves: keys of `MOVES`.
-        policies: keys of `attention_keras.data.policies.POLICIES`.
-    """
-
-    moves: tuple[str, ...] = ()
-    policies: tuple[str, ...] = ()
-
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether pixels are a function of (seed, epoch, step), as exact resume and determinism need."""
-        return not self.policies
-
-
-def parse_augment(augment: str) -> Augment:
-    """Parse `none`, or names joined by `+`, such as `flip+crop+cutmix`.
-
-    Raises:
-        UserError: a name that is not known, or twice.
-
-    Example:
-        >>> parse_augment("flip+crop_reflect")
-        Augment(moves=('flip', 'crop_reflect'), policies=())
-    """
-    names = () if augment == "none" else tuple(augment.split("+"))
-    allowed = MOVES.keys() | POLICIES.keys()
-    unknown = [name for name in names if name not in allowed]
-    if unknown or len(set(names)) < len(names):
-        problem = f"unknown augmentation {unknown[0]!r}" if unknown else f"augmentation twice in {augment!r}"
-        known = ", ".join([*MOVES, *POLICIES])
-        raise UserError(f"{problem}; allowed: none, or any of {known} joined by +, such as flip+crop")
-    return Augment(
-        tuple(name for name in names if name in MOVES), tuple(name for name in names if name in POLICIES)
-    )
 
 
 def move_batch(images: tf.Tensor, moves: tuple[str, ...], seed: tf.Tensor) -> tf.Tensor:
@@ -111,7 +68,7 @@ def move_batch(images: tf.Tensor, moves: tuple[str, ...], seed: tf.Tensor) -> tf
 
     Args:
         images: `(b, h, w, 3)`, any dtype, h and w known.
-        moves: keys of `MOVES`, applied in this order.
+        moves: names in `attention_keras.data.augmentations.MOVES`, applied in this order.
         seed: `(2,)` integers, as the stateless random operations of TensorFlow take them.
 
     Returns:
@@ -124,7 +81,7 @@ def move_batch(images: tf.Tensor, moves: tuple[str, ...], seed: tf.Tensor) -> tf
         tf.tile(tf.range(height)[None], (batch, 1)), tf.tile(tf.range(width)[None], (batch, 1))
     )
     for place, name in enumerate(moves):
-        sampling = MOVES[name](sampling, tf.random.fold_in(seed, place))
+        sampling = _MOVES[name](sampling, tf.random.fold_in(seed, place))
     return _sample(images, sampling)
 
 

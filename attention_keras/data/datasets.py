@@ -5,8 +5,13 @@ from pathlib import Path
 
 from attention_keras.data import cluttered_digits
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
-from attention_keras.data.registry import DATASETS, DatasetSpec, is_mirror_symmetric
-from attention_keras.data.source import VALIDATION_FRACTION, Source, build_dataset
+from attention_keras.data.registry import (
+    DATASETS,
+    VALIDATION_FRACTION,
+    DatasetSpec,
+    is_mirror_symmetric,
+)
+from attention_keras.data.source import Source, build_dataset
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.errors import UserError
 

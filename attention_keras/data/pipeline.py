@@ -9,7 +9,8 @@ The policies of KerasCV are the exception, see `policies.py`.
 import numpy as np
 import tensorflow as tf
 
-from attention_keras.data.augment import move_batch, parse_augment
+from attention_keras.data.augment import move_batch
+from attention_keras.data.augmentations import parse_augment
 from attention_keras.data.policies import policy_map
 from attention_keras.data.split import Split
 from attention_keras.data.untuned import untuned
@@ -47,7 +48,7 @@ def training_batches(
         batch_size: images in a batch; every image comes once an epoch, so the last batch may be smaller.
         seed: fixes order and augmentation.
         epochs: number of epochs, counted from the start of the run.
-        augment: `none`, or names of `attention_keras.data.augment` joined by `+`.
+        augment: `none`, or names of `attention_keras.data.augmentations` joined by `+`.
         start_step: steps of the run that are done already; skipped without reading an image.
 
     Returns:

@@ -34,7 +34,7 @@ def _grid_mask(layers: Any):
     return layers.GridMask(dtype="float32")
 
 
-POLICIES: dict[str, Callable[[Any], Any]] = {
+_POLICIES: dict[str, Callable[[Any], Any]] = {
     "randaugment": _rand_augment,
     "cutmix": _cut_mix,
     "mixup": _mix_up,
@@ -46,7 +46,7 @@ def policy_map(names: tuple[str, ...]) -> Callable[[tf.Tensor, tf.Tensor], tuple
     """A function for `tf.data.Dataset.map` that applies policies in this order.
 
     Args:
-        names: keys of `POLICIES`.
+        names: names in `attention_keras.data.augmentations.POLICIES`.
 
     Returns:
         From `(images (b, h, w, 3), one-hot labels (b, k))` to the same, both float32; CutMix and MixUp
@@ -54,7 +54,7 @@ def policy_map(names: tuple[str, ...]) -> Callable[[tf.Tensor, tf.Tensor], tuple
     """
     import keras_cv
 
-    layers = [POLICIES[name](keras_cv.layers) for name in names]
+    layers = [_POLICIES[name](keras_cv.layers) for name in names]
 
     def apply(images, labels):
         shape = images.shape

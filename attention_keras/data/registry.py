@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+VALIDATION_FRACTION = 0.1
+"""Share of the training images held out for validation, where a dataset has no split for it."""
+
 CIFAR10 = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from attention_keras.data.registry import VALIDATION_FRACTION
 from attention_keras.data.split import ImageDataset, Split, cut_validation
 from attention_keras.errors import UserError
 
@@ -15,7 +16,6 @@ Role = Literal["train", "validation", "test"]
 # A test split cut from train is the same for every training seed and every validation split.
 TEST_FRACTION = 0.2
 TEST_SEED = 0
-VALIDATION_FRACTION = 0.1
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Compute of a model, counted on its graph."""
+"""Size and compute of a model, counted on its graph."""
 
 import math
 
@@ -6,6 +6,11 @@ import keras
 
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.compatibility import CompatibilityScore
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Trainable parameters, as the paper counts them."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
 def count_macs(model: keras.Model) -> int:

@@ -1,11 +1,11 @@
 """The tables that can be made: which networks, on which data, with which training."""
 
-import dataclasses
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from attention_keras.runs.options import TrainConfig
+from attention_keras.runs.options import TrainOptions
 
 _BASELINES = ("vgg", "vgg-hires", "vgg-gap", "vgg-pan")
 _PAPER = (
@@ -24,10 +24,10 @@ _RESNETS = ("rn164", "rn164-hires", "rn164-att1-pc", "rn164-att2-concat-pc", "rn
 
 @dataclass(frozen=True)
 class Experiment:
-    """One table: a dataset, the networks in its rows, and `TrainConfig` fields that all of them share.
+    """One table: a dataset, the networks in its rows, and `TrainOptions` that all of them share.
 
     Example:
-        >>> TABLES["cifar10-cpu"].config("vgg-hires", seed=1).name
+        >>> TABLES["cifar10-cpu"].options("vgg-hires", seed=1).machine.name
         'vgg-hires-s1'
     """
 
@@ -36,11 +36,12 @@ class Experiment:
     models: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def config(self, model: str, seed: int, **changes: Any) -> TrainConfig:
-        """The run of one row and seed; `changes` are further `TrainConfig` fields, None for unchanged."""
+    def options(self, model: str, seed: int, **changes: Any) -> TrainOptions:
+        """The run of one row and seed; `changes` are further `TrainOptions`, None for unchanged."""
         changes = {name: value for name, value in changes.items() if value is not None}
         fields = {"export": False, **self.settings, **changes}
-        return TrainConfig(dataset=self.dataset, model=model, seed=seed, name=f"{model}-s{seed}", **fields)
+        name = f"{model}-s{seed}"
+        return TrainOptions.of(dataset=self.dataset, model=model, seed=seed, name=name, **fields)
 
 
 TABLES = {
@@ -61,7 +62,7 @@ TABLES = {
         {"panels": 0},
     ),
     "cifar10-cpu": Experiment(
-        "CIFAR-10 for 2 CPU cores: an eighth of the width, one pass over the data",
+        "CIFAR-10 for 2 CPU cores: narrow networks, few passes over the data",
         "cifar10",
         (
             *_BASELINES,
@@ -86,22 +87,28 @@ TABLES = {
 }
 
 
-def command_line(config: TrainConfig) -> str:
+def flags(options: TrainOptions) -> list[str]:
+    """The command-line words of what differs from the defaults.
+
+    Example:
+        >>> flags(TrainOptions.of(dataset="svhn", compat="pc", export=False))
+        ['--dataset', 'svhn', '--compat', 'pc', '--no-export']
+    """
+    words = []
+    for name, value in options.given().items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool) and name != "dropout":  # dropout may be open, so it takes a value
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", *(value if isinstance(value, tuple) else [str(value)])]
+    return words
+
+
+def command_line(options: TrainOptions) -> str:
     """What to type for this run alone.
 
     Example:
-        >>> command_line(TrainConfig(dataset="svhn", compat="pc", export=False))
-        'python train.py --dataset svhn --compat pc --no-export'
+        >>> command_line(TrainOptions.of(width=0.5))
+        'attention-keras train --width 0.5'
     """
-    words = ["python train.py"]
-    for entry in dataclasses.fields(config):
-        value = getattr(config, entry.name)
-        if value == entry.default:
-            continue
-        flag = entry.name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            text = " ".join(value) if isinstance(value, tuple) else f"{value}"
-            words.append(f"--{flag} {text}")
-    return " ".join(words)
+    return shlex.join(["attention-keras", "train", *flags(options)])

@@ -1,20 +1,21 @@
-"""The options of `python -m attention_keras.reproduce`."""
+"""The options of `attention-keras reproduce`."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-import tyro
+from tyro.conf import Positional
 
 from attention_keras.errors import UserError
 from attention_keras.reproduce.experiments import TABLES, Experiment
-from attention_keras.runs.options import TrainConfig
+from attention_keras.runs.open_fields import Unset
+from attention_keras.runs.options import TrainOptions
 
 
 @dataclass(frozen=True)
-class ReproduceConfig:
+class ReproduceOptions:
     """Which table, how many seeds, and how the work is spread."""
 
-    table: tyro.conf.Positional[str | None] = None
+    table: Positional[str | None] = None
     """Name of the table (without it: the list of them)."""
     seeds: int = 3
     """Runs of each network, with seeds 0, 1, ..."""
@@ -26,15 +27,15 @@ class ReproduceConfig:
     """Test images for these measures."""
     jobs: int = 1
     """Runs at a time. On a CPU they share the cores, and two narrow networks at a time get further."""
-    width: float | None = None
+    width: Unset[float] = None
     """Factor on every channel count, in place of the table's."""
-    epochs: int | None = None
+    epochs: Unset[int] = None
     """Passes over the training split, in place of the table's."""
-    limit: int | None = None
+    limit: Unset[int] = None
     """Use only the first N training images and N/5 test images (for a try)."""
-    data_dir: str | None = None
+    data_dir: Unset[str] = None
     """Where TensorFlow Datasets keeps prepared data (default: TFDS_DATA_DIR or ~/tensorflow_datasets)."""
-    run_dir: str | None = None
+    run_dir: Unset[str] = None
     """Folder of the runs and of the table made from them (default: runs/TABLE)."""
 
     def __post_init__(self):
@@ -59,15 +60,15 @@ class ReproduceConfig:
         """Names of the networks."""
         return self.models or self.experiment.models
 
-    def run_config(self, model: str, seed: int) -> TrainConfig:
+    def run_options(self, model: str, seed: int) -> TrainOptions:
         """The run of one row and seed."""
         changes = {name: getattr(self, name) for name in ("width", "epochs", "limit", "data_dir")}
-        return self.experiment.config(model, seed, run_dir=self.folder, **changes)
+        return self.experiment.options(model, seed, run_dir=self.folder, **changes)
 
-    def run_configs(self) -> list[TrainConfig]:
+    def runs(self) -> list[TrainOptions]:
         """Every run, the first seed of all networks first, so that an unfinished table says most.
 
         Raises:
             UserError: a network that there is not.
         """
-        return [self.run_config(model, seed) for seed in range(self.seeds) for model in self.rows]
+        return [self.run_options(model, seed) for seed in range(self.seeds) for model in self.rows]

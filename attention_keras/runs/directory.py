@@ -1,133 +1,221 @@
-"""The folder of one run: who may write in it, and whether a new command continues what it holds."""
+"""The folder of one run: what lies where in it, who reads it, and who may write."""
 
 import contextlib
-import dataclasses
-import fcntl
+import functools
+import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from attention_keras.runs.durable import write_whole
 from attention_keras.errors import UserError
-from attention_keras.runs.options import CONFIG_FILE, TrainConfig
+from attention_keras.runs import file_names
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.durable import write_json, write_text
+from attention_keras.runs.lock import only_writer
+from attention_keras.runs.machine_options import MachineOptions
+
+FORMAT = 2
+"""Of `config.json`. Version 0.1 wrote a flat record without a number."""
 
 
-class RunDirectory:
-    """Paths and records of `runs/<name>/`.
+class Run:
+    """A run on disk. Its name is its folder's, so that it may be moved and copied.
+
+    | file | content |
+    |---|---|
+    | `config.json` | id, config, and where it was carried out |
+    | `history.jsonl` | a line for each finished epoch |
+    | `metrics.json` | the numbers of a finished run |
+    | `labels.txt` | class names |
+    | `model.keras`, `best.keras` | the model after the last and after the best epoch |
+    | `checkpoints/`, `tensorboard/`, `evaluation/` | |
+
+    Args:
+        path: `runs/<name>`, there or not.
 
     Example:
-        >>> run = RunDirectory(TrainConfig(name="demo").resolved())
-        >>> str(run.path)
-        'runs/demo'
+        >>> Run("runs/demo").checkpoints.as_posix()
+        'runs/demo/checkpoints'
     """
 
-    def __init__(self, config: TrainConfig):
-        """Args: config: a resolved config; its `run_dir` and `name` say where."""
-        self.path = Path(config.run_dir) / config.name
-        self.model = self.path / "model.keras"
-        self.best_model = self.path / "best.keras"
-        self.labels = self.path / "labels.txt"
-        self.history = self.path / "history.jsonl"
-        self.metrics = self.path / "metrics.json"
-        self.checkpoints = self.path / "checkpoints"
-        self.tensorboard = self.path / "tensorboard"
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.model = self.path / file_names.MODEL
+        self.best_model = self.path / file_names.BEST_MODEL
+        self.checkpoints = self.path / file_names.CHECKPOINTS
+        self.tensorboard = self.path / file_names.TENSORBOARD
+        self.evaluation = self.path / file_names.EVALUATION
+        self._config, self._labels = self.path / file_names.CONFIG, self.path / file_names.LABELS
+        self._history, self._metrics = self.path / file_names.HISTORY, self.path / file_names.METRICS
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Run":
+        """A run that is there, to read it.
+
+        Raises:
+            UserError: there is no readable `config.json` in the folder.
+        """
+        run = cls(path)
+        _ = run.config
+        return run
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.resolve().name
+
+    @property
+    def exists(self) -> bool:
+        """True once a run has begun here."""
+        return self._config.is_file()
 
     @property
     def is_finished(self) -> bool:
         """True once the test set has been read and `metrics.json` written."""
-        return self.metrics.is_file()
+        return self._metrics.is_file()
 
-    def read_metrics(self) -> dict[str, Any]:
+    @functools.cached_property
+    def _record(self) -> dict[str, Any]:
+        return _read_json(self._config, self.path)
+
+    @functools.cached_property
+    def config(self) -> RunConfig:
+        """What the run computes.
+
+        Raises:
+            UserError: there is no readable `config.json`.
+        """
+        record = self._record
+        try:
+            return RunConfig.from_dict(record["config"] if "format" in record else record)
+        except (UserError, KeyError) as error:
+            raise UserError(f"{self._config}: {error}") from None
+
+    @property
+    def id(self) -> str:
+        """What tells this run from any other, also one of the same name; copies share it."""
+        if "id" in self._record:
+            return str(self._record["id"])
+        return hashlib.sha256(json.dumps(self._record, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def data_dir(self) -> str | None:
+        """Where the run read its TensorFlow Datasets from, if it was told."""
+        machine = self._record.get("machine", self._record)
+        found = machine.get("data_dir") if isinstance(machine, dict) else None
+        return found if isinstance(found, str) else None
+
+    def metrics(self) -> dict[str, Any]:
         """The numbers of a finished run.
 
         Raises:
-            UserError: `metrics.json` is not readable.
+            UserError: `metrics.json` is not there or not readable.
         """
-        try:
-            return json.loads(self.metrics.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot read {self.metrics}: {error}; --restart trains the run anew") from None
+        if not self.is_finished:
+            raise UserError(f"{self.path} is not a finished run; train it to its end first")
+        return _read_json(self._metrics, self.path)
 
-    def reconcile(self, config: TrainConfig) -> TrainConfig:
-        """The config to train with, given what an earlier command left here.
-
-        `--precision auto` takes the precision the run began with, so that a resumed run computes
-        the same as an uninterrupted one.
+    def history(self) -> list[dict[str, Any]]:
+        """The records of the finished epochs.
 
         Raises:
-            UserError: the path is not a folder, or the run here has another config.
+            UserError: `history.jsonl` is not readable.
+        """
+        try:
+            lines = self._history.read_text(encoding="utf-8").splitlines() if self._history.exists() else []
+            return [json.loads(line) for line in lines]
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"cannot read {self._history}: {error}") from None
+
+    def class_names(self) -> list[str]:
+        """The names of the classes, by label.
+
+        Raises:
+            UserError: `labels.txt` is not there or not readable.
+        """
+        try:
+            return self._labels.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read {self._labels}: {error}") from None
+
+    def refuse_another(self, config: RunConfig) -> None:
+        """Refuse to go on here with a config that would not continue the run this folder holds.
+
+        Raises:
+            UserError: the path is a file, or the run here has another config.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} is a file; choose another --name or --run-dir")
-        if config.restart or not (self.path / CONFIG_FILE).exists():
-            return config
-        earlier = TrainConfig.load(self.path)
-        if config.precision == "auto":
-            config = dataclasses.replace(config, precision=earlier.precision)
-        changed = earlier.differences(config)
+            raise UserError(f"{self.path} is a file; choose another name or run_dir")
+        changed = self.config.differences(config) if self.exists else {}
         if changed:
             listing = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
             raise UserError(
                 f"{self.path} holds another run ({listing}); give a new --name, or --restart to discard it"
             )
-        return config
 
     @contextlib.contextmanager
-    def opened(self, config: TrainConfig) -> Iterator[None]:
-        """Hold the folder alone while writing in it; a dead process's hold ends with the process.
+    def writing(self, config: RunConfig, machine: MachineOptions) -> Iterator[None]:
+        """Hold the folder alone and write in it. A dead process's hold ends with the process.
+
+        Args:
+            config: what the run computes; it goes into `config.json`.
+            machine: where it is carried out; `restart` empties the folder first.
 
         Raises:
             UserError: another process is training here, or the folder cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / ".lock").open("w")
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {self.path}: {error.strerror}; choose another --run-dir"
-            ) from None
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"{self.path} is being trained by another process; give a new --name"
-                ) from None
-            except OSError as error:
-                raise UserError(
-                    f"cannot lock {self.path}: {error.strerror}; choose a --run-dir on another file system"
-                ) from None
-            if config.restart:
+        with only_writer(self.path):
+            if machine.restart:
                 self._clear()
-            write_json(self.path / CONFIG_FILE, config.to_dict())
+            record = {
+                "format": FORMAT,
+                "id": self.id if self.exists else uuid.uuid4().hex,
+                "config": config.to_dict(),
+                "machine": {"data_dir": machine.data_dir, "strategy": machine.strategy, "jit": machine.jit},
+            }
+            write_json(self._config, record)
+            self._forget()
             yield
 
     def _clear(self) -> None:
         for entry in self.path.iterdir():
-            if entry.name == ".lock":
+            if entry.name == file_names.LOCK:
                 continue
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self._forget()
 
-    def write_history(self, epochs: list[dict[str, Any]]) -> None:
-        """Replace `history.jsonl` by one line for each finished epoch."""
-        write_text(self.history, "".join(json.dumps(epoch) + "\n" for epoch in epochs))
+    def _forget(self) -> None:
+        for name in ("_record", "config"):
+            self.__dict__.pop(name, None)
+
+    def write_class_names(self, names: Sequence[str]) -> None:
+        """`labels.txt`, a name a line."""
+        write_text(self._labels, "".join(f"{name}\n" for name in names))
+
+    def write_history(self, epochs: Sequence[dict[str, Any]]) -> None:
+        """`history.jsonl`, one line for each finished epoch."""
+        write_text(self._history, "".join(json.dumps(epoch) + "\n" for epoch in epochs))
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        """`metrics.json`, which finishes the run."""
+        write_json(self._metrics, metrics)
 
 
-def write_text(path: Path, text: str) -> None:
-    """UTF-8, whole or not there.
+def _read_json(file: Path, folder: Path) -> dict[str, Any]:
+    """A JSON object.
 
     Raises:
-        UserError: the disk is full or not writable.
+        UserError: the file is not there, or holds none.
     """
     try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot write {path}: {reason}; make room and run the same command again") from None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """`write_text` of indented JSON."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} is not a run: it has no {file.name}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {file}: {error}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"cannot read {file}: it holds no JSON object")
+    return value

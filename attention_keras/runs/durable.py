@@ -1,7 +1,11 @@
 """Files that are whole or not there, also after a crash."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
+
+from attention_keras.errors import UserError
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -16,6 +20,24 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """UTF-8, whole or not there.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot write {path}: {reason}; make room and run the same command again") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_text` of indented JSON."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def flush(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Loading trained models: one door, which stays shut to archives that are not what they say."""
+"""Reading and writing `.keras` files. Archives that are not what they say are refused."""
 
 import stat
 import zipfile
@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 
 import keras
 
-from attention_keras import layers  # noqa: F401  (registers the layers)
 from attention_keras.errors import UserError
+from attention_keras.models.classifier import Classifier
+from attention_keras.runs.file_names import MODEL
 
-MODEL_FILE = "model.keras"
 LARGEST_CONFIG = 64 << 20
 LARGEST_RATIO = 100
 
@@ -31,9 +31,9 @@ def load_model(path: str | Path) -> keras.Model:
         >>> load_model("runs/demo")  # doctest: +SKIP
     """
     path = Path(path)
-    file = path / MODEL_FILE if path.is_dir() else path
+    file = path / MODEL if path.is_dir() else path
     if not file.exists():
-        kind = f"a run without {MODEL_FILE}" if path.is_dir() else "missing"
+        kind = f"a run without {MODEL}" if path.is_dir() else "missing"
         raise UserError(f"cannot load {path}: it is {kind}; give a finished run or a .keras file")
     if file.suffix != ".keras":
         raise UserError(f"cannot load {file}: only .keras files and run directories are loaded")
@@ -68,14 +68,15 @@ def _check_archive(file: Path) -> None:
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file under a temporary name and rename it in.
+    """Write a `.keras` file under a temporary name and rename it in. It holds no optimiser.
 
     Raises:
         UserError: the disk is full or not writable.
     """
     temporary = path.with_name(f".{path.stem}.tmp.keras")
     try:
-        model.save(temporary)
+        # A model of the same layers that was not compiled.
+        Classifier(model.inputs, model.output, name=model.name).save(temporary)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -5,34 +5,64 @@ official code. Torch's SGD defaults dampening to the momentum, so its VGG learni
 the effective ones given here; the ResNet scripts switch dampening off, and theirs are true.
 """
 
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from attention_keras.data.registry import is_mirror_symmetric
+from attention_keras.layers.choices import Preprocessing
+from attention_keras.models.spec import Init
 
 RecipeName = Literal["auto", "paper", "quick", "embedded"]
+Optimizer = Literal["sgd", "nesterov", "adamw"]
+Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+Schedule = Literal["constant", "cosine", "halve_25", "step_60_120_160", "cub_30"]
 
-_PAPER = {
-    "width": 1.0,
-    "dropout": True,
-    "init": "torch",
-    "epochs": 300,
-    "batch_size": 128,
-    "optimizer": "sgd",
-    "learning_rate": 0.1,
-    "schedule": "halve_25",
-    "weight_decay": 5e-4,
-    "label_smoothing": 0.0,
-    "preprocess": "meanstd",
-    "augment": "flip",
-}
-_PAPER_BY_DATASET = {
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is made and trained. `TrainOptions` explains each field.
+
+    Example:
+        >>> find_recipe("auto", "svhn", "vgg").learning_rate
+        0.01
+    """
+
+    width: float
+    dropout: bool
+    init: Init
+    preprocess: Preprocessing
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    learning_rate: float
+    schedule: Schedule
+    weight_decay: float
+    label_smoothing: float
+    augment: str
+
+
+PAPER = Recipe(
+    width=1.0,
+    dropout=True,
+    init="torch",
+    preprocess="meanstd",
+    epochs=300,
+    batch_size=128,
+    optimizer="sgd",
+    learning_rate=0.1,
+    schedule="halve_25",
+    weight_decay=5e-4,
+    label_smoothing=0.0,
+    augment="flip",
+)
+_PAPER_BY_DATASET: dict[str, dict[str, Any]] = {
     "cifar10": {"preprocess": "yuv_lcn"},
     "cifar100": {"preprocess": "gcn_zca"},
     "svhn": {"learning_rate": 0.01},
     "cluttered_digits": {"learning_rate": 0.01},
     "cub200": {"learning_rate": 0.01, "schedule": "cub_30", "epochs": 320},
 }
-_PAPER_RESNET = {
+_PAPER_RESNET: dict[str, Any] = {
     "epochs": 200,
     "batch_size": 64,
     "optimizer": "nesterov",
@@ -42,7 +72,7 @@ _PAPER_RESNET = {
 }
 # A tenth of the paper's epochs: one cycle of a higher-capacity schedule instead of 300 epochs of halving.
 # Dropout and the one-hot start of Torch's u are for long training; see docs/recipes.md for the curves.
-_QUICK = {
+_QUICK: dict[str, Any] = {
     "dropout": False,
     "init": "keras",
     "epochs": 30,
@@ -54,40 +84,43 @@ _QUICK = {
     "preprocess": "meanstd",
     "augment": "flip+crop",
 }
-_EMBEDDED = {
-    "width": 0.125,
-    "dropout": False,
-    "init": "keras",
-    "epochs": 8,
-    "batch_size": 64,
-    "optimizer": "adamw",
-    "learning_rate": 4e-3,
-    "schedule": "cosine",
-    "weight_decay": 1e-4,
-    "label_smoothing": 0.0,
-    "preprocess": "meanstd",
-    "augment": "none",
-}
+EMBEDDED = Recipe(
+    width=0.125,
+    dropout=False,
+    init="keras",
+    preprocess="meanstd",
+    epochs=8,
+    batch_size=64,
+    optimizer="adamw",
+    learning_rate=4e-3,
+    schedule="cosine",
+    weight_decay=1e-4,
+    label_smoothing=0.0,
+    augment="none",
+)
 
 
-def recipe_values(recipe: RecipeName, dataset: str, backbone: str) -> dict[str, Any]:
-    """A value for every `TrainConfig` field that a recipe decides.
+def find_recipe(name: RecipeName, dataset: str, backbone: str) -> Recipe:
+    """The recipe of this name for a dataset and a backbone.
 
     Args:
-        recipe: `auto` is `embedded` for cluttered_digits and `paper` for everything else; `quick` is a
+        name: `auto` is `embedded` for cluttered_digits and `paper` for everything else; `quick` is a
             tenth of the paper's epochs.
         dataset: name of the dataset.
         backbone: `vgg`, `rn164` or `keras:<Application>`.
     """
-    if recipe == "auto":
-        recipe = "embedded" if dataset == "cluttered_digits" else "paper"
-    if recipe == "embedded":
-        return _EMBEDDED | ({"width": 1.0} if backbone.startswith("keras:") else {})
-    values = _PAPER | _PAPER_BY_DATASET.get(dataset, {})
+    if name == "auto":
+        name = "embedded" if dataset == "cluttered_digits" else "paper"
+    if name == "embedded":
+        return replace(EMBEDDED, width=1.0) if backbone.startswith("keras:") else EMBEDDED
+    values = dict(_PAPER_BY_DATASET.get(dataset, {}))
     if backbone == "rn164":
         values |= _PAPER_RESNET
-    if recipe == "quick":
+    if name == "quick":
         values |= _QUICK
-    if not is_mirror_symmetric(dataset):  # flipped only if asked; the official VGG scripts flip everything
-        values["augment"] = "+".join(n for n in values["augment"].split("+") if n != "flip") or "none"
-    return values
+    recipe = replace(PAPER, **values)
+    if is_mirror_symmetric(dataset):
+        return recipe
+    # Flipped only if asked; the official VGG scripts flip everything.
+    others = [word for word in recipe.augment.split("+") if word != "flip"]
+    return replace(recipe, augment="+".join(others) or "none")

@@ -40,3 +40,16 @@ def write_card(path: Path, card: dict[str, Any]) -> None:
     checksums = {str(f.relative_to(path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
     text = json.dumps({**card, "sha256": checksums}, indent=2, ensure_ascii=False)
     (path / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card of a version; {} where there is none that can be read.
+
+    Args:
+        path: the version's directory.
+    """
+    try:
+        card = json.loads((path / CARD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return card if isinstance(card, dict) else {}

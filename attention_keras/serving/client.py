@@ -1,21 +1,13 @@
-"""Ask a model server about pictures: the most likely classes, and where the model looked.
-
-python -m attention_keras.serving.client cat.jpg dog.png --url http://localhost:8501/v1/models/demo
-python -m attention_keras.serving.client *.png --url grpc://localhost:8500/v1/models/demo \
-    --labels saved_models/demo/1/assets/labels.txt
-"""
+"""Ask a model server about pictures: the most likely classes, and where the model looked."""
 
 import io
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tyro
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from attention_keras.commands.command_line import exit_code, parse
 from attention_keras.drawing.maps import overlay
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import attention_maps
@@ -24,26 +16,6 @@ from attention_keras.serving.connection import Connection
 READ_BY_THE_GRAPH = ("JPEG", "PNG", "BMP", "GIF")
 SMALLEST_SIDE, LARGEST_SIDE = 256, 1024
 PICTURES_A_REQUEST = 16
-
-
-@dataclass(frozen=True)
-class ClientConfig:
-    """Which pictures to ask about, and whom."""
-
-    images: tyro.conf.Positional[tuple[str, ...]]
-    """Picture files."""
-    url: str = "http://localhost:8501/v1/models/demo"
-    """Server and model: http(s):// for REST, grpc(s):// for gRPC; /versions/N or /labels/NAME may follow."""
-    labels: str | None = None
-    """File of class names, or a run or export that has one; without it classes are numbers."""
-    output: str = "attention"
-    """Folder for the overlay PNGs."""
-    top: int = 3
-    """How many classes to print for each picture."""
-    timeout: float = 10.0
-    """Seconds for one request."""
-    retries: int = 3
-    """Tries after the first where the server cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +131,7 @@ def describe(probabilities: np.ndarray, class_names: Sequence[str] | None, top: 
     """
     if class_names is not None and len(class_names) != len(probabilities):
         raise UserError(
-            f"the model has {len(probabilities)} classes, but --labels gives {len(class_names)} names"
+            f"the model has {len(probabilities)} classes, but labels gives {len(class_names)} names"
         )
     names = class_names or [f"class {number}" for number in range(len(probabilities))]
     best = np.argsort(-probabilities, kind="stable")[:top]
@@ -180,37 +152,3 @@ def read_labels(path: str | Path) -> list[str]:
             except (OSError, UnicodeDecodeError) as error:
                 raise UserError(f"cannot read class names from {file}: {error}") from None
     raise UserError(f"there is no labels.txt at {path}; give a file with one class name a line")
-
-
-def main() -> int:
-    """The command line."""
-    config = parse(ClientConfig, description=__doc__)
-    if not config.images:
-        raise UserError("no picture was given; type the names of one or more picture files")
-    if config.top < 1 or config.timeout <= 0 or config.retries < 0:
-        raise UserError("--top must be 1 or more, --timeout more than 0, --retries 0 or more")
-    class_names = read_labels(config.labels) if config.labels else None
-    connection = Connection(config.url, timeout=config.timeout, retries=config.retries)
-    pictures = [read_picture(path) for path in config.images]
-    folder = Path(config.output)
-    unread = []
-    for picture, stem, answer in zip(
-        pictures, stems([p.path for p in pictures]), ask(connection, pictures), strict=True
-    ):
-        if answer is None:
-            unread.append(str(picture.path))
-            continue
-        print(f"{picture.path}: {describe(answer.probabilities, class_names, config.top)}")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for file in write_overlays(picture, answer, folder, stem):
-                print(f"  {file}")
-        except OSError as error:
-            raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --output") from None
-    if unread:
-        raise UserError(f"the server could not decode {', '.join(unread)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -45,10 +45,10 @@ class Address:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise UserError(f"--url {url} is no URL; it is {FORM}") from None
+            raise UserError(f"url {url} is no URL; it is {FORM}") from None
         path = PATH.fullmatch(parts.path)
         if parts.scheme not in PORTS or not parts.hostname or not path or parts.query:
-            raise UserError(f"--url {url} does not say server and model; it is {FORM}")
+            raise UserError(f"url {url} does not say server and model; it is {FORM}")
         host = parts.netloc if port else f"{parts.netloc}:{PORTS[parts.scheme]}"
         version = int(path["version"]) if path["version"] else None
         return cls(parts.scheme, host, path["model"], version, path["label"])
@@ -165,7 +165,7 @@ def _reason(error: Exception) -> str:
 
 
 def _too_slow(address: Address, timeout: float) -> UserError:
-    return UserError(f"{address} gave no answer within {timeout:g} s; --timeout gives it longer")
+    return UserError(f"{address} gave no answer within {timeout:g} s; a larger timeout gives it longer")
 
 
 def _grpc(address: Address, timeout: float) -> Call:

@@ -1,38 +1,17 @@
-"""From a finished run to a versioned SavedModel that appears all at once.
-
-python -m attention_keras.serving.export runs/demo
-python -m attention_keras.serving.export runs/demo --to /models --version 7
-"""
+"""From a finished run to a versioned SavedModel that appears all at once."""
 
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
-
-from attention_keras.commands.command_line import exit_code, parse
-from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.errors import UserError
+from attention_keras.runs.directory import Run
 from attention_keras.serving.card import complete_card, write_card
 from attention_keras.serving.versions import newest_version, publish, refuse_taken, unfinished_version
 
-__all__ = ["ExportConfig", "export_model", "export_run", "newest_version"]
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """What to export, and where to."""
-
-    run: tyro.conf.Positional[str]
-    """A finished run directory."""
-    to: str = "saved_models"
-    """Folder of all exports: <to>/<run's name>/<version>/."""
-    version: int | None = None
-    """Version number (default: the highest there is, plus one)."""
+__all__ = ["export_model", "export_run", "newest_version"]
 
 
 def export_run(
@@ -52,26 +31,21 @@ def export_run(
         UserError: the run is not finished, or the output cannot be written.
     """
     from attention_keras.runs.model_file import load_model
-    from attention_keras.runs.options import TrainConfig
 
-    run_path = Path(run_path)
-    config = TrainConfig.load(run_path)
-    try:
-        metrics = json.loads((run_path / "metrics.json").read_text(encoding="utf-8"))
-        class_names = (run_path / "labels.txt").read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise UserError(f"{run_path} is not a finished run ({error}); train it to its end first") from None
+    run = Run.open(run_path)
+    metrics, config = run.metrics(), run.config
     card = {
-        "name": run_path.resolve().name,
-        "dataset": config.dataset,
+        "name": run.name,
+        "run": run.id,
+        "dataset": config.data.dataset,
         "test_error": metrics.get("test_error"),
         "validation_error": metrics.get("validation_error"),
-        "preprocessing": f"inside the model ({config.preprocess}); inputs are raw pixels",
+        "preprocessing": f"inside the model ({config.recipe.preprocess}); inputs are raw pixels",
         "config": config.to_dict(),
     }
-    model = load_model(run_path)
-    directory = Path(export_dir) / run_path.resolve().name
-    return export_model(model, directory, class_names=class_names, card=card, version=version)
+    directory = Path(export_dir) / run.name
+    model, names = load_model(run.model), run.class_names()
+    return export_model(model, directory, class_names=names, card=card, version=version)
 
 
 def export_model(
@@ -123,7 +97,7 @@ def export_model(
         reason = error.strerror or error
     except tf.errors.OpError as error:  # what TensorFlow's own file system raises
         reason = error.message.splitlines()[0]
-    raise UserError(f"cannot write to {directory}: {reason}; nothing was exported, choose another --to")
+    raise UserError(f"cannot write to {directory}: {reason}; nothing was exported, choose another folder")
 
 
 def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any]) -> None:
@@ -146,15 +120,3 @@ def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any]) 
         tf.saved_model.save(served, str(path), signatures=served.signatures())
     write_warmup(path, served.image_shape)
     write_card(path, card)  # last: it has the checksums of all the rest
-
-
-def main() -> int:
-    """The command line."""
-    config = parse(ExportConfig, description=__doc__)
-    import_tensorflow()
-    print(f"exported to {export_run(config.run, config.to, config.version)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -3,12 +3,12 @@
 A checkpoint is one safetensors file named `<step>.<first 32 hex digits of its sha256>.safetensors`.
 It is written under a temporary name, flushed to the disk and renamed in; the digest in the name is
 checked on loading. safetensors holds plain tensors: reading one runs no code and allocates no more
-than the file's own size.
+than the file's own size. Tensors are named by the variables they belong to.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,10 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run needs to go on: the arrays in order, the optimiser steps done, and small records."""
+    """What a run needs to go on: arrays by name, the optimiser steps done, and small records."""
 
     step: int
-    arrays: list[np.ndarray]
+    arrays: dict[str, np.ndarray]
     record: dict[str, Any]
 
 
@@ -38,7 +38,7 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, keep: int = 2) -> P
     Raises:
         UserError: the disk is full or not writable; earlier checkpoints are untouched.
     """
-    tensors = {f"{i:06d}": np.asarray(a, order="C") for i, a in enumerate(checkpoint.arrays)}
+    tensors = {name: np.asarray(array, order="C") for name, array in checkpoint.arrays.items()}
     metadata = {"step": str(checkpoint.step), "record": json.dumps(checkpoint.record)}
     content = save(tensors, metadata)
     digest = hashlib.sha256(content).hexdigest()[:32]
@@ -95,19 +95,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
             raise UserError(f"checkpoint {path} is damaged")
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata()
-            arrays = [file.get_tensor(name) for name in sorted(file.keys())]
+            arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
             return Checkpoint(int(metadata["step"]), arrays, json.loads(metadata["record"]))
     except (OSError, SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
         raise UserError(f"checkpoint {path} cannot be read: {error}") from None
 
 
-def assign(variables: Sequence, arrays: Sequence[np.ndarray]) -> None:
-    """Put saved arrays back into Keras variables.
+def assign(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Put saved arrays back into Keras variables of the same names.
+
+    Version 0.1 named tensors by their numbers. Those go by order.
 
     Raises:
-        UserError: number or shapes differ, so the checkpoint belongs to another model.
+        UserError: names or shapes differ, so the checkpoint belongs to another model.
     """
-    if len(variables) != len(arrays) or any(tuple(v.shape) != a.shape for v, a in zip(variables, arrays)):
+    if arrays and all(name.isdigit() for name in arrays) and len(arrays) == len(variables):
+        arrays = dict(zip(variables, (arrays[name] for name in sorted(arrays))))
+    same_names = variables.keys() == arrays.keys()
+    if not same_names or any(tuple(v.shape) != arrays[name].shape for name, v in variables.items()):
         raise UserError("the checkpoint belongs to another model; give a new --name, or --restart")
-    for variable, array in zip(variables, arrays):
-        variable.assign(array)
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

@@ -1,4 +1,4 @@
-"""Exact resume: what a run's state is, when it is saved, and how it is put back.
+"""Exact resume: when a run's state is saved, and how it is put back.
 
 Keras's BackupAndRestore repeats the interrupted epoch and forgets dropout's random state. Here the
 state is every variable of the model (seed generators included), of the optimiser and of the running
@@ -14,6 +14,8 @@ import numpy as np
 
 from attention_keras.runs.durations import Interval
 from attention_keras.training.checkpoint import Checkpoint, assign, save_checkpoint
+from attention_keras.training.history import History
+from attention_keras.training.state import build_metrics, training_state
 
 SIGNAL_EXIT_BASE = 128
 
@@ -33,10 +35,9 @@ class Checkpointing(keras.callbacks.Callback):
 
     Args:
         directory: where checkpoint files go.
-        steps_per_epoch: optimiser steps in an epoch.
+        history: of the run; it counts the steps, and its records are saved.
         every: when to save, in steps or in time.
         keep: number of checkpoints kept.
-        history: the list of finished epochs' records, shared with the callback that appends to it.
         resumed: the checkpoint to go on from.
         writes: False for workers other than the chief, which restore but never save.
         saves_on_signal: False with several workers, which could only save together: the one that is told
@@ -46,52 +47,46 @@ class Checkpointing(keras.callbacks.Callback):
     def __init__(
         self,
         directory: Path,
-        steps_per_epoch: int,
+        history: History,
         every: Interval,
         keep: int,
-        history: list,
         resumed: Checkpoint | None = None,
         writes: bool = True,
         saves_on_signal: bool = True,
     ):
         super().__init__()
         self.directory = directory
-        self.steps_per_epoch = steps_per_epoch
+        self.history = history
         self.every = every
         self.keep = keep
-        self.history = history
         self.resumed = resumed
         self.writes = writes
-        self.step = resumed.step if resumed else 0
+        self.saves_on_signal = saves_on_signal
         self._earlier_seconds = resumed.record.get("seconds", 0.0) if resumed else 0.0
         self._began = self._saved_at = time.monotonic()
-        self.saves_on_signal = saves_on_signal
-        self._signal_number = None
-        self._earlier_handlers = {}
+        self._saved_step = history.step
+        self._signal_number: int | None = None
+        self._earlier_handlers: dict[int, object] = {}
 
     @property
     def seconds(self) -> float:
         """Time spent on the run, by this process and by those before it up to their last checkpoint."""
         return self._earlier_seconds + time.monotonic() - self._began
 
-    def restore(self) -> None:
-        """Put the resumed checkpoint's model and optimiser state back (the metrics follow in the epoch)."""
-        if not self.resumed:
-            return
-        _build_metrics(self.model)
-        variables = [*self.model.variables, *self.model.optimizer.variables]
-        assign(variables, self.resumed.arrays[: len(variables)])
-        self._metrics_state = self.resumed.arrays[len(variables) :]
+    def restore(self, model: keras.Model) -> None:
+        """Put the resumed checkpoint's state back."""
+        if self.resumed:
+            build_metrics(model)
+            assign(training_state(model), self.resumed.arrays)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._first_step = self._saved_step = self.step
+        self._saved_step = self.history.step
         # fit() has just reset the metrics; an epoch taken up in the middle needs its running sums back.
-        if self.step % self.steps_per_epoch:
-            assign(self.model.metrics_variables, self._metrics_state)
+        if self.resumed and not self.history.is_between_epochs:
+            assign(training_state(self.model), self.resumed.arrays)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step = self._first_step + batch + 1
-        if self.step % self.steps_per_epoch == 0:
+        if self.history.is_between_epochs:
             return  # the epoch's end follows and saves
         if self._is_due() or (self._signal_number and self.saves_on_signal):
             self._save()
@@ -118,7 +113,7 @@ class Checkpointing(keras.callbacks.Callback):
 
     def _is_due(self) -> bool:
         if self.every.steps:
-            return self.step // self.every.steps > self._saved_step // self.every.steps
+            return self.history.step // self.every.steps > self._saved_step // self.every.steps
         return time.monotonic() - self._saved_at >= self.every.seconds
 
     def _leave_if_asked(self):
@@ -126,17 +121,12 @@ class Checkpointing(keras.callbacks.Callback):
             raise Interrupted(self._signal_number)
 
     def _save(self):
-        self._saved_step, self._saved_at = self.step, time.monotonic()
-        variables = [*self.model.variables, *self.model.optimizer.variables, *self.model.metrics_variables]
+        self._saved_step, self._saved_at = self.history.step, time.monotonic()
         # Reading a metric sums it over the workers, so all of them read, and then the chief writes.
-        arrays = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]
+        arrays = {
+            name: np.asarray(keras.ops.convert_to_numpy(variable))
+            for name, variable in training_state(self.model).items()
+        }
         if self.writes:
-            record = {"history": self.history, "seconds": self.seconds}
-            save_checkpoint(self.directory, Checkpoint(self.step, arrays, record), self.keep)
-
-
-def _build_metrics(model: keras.Model) -> None:
-    """Keras makes the variables of compiled metrics at the first update; a restored run needs them before."""
-    predictions = np.zeros((1, *model.output_shape[1:]), "float32")
-    model.compute_metrics(None, predictions[:, 0] if predictions.ndim == 3 else predictions, predictions)
-    model.reset_metrics()
+            record = {"history": self.history.records, "seconds": self.seconds}
+            save_checkpoint(self.directory, Checkpoint(self.history.step, arrays, record), self.keep)

@@ -1,8 +1,10 @@
 """Optimisers and learning-rate schedules of the recipes."""
 
+from typing import get_args
+
 import keras
 
-SCHEDULES = ("constant", "cosine", "halve_25", "step_60_120_160", "cub_30")
+from attention_keras.runs.recipes import Optimizer, Schedule
 
 
 @keras.saving.register_keras_serializable(package="attention_keras")
@@ -63,7 +65,7 @@ def build_schedule(name: str, learning_rate: float, steps_per_epoch: int, epochs
     elif name == "cub_30":
         changes = [(epoch - 1, 2.0 if epoch <= 60 else 0.5) for epoch in range(30, 301, 30)]
     else:
-        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}; got {name!r}")
+        raise ValueError(f"schedule must be one of {', '.join(get_args(Schedule))}; got {name!r}")
     values = [learning_rate]
     for _, factor in changes:
         values.append(values[-1] * factor)
@@ -96,4 +98,4 @@ def build_optimizer(
         return keras.optimizers.AdamW(
             learning_rate, weight_decay=weight_decay, gradient_accumulation_steps=steps
         )
-    raise ValueError(f"optimizer must be sgd, nesterov or adamw; got {name!r}")
+    raise ValueError(f"optimizer must be one of {', '.join(get_args(Optimizer))}; got {name!r}")

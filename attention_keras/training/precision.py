@@ -1,38 +1,38 @@
 """Which floating-point policy pays on the device at hand."""
 
-import time
+from pathlib import Path
 
 import tensorflow as tf
 
-WORTH_IT = 1.3
+PROCESSOR = Path("/proc/cpuinfo")
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+FIRST_GPU_WITH_BFLOAT16 = (8, 0)
 
 
 def choose_precision(name: str) -> str:
-    """`name`, or for `auto` the measured choice between float32 and mixed_bfloat16.
+    """`name`, or for `auto` mixed_bfloat16 where the device has arithmetic for it, else float32.
 
-    Times a 3x3 convolution, forward and backward, in both types; bfloat16 must be 1.3 times as fast.
-    Processors without bfloat16 instructions emulate it, and there it is slower.
+    The same device gives the same answer every time. Processors without such instructions emulate
+    bfloat16, which is slower than float32.
     """
     if name != "auto":
         return name
-    return "mixed_bfloat16" if _seconds(tf.float32) > WORTH_IT * _seconds(tf.bfloat16) else "float32"
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        capable = all(d.get("compute_capability", (0, 0)) >= FIRST_GPU_WITH_BFLOAT16 for d in details)
+    else:
+        capable = bool(BFLOAT16_FLAGS & _processor_flags())
+    return "mixed_bfloat16" if capable else "float32"
 
 
-def _seconds(dtype: tf.DType) -> float:
-    """Best of five passes, in seconds."""
-    images = tf.ones((16, 32, 32, 64), dtype)
-    kernel = tf.ones((3, 3, 64, 64), dtype)
-
-    @tf.function(autograph=False)
-    def passes():
-        with tf.GradientTape() as tape:
-            tape.watch((images, kernel))
-            out = tf.nn.relu(tf.nn.conv2d(images, kernel, 1, "SAME"))
-        return [tf.reduce_sum(tf.cast(g, tf.float32)) for g in tape.gradient(out, (images, kernel))]
-
-    durations = []
-    for _ in range(6):
-        start = time.perf_counter()
-        _ = [value.numpy() for value in passes()]
-        durations.append(time.perf_counter() - start)
-    return min(durations[1:])
+def _processor_flags() -> set[str]:
+    """What the processor can do, as Linux tells: `flags` on x86, `Features` on ARM; else nothing."""
+    try:
+        lines = PROCESSOR.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    listed = (line.partition(":") for line in lines)
+    return next(
+        (set(words.split()) for name, _, words in listed if name.strip() in ("flags", "Features")), set()
+    )

@@ -1,36 +1,34 @@
-"""train(config): from a config to a finished run directory, resuming where an earlier command stopped."""
+"""A training session: what one run needs in one object, from its preparation to its metrics."""
 
-import contextlib
-import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from attention_keras.data.augment import parse_augment
 from attention_keras.data.datasets import ImageDataset, load_dataset
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from attention_keras.errors import UserError
-from attention_keras.layers.preprocess import build_preprocess
-from attention_keras.models.compute import count_macs
+from attention_keras.models.classifier import Classifier
 from attention_keras.models.transfer_weights import transfer_weights
-from attention_keras.models.zoo import build_model
-from attention_keras.runs import provenance
-from attention_keras.runs.directory import RunDirectory, write_json, write_text
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.directory import Run
+from attention_keras.runs.machine_options import MachineOptions
 from attention_keras.runs.model_file import load_model, save_model
-from attention_keras.runs.options import TrainConfig, refuse_jit
-from attention_keras.training.checkpoint import load_newest
+from attention_keras.training.batch_norm import fused_batch_norm
+from attention_keras.training.checkpoint import Checkpoint, load_newest
 from attention_keras.training.checkpointing import Checkpointing
-from attention_keras.training.graph_memory import forgetting_gradients
+from attention_keras.training.guard import NonFiniteGuard
+from attention_keras.training.history import History
 from attention_keras.training.keep_best import KeepBest
-from attention_keras.training.optimizers import build_optimizer, build_schedule
-from attention_keras.training.precision import choose_precision
+from attention_keras.training.metrics import final_metrics
+from attention_keras.training.network import build_network, compile_network, settle
 from attention_keras.training.progress import Progress
 from attention_keras.training.strategy import (
-    build_strategy,
+    Strategy,
     is_chief,
     replicated,
     scope,
@@ -39,259 +37,225 @@ from attention_keras.training.strategy import (
     wait_for_workers,
 )
 from attention_keras.training.summary import summarize
-from attention_keras.training.tensorboard import AttentionImages, NonFiniteGuard, Scalars, log_confusion
+from attention_keras.training.tensorboard import AttentionImages, Scalars, log_confusion
+
+Report = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """A finished run: its directory, its config, the numbers of `metrics.json`, and whether this process
-    is the one that writes and reports."""
+@dataclass(eq=False)
+class Session:
+    """One training, on one machine.
 
-    path: Path
-    config: TrainConfig
-    metrics: dict[str, Any]
-    is_chief: bool = True
-
-
-def train(config: TrainConfig, report=print) -> RunResult:
-    """Train, validate each epoch, read the test set once, and leave a complete run directory.
-
-    The same config again resumes an unfinished run exactly, or returns a finished one.
-
-    Args:
-        config: what to train; open fields are resolved first.
+    Attributes:
+        config: what is computed, nothing open.
+        machine: where and how it is carried out.
+        run: the directory.
+        dataset: its test split is unread until `finish`.
+        strategy: None on a single device.
+        model: compiled; it shares its layers with all models that the session saves.
         report: called with each line a person should read.
-
-    Raises:
-        UserError: a mistake in the config, the data or the run directory.
-        Interrupted: SIGTERM or Ctrl-C came; the state is saved.
-
-    Example:
-        >>> result = train(TrainConfig(epochs=1, limit=256, name="try"))  # doctest: +SKIP
-        >>> result.metrics["test_error"]  # doctest: +SKIP
     """
-    with forgetting_gradients():
-        return _train(config.resolved(), report)
 
+    config: RunConfig
+    machine: MachineOptions
+    run: Run
+    dataset: ImageDataset
+    strategy: Strategy | None
+    model: Classifier
+    report: Report
 
-def _train(config: TrainConfig, report) -> RunResult:
-    # Several workers must find each other before TensorFlow does anything else.
-    strategy = build_strategy(config.strategy)
-    if config.jit == "on" and strategy is not None:
-        refuse_jit(type(strategy).__name__)
-    chief = is_chief(strategy)
-    report = report if chief else _say_nothing
-    run = RunDirectory(config)
-    config = run.reconcile(config)
-    if run.is_finished and not config.restart:
-        report(f"{run.path} is finished already (--restart trains it anew)")
-        return RunResult(run.path, config, run.read_metrics(), chief)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    _check_augment(config)
-    dataset = load_dataset(config.dataset, **config.dataset_options())
-    precision = "float32" if config.precision == "auto" and spans_workers(strategy) else config.precision
-    config = dataclasses.replace(config, precision=choose_precision(precision))
-    with scope(strategy):
-        model = _build(config, dataset, strategy)
-        if config.init_from:
-            report(transfer_weights(load_model(config.init_from), model).table())
-    view = replicated(model, strategy)
-    with scope(strategy):
-        _compile(view, config, len(dataset.train))
-    _check_steps_per_execution(config, len(dataset.train))
-    for line in summarize(config, dataset, model, strategy) if chief else ():
-        report(line)
-    with run.opened(config) if chief else contextlib.nullcontext(), scope(strategy):
-        wait_for_workers(strategy)  # until the chief has cleared what --restart throws away
-        if chief:
-            write_text(run.labels, "".join(f"{name}\n" for name in dataset.class_names))
-        history, seconds = _fit(config, dataset, model, view, run, report, chief)
-        metrics = _finish(config, dataset, model, run, history, seconds, chief)
-    report(
-        f"test error {metrics['test_error']:.2%} ({metrics['test_images']:,} images), "
-        f"validation error {metrics['validation_error']:.2%}; run in {run.path}"
-    )
-    return RunResult(run.path, config, metrics, chief)
+    @classmethod
+    def prepare(
+        cls,
+        config: RunConfig,
+        machine: MachineOptions,
+        run: Run,
+        strategy: Strategy | None,
+        report: Report = print,
+    ) -> "Session":
+        """Read the data, build and compile the model, and say what is about to happen.
 
+        Args:
+            config: may leave precision and image size open; an earlier part of the run decides them, or
+                else the machine and the data do.
+            machine: where and how the run is carried out.
+            run: the directory; nothing is written yet.
+            strategy: from `build_strategy`.
+            report: called with each line a person should read.
 
-def _check_augment(config: TrainConfig) -> None:
-    if config.deterministic and not parse_augment(config.augment).is_repeatable:
-        raise UserError(
-            f"augment {config.augment} draws random numbers that cannot be repeated; leave out "
-            "--deterministic, or use flip, crop, crop_reflect"
+        Raises:
+            UserError: the data, the network or the weights to start from are not to be had.
+        """
+        dataset = load_dataset(
+            config.data.dataset, data_dir=machine.data_dir, seed=config.seed, **config.data.for_loading()
+        )
+        config = settle(config, None if machine.restart else run, dataset, strategy)
+        # Names of layers count up in a process; a resumed run must find those it was saved under.
+        keras.utils.clear_session(free_memory=False)
+        with scope(strategy):
+            model = build_network(config, dataset)
+            synchronize_batch_norm(model, strategy is not None)
+            if config.init_from:
+                report(transfer_weights(load_model(config.init_from), model).table())
+        model = replicated(model, strategy)
+        session = cls(config, machine, run, dataset, strategy, model, report)
+        session._check_steps_per_execution()
+        with scope(strategy):
+            compile_network(model, config, machine, len(dataset.train))
+        if session.is_chief:
+            for line in summarize(config, dataset, model, strategy):
+                report(line)
+        return session
+
+    @property
+    def is_chief(self) -> bool:
+        """True for the one process that writes files."""
+        return is_chief(self.strategy)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch."""
+        return steps_per_epoch(len(self.dataset.train), self.config.step_batch_size)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the run's directory, in the strategy's scope; `fit` and `finish` are called inside.
+
+        Raises:
+            UserError: the directory is another process's, or cannot be written.
+        """
+        with ExitStack() as stack:
+            if self.is_chief:
+                stack.enter_context(self.run.writing(self.config, self.machine))
+            stack.enter_context(scope(self.strategy))
+            wait_for_workers(self.strategy)  # until the chief has cleared what a restart throws away
+            if self.is_chief:
+                self.run.write_class_names(self.dataset.class_names)
+            yield
+
+    def fit(self) -> tuple[History, float]:
+        """Train the epochs that are left.
+
+        Returns:
+            The run's history, and the seconds that all its epochs took.
+
+        Raises:
+            Interrupted: SIGTERM or Ctrl-C came; the state is saved.
+            UserError: the loss is not finite, or the disk is full.
+        """
+        resumed = load_newest(self.run.checkpoints, self.report)
+        history = self._history(resumed)
+        checkpointing = Checkpointing(
+            self.run.checkpoints,
+            history,
+            self.machine.checkpoint_interval(),
+            self.machine.keep,
+            resumed,
+            writes=self.is_chief,
+            saves_on_signal=not spans_workers(self.strategy),
+        )
+        checkpointing.restore(self.model)
+        epochs = self.config.recipe.epochs
+        if resumed:
+            self.report(f"resuming at step {history.step:,} of {self.steps_per_epoch * epochs:,}")
+        progress = Progress(history, epochs=epochs, report=self.report, show_bar=self.is_chief)
+        # The history first, because the others read it; the checkpoint last, because it saves the rest.
+        callbacks = [history, NonFiniteGuard(history), progress, *self._records(history), checkpointing]
+        checkpointing.listen()
+        progress.open()
+        try:
+            with fused_batch_norm(self.model):
+                self._fit_epochs(history, callbacks)
+        finally:
+            progress.close()
+            checkpointing.stop_listening()
+        return history, checkpointing.seconds
+
+    def finish(self, history: History, seconds: float) -> dict[str, Any]:
+        """Save the model, then read the test set, once; the metrics finish the run."""
+        self._save(self.run.model)
+        test = self.dataset.test()
+        # A view without the maps, which nobody reads here.
+        classifier = keras.Model(self.model.inputs, self.model.output["logits"])
+        predicted = classifier.predict(self._in_order(test), verbose=0).argmax(axis=-1)
+        accuracy = float(np.mean(predicted == test.labels))
+        metrics = final_metrics(self.config, self.model, history, accuracy, len(test), seconds)
+        if self.is_chief:
+            names = self.dataset.class_names
+            log_confusion(self.run.tensorboard, test.labels, predicted, names, self.config.recipe.epochs)
+            self.run.write_metrics(metrics)
+        return metrics
+
+    def _history(self, resumed: Checkpoint | None) -> History:
+        return History(
+            steps_per_epoch=self.steps_per_epoch,
+            images_per_epoch=len(self.dataset.train),
+            batch_size=self.config.step_batch_size,
+            records=resumed.record["history"] if resumed else (),
+            step=resumed.step if resumed else 0,
         )
 
+    def _records(self, history: History) -> list[keras.callbacks.Callback]:
+        """What the chief writes after each epoch: history, TensorBoard, attention panels, the best model."""
+        if not self.is_chief:
+            return []
+        self.run.write_history(history.records)
+        shown = self.dataset.validation.take(slice(0, self.machine.panels))
+        return [
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: self.run.write_history(history.records)
+            ),
+            Scalars(self.run.tensorboard, history),
+            AttentionImages(shown.images, shown.labels, self.dataset.class_names, self.run.tensorboard),
+            KeepBest(history, lambda: self._save(self.run.best_model)),
+        ]
 
-def _check_steps_per_execution(config: TrainConfig, images: int) -> None:
-    steps = steps_per_epoch(images, config.step_batch_size)
-    if steps % config.steps_per_execution:
-        divisors = [d for d in range(1, min(steps, 100) + 1) if steps % d == 0]
-        raise UserError(
-            f"steps_per_execution must divide the {steps} steps of an epoch; "
-            f"got {config.steps_per_execution}, allowed here: {', '.join(map(str, divisors))}"
+    def _fit_epochs(self, history: History, callbacks: list[keras.callbacks.Callback]) -> None:
+        """`fit` the rest of an interrupted epoch, if any, and then the whole epochs."""
+        steps, epochs = self.steps_per_epoch, self.config.recipe.epochs
+        validation = self._in_order(self.dataset.validation)
+        epoch, done = divmod(history.step, steps)
+        parts = [(epoch, epoch + 1, steps - done), (epoch + 1, epochs, steps)] if done else []
+        for first, last, length in parts or [(epoch, epochs, steps)]:
+            if first >= last:
+                continue
+            batches = training_batches(
+                self.dataset.train,
+                num_classes=self.dataset.num_classes,
+                batch_size=self.config.step_batch_size,
+                seed=self.config.seed,
+                epochs=last,
+                augment=self.config.recipe.augment,
+                start_step=(first + 1) * steps - length,
+            )
+            self.model.fit(
+                batches,
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=length,
+                shuffle=False,  # the batches come in their order already
+                validation_data=validation,
+                callbacks=callbacks,
+                verbose=0,
+            )
+
+    def _in_order(self, split) -> tf.data.Dataset:
+        return evaluation_batches(
+            split, num_classes=self.dataset.num_classes, batch_size=self.config.step_batch_size
         )
 
+    def _save(self, path) -> None:
+        """The model as it computes on one device; workers other than the chief write nothing."""
+        synchronize_batch_norm(self.model, False)
+        if self.is_chief:
+            save_model(self.model, path)
+        synchronize_batch_norm(self.model, self.strategy is not None)
 
-def _say_nothing(line: str) -> None:
-    """Workers other than the chief are silent."""
-
-
-def _build(config: TrainConfig, dataset: ImageDataset, strategy) -> keras.Model:
-    """The model with all its outputs, in the run's precision."""
-    keras.utils.set_random_seed(config.seed)
-    earlier_policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
-    try:
-        model = build_model(
-            config.model_spec(),
-            input_shape=dataset.image_shape,
-            num_classes=dataset.num_classes,
-            width=config.width,
-            dropout=config.dropout,
-            init=config.init,
-            preprocess=build_preprocess(config.preprocess, dataset.train.images),
-        )
-    finally:
-        keras.config.set_dtype_policy(earlier_policy)
-    synchronize_batch_norm(model, strategy is not None)
-    return model
-
-
-def _compile(view: keras.Model, config: TrainConfig, images: int) -> None:
-    """Give the view its loss and optimiser."""
-    updates = steps_per_epoch(images, config.batch_size)
-    schedule = build_schedule(config.schedule, config.learning_rate, updates, config.epochs)
-    optimizer = build_optimizer(config.optimizer, schedule, config.weight_decay, config.accumulate)
-    if config.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    view.compile(
-        optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile={"auto": "auto", "on": True, "off": False}[config.jit],
-        steps_per_execution=config.steps_per_execution,
-    )
-    optimizer.build(view.trainable_variables)
-
-
-def _fit(config, dataset, model, view, run: RunDirectory, report, chief: bool) -> tuple[list[dict], float]:
-    """Run the epochs that are left; returns the records of all epochs and the seconds they took."""
-    steps = steps_per_epoch(len(dataset.train), config.step_batch_size)
-    resumed = load_newest(run.checkpoints, report)
-    history: list[dict] = list(resumed.record["history"]) if resumed else []
-    checkpointing = Checkpointing(
-        run.checkpoints,
-        steps,
-        config.checkpoint_interval(),
-        config.keep,
-        history,
-        resumed,
-        writes=chief,
-        saves_on_signal=not spans_workers(tf.distribute.get_strategy()),
-    )
-    checkpointing.set_model(view)
-    checkpointing.restore()
-    start = checkpointing.step
-    if resumed:
-        report(f"resuming at step {start:,} of {steps * config.epochs:,}")
-    progress = Progress(
-        images_per_epoch=len(dataset.train),
-        batch_size=config.step_batch_size,
-        epochs=config.epochs,
-        steps_per_epoch=steps,
-        start_step=start,
-        history=history,
-        report=report,
-        show_bar=chief,
-    )
-    callbacks = [NonFiniteGuard(start), progress, checkpointing]
-    if chief:
-        run.write_history(history)
-        callbacks[2:2] = _records(config, dataset, model, run, history)
-    checkpointing.listen()
-    progress.open()
-    try:
-        _fit_epochs(config, dataset, view, steps, start, callbacks)
-    finally:
-        progress.close()
-        checkpointing.stop_listening()
-    return history, checkpointing.seconds
-
-
-def _records(config, dataset, model, run: RunDirectory, history) -> list[keras.callbacks.Callback]:
-    """The callbacks that write: history, TensorBoard, attention panels, the best model."""
-    shown = slice(0, config.panels)
-    images, labels = dataset.validation.images[shown], dataset.validation.labels[shown]
-    return [
-        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: run.write_history(history)),
-        Scalars(run.tensorboard, history),
-        AttentionImages(model, images, labels, dataset.class_names, run.tensorboard),
-        KeepBest(model, run.best_model, history),
-    ]
-
-
-def _fit_epochs(config, dataset, view, steps: int, start: int, callbacks) -> None:
-    """`fit` the rest of an interrupted epoch, if any, and then the whole epochs."""
-    validation = evaluation_batches(
-        dataset.validation, num_classes=dataset.num_classes, batch_size=config.step_batch_size
-    )
-    epoch, done = divmod(start, steps)
-    parts = [(epoch, epoch + 1, steps - done), (epoch + 1, config.epochs, steps)] if done else []
-    for first, last, length in parts or [(epoch, config.epochs, steps)]:
-        if first >= last:
-            continue
-        batches = training_batches(
-            dataset.train,
-            num_classes=dataset.num_classes,
-            batch_size=config.step_batch_size,
-            seed=config.seed,
-            epochs=last,
-            augment=config.augment,
-            start_step=(first + 1) * steps - length,
-        )
-        view.fit(
-            batches,
-            initial_epoch=first,
-            epochs=last,
-            steps_per_epoch=length,
-            shuffle=False,  # the batches come in their order already
-            validation_data=validation,
-            callbacks=callbacks,
-            verbose=0,
-        )
-
-
-def _finish(
-    config, dataset, model, run: RunDirectory, history, seconds: float, chief: bool
-) -> dict[str, Any]:
-    """Save the model, then read the test set, once."""
-    synchronize_batch_norm(model, False)
-    if chief:
-        save_model(model, run.model)
-    test = dataset.test()
-    classifier = keras.Model(model.input, model.output["logits"])
-    batches = evaluation_batches(test, num_classes=dataset.num_classes, batch_size=config.step_batch_size)
-    predicted = classifier.predict(batches, verbose=0).argmax(axis=-1)
-    accuracy = float(np.mean(predicted == test.labels))
-    metrics = {
-        "test_error": 1 - accuracy,
-        "test_accuracy": accuracy,
-        "test_images": len(test),
-        "validation_error": 1 - history[-1]["val_accuracy"],
-        "best_validation_error": 1 - max(epoch["val_accuracy"] for epoch in history),
-        "parameters": sum(int(np.prod(v.shape)) for v in model.trainable_variables),
-        "macs": count_macs(model),
-        "images_per_second": float(np.median([epoch["images_per_second"] for epoch in history])),
-        "epochs": config.epochs,
-        "steps": history[-1]["step"],
-        "images_seen": history[-1]["images_seen"],
-        "seconds": seconds,
-        "hardware": provenance.hardware(),
-        "versions": provenance.library_versions(),
-        "commit": provenance.commit(),
-    }
-    if chief:
-        log_confusion(run.tensorboard, test.labels, predicted, dataset.class_names, config.epochs)
-        write_json(run.metrics, metrics)
-    return metrics
+    def _check_steps_per_execution(self) -> None:
+        steps, at_once = self.steps_per_epoch, self.config.steps_per_execution
+        if steps % at_once:
+            divisors = [d for d in range(1, min(steps, 100) + 1) if steps % d == 0]
+            raise UserError(
+                f"steps_per_execution must divide the {steps} steps of an epoch; "
+                f"got {at_once}, allowed here: {', '.join(map(str, divisors))}"
+            )

@@ -4,38 +4,37 @@ import time
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from attention_keras.data.datasets import ImageDataset
-from attention_keras.models.compute import count_macs
+from attention_keras.models.compute import count_macs, count_parameters
+from attention_keras.runs.config import RunConfig
 from attention_keras.runs.durations import duration
-from attention_keras.runs.options import TrainConfig
 
 DAY = 86400
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
 
-def summarize(config: TrainConfig, dataset: ImageDataset, model: keras.Model, strategy) -> list[str]:
+def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, strategy) -> list[str]:
     """What is about to happen, for a person to check before it takes hours."""
     devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
     height, width, _ = dataset.image_shape
-    trained = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    recipe = config.recipe
     seconds = estimate_seconds(config, dataset, model)
     lines = [
-        f"model     {config.model}, width {config.width:g}: {trained:,} parameters, "
+        f"model     {config.model.name}, width {recipe.width:g}: {count_parameters(model):,} parameters, "
         f"{count_macs(model) / 1e6:,.0f} M multiply-adds per image",
         f"data      {dataset.name}: {len(dataset.train):,} training and {len(dataset.validation):,} "
         f"validation images of {width}x{height}, {dataset.num_classes} classes",
-        f"recipe    {config.epochs} epochs, batch {config.batch_size}, {config.optimizer} at "
-        f"{config.learning_rate:g} ({config.schedule}), weight decay {config.weight_decay:g}, "
-        f"dropout {'on' if config.dropout else 'off'}, init {config.init}, preprocess {config.preprocess}, "
-        f"augment {config.augment}, label smoothing {config.label_smoothing:g}, seed {config.seed}",
+        f"recipe    {recipe.epochs} epochs, batch {recipe.batch_size}, {recipe.optimizer} at "
+        f"{recipe.learning_rate:g} ({recipe.schedule}), weight decay {recipe.weight_decay:g}, "
+        f"dropout {'on' if recipe.dropout else 'off'}, init {recipe.init}, preprocess {recipe.preprocess}, "
+        f"augment {recipe.augment}, label smoothing {recipe.label_smoothing:g}, seed {config.seed}",
         f"device    {len(devices)} x {devices[0].device_type}, {config.precision}, strategy "
         f"{type(strategy).__name__ if strategy else 'none'}" + (", deterministic" * config.deterministic),
         f"time      about {duration(seconds)} (estimate)",
     ]
-    if "flip" in config.augment.split("+") and not dataset.mirror_symmetric:
+    if "flip" in recipe.augment.split("+") and not dataset.mirror_symmetric:
         lines.append(f"WARNING   augment flips images, and a mirrored image of {dataset.name} is another one")
     if devices[0].device_type == "CPU" and NVIDIA_DRIVER.exists():
         lines.append(
@@ -50,13 +49,13 @@ def summarize(config: TrainConfig, dataset: ImageDataset, model: keras.Model, st
     return lines
 
 
-def estimate_seconds(config: TrainConfig, dataset: ImageDataset, model: keras.Model) -> float:
+def estimate_seconds(config: RunConfig, dataset: ImageDataset, model: keras.Model) -> float:
     """Time of the run, from two timed forward passes; a backward pass costs about two forward ones."""
-    images = tf.constant(dataset.train.images[: min(config.batch_size, 64)], "float32")
+    images = tf.constant(dataset.train.images[: min(config.recipe.batch_size, 64)], "float32")
     forward = tf.function(lambda pixels: model(pixels, training=False)["logits"], autograph=False)
     durations = []
     for _ in range(3):
         start = time.perf_counter()
         keras.ops.convert_to_numpy(forward(images))
         durations.append(time.perf_counter() - start)
-    return 3 * min(durations) / len(images) * len(dataset.train) * config.epochs
+    return 3 * min(durations) / len(images) * len(dataset.train) * config.recipe.epochs

@@ -1,6 +1,5 @@
-"""What a run shows in TensorBoard, and the guard that stops one that has gone wrong."""
+"""What a run shows in TensorBoard: curves, attention on the same images, the confusion matrix."""
 
-import math
 from pathlib import Path
 
 import keras
@@ -9,36 +8,10 @@ import tensorflow as tf
 from scipy.special import softmax
 
 from attention_keras.drawing.confusion import confusion_figure, confusion_matrix
+from attention_keras.drawing.maps import normalized_entropy
 from attention_keras.drawing.panel import panel, prediction_title
-from attention_keras.errors import UserError
 from attention_keras.models.outputs import attention_maps
-
-
-class NonFiniteGuard(keras.callbacks.Callback):
-    """Stops training at the first loss that is not finite; the last checkpoint is from before it.
-
-    Args:
-        start_step: optimiser steps done before this process.
-
-    Raises:
-        UserError: naming the step.
-    """
-
-    def __init__(self, start_step: int = 0):
-        super().__init__()
-        self.step = start_step
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._first_step = self.step
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.step = self._first_step + batch + 1
-        loss = float(np.squeeze(logs["loss"]))
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss is {loss} at step {self.step}; a lower --learning-rate usually helps (the last "
-                "checkpoint is from before, --restart begins anew)"
-            )
+from attention_keras.training.history import History
 
 
 class Scalars(keras.callbacks.Callback):
@@ -46,10 +19,10 @@ class Scalars(keras.callbacks.Callback):
 
     Args:
         log_dir: TensorBoard folder; runs `train` and `validation` go under it.
-        history: records of finished epochs; the newest one is written.
+        history: of the run; its newest record is written.
     """
 
-    def __init__(self, log_dir: Path, history: list[dict]):
+    def __init__(self, log_dir: Path, history: History):
         super().__init__()
         self.writers = {
             part: tf.summary.create_file_writer(str(log_dir / part)) for part in ("train", "validation")
@@ -57,7 +30,7 @@ class Scalars(keras.callbacks.Callback):
         self.history = history
 
     def on_epoch_end(self, epoch, logs=None):
-        record = self.history[-1]
+        record = self.history.records[-1]
         for part, prefix in (("train", ""), ("validation", "val_")):
             with self.writers[part].as_default():
                 for name in ("loss", "accuracy"):
@@ -76,16 +49,14 @@ class AttentionImages(keras.callbacks.Callback):
     its maps as a share of the largest possible (1: looks everywhere, 0: at one place).
 
     Args:
-        model_with_maps: the model with its attention outputs (training uses a view without them).
         images: `(n, h, w, 3)` uint8, fixed for the run.
         labels: `(n,)`.
         class_names: k names.
         log_dir: TensorBoard folder.
     """
 
-    def __init__(self, model_with_maps: keras.Model, images, labels, class_names, log_dir: Path):
+    def __init__(self, images, labels, class_names, log_dir: Path):
         super().__init__()
-        self.model_with_maps = model_with_maps
         self.images = np.asarray(images)
         self.labels = np.asarray(labels)
         self.class_names = class_names
@@ -94,27 +65,20 @@ class AttentionImages(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if len(self.images) == 0:
             return
-        outputs = self.model_with_maps(self.images.astype("float32"), training=False)
+        outputs = self.model(self.images.astype("float32"), training=False)
         outputs = {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
         maps = attention_maps(outputs)
         probabilities = softmax(outputs["logits"], axis=-1)
         with self.writer.as_default():
             for name, level in maps.items():
-                tf.summary.scalar(f"attention_entropy/{name}", relative_entropy(level), step=epoch + 1)
+                entropy = normalized_entropy(level).mean()
+                tf.summary.scalar(f"attention_entropy/{name}", entropy, step=epoch + 1)
             for index, image in enumerate(self.images if maps else ()):
                 title, correct = prediction_title(probabilities[index], self.class_names, self.labels[index])
                 levels = {name: level[index] for name, level in maps.items()}
                 picture = panel(image, levels, title, correct=correct)
                 tf.summary.image(f"attention/{index:02d}", picture[None], step=epoch + 1)
         self.writer.flush()
-
-
-def relative_entropy(attention: np.ndarray) -> float:
-    """Mean entropy of maps `(b, h, w)`, each taken as a distribution, divided by log(h*w)."""
-    flat = attention.reshape(len(attention), -1).astype("float64")
-    share = flat / np.maximum(flat.sum(axis=1, keepdims=True), 1e-12)
-    entropy = -(share * np.log(np.maximum(share, 1e-300))).sum(axis=1).mean()
-    return float(entropy / math.log(flat.shape[1])) if flat.shape[1] > 1 else 0.0
 
 
 def log_confusion(log_dir: Path, labels, predicted, class_names, step: int) -> None:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from attention_keras.data.augment import PADDING, Augment, move_batch, parse_augment
+from attention_keras.data.augment import PADDING, move_batch
+from attention_keras.data.augmentations import Augment, parse_augment
 from attention_keras.errors import UserError
 
 HEIGHT, WIDTH = 12, 10
@@ -64,3 +65,10 @@ def test_names():
     for wrong in ("", "flip+", "flip+flip", "none+flip", "Flip"):
         with pytest.raises(UserError, match="allowed: none, or any of flip, crop, crop_reflect"):
             parse_augment(wrong)
+
+
+def test_what_the_command_line_knows_is_what_there_is():
+    from attention_keras.data import augment, augmentations, policies
+
+    assert tuple(augment._MOVES) == augmentations.MOVES
+    assert tuple(policies._POLICIES) == augmentations.POLICIES

@@ -2,9 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from attention_keras.data.augment import parse_augment
+from attention_keras.data.augmentations import POLICIES, parse_augment
 from attention_keras.data.pipeline import training_batches
-from attention_keras.data.policies import POLICIES
 from attention_keras.data.split import Split
 
 COUNT, CLASSES = 17, 4

@@ -5,18 +5,18 @@ import pytest
 from attention_keras.commands.command_line import parse
 from attention_keras.errors import UserError
 from attention_keras.reproduce.experiments import TABLES, command_line
-from attention_keras.reproduce.options import ReproduceConfig
-from attention_keras.runs.options import TrainConfig
+from attention_keras.reproduce.options import ReproduceOptions
+from attention_keras.runs.options import TrainOptions
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_command_makes_its_run(table):
-    runs = ReproduceConfig(table, seeds=2).run_configs()
-    assert len({run.name for run in runs}) == 2 * len(TABLES[table].models)
+    runs = ReproduceOptions(table, seeds=2).runs()
+    assert len({run.run_name() for run in runs}) == 2 * len(TABLES[table].models)
     for run in runs:
         words = command_line(run).split()
-        assert words[:2] == ["python", "train.py"]
-        assert parse(TrainConfig, words[2:]) == run
+        assert words[:2] == ["attention-keras", "train"]
+        assert parse(TrainOptions, words[2:]) == run
 
 
 def test_every_table_has_the_control():
@@ -25,10 +25,11 @@ def test_every_table_has_the_control():
 
 
 def test_what_is_given_replaces_what_the_table_says():
-    config = ReproduceConfig("cifar10-cpu", seeds=1, models=("vgg",), width=0.5, run_dir="elsewhere")
-    (run,) = config.run_configs()
-    assert (run.width, run.epochs, run.run_dir, run.seed) == (0.5, 1, "elsewhere", 0)
-    assert command_line(TrainConfig(deterministic=True, taps=None)) == "python train.py --deterministic"
+    config = ReproduceOptions("cifar10-cpu", seeds=1, models=("vgg",), width=0.5, run_dir="elsewhere")
+    (run,) = config.runs()
+    assert (run.model.width, run.recipe.epochs, run.recipe.seed) == (0.5, 1, 0)
+    assert run.machine.run_dir == "elsewhere"
+    assert command_line(TrainOptions.of(deterministic=True)) == "attention-keras train --deterministic"
 
 
 @pytest.mark.parametrize(
@@ -41,4 +42,4 @@ def test_what_is_given_replaces_what_the_table_says():
 )
 def test_mistakes(fields, said):
     with pytest.raises(UserError, match=said):
-        ReproduceConfig(**fields).run_configs()
+        ReproduceOptions(**fields).runs()

@@ -9,11 +9,21 @@ import pytest
 
 from attention_keras.errors import UserError
 from attention_keras.reproduce.grid import run_grid, unfinished
-from attention_keras.reproduce.options import ReproduceConfig
+from attention_keras.reproduce.options import ReproduceOptions
+from attention_keras.runs.directory import Run
 
 
 def reproduce(folder, *words):
-    command = [sys.executable, "-m", "attention_keras.reproduce", "digits", "--run-dir", str(folder), *words]
+    command = [
+        sys.executable,
+        "-m",
+        "attention_keras",
+        "reproduce",
+        "digits",
+        "--run-dir",
+        str(folder),
+        *words,
+    ]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -41,32 +51,32 @@ def test_a_grid_is_completed_and_not_done_twice(tmp_path):
 
 
 def test_what_is_left_to_do(tmp_path):
-    config = ReproduceConfig("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path), images=4)
-    (run,) = config.run_configs()
-    assert [kind for kind, _ in unfinished(run, config)] == ["train", "evaluate", "evaluate"]
+    config = ReproduceOptions("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path), images=4)
+    (run,) = config.runs()
+    assert [words[0] for words in unfinished(run, config)] == ["train", "evaluate", "evaluate"]
     (tmp_path / "vgg-s0" / "evaluation").mkdir(parents=True)
     (tmp_path / "vgg-s0" / "metrics.json").write_text("{}")
     for images, left in ((4, ["faithfulness"]), (8, ["robustness", "faithfulness"])):
         values = {"vgg-s0": {"images": images}}
         (tmp_path / "vgg-s0" / "evaluation" / "robustness.json").write_text(json.dumps({"values": values}))
-        assert [fields["task"] for _, fields in unfinished(run, config)] == left
+        assert [words[1] for words in unfinished(run, config)] == left
 
 
 def test_runs_of_other_settings_are_refused(tmp_path):
-    (tmp_path / "vgg-s0").mkdir()
-    tried = ReproduceConfig("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path), limit=100)
-    (run,) = tried.run_configs()
-    (tmp_path / "vgg-s0" / "config.json").write_text(json.dumps(run.resolved().to_dict()))
+    tried = ReproduceOptions("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path), limit=100)
+    (run,) = tried.runs()
+    with Run(run.run_path).writing(run.resolve(), run.machine):
+        pass
     (tmp_path / "vgg-s0" / "metrics.json").write_text("{}")
-    assert [kind for kind, _ in unfinished(run, tried)] == ["evaluate", "evaluate"]
-    config = ReproduceConfig("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path))
-    with pytest.raises(UserError, match="holds another run \\(limit 100 -> None\\)"):
+    assert [words[0] for words in unfinished(run, tried)] == ["evaluate", "evaluate"]
+    config = ReproduceOptions("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path))
+    with pytest.raises(UserError, match="holds another run \\(limit 100 -> 0\\)"):
         run_grid(config, report=lambda line: None)
 
 
 def test_a_run_that_fails_stops_the_grid_in_one_line(tmp_path):
     missing = str(tmp_path / "none")
-    config = ReproduceConfig(
+    config = ReproduceOptions(
         "cifar10-cpu", seeds=1, models=("vgg",), run_dir=str(tmp_path), data_dir=missing, jobs=2
     )
     with pytest.raises(UserError, match=r"vgg-s0: train stopped with exit code 2; its output is in .*log"):

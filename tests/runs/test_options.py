@@ -1,21 +1,27 @@
-"""TrainConfig: names to axes, recipes to values, JSON round trip, refusals."""
+"""TrainOptions: names to axes, recipes to values, a name for each configuration, refusals."""
 
 import dataclasses
-import json
+import os
 
 import pytest
 
+from attention_keras.commands.command_line import parse
 from attention_keras.errors import UserError
-from attention_keras.runs.options import TrainConfig
-from attention_keras.runs.recipes import recipe_values
+from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.recipes import Recipe, find_recipe
+
+
+def resolved(**flags):
+    return TrainOptions.of(**flags).resolve()
 
 
 def test_svhn_pc_is_the_papers_att2_concat_pc():
-    config = TrainConfig(dataset="svhn", compat="pc").resolved()
-    assert config.model == "vgg-att2-concat-pc"
-    assert (config.width, config.epochs, config.batch_size) == (1.0, 300, 128)
-    assert (config.optimizer, config.learning_rate, config.weight_decay) == ("sgd", 0.01, 5e-4)
-    assert (config.augment, config.dropout, config.init) == ("none", True, "torch")
+    config = resolved(dataset="svhn", compat="pc")
+    recipe = config.recipe
+    assert config.model.name == "vgg-att2-concat-pc"
+    assert (recipe.width, recipe.epochs, recipe.batch_size) == (1.0, 300, 128)
+    assert (recipe.optimizer, recipe.learning_rate, recipe.weight_decay) == ("sgd", 0.01, 5e-4)
+    assert (recipe.augment, recipe.dropout, recipe.init) == ("none", True, "torch")
 
 
 @pytest.mark.parametrize(
@@ -32,21 +38,24 @@ def test_svhn_pc_is_the_papers_att2_concat_pc():
     ],
 )
 def test_axes_change_the_model_name(flags, name):
-    resolved = TrainConfig(**flags).resolved()
-    assert resolved.model == name
-    assert resolved.resolved() == resolved
+    assert resolved(**flags).model.name == name
 
 
-def test_every_recipe_field_is_open_in_the_config_and_filled_by_resolving():
+def test_every_recipe_field_is_open_in_the_options_and_filled_by_resolving():
+    options = TrainOptions()
+    for entry in dataclasses.fields(Recipe):
+        group = options.model if hasattr(options.model, entry.name) else options.recipe
+        assert getattr(group, entry.name) is None
     for dataset in ("cluttered_digits", "svhn", "cifar10", "cifar100", "cub200", "folder:x"):
         for backbone in ("vgg", "rn164"):
-            values = recipe_values("paper", dataset, backbone)
-            assert set(values) == set(recipe_values("embedded", dataset, backbone))
-            for name in values:
-                assert getattr(TrainConfig(), name) is None
-    resolved = TrainConfig().resolved()
-    open_fields = {f.name for f in dataclasses.fields(resolved) if getattr(resolved, f.name) is None}
-    assert open_fields == {"data_dir", "limit", "image_size", "init_from", "taps"}
+            assert resolved(dataset=dataset, backbone=backbone).recipe == find_recipe(
+                "auto", dataset, backbone
+            )
+
+
+def test_nothing_in_a_config_is_none():
+    for flags in ({}, {"model": "vgg"}, {"backbone": "keras:VGG16", "taps": ("x",)}):
+        assert None not in resolved(**flags).flat().values()
 
 
 def test_digits_are_not_flipped_by_default():
@@ -55,19 +64,75 @@ def test_digits_are_not_flipped_by_default():
         ("tfds:svhn_cropped:3.*.*", "none"),
         ("tfds:cifar10", "flip"),
     ):
-        assert TrainConfig(dataset=dataset).resolved().augment == augment
+        assert resolved(dataset=dataset).recipe.augment == augment
 
 
 def test_flags_override_the_recipe():
-    config = TrainConfig(dataset="cifar10", epochs=3, learning_rate=0.5, augment="none").resolved()
-    assert (config.epochs, config.learning_rate, config.augment) == (3, 0.5, "none")
-    assert config.weight_decay == 5e-4
+    recipe = resolved(dataset="cifar10", epochs=3, learning_rate=0.5, augment="none").recipe
+    assert (recipe.epochs, recipe.learning_rate, recipe.augment) == (3, 0.5, "none")
+    assert recipe.weight_decay == 5e-4
 
 
-def test_json_round_trip(tmp_path):
-    config = TrainConfig(backbone="keras:VGG16", taps=("x", "y"), limit=7, seed=3).resolved()
-    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
-    assert TrainConfig.load(tmp_path) == config
+def test_words_and_arguments_make_the_same_options():
+    words = "--dataset cifar10 --width 0.25 --dropout False --taps a b --backbone keras:VGG16 --no-export"
+    flags = {"dataset": "cifar10", "width": 0.25, "dropout": False, "taps": ("a", "b"), "export": False}
+    assert parse(TrainOptions, words.split()) == TrainOptions.of(backbone="keras:VGG16", **flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ({}, "cluttered_digits-vgg-att2-concat-pc-s0"),
+        ({"seed": 3, "compat": "dp"}, "cluttered_digits-vgg-att2-concat-dp-s3"),
+        ({"recipe": "embedded", "epochs": 8}, "cluttered_digits-vgg-att2-concat-pc-s0"),
+        (
+            {"dataset": "cifar10", "width": 0.25, "epochs": 20},
+            "cifar10-vgg-att2-concat-pc-s0-width0.25-epochs20",
+        ),
+        ({"precision": "float32"}, "cluttered_digits-vgg-att2-concat-pc-s0-precisionfloat32"),
+        (
+            {"dataset": "folder:my/Photos 1", "image_size": 64},
+            "folder-Photos_1-vgg-att2-concat-pc-s0-image-size64",
+        ),
+        ({"name": "demo", "epochs": 3}, "demo"),
+    ],
+)
+def test_another_configuration_gets_another_name(flags, name):
+    assert TrainOptions.of(**flags).run_name() == name
+
+
+def test_every_option_that_defines_a_run_changes_its_name():
+    """But for those of the machine, under which a run may be resumed."""
+    others = {
+        "validation_fraction": 0.2, "limit": 50, "image_size": 48, "svhn_extra": True, "skip_broken": True,
+        "width": 0.5, "dropout": True, "init": "torch", "preprocess": "none", "init_from": "runs/x",
+        "epochs": 3, "batch_size": 32, "accumulate": 2, "optimizer": "sgd", "learning_rate": 0.5,
+        "schedule": "constant", "weight_decay": 0.5, "label_smoothing": 0.3, "augment": "flip", "seed": 5,
+        "deterministic": True, "precision": "float32", "steps_per_execution": 2,
+        "levels": 1, "compat": "dp", "aggregate": "indep", "normalization": "sigmoid", "project": "up",
+        "globals": "per_level", "recipe": "quick", "dataset": "svhn", "model": "vgg", "backbone": "rn164",
+    }  # fmt: skip
+    names = {TrainOptions().run_name()} | {TrainOptions.of(**{k: v}).run_name() for k, v in others.items()}
+    assert len(names) == 1 + len(others)
+    taps = [TrainOptions.of(backbone="keras:VGG16", taps=(tap,)).run_name() for tap in ("a", "b")]
+    assert taps[0] != taps[1]
+    options = TrainOptions()
+    told = {
+        field.name
+        for group in (options.data, options.model, options.recipe)
+        for field in dataclasses.fields(group)
+    }
+    assert told == others.keys() | {"taps"}
+
+
+def test_a_long_name_is_cut_and_stays_its_own():
+    long = [TrainOptions.of(init_from="x" * 300 + end).run_name() for end in "ab"]
+    assert long[0] != long[1] and max(map(len, long)) <= 120
+
+
+def test_a_folder_is_the_same_from_everywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resolved(dataset="folder:photos/").data.dataset == f"folder:{tmp_path}{os.sep}photos"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +146,7 @@ def test_json_round_trip(tmp_path):
         ({"compat": "cosine"}, "expected one of dp, pc"),
         ({"learning_rate": float("nan")}, "positive"),
         ({"validation_fraction": 0.0}, "between 0 and 1"),
+        ({"limit": -1}, "limit must be 0 or more"),
         ({"name": "../up"}, "name must be"),
         ({"seed": -1}, "seed"),
         ({"epochs": "3"}, "epochs: '3' is not allowed"),
@@ -90,34 +156,12 @@ def test_json_round_trip(tmp_path):
         ({"checkpoint_every": 0}, "must be steps, such as 500, or minutes, such as 10min; got 0"),
         ({"checkpoint_every": "often"}, "got 'often'"),
         ({"checkpoint_every": "5min", "strategy": "multi_worker"}, "does not work under multi_worker"),
+        ({"augment": "flips"}, "unknown augmentation 'flips'"),
+        ({"augment": "flip+cutmix", "deterministic": True}, "cannot be repeated"),
+        ({"accumulate": 3}, "accumulate must divide batch_size; got 3 and 64"),
+        ({"epoch": 3}, "there is no option 'epoch'"),
     ],
 )
 def test_refusals_name_the_field(flags, said):
     with pytest.raises(UserError, match=said):
-        TrainConfig(**flags)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"[]",
-        b"{",
-        b'{"colour": 1}',
-        b'{"epochs": "many"}',
-        b"\xff\xfe",
-        b"[" * 100_000,
-        b'{"seed": true}',
-    ],
-)
-def test_a_broken_config_file_is_one_error(tmp_path, content):
-    (tmp_path / "config.json").write_bytes(content)
-    with pytest.raises(UserError):
-        TrainConfig.load(tmp_path)
-
-
-def test_differences_ignore_where_a_run_lives():
-    config = TrainConfig().resolved()
-    moved = dataclasses.replace(config, run_dir="/elsewhere", keep=9, data_dir="x")
-    assert config.differences(moved) == {}
-    assert config.differences(dataclasses.replace(config, epochs=9)) == {"epochs": (8, 9)}
+        TrainOptions.of(**flags)

@@ -4,7 +4,6 @@ import io
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,10 +13,11 @@ import requests
 from PIL import Image
 from stand_in_server import StandInServer
 
+from attention_keras.commands.ask import main
 from attention_keras.commands.command_line import exit_code
 from attention_keras.errors import UserError
 from attention_keras.serving import connection as connection_module
-from attention_keras.serving.client import ask, describe, main, read_labels, read_picture, stems
+from attention_keras.serving.client import ask, describe, read_labels, read_picture, stems
 from attention_keras.serving.connection import Address, Connection
 
 MODEL_SERVER = shutil.which("tensorflow_model_server")
@@ -73,8 +73,7 @@ def client(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["client", *map(str, words)])
-        return exit_code(main)
+        return exit_code(lambda: main([*map(str, words)], "attention-keras ask"))
 
     return run
 
@@ -263,7 +262,7 @@ def test_mistakes_on_this_side_are_found_before_anything_is_sent(server, client,
         assert said in error and error.count("\n") == 1
     assert server.requests == 0
     assert client(pictures[0], *url, "--labels", "two.txt") == 2
-    assert "3 classes, but --labels gives 2 names" in capsys.readouterr().err
+    assert "3 classes, but labels gives 2 names" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert client(pictures[0], *url, "--output", "file") == 2
     assert "cannot write to file" in capsys.readouterr().err

@@ -21,9 +21,11 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from attention_keras import attend, build_model
 from attention_keras.commands.command_line import exit_code
+from attention_keras.commands.export import main
 from attention_keras.errors import UserError
-from attention_keras.runs.options import TrainConfig
-from attention_keras.serving.export import export_model, main, newest_version
+from attention_keras.runs.directory import Run
+from attention_keras.runs.options import TrainOptions
+from attention_keras.serving.export import export_model, newest_version
 from attention_keras.serving.versions import publish, refuse_taken, unfinished_version, versions
 
 NAMES = ["zero", "one", "two"]
@@ -296,22 +298,27 @@ def test_names_must_fit_the_model(model, tmp_path):
         export_model(model, tmp_path / "m", class_names=NAMES[:2], card={})
 
 
-def test_the_command_line(model, tmp_path, monkeypatch, capsys):
+def test_the_command_line(model, tmp_path, capsys):
     run = tmp_path / "runs" / "digits"
     run.mkdir(parents=True)
     model.save(run / "model.keras")
-    (run / "config.json").write_text(json.dumps(TrainConfig().resolved().to_dict()))
-    command = ["export", str(run), "--to", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", command)
-    assert exit_code(main) == 2
+    options = TrainOptions()
+    with Run(run).writing(options.resolve(), options.machine):
+        pass
+    command = [str(run), "--to", str(tmp_path / "out")]
+
+    def export():
+        return exit_code(lambda: main(command, "attention-keras export"))
+
+    assert export() == 2
     assert "is not a finished run" in capsys.readouterr().err
     (run / "metrics.json").write_text('{"test_error": 0.25}')
     (run / "labels.txt").write_text("\n".join(NAMES))
     for version in ("1", "4"):
-        assert exit_code(main) == 0
+        assert export() == 0
         assert capsys.readouterr().out == f"exported to {tmp_path}/out/digits/{version}\n"
-        command[4:] = ["--version", "4"]
-    assert exit_code(main) == 2
+        command[3:] = ["--version", "4"]
+    assert export() == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "4 exists already" in said
 

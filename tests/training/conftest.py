@@ -14,6 +14,6 @@ _SPEC.loader.exec_module(small_network_module)
 def small_network():
     """Put the small smooth network in place of the zoo's for a module's tests."""
     patch = pytest.MonkeyPatch()
-    patch.setattr("attention_keras.training.session.build_model", small_network_module.build_small_network)
+    patch.setattr("attention_keras.training.network.build_model", small_network_module.build_small_network)
     yield
     patch.undo()

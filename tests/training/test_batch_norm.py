@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from attention_keras import build_model
-from attention_keras.layers import FusedBatchNormalization
+from attention_keras.training.batch_norm import fused_batch_norm
 
 ARGUMENTS = {"epsilon": 1e-3, "momentum": 0.9}
 
@@ -16,21 +16,35 @@ def images(count=6, dtype="float32"):
     return tf.constant(3 + 2 * rng.normal(size=(count, 5, 4, 7)).astype("float32"), dtype)
 
 
-def trained_once(kind, inputs, policy):
+def alone(layer, shape):
+    """A model of this layer and no other."""
+    inputs = keras.Input(shape[1:], dtype=layer.compute_dtype)
+    return keras.Model(inputs, layer(inputs))
+
+
+def trained_once(fused, inputs, policy):
     """Outputs, moving statistics and gradients of a training step, as float32 arrays."""
-    layer = kind(**ARGUMENTS, dtype=policy)
-    layer.build(inputs.shape)
+    layer = keras.layers.BatchNormalization(**ARGUMENTS, dtype=policy)
+    model = alone(layer, inputs.shape)
     rng = np.random.default_rng(1)
     layer.gamma.assign(rng.uniform(0.5, 2, 7))
     layer.beta.assign(rng.normal(size=7))
     weights = tf.constant(rng.normal(size=inputs.shape), "float32")
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        outputs = layer(inputs, training=True)
-        loss = tf.reduce_sum(weights * tf.cast(outputs, "float32"))
-    sources = [inputs, layer.gamma.value, layer.beta.value]
-    found = [outputs, layer.moving_mean, layer.moving_variance, *tape.gradient(loss, sources)]
+
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = model(inputs, training=True)
+            loss = tf.reduce_sum(weights * tf.cast(outputs, "float32"))
+        return outputs, tape.gradient(loss, [inputs, layer.gamma.value, layer.beta.value])
+
+    if fused:
+        with fused_batch_norm(model):
+            outputs, gradients = step()
+    else:
+        outputs, gradients = step()
     assert outputs.dtype == layer.compute_dtype
+    found = [outputs, layer.moving_mean, layer.moving_variance, *gradients]
     return [np.asarray(tf.cast(f, "float32")) for f in found]
 
 
@@ -40,31 +54,31 @@ def trained_once(kind, inputs, policy):
 )
 @pytest.mark.parametrize("count", [1, 6])
 def test_a_training_step_is_that_of_keras(policy, dtype, tolerance, count):
-    ours, keras_own = (
-        trained_once(kind, images(count, dtype), policy)
-        for kind in (FusedBatchNormalization, keras.layers.BatchNormalization)
-    )
+    ours, keras_own = (trained_once(fused, images(count, dtype), policy) for fused in (True, False))
     for one, other in zip(ours, keras_own, strict=True):
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * np.abs(other).max())
 
 
 def test_the_moving_variance_has_n_below_and_not_n_less_one():
-    layer = FusedBatchNormalization(momentum=0.0)
     few = images(1)[:, :2, :1]  # two positions: the two variances differ by a factor of two
-    layer(few, training=True)
+    layer = keras.layers.BatchNormalization(momentum=0.0)
+    model = alone(layer, few.shape)
+    with fused_batch_norm(model):
+        model(few, training=True)
     np.testing.assert_allclose(layer.moving_variance, np.var(few, axis=(0, 1, 2)), rtol=1e-5)
 
 
-def operations(layer, inputs, training=True):
-    graph = tf.function(lambda x: layer(x, training=training)).get_concrete_function(inputs).graph
+def operations(model, inputs, training=True):
+    graph = tf.function(lambda x: model(x, training=training)).get_concrete_function(inputs).graph
     return {operation.type for operation in graph.get_operations()}
 
 
-def test_it_is_used_in_training_only():
-    layer = FusedBatchNormalization()
-    layer.build((None, 5, 4, 7))
-    assert "FusedBatchNormV3" in operations(layer, images())
-    assert "FusedBatchNormV3" not in operations(layer, images(), training=False)
+def test_it_is_used_in_training_only_and_inside_only():
+    model = alone(keras.layers.BatchNormalization(), images().shape)
+    with fused_batch_norm(model):
+        assert "FusedBatchNormV3" in operations(model, images())
+        assert "FusedBatchNormV3" not in operations(model, images(), training=False)
+    assert "FusedBatchNormV3" not in operations(model, images())
 
 
 @pytest.mark.parametrize(
@@ -81,18 +95,28 @@ def test_it_is_used_in_training_only():
     ids=["frozen", "synchronized", "no scale", "channels first", "renorm", "float64", "vectors"],
 )
 def test_keras_does_the_rest(arguments, changes, inputs):
-    layer = FusedBatchNormalization(**arguments)
-    layer.build(inputs.shape)
+    layer = keras.layers.BatchNormalization(**arguments)
+    model = alone(layer, inputs.shape)
     for name, value in changes.items():
         setattr(layer, name, value)
-    assert "FusedBatchNormV3" not in operations(layer, inputs)
+    with fused_batch_norm(model):
+        assert "FusedBatchNormV3" not in operations(model, inputs)
 
 
-def test_the_networks_use_it_and_their_files_load(tmp_path):
-    model = build_model("vgg-att2-concat-pc", (32, 32, 3), width=0.125)
-    assert "FusedBatchNormV3" in operations(model, tf.zeros((2, 32, 32, 3)))
-    model.save(tmp_path / "model.keras")
+def test_a_file_written_inside_holds_plain_layers(tmp_path):
+    model = build_model("vgg", (32, 32, 3), width=0.03)
+    with fused_batch_norm(model):
+        assert "FusedBatchNormV3" in operations(model, tf.zeros((2, 32, 32, 3)))
+        model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    assert isinstance(again.get_layer("conv1_norm"), FusedBatchNormalization)
+    assert type(again.get_layer("conv1_norm")) is keras.layers.BatchNormalization
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
     np.testing.assert_array_equal(model(pixels)["logits"], again(pixels)["logits"])
+
+
+def test_layers_of_nested_models_are_fused_too():
+    inner = alone(keras.layers.BatchNormalization(), images().shape)
+    inputs = keras.Input(images().shape[1:])
+    outer = keras.Model(inputs, inner(inputs))
+    with fused_batch_norm(outer):
+        assert "FusedBatchNormV3" in operations(outer, images())

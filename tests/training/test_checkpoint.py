@@ -17,21 +17,25 @@ from attention_keras.training.checkpoint import (
     save_checkpoint,
 )
 
-ARRAYS = [
-    np.arange(12, dtype="float32").reshape(3, 4),
-    np.array(7, "int64"),
-    np.array([9, 2], "uint32"),
-    np.zeros((0, 3), "float32"),
-]
+ARRAYS = {
+    "model/conv1/kernel": np.arange(12, dtype="float32").reshape(3, 4),
+    "optimizer/iteration": np.array(7, "int64"),
+    "model/dropout/seed_generator/state": np.array([9, 2], "uint32"),
+    "model/empty": np.zeros((0, 3), "float32"),
+}
 
 
 def checkpoint(step):
-    return Checkpoint(step, [*ARRAYS, np.float32([step])], {"history": [{"epoch": step, "loss": 0.1 + step}]})
+    return Checkpoint(
+        step,
+        ARRAYS | {"metrics/loss/total": np.float32([step])},
+        {"history": [{"epoch": step, "loss": 0.1 + step}]},
+    )
 
 
 def equal(a, b):
-    same_arrays = all(
-        x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(a.arrays, b.arrays, strict=True)
+    same_arrays = a.arrays.keys() == b.arrays.keys() and all(
+        x.dtype == b.arrays[name].dtype and np.array_equal(x, b.arrays[name]) for name, x in a.arrays.items()
     )
     return a.step == b.step and a.record == b.record and same_arrays
 
@@ -49,10 +53,10 @@ def test_newest_wins_and_old_ones_go(tmp_path):
 
 
 def test_a_damaged_newer_one_does_not_push_good_ones_out(tmp_path):
-    damaged = save_checkpoint(tmp_path, Checkpoint(500, [np.zeros(3)], {}), keep=1)
+    damaged = save_checkpoint(tmp_path, Checkpoint(500, {"a": np.zeros(3)}, {}), keep=1)
     damaged.write_bytes(damaged.read_bytes()[:-1])
     for step in (100, 200):
-        path = save_checkpoint(tmp_path, Checkpoint(step, [np.full(3, step)], {}), keep=1)
+        path = save_checkpoint(tmp_path, Checkpoint(step, {"a": np.full(3, step)}, {}), keep=1)
         assert checkpoint_files(tmp_path) == [path]
         assert load_newest(tmp_path, print).step == step
 
@@ -110,11 +114,33 @@ def test_a_failing_disk_leaves_the_earlier_checkpoint(tmp_path, monkeypatch, fai
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_arrays_of_another_model_are_refused():
-    class Variable:
-        shape = (2, 2)
+class Variable:
+    """As much of a Keras variable as `assign` needs."""
 
+    def __init__(self, *shape):
+        self.shape = shape
+        self.value = None
+
+    def assign(self, value):
+        self.value = value
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [{"a": np.zeros((2, 3))}, {}, {"b": np.zeros((2, 2))}, {"a": np.zeros((2, 2)), "b": np.zeros(1)}],
+)
+def test_arrays_of_another_model_are_refused(arrays):
     with pytest.raises(UserError, match="another model"):
-        assign([Variable()], [np.zeros((2, 3))])
-    with pytest.raises(UserError, match="another model"):
-        assign([Variable()], [])
+        assign({"a": Variable(2, 2)}, arrays)
+
+
+def test_arrays_go_by_name_whatever_their_order():
+    one, other = Variable(2), Variable(2)
+    assign({"one": one, "other": other}, {"other": np.full(2, 2), "one": np.full(2, 1)})
+    assert (one.value.tolist(), other.value.tolist()) == ([1, 1], [2, 2])
+
+
+def test_arrays_of_version_0_1_go_by_order():
+    variables = {"first": Variable(2), "second": Variable(3)}
+    assign(variables, {"000001": np.full(3, 1), "000000": np.full(2, 0)})
+    assert variables["second"].value.tolist() == [1, 1, 1]

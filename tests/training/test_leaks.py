@@ -7,8 +7,9 @@ from pathlib import Path
 import keras
 import pytest
 
-from attention_keras.runs.options import TrainConfig
-from attention_keras.training import session
+from attention_keras.runs.options import TrainOptions
+from attention_keras.training.session import Session
+from attention_keras.training.train import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_network")]
 MEGABYTE = 1 << 20
@@ -21,10 +22,10 @@ def resident() -> int:
 
 
 def run(folder, name, **flags):
-    config = TrainConfig(
+    config = TrainOptions.of(
         limit=64, batch_size=32, precision="float32", run_dir=str(folder), name=name, **flags
     )
-    session.train(config, report=lambda line: None)
+    train(config, report=lambda line: None)
     keras.utils.clear_session()
     gc.collect()
 
@@ -39,9 +40,9 @@ def test_thirty_trainings_grow_by_less_than_a_megabyte_each(tmp_path):
 
 
 def test_twenty_epochs_with_panels_stay_under_fifty_megabytes(tmp_path, monkeypatch):
-    sizes, records = [], session._records
+    sizes, records = [], Session._records
     measure = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: sizes.append(resident()))
-    monkeypatch.setattr(session, "_records", lambda *arguments: [*records(*arguments), measure])
+    monkeypatch.setattr(Session, "_records", lambda *arguments: [*records(*arguments), measure])
     run(tmp_path, "panels", epochs=22, panels=8)
     assert len(sizes) == 22
     assert sizes[-1] - sizes[1] < 50 * MEGABYTE

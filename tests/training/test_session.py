@@ -1,6 +1,5 @@
 """train(): a complete run directory, exact resume, one writer at a time."""
 
-import dataclasses
 import fcntl
 import json
 
@@ -10,29 +9,36 @@ import pytest
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
-from attention_keras.runs.options import TrainConfig
-from attention_keras.training import session
+from attention_keras.runs.directory import Run
+from attention_keras.runs.options import TrainOptions
 from attention_keras.training.checkpoint import checkpoint_files, load_newest
 from attention_keras.training.checkpointing import Checkpointing, Interrupted
+from attention_keras.training.train import train
 
 EPOCHS, STEPS = 3, 5
 pytestmark = pytest.mark.usefixtures("small_network")
 
 
+OPTIONS = TrainOptions.of(
+    limit=75,  # 5 steps of 16, the last one of 11
+    batch_size=16,
+    epochs=EPOCHS,
+    dropout=True,
+    augment="flip",
+    panels=1,
+    precision="float32",
+    checkpoint_every=2,
+    name="run",
+)
+
+
 @pytest.fixture
 def config(tmp_path):
-    return TrainConfig(
-        limit=75,  # 5 steps of 16, the last one of 11
-        batch_size=16,
-        epochs=EPOCHS,
-        dropout=True,
-        augment="flip",
-        panels=1,
-        precision="float32",
-        checkpoint_every=2,
-        run_dir=str(tmp_path),
-        name="run",
-    )
+    return OPTIONS.replace(run_dir=str(tmp_path))
+
+
+def options_of(result):
+    return OPTIONS.replace(run_dir=str(result.run.path.parent))
 
 
 def read_history(path):
@@ -53,7 +59,7 @@ def crash_at(step, monkeypatch):
     original = Checkpointing.on_train_batch_end
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._first_step + batch + 1 == step:
+        if self.history.step == step:
             raise Stop
         original(self, batch, logs)
 
@@ -62,23 +68,12 @@ def crash_at(step, monkeypatch):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, small_network):
-    config = TrainConfig(
-        limit=75,
-        batch_size=16,
-        epochs=EPOCHS,
-        dropout=True,
-        augment="flip",
-        panels=1,
-        precision="float32",
-        checkpoint_every=2,
-        run_dir=str(tmp_path_factory.mktemp("runs")),
-        name="run",
-    )
-    return session.train(config, report=lambda line: None)
+    options = OPTIONS.replace(run_dir=str(tmp_path_factory.mktemp("runs")))
+    return train(options, report=lambda line: None)
 
 
 def test_a_run_directory_is_complete(uninterrupted):
-    path = uninterrupted.path
+    path = uninterrupted.run.path
     names = {p.name for p in path.iterdir()}
     assert {
         "config.json",
@@ -99,51 +94,54 @@ def test_a_run_directory_is_complete(uninterrupted):
     assert (path / "labels.txt").read_text().splitlines() == list(
         load_dataset("cluttered_digits", limit=5).class_names
     )
-    assert TrainConfig.load(path) == uninterrupted.config
+    assert Run.open(path).config == uninterrupted.config
+    assert uninterrupted.config.data.image_size == 32 and uninterrupted.config.precision == "float32"
 
 
 @pytest.mark.parametrize("step", [1, 4, 5, 8, 11])
 def test_resume_after_a_crash_is_exact(step, config, uninterrupted, monkeypatch):
     crash_at(step, monkeypatch)
     with pytest.raises(Stop):
-        session.train(config, report=lambda line: None)
+        train(config, report=lambda line: None)
     monkeypatch.undo()
-    result = session.train(config, report=lambda line: None)
+    result = train(config, report=lambda line: None)
     assert result.metrics["steps"] == EPOCHS * STEPS
-    for resumed, whole in zip(weights(result.path), weights(uninterrupted.path), strict=True):
+    for resumed, whole in zip(weights(result.run.path), weights(uninterrupted.run.path), strict=True):
         np.testing.assert_allclose(resumed, whole, atol=1e-6)
-    for resumed, whole in zip(read_history(result.path), read_history(uninterrupted.path), strict=True):
+    for resumed, whole in zip(
+        read_history(result.run.path), read_history(uninterrupted.run.path), strict=True
+    ):
         assert resumed == pytest.approx(whole, abs=1e-5)
 
 
 def test_checkpoints_by_the_clock_and_time_over_restarts(config, uninterrupted, monkeypatch):
-    config = dataclasses.replace(config, checkpoint_every="0.00001min")  # 0.6 ms: after every step
+    config = config.replace(checkpoint_every="0.00001min")  # 0.6 ms: after every step
     crash_at(4, monkeypatch)
     with pytest.raises(Stop):
-        session.train(config, report=lambda line: None)
+        train(config, report=lambda line: None)
     monkeypatch.undo()
-    checkpoint = load_newest(session.RunDirectory(config).checkpoints, print)
+    checkpoint = load_newest(Run(config.run_path).checkpoints, print)
     assert checkpoint.step == 3
-    result = session.train(config, report=lambda line: None)
+    result = train(config, report=lambda line: None)
     assert result.metrics["seconds"] > checkpoint.record["seconds"] > 0
-    for resumed, whole in zip(weights(result.path), weights(uninterrupted.path), strict=True):
+    for resumed, whole in zip(weights(result.run.path), weights(uninterrupted.run.path), strict=True):
         np.testing.assert_allclose(resumed, whole, atol=1e-6)
 
 
 def test_a_finished_run_says_so_and_is_not_trained_again(uninterrupted):
     said = []
-    again = session.train(uninterrupted.config, report=said.append)
+    again = train(options_of(uninterrupted), report=said.append)
     assert again.metrics == uninterrupted.metrics
     assert "finished already" in said[0]
 
 
 def test_another_config_in_the_same_place_is_refused(uninterrupted):
     with pytest.raises(UserError, match=r"epochs 3 -> 4.*--restart"):
-        session.train(dataclasses.replace(uninterrupted.config, epochs=4))
+        train(options_of(uninterrupted).replace(epochs=4))
 
 
 def test_where_a_run_lives_may_change(uninterrupted):
-    session.train(dataclasses.replace(uninterrupted.config, keep=5, data_dir="elsewhere"), report=len)
+    train(options_of(uninterrupted).replace(keep=5, data_dir="elsewhere"), report=len)
 
 
 def test_a_second_trainer_is_refused_and_a_dead_ones_lock_is_not(config, tmp_path):
@@ -151,9 +149,9 @@ def test_a_second_trainer_is_refused_and_a_dead_ones_lock_is_not(config, tmp_pat
     with (tmp_path / "run" / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="another process"):
-            session.train(config, report=lambda line: None)
+            train(config, report=lambda line: None)
     assert not (tmp_path / "run" / "config.json").exists()
-    session.train(dataclasses.replace(config, epochs=1), report=lambda line: None)
+    train(config.replace(epochs=1), report=lambda line: None)
 
 
 def test_ctrl_c_saves_within_a_step_and_says_130(config, monkeypatch):
@@ -163,22 +161,22 @@ def test_ctrl_c_saves_within_a_step_and_says_130(config, monkeypatch):
     original = Checkpointing.on_train_batch_end
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._first_step + batch + 1 == 3:
+        if self.history.step == 3:
             os.kill(os.getpid(), signal.SIGINT)
         original(self, batch, logs)
 
     monkeypatch.setattr(Checkpointing, "on_train_batch_end", on_train_batch_end)
     with pytest.raises(Interrupted) as stopped:
-        session.train(config, report=lambda line: None)
+        train(config, report=lambda line: None)
     assert stopped.value.exit_code == 130
-    checkpoints = checkpoint_files(session.RunDirectory(config.resolved()).checkpoints)
+    checkpoints = checkpoint_files(Run(config.run_path).checkpoints)
     assert load_newest(checkpoints[0].parent).step == 3
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(config):
     with pytest.raises(UserError, match="step"):
-        session.train(
-            dataclasses.replace(config, optimizer="sgd", schedule="constant", learning_rate=1e30),
+        train(
+            config.replace(optimizer="sgd", schedule="constant", learning_rate=1e30),
             report=lambda line: None,
         )
 
@@ -195,5 +193,5 @@ def test_an_output_that_cannot_be_written_leaves_nothing(config, tmp_path, place
 
         monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(UserError, match="run"):
-        session.train(config, report=lambda line: None)
+        train(config, report=lambda line: None)
     assert not (tmp_path / "run").is_dir()

@@ -1,6 +1,5 @@
 """Two devices compute what one does; strategies that cannot are refused with the reason."""
 
-import dataclasses
 import json
 
 import keras
@@ -8,10 +7,10 @@ import numpy as np
 import pytest
 
 from attention_keras.errors import UserError
-from attention_keras.runs.options import TrainConfig
-from attention_keras.training import session
-from attention_keras.training.session import train
+from attention_keras.runs.options import TrainOptions
+from attention_keras.training import train as training
 from attention_keras.training.strategy import build_strategy
+from attention_keras.training.train import train
 
 pytestmark = pytest.mark.usefixtures("small_network")
 
@@ -31,9 +30,9 @@ def run(tmp_path, name, **flags):
         "run_dir": str(tmp_path),
         "name": name,
     }
-    result = train(TrainConfig(**{**defaults, **flags}), report=lambda line: None)
-    history = [json.loads(line) for line in (result.path / "history.jsonl").read_text().splitlines()]
-    weights = keras.models.load_model(result.path / "model.keras", compile=False).get_weights()
+    result = train(TrainOptions.of(**{**defaults, **flags}), report=lambda line: None)
+    history = [json.loads(line) for line in (result.run.path / "history.jsonl").read_text().splitlines()]
+    weights = keras.models.load_model(result.run.path / "model.keras", compile=False).get_weights()
     return weights, history, result.metrics
 
 
@@ -68,7 +67,7 @@ def test_a_network_of_the_paper_takes_the_same_step_on_two_devices(tmp_path, mon
     """One partial batch; after more steps ReLU and max-pooling amplify the rounding of any two sums."""
     from attention_keras.models.zoo import build_model
 
-    monkeypatch.setattr("attention_keras.training.session.build_model", build_model)
+    monkeypatch.setattr("attention_keras.training.network.build_model", build_model)
     flags = {"model": "vgg", "width": 0.1, "limit": 11, "epochs": 1, "learning_rate": 1e-3}
     assert_same(run(tmp_path, "one", **flags), run(tmp_path, "two", strategy="mirrored", **flags), 1e-5)
 
@@ -101,13 +100,13 @@ def test_the_saved_model_is_the_same_outside_the_strategy(tmp_path):
 )
 def test_what_does_not_work_is_refused_with_the_reason(flags, said):
     with pytest.raises(UserError, match=said):
-        TrainConfig(**flags)
+        TrainOptions.of(**flags)
 
 
 def test_multi_worker_needs_tf_config(monkeypatch, tmp_path):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(UserError, match="TF_CONFIG"):
-        train(TrainConfig(strategy="multi_worker", run_dir=str(tmp_path)))
+        train(TrainOptions.of(strategy="multi_worker", run_dir=str(tmp_path)))
     assert not list(tmp_path.iterdir())
 
 
@@ -129,14 +128,14 @@ def test_a_tf_config_that_does_not_say_who_this_is(text, monkeypatch):
 
 
 def test_jit_is_refused_where_auto_becomes_a_strategy(tmp_path, monkeypatch):
-    monkeypatch.setattr(session, "build_strategy", lambda name: build_strategy("mirrored"))
+    monkeypatch.setattr(training, "build_strategy", lambda name: build_strategy("mirrored"))
     with pytest.raises(UserError, match="jit on does not work under strategy MirroredStrategy"):
-        session.train(TrainConfig(jit="on", run_dir=str(tmp_path)))
+        train(TrainOptions.of(jit="on", run_dir=str(tmp_path)))
 
 
 def test_tpu_says_when_there_is_none(tmp_path):
     with pytest.raises(UserError, match="found no TPU"):
-        train(TrainConfig(strategy="tpu", run_dir=str(tmp_path)))
+        train(TrainOptions.of(strategy="tpu", run_dir=str(tmp_path)))
 
 
 def test_accumulated_gradients_are_those_of_the_larger_batch():
@@ -157,9 +156,9 @@ def test_accumulated_gradients_are_those_of_the_larger_batch():
 
 
 def test_accumulate_trains_with_the_global_batch_schedule(tmp_path):
-    config = TrainConfig(batch_size=16, accumulate=4).resolved()
+    config = TrainOptions.of(batch_size=16, accumulate=4).resolve()
     assert config.step_batch_size == 4
     _, history, metrics = run(tmp_path, "parts", limit=64, accumulate=4, schedule="cosine")
     assert metrics["steps"] == 2 * 16
     assert history[-1]["learning_rate"] == pytest.approx(0, abs=2e-3)
-    assert dataclasses.replace(config, accumulate=1).step_batch_size == 16
+    assert TrainOptions.of(batch_size=16).resolve().step_batch_size == 16

@@ -4,7 +4,7 @@ import pytest
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.models.zoo import build_model
-from attention_keras.runs.options import TrainConfig
+from attention_keras.runs.options import TrainOptions
 from attention_keras.training import summary
 
 
@@ -20,7 +20,7 @@ def parameters(model):
 
 def lines(parts, monkeypatch, seconds=60.0, **flags):
     monkeypatch.setattr(summary, "estimate_seconds", lambda *arguments: seconds)
-    config = TrainConfig(width=0.03, levels=1, precision="float32", **flags).resolved()
+    config = TrainOptions.of(width=0.03, levels=1, precision="float32", **flags).resolve()
     return "\n".join(summary.summarize(config, *parts, None))
 
 

@@ -1,0 +1,74 @@
+"""`attention-keras ask`: ask a model server about pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from attention_keras.commands.command_line import parse
+from attention_keras.errors import UserError
+from attention_keras.runs.open_fields import Unset
+
+DESCRIPTION = """Ask a model server about pictures: the most likely classes, and where the model looked.
+
+attention-keras ask cat.jpg dog.png --url http://localhost:8501/v1/models/demo
+attention-keras ask *.png --url grpc://localhost:8500/v1/models/demo --labels saved_models/demo/1"""
+
+
+@dataclass(frozen=True)
+class AskOptions:
+    """Which pictures to ask about, and whom."""
+
+    images: Positional[tuple[str, ...]]
+    """Picture files."""
+    url: str = "http://localhost:8501/v1/models/demo"
+    """Server and model: http(s):// for REST, grpc(s):// for gRPC; /versions/N or /labels/NAME may follow."""
+    labels: Unset[str] = None
+    """File of class names, or a run or export that has one; without it classes are numbers."""
+    output: str = "attention"
+    """Folder for the overlay PNGs."""
+    top: int = 3
+    """How many classes to print for each picture."""
+    timeout: float = 10.0
+    """Seconds for one request."""
+    retries: int = 3
+    """Tries after the first where the server cannot be reached."""
+
+
+def main(words: Sequence[str], prog: str) -> int:
+    """The command line; the return value is the exit code.
+
+    Args:
+        words: after the command's name.
+        prog: how the user calls the command.
+    """
+    options = parse(AskOptions, words, description=DESCRIPTION, prog=prog)
+    if not options.images:
+        raise UserError("no picture was given; type the names of one or more picture files")
+    if options.top < 1 or options.timeout <= 0 or options.retries < 0:
+        raise UserError("--top must be 1 or more, --timeout more than 0, --retries 0 or more")
+    from attention_keras.serving.client import ask, describe, read_labels, read_picture, stems, write_overlays
+    from attention_keras.serving.connection import Connection
+
+    class_names = read_labels(options.labels) if options.labels else None
+    connection = Connection(options.url, timeout=options.timeout, retries=options.retries)
+    pictures = [read_picture(path) for path in options.images]
+    folder = Path(options.output)
+    unread = []
+    for picture, stem, answer in zip(
+        pictures, stems([p.path for p in pictures]), ask(connection, pictures), strict=True
+    ):
+        if answer is None:
+            unread.append(str(picture.path))
+            continue
+        print(f"{picture.path}: {describe(answer.probabilities, class_names, options.top)}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in write_overlays(picture, answer, folder, stem):
+                print(f"  {file}")
+        except OSError as error:
+            raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --output") from None
+    if unread:
+        raise UserError(f"the server could not decode {', '.join(unread)}")
+    return 0

@@ -1,0 +1,101 @@
+"""The command `attention-keras`: its subcommands, and what each is for."""
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+
+import attention_keras
+from attention_keras.commands.command_line import exit_code
+from attention_keras.errors import UserError
+
+PROGRAM = "attention-keras"
+
+
+def _train(words: Sequence[str], prog: str) -> int:
+    from attention_keras.commands.train import main
+
+    return main(words, prog)
+
+
+def _evaluate(words: Sequence[str], prog: str) -> int:
+    from attention_keras.commands.evaluate import main
+
+    return main(words, prog)
+
+
+def _export(words: Sequence[str], prog: str) -> int:
+    from attention_keras.commands.export import main
+
+    return main(words, prog)
+
+
+def _ask(words: Sequence[str], prog: str) -> int:
+    from attention_keras.commands.ask import main
+
+    return main(words, prog)
+
+
+def _reproduce(words: Sequence[str], prog: str) -> int:
+    from attention_keras.commands.reproduce import main
+
+    return main(words, prog)
+
+
+def _list_models(words: Sequence[str], prog: str) -> int:
+    from attention_keras.commands.list_models import main
+
+    return main(words, prog)
+
+
+COMMANDS: dict[str, tuple[str, Callable[[Sequence[str], str], int]]] = {
+    "train": ("train a classifier, or go on with a run that was interrupted", _train),
+    "evaluate": ("measure trained models: error, where they look, and how far to trust that", _evaluate),
+    "export": ("write a finished run as a SavedModel for TensorFlow Serving", _export),
+    "ask": ("ask a model server about pictures", _ask),
+    "reproduce": ("train and measure a whole table of networks", _reproduce),
+    "list-models": ("the networks by name, with their sizes and the paper's errors", _list_models),
+}
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one subcommand; the return value is the exit code.
+
+    Raises:
+        UserError: there is no such subcommand, or it was used wrongly.
+    """
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        print(f"{PROGRAM} {attention_keras.__version__}")
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"; perhaps you meant {close[0]}" if close else ""
+        raise UserError(f"unknown command {name!r}{hint}; allowed: {', '.join(COMMANDS)}")
+    return COMMANDS[name][1](rest, f"{PROGRAM} {name}")
+
+
+def overview() -> str:
+    """The subcommands in lines.
+
+    Example:
+        >>> overview().splitlines()[0]
+        'usage: attention-keras COMMAND [options]'
+    """
+    lines = [f"  {name:<14}{about}" for name, (about, _) in COMMANDS.items()]
+    return "\n".join([
+        f"usage: {PROGRAM} COMMAND [options]",
+        "",
+        "Image classifiers that show where they look.",
+        "",
+        *lines,
+        "",
+        f"{PROGRAM} COMMAND --help explains the options of a command.",
+    ])  # fmt: skip
+
+
+def console() -> None:
+    """What the installed command calls."""
+    sys.exit(exit_code(lambda: main(sys.argv[1:])))

@@ -1,0 +1,192 @@
+"""RunConfig: everything that defines what a run computes, with nothing left open."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from attention_keras.data.augmentations import parse_augment
+from attention_keras.errors import UserError
+from attention_keras.models.spec import ModelSpec
+from attention_keras.runs.data_options import DataOptions
+from attention_keras.runs.field_types import check_types
+from attention_keras.runs.recipes import PAPER, Precision, Recipe
+
+LONGEST_NAME = 120
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run computes. `TrainOptions.resolve` makes one, and `config.json` holds it.
+
+    Two values stand for what only the machine and the data tell, until the run begins: precision `auto`,
+    and an `image_size` of 0.
+
+    Attributes:
+        data: the images.
+        model: the network.
+        recipe: how it is made and trained.
+        seed: of initial weights, data order, augmentation and dropout.
+        init_from: run or file that the weights come from; empty for none.
+        accumulate: parts in which an update is computed.
+        deterministic: whether results are the same to the bit.
+        precision: the dtype policy.
+        steps_per_execution: steps in a call of the compiled function.
+
+    Raises:
+        UserError: a value that is not allowed, or values that do not go together.
+    """
+
+    data: DataOptions = field(default_factory=DataOptions)
+    model: ModelSpec = field(default_factory=ModelSpec)
+    recipe: Recipe = PAPER
+    seed: int = 0
+    init_from: str = ""
+    accumulate: int = 1
+    deterministic: bool = False
+    precision: Precision = "auto"
+    steps_per_execution: int = 1
+
+    def __post_init__(self):
+        check_types(self)
+        check_types(self.recipe)
+        if self.recipe.batch_size % self.accumulate:
+            raise UserError(
+                f"accumulate must divide batch_size; got {self.accumulate} and {self.recipe.batch_size}"
+            )
+        if not parse_augment(self.recipe.augment).is_repeatable and self.deterministic:
+            raise UserError(
+                f"augment {self.recipe.augment} draws random numbers that cannot be repeated; leave out "
+                "deterministic, or use flip, crop, crop_reflect"
+            )
+
+    @property
+    def step_batch_size(self) -> int:
+        """Images per step: the batch, or the part of it that `accumulate` leaves."""
+        return self.recipe.batch_size // self.accumulate
+
+    def flat(self) -> dict[str, Any]:
+        """Every value by its own name; `model` is the network's."""
+        values: dict[str, Any] = {"model": self.model.name}
+        for entry in dataclasses.fields(self):
+            value = getattr(self, entry.name)
+            inner = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
+            values |= {f.name: getattr(value, f.name) for f in inner} if inner else {entry.name: value}
+        return values
+
+    def differences(self, other: "RunConfig") -> dict[str, tuple[Any, Any]]:
+        """Values that would make `other` another run than this one: {name: (here, there)}.
+
+        What `other` leaves open, precision `auto` and an image size of 0, differs from nothing.
+        """
+        here, there = self.flat(), other.flat()
+        open_values = {("precision", "auto"), ("image_size", 0)}
+        return {
+            name: (here[name], there[name])
+            for name in here
+            if here[name] != there[name] and (name, there[name]) not in open_values
+        }
+
+    def name_beside(self, plain: "RunConfig") -> str:
+        """A run's name: dataset, network and seed, and what differs from `plain`, so that names differ too.
+
+        Args:
+            plain: what the same dataset, network and seed give without further options.
+        """
+        data = self.data.dataset
+        if data.startswith("folder:"):  # called by its own name, wherever it lies
+            data = f"folder-{PurePath(data).name}"
+        parts = [data, self.model.name, *self.model.taps, f"s{self.seed}"]
+        known = plain.flat()
+        for name, value in self.flat().items():
+            if value == known[name]:
+                continue
+            label = name.replace("_", "-")
+            number = f"{value:g}" if isinstance(value, float) else str(value)
+            parts.append(label if value is True else f"no-{label}" if value is False else label + number)
+        name = "-".join(re.sub(r"[^\w.\-]+", "_", part).strip("_") for part in parts)
+        if len(name) <= LONGEST_NAME:
+            return name
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return f"{name[: LONGEST_NAME - 9]}-{digest}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` is the inverse."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: Any) -> "RunConfig":
+        """A config from `to_dict` values, or from the flat record of version 0.1.
+
+        Raises:
+            UserError: not a mapping, an unknown field, or a value that is not allowed.
+        """
+        if not isinstance(values, dict):
+            raise UserError(f"a config is a JSON object; got {type(values).__name__}")
+        if isinstance(values.get("model"), dict):
+            return _build(cls, values)
+        return _from_version_0_1(values)
+
+
+def _build(kind: type, values: Any) -> Any:
+    """An instance of the dataclass `kind`, with the dataclasses inside it."""
+    if not isinstance(values, dict):
+        raise UserError(f"{kind.__name__} is a JSON object; got {type(values).__name__}")
+    unknown = sorted(set(values) - {entry.name for entry in dataclasses.fields(kind)})
+    if unknown:
+        raise UserError(f"config has unknown fields: {', '.join(map(repr, unknown[:5]))}")
+    groups = {"data": DataOptions, "model": ModelSpec, "recipe": Recipe} if kind is RunConfig else {}
+    fields = {}
+    for name, value in values.items():
+        if name in groups:
+            fields[name] = _build(groups[name], value)
+        else:
+            fields[name] = tuple(value) if isinstance(value, list) else value
+    return _checked(lambda: kind(**fields))
+
+
+def _checked(make: Callable[[], Any]) -> Any:
+    """What `make` makes; a field that is missing or of a wrong kind becomes one line."""
+    try:
+        return make()
+    except (TypeError, AttributeError) as error:
+        raise UserError(f"config cannot be read: {error}") from None
+
+
+_ONLY_OF_VERSION_0_1 = {
+    *("data_dir", "strategy", "jit", "checkpoint_every", "keep", "panels", "run_dir", "name", "restart"),
+    *("export", "export_dir", "recipe"),
+}
+
+
+def _from_version_0_1(values: dict[str, Any]) -> RunConfig:
+    """Version 0.1 wrote all fields into one flat record, with null for what there was none of."""
+    groups: dict[str, dict[str, Any]] = {"data": {}, "model": {}, "recipe": {}, "": {}}
+    homes = {f.name: "data" for f in dataclasses.fields(DataOptions)}
+    homes |= {f.name: "model" for f in dataclasses.fields(ModelSpec)}
+    homes |= {f.name: "recipe" for f in dataclasses.fields(Recipe)}
+    homes |= {f.name: "" for f in dataclasses.fields(RunConfig)}
+    homes["model"] = "model"
+    unknown = sorted(set(values) - homes.keys() - _ONLY_OF_VERSION_0_1)
+    if unknown:
+        raise UserError(f"config has unknown fields: {', '.join(map(repr, unknown[:5]))}")
+    for name, value in values.items():
+        if name not in _ONLY_OF_VERSION_0_1 and value is not None:
+            groups[homes[name]][name] = tuple(value) if isinstance(value, list) else value
+    named = groups["model"].pop("model", ModelSpec().name)
+    if not isinstance(named, str):
+        raise UserError(f"config: model must be a name; got {named!r}")
+    axes = groups["model"]
+    application = str(axes.get("backbone", "")).startswith("keras:")
+    return _checked(
+        lambda: RunConfig(
+            data=DataOptions(**groups["data"]),
+            model=ModelSpec(**axes) if application else ModelSpec.parse(named).replace(**axes),
+            recipe=dataclasses.replace(PAPER, **groups["recipe"]),
+            **groups[""],
+        )
+    )

@@ -1,0 +1,12 @@
+"""What the files of a run are called."""
+
+CONFIG = "config.json"
+HISTORY = "history.jsonl"
+METRICS = "metrics.json"
+LABELS = "labels.txt"
+MODEL = "model.keras"
+BEST_MODEL = "best.keras"
+CHECKPOINTS = "checkpoints"
+TENSORBOARD = "tensorboard"
+EVALUATION = "evaluation"
+LOCK = ".lock"

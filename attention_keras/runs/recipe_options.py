@@ -1,0 +1,62 @@
+"""Options of the training."""
+
+import math
+from dataclasses import dataclass
+
+from attention_keras.data.augmentations import parse_augment
+from attention_keras.errors import UserError
+from attention_keras.runs.field_types import check_types
+from attention_keras.runs.open_fields import ByRecipe
+from attention_keras.runs.recipes import Optimizer, Precision, RecipeName, Schedule
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """The training."""
+
+    recipe: RecipeName = "auto"
+    """Values for what is not given: paper, quick (a tenth of its steps), embedded; auto picks by dataset."""
+    epochs: ByRecipe[int] = None
+    """Passes over the training split."""
+    batch_size: ByRecipe[int] = None
+    """Images per update of the weights, over all devices."""
+    accumulate: int = 1
+    """Compute each update in this many parts, one after the other, to need less memory."""
+    optimizer: ByRecipe[Optimizer] = None
+    """sgd and nesterov: momentum 0.9 with coupled weight decay on every parameter."""
+    learning_rate: ByRecipe[float] = None
+    """Peak learning rate, in Keras terms (Torch's 1.0 in the official VGG scripts is 0.1 here)."""
+    schedule: ByRecipe[Schedule] = None
+    """Learning rate over the run: cosine has a linear warm-up; the others are the paper's."""
+    weight_decay: ByRecipe[float] = None
+    """L2 on every parameter for sgd and nesterov, decoupled for adamw."""
+    label_smoothing: ByRecipe[float] = None
+    """Share of the target spread over all classes."""
+    augment: ByRecipe[str] = None
+    """none, or joined by +: flip, crop, crop_reflect, randaugment, cutmix, mixup, gridmask."""
+    seed: int = 0
+    """Fixes initial weights, data order, augmentation and dropout."""
+    deterministic: bool = False
+    """Bit-identical results from the same seed on the same machine (slower)."""
+    precision: Precision = "auto"
+    """auto: mixed_bfloat16 where the processor or GPU has bfloat16 arithmetic, else float32."""
+    steps_per_execution: int = 1
+    """Steps run in one call of the compiled function; more helps small models on fast devices."""
+
+    def __post_init__(self):
+        check_types(self)
+        for name in ("epochs", "batch_size", "accumulate", "steps_per_execution"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} must be 1 or more; got {value}")
+        rate = self.learning_rate
+        if rate is not None and not (math.isfinite(rate) and rate > 0):
+            raise UserError(f"learning_rate must be a positive number; got {rate}")
+        for name in ("weight_decay", "label_smoothing"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                raise UserError(f"{name} must be from 0 up to 1; got {value}")
+        if not 0 <= self.seed < 2**31:
+            raise UserError(f"seed must be from 0 to 2147483647; got {self.seed}")
+        if self.augment is not None:
+            parse_augment(self.augment)

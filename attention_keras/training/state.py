@@ -1,0 +1,51 @@
+"""The state of a training by name: every variable that a resumed run must find as it was."""
+
+import re
+from typing import Any
+
+import keras
+
+from attention_keras.models.outputs import LEVEL_LOGITS, LOGITS
+
+_SEED = re.compile(r"^seed_generator(_\d+)?/")
+
+
+def training_state(model: keras.Model) -> dict[str, Any]:
+    """Variables of a compiled model, its optimiser and its running metrics, by names that stay the same.
+
+    A name is `model/`, `optimizer/` or `metrics/` and the variable's path. Random seeds are the exception:
+    Keras counts them up within a process, so they are named by the layer they belong to.
+
+    Args:
+        model: compiled; its optimiser and metrics are built.
+    """
+    owners = {id(variable): layer.name for layer in model.layers for variable in layer.variables}
+    state: dict[str, Any] = {}
+    for variable in model.variables:
+        path, count = _SEED.subn("seed_generator/", variable.path)
+        _add(state, f"model/{owners[id(variable)]}/{path}" if count else f"model/{path}", variable)
+    for variable in model.optimizer.variables:
+        _add(state, f"optimizer/{variable.path}", variable)
+    for variable in model.metrics_variables:
+        _add(state, f"metrics/{variable.path}", variable)
+    return state
+
+
+def _add(state: dict[str, Any], name: str, variable: Any) -> None:
+    """Under its name; where a layer has several seeds, with a number."""
+    number, unique = 1, name
+    while unique in state:
+        number += 1
+        unique = f"{name}:{number}"
+    state[unique] = variable
+
+
+def build_metrics(model: keras.Model) -> None:
+    """Keras makes the variables of compiled metrics at the first update; a restored run needs them before."""
+    zeros = {
+        name: keras.ops.zeros((1, *tensor.shape[1:]))
+        for name, tensor in model.output.items()
+        if name in (LOGITS, LEVEL_LOGITS)
+    }
+    model.compute_metrics(None, zeros[LOGITS], zeros)
+    model.reset_metrics()

@@ -1,0 +1,72 @@
+"""train(): from options to a finished run directory, resuming where an earlier command stopped."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.directory import Run
+from attention_keras.runs.machine_options import refuse_jit
+from attention_keras.runs.options import TrainOptions
+from attention_keras.training.graph_memory import forgetting_gradients
+from attention_keras.training.session import Report, Session
+from attention_keras.training.strategy import build_strategy, is_chief
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its directory, its config, the numbers of `metrics.json`, and whether this process
+    is the one that writes and reports."""
+
+    run: Run
+    config: RunConfig
+    metrics: dict[str, Any]
+    is_chief: bool = True
+
+
+def train(options: TrainOptions, report: Report = print) -> RunResult:
+    """Train, validate each epoch, read the test set once, and leave a complete run directory.
+
+    The same options again resume an unfinished run exactly, or return a finished one.
+
+    Args:
+        options: what to train, and where.
+        report: called with each line a person should read.
+
+    Raises:
+        UserError: a mistake in the options, the data or the run directory.
+        Interrupted: SIGTERM or Ctrl-C came; the state is saved.
+
+    Example:
+        >>> result = train(TrainOptions.of(epochs=1, limit=256, name="try"))  # doctest: +SKIP
+        >>> result.metrics["test_error"]  # doctest: +SKIP
+    """
+    machine, config, run = options.machine, options.resolve(), Run(options.run_path)
+    # Several workers must find each other before TensorFlow does anything else.
+    strategy = build_strategy(machine.strategy)
+    if machine.jit == "on" and strategy is not None:
+        refuse_jit(type(strategy).__name__)
+    chief = is_chief(strategy)
+    report = report if chief else _say_nothing
+    if not machine.restart:
+        run.refuse_another(config)
+        if run.is_finished:
+            report(f"{run.path} is finished already (--restart trains it anew)")
+            return RunResult(run, run.config, run.metrics(), chief)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    with forgetting_gradients():
+        session = Session.prepare(config, machine, run, strategy, report)
+        with session.writing():
+            history, seconds = session.fit()
+            metrics = session.finish(history, seconds)
+    report(
+        f"test error {metrics['test_error']:.2%} ({metrics['test_images']:,} images), "
+        f"validation error {metrics['validation_error']:.2%}; run in {run.path}"
+    )
+    return RunResult(run, session.config, metrics, chief)
+
+
+def _say_nothing(line: str) -> None:
+    """Workers other than the chief are silent."""
