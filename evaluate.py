@@ -14,11 +14,14 @@ docs/experiments.md describes the tasks; --task TASK --help shows the options of
 import sys
 
 from attention_keras.commands.command_line import exit_code
-from attention_keras.commands.evaluate import main_with_task_option
+from attention_keras.extras import needs
 
 
 def main() -> int:
-    return main_with_task_option(sys.argv[1:], "python evaluate.py", __doc__)
+    with needs("python evaluate.py", extra="evaluate"):
+        from attention_keras.commands.evaluate import main_with_task_option
+
+        return main_with_task_option(sys.argv[1:], "python evaluate.py", __doc__)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import tyro
-
 from attention_keras.errors import UserError
 
 Options = TypeVar("Options")
@@ -35,6 +33,8 @@ def parse(
     Raises:
         UserError: a word is not understood. (`--help` prints and raises SystemExit(0).)
     """
+    import tyro  # a command without its extra says so in one line; it gets as far as this
+
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
-from attention_keras.errors import UserError
 from attention_keras.evaluation.measures.robustness import PIXELS, check_change
+from attention_keras.extras import needs
 
 ATTACKS = ("noise", "FGSM", "PGD")
 
@@ -111,14 +111,8 @@ class Attacker:
 
 def _classifier(logits_model: keras.Model):
     """The toolbox's view of the network: raw pixels in, logits out, normalisation inside the network."""
-    try:
-        with _undisturbed():
-            from art.estimators.classification import TensorFlowV2Classifier
-    except ImportError as error:
-        raise UserError(
-            f"robustness needs the adversarial-robustness-toolbox ({error}); "
-            "pip install adversarial-robustness-toolbox"
-        ) from None
+    with needs("robustness", extra="evaluate"), _undisturbed():
+        from art.estimators.classification import TensorFlowV2Classifier
     return TensorFlowV2Classifier(
         model=logits_model,
         nb_classes=logits_model.output.shape[-1],

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from attention_keras.errors import UserError
+from attention_keras.extras import needs
 
 FORM = "http://HOST:8501/v1/models/NAME, or grpc://HOST:8500/v1/models/NAME"
 PATH = re.compile(r"/v1/models/(?P<model>[^/:]+)(/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?/?")
@@ -116,7 +117,8 @@ Call = Callable[[str, dict[str, Any]], dict[str, np.ndarray]]
 
 def _rest(address: Address, timeout: float) -> Call:
     """Calls by HTTP and JSON, TF Serving's column format; bytes travel as base64."""
-    import requests
+    with needs("REST", extra="serve"):
+        import requests
 
     session = requests.Session()
 
@@ -170,9 +172,10 @@ def _too_slow(address: Address, timeout: float) -> UserError:
 
 def _grpc(address: Address, timeout: float) -> Call:
     """Calls by gRPC, with the messages of tensorflow-serving-api."""
-    import grpc
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+    with needs("gRPC", extra="serve"):
+        import grpc
+        import tensorflow as tf
+        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     if address.scheme == "grpcs":

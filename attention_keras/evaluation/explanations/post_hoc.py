@@ -9,6 +9,7 @@ import numpy as np
 
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.batches import predict_batches
+from attention_keras.extras import needs
 
 METHODS = ("Grad-CAM", "Grad-CAM++", "Score-CAM", "SmoothGrad")
 SMOOTH_SAMPLES, SMOOTH_NOISE = 16, 0.2
@@ -65,10 +66,8 @@ def explain(
 
 
 def _tool(module: str, name: str):
-    try:
+    with needs("this explanation", extra="evaluate"):
         return getattr(importlib.import_module(f"tf_keras_vis.{module}"), name)
-    except ImportError as error:
-        raise UserError(f"explanations need tf-keras-vis ({error}); pip install tf-keras-vis") from None
 
 
 def _score(targets: np.ndarray) -> Callable:

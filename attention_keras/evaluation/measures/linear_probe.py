@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention_keras.errors import UserError
+from attention_keras.extras import needs
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
 FOLDS = 3
@@ -47,13 +48,11 @@ def linear_accuracy(
     Raises:
         UserError: scikit-learn is missing, or a class has too few images to cross-validate.
     """
-    try:
+    with needs("transfer", extra="evaluate"):
         from sklearn.model_selection import GridSearchCV, StratifiedKFold
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import LinearSVC
-    except ImportError as error:
-        raise UserError(f"transfer needs scikit-learn ({error}); pip install scikit-learn") from None
     fewest = int(np.unique(labels, return_counts=True)[1].min())
     if fewest < 2 or len(np.unique(labels)) < 2:
         raise UserError("transfer needs two classes or more with two training images or more each")

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import label as label_parts
 
 from attention_keras.drawing.maps import upsample
-from attention_keras.errors import UserError
+from attention_keras.extras import needs
 
 FRACTION = 0.5
 ORACLE_LEVELS = 40
@@ -48,10 +48,8 @@ def otsu_masks(maps: np.ndarray) -> np.ndarray:
     Returns:
         `(n, H, W)` bool.
     """
-    try:
+    with needs("segmentation", extra="evaluate"):
         from skimage.filters import threshold_otsu
-    except ImportError as error:
-        raise UserError(f"segmentation needs scikit-image ({error}); pip install scikit-image") from None
     return np.stack([m > threshold_otsu(m) if np.ptp(m) > 0 else np.ones(m.shape, bool) for m in maps])
 
 
