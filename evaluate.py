@@ -7,22 +7,21 @@ Examples:
     python evaluate.py runs/pc runs/dp runs/gap --task faithfulness --limit 256
     python evaluate.py saved_models/demo
 
-docs/experiments.md describes the tasks. Exit codes: 0 done, 2 a mistake in the command or its files.
+docs/experiments.md describes the tasks; --task TASK --help shows the options of one. Exit codes: 0 done,
+2 a mistake in the command or its files.
 """
 
 import sys
 
-from attention_keras.commands.command_line import exit_code, parse
-from attention_keras.commands.quiet_start import import_tensorflow
-from attention_keras.evaluation.options import EvaluateConfig
+from attention_keras.commands.command_line import exit_code
+from attention_keras.extras import needs
 
 
 def main() -> int:
-    config = parse(EvaluateConfig, description=__doc__)
-    import_tensorflow()
-    from attention_keras.commands.evaluate import run
+    with needs("python evaluate.py", extra="evaluate"):
+        from attention_keras.commands.evaluate import main_with_task_option
 
-    return run(config)
+        return main_with_task_option(sys.argv[1:], "python evaluate.py", __doc__)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,15 @@ python train.py --list-models
 import sys
 
 from attention_keras.commands.command_line import exit_code
-from attention_keras.commands.train import main
+from attention_keras.extras import needs
+
+
+def main() -> int:
+    with needs("python train.py", extra="train"):
+        from attention_keras.commands.train import main
+
+        return main(sys.argv[1:], "python train.py")
+
 
 if __name__ == "__main__":
-    sys.exit(exit_code(lambda: main(sys.argv[1:], "python train.py")))
+    sys.exit(exit_code(main))

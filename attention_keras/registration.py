@@ -47,5 +47,5 @@ class _AfterKeras(importlib.abc.MetaPathFinder):
                 execute(module)
                 register()
 
-            spec.loader.exec_module = execute_and_register
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
         return spec

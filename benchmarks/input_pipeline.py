@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from attention_keras.data.augment import PADDING, parse_augment
+from attention_keras.data.augment import PADDING
+from attention_keras.data.augmentations import parse_augment
 from attention_keras.data.pipeline import training_batches
 from attention_keras.data.split import Split
 

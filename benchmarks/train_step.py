@@ -6,10 +6,11 @@
     KERAS_BACKEND=jax python -m benchmarks.train_step --precisions bfloat16
     python -m benchmarks.train_step --compare mine.py --python ~/torch/bin/python
 
-Every case trains on random images held in memory, as `train.py` does it but for the input pipeline. Cases
-take turns, so that a busy machine slows them alike, and medians are compared; compile time stands apart.
-Utilisation is the arithmetic of the convolutions and matrix products (three times the forward pass) per
-second, as a share of what this machine reaches on a bare 3x3 convolution of the same type, measured here.
+Every case trains on random images held in memory, as `attention-keras train` does it but for the input
+pipeline. Cases take turns, so that a busy machine slows them alike, and medians are compared; compile time
+stands apart. Utilisation is the arithmetic of the convolutions and matrix products (three times the forward
+pass) per second, as a share of what this machine reaches on a bare 3x3 convolution of the same type, measured
+here.
 
 `--compare FILE` times a step of anything else in the same turns, such as a PyTorch network. The file defines
 `training_step(images, labels)`, given a batch `(b, h, w, 3)` in [0, 255] and one-hot classes `(b, k)`, which
@@ -49,7 +50,7 @@ CHANGES = ("no-dropout", "keras-batch-norm", "xla", "no-xla", "4-steps-per-execu
 
 
 def parse_variant(text: str) -> frozenset[str]:
-    """The changes that a variant makes to training as `train.py` does it: `plain`, or names joined by +.
+    """What a variant changes in training as `attention-keras train` does it: `plain`, or names joined by +.
 
     Raises:
         UserError: an unknown change.

@@ -1,17 +1,23 @@
-"""Two logical CPU devices for the strategy tests, set before TensorFlow starts; a quiet log."""
+"""A fresh Keras for every test, on the backend that KERAS_BACKEND names; a quiet log."""
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "agg")
+if os.environ.get("KERAS_BACKEND") == "jax":
+    # Tests run once what they compile. (Level 0 is faster still, and computes NaN: JAX 0.10, max-pooling.)
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 
 import keras
 import pytest
-import tensorflow as tf
 
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # Two devices for the tests of strategies, set before TensorFlow starts.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -182,7 +182,7 @@ def test_configs_that_would_run_code(archive, layer, tmp_path, monkeypatch):
 
 
 def test_labels_of_a_run_may_be_anything(tmp_path):
-    from attention_keras.evaluation.subjects.predictor import load_predictor
+    from attention_keras.evaluation.subjects.load import load_predictor
 
     build_model("vgg", num_classes=3, width=0.03).save(tmp_path / "model.keras")
     for content in (b"", b"\xff\xfe\x00", b"a\n" * 100_000):

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import tyro
-
 from attention_keras.errors import UserError
 
 Options = TypeVar("Options")
@@ -35,6 +33,8 @@ def parse(
     Raises:
         UserError: a word is not understood. (`--help` prints and raises SystemExit(0).)
     """
+    import tyro  # a command without its extra says so in one line; it gets as far as this
+
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -55,7 +55,9 @@ def _one_line(box: str) -> str:
         if not text or not text.strip("─"):
             break
         sentences.append(text)
-    message = " ".join(sentences) or "the command line was not understood"
+    # First it names the dataclass that refused a value, which means nothing to the user.
+    message = re.sub(r"^Error parsing [A-Z]\w*: ", "", " ".join(sentences))
+    message = message or "the command line was not understood"
     suggestion = re.search(r"Perhaps you meant:\W+(--[\w-]+)", box)
     hint = f"; perhaps you meant {suggestion[1]}" if suggestion else ""
     return f"{message.rstrip('.')}{hint} (--help shows every flag)"

@@ -3,10 +3,12 @@
 import difflib
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import attention_keras
 from attention_keras.commands.command_line import exit_code
 from attention_keras.errors import UserError
+from attention_keras.extras import needs
 
 PROGRAM = "attention-keras"
 
@@ -47,13 +49,22 @@ def _list_models(words: Sequence[str], prog: str) -> int:
     return main(words, prog)
 
 
-COMMANDS: dict[str, tuple[str, Callable[[Sequence[str], str], int]]] = {
-    "train": ("train a classifier, or go on with a run that was interrupted", _train),
-    "evaluate": ("measure trained models: error, where they look, and how far to trust that", _evaluate),
-    "export": ("write a finished run as a SavedModel for TensorFlow Serving", _export),
-    "ask": ("ask a model server about pictures", _ask),
-    "reproduce": ("train and measure a whole table of networks", _reproduce),
-    "list-models": ("the networks by name, with their sizes and the paper's errors", _list_models),
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: a line about it, what it does with its words, and the extra that it needs."""
+
+    about: str
+    main: Callable[[Sequence[str], str], int]
+    extra: str
+
+
+COMMANDS = {
+    "train": Command("train a classifier, or go on with a run that was interrupted", _train, "train"),
+    "evaluate": Command("measure trained models: error, and where they look", _evaluate, "evaluate"),
+    "export": Command("write a finished run as a SavedModel for TensorFlow Serving", _export, "serve"),
+    "ask": Command("ask a model server about pictures", _ask, "serve"),
+    "reproduce": Command("train and measure a whole table of networks", _reproduce, "all"),
+    "list-models": Command("the networks by name, with sizes and the paper's errors", _list_models, "train"),
 }
 
 
@@ -61,7 +72,7 @@ def main(words: Sequence[str]) -> int:
     """Run one subcommand; the return value is the exit code.
 
     Raises:
-        UserError: there is no such subcommand, or it was used wrongly.
+        UserError: there is no such subcommand, it was used wrongly, or a package that it needs is missing.
     """
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
@@ -74,7 +85,9 @@ def main(words: Sequence[str]) -> int:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"; perhaps you meant {close[0]}" if close else ""
         raise UserError(f"unknown command {name!r}{hint}; allowed: {', '.join(COMMANDS)}")
-    return COMMANDS[name][1](rest, f"{PROGRAM} {name}")
+    command, prog = COMMANDS[name], f"{PROGRAM} {name}"
+    with needs(prog, command.extra):
+        return command.main(rest, prog)
 
 
 def overview() -> str:
@@ -84,7 +97,7 @@ def overview() -> str:
         >>> overview().splitlines()[0]
         'usage: attention-keras COMMAND [options]'
     """
-    lines = [f"  {name:<14}{about}" for name, (about, _) in COMMANDS.items()]
+    lines = [f"  {name:<14}{command.about}" for name, command in COMMANDS.items()]
     return "\n".join([
         f"usage: {PROGRAM} COMMAND [options]",
         "",

@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 
 from attention_keras.data.split import Split
+from attention_keras.extras import needs
 
 SIDE = 32
 CLASS_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -37,7 +38,8 @@ class SourceDigits:
 @cache
 def source_digits(split: str) -> SourceDigits:
     """The scans that scenes of `split` are made of; no scan is in two splits."""
-    from sklearn.datasets import load_digits
+    with needs("cluttered_digits", extra="train"):
+        from sklearn.datasets import load_digits
 
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))

@@ -14,6 +14,7 @@ from attention_keras.data.registry import (
 from attention_keras.data.source import Source, build_dataset
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.errors import UserError
+from attention_keras.extras import needs
 
 __all__ = ["DATASETS", "DatasetSpec", "ImageDataset", "Split", "has_free_size", "load_dataset"]
 
@@ -77,12 +78,14 @@ def load_dataset(
         raise UserError(f"skip_broken is for folder:PATH, whose images may be unreadable; got {name!r}")
     store = ArrayStore(memory_limit, cache_dir)
     if name.startswith("folder:"):
-        from attention_keras.data.folder_source import FolderSource
+        with needs("a folder of images", extra="train"):
+            from attention_keras.data.folder_source import FolderSource
 
         path = name.removeprefix("folder:")
         source = FolderSource(path, image_size=image_size, skip_broken=skip_broken, store=store)
     elif name.startswith("tfds:"):
-        from attention_keras.data.tfds_source import TfdsSource, open_builder
+        with needs(name, extra="train"):
+            from attention_keras.data.tfds_source import TfdsSource, open_builder
 
         tfds_name = name.removeprefix("tfds:")
         source = TfdsSource(open_builder(tfds_name, data_dir), image_size=image_size, store=store)
@@ -117,7 +120,8 @@ def _find(name: str) -> DatasetSpec:
 def _open(spec: DatasetSpec, data_dir, image_size: int | None, svhn_extra: bool, store: ArrayStore) -> Source:
     if spec.tfds is None:
         return cluttered_digits.ClutteredDigits()
-    from attention_keras.data.tfds_source import TfdsSource, birds, open_builder
+    with needs(spec.name, extra="train"):
+        from attention_keras.data.tfds_source import TfdsSource, birds, open_builder
 
     source = TfdsSource(
         open_builder(spec.tfds, data_dir),

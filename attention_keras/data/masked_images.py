@@ -37,7 +37,7 @@ def load_masked_images(
 
 def _folder(path: Path, size: tuple[int, int], limit: int | None) -> Split:
     if not path.is_dir():
-        raise UserError(f"{path} is not a folder; give --masks folder:PATH with images and {GROUND_TRUTH}")
+        raise UserError(f"{path} is not a folder; masks must be folder:PATH with images and {GROUND_TRUTH}")
     pairs = []
     for truth in sorted(path.rglob(GROUND_TRUTH)):
         known = {file.stem: file for file in sorted(truth.iterdir()) if file.suffix.lower() in EXTENSIONS}

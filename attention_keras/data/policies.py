@@ -13,6 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from attention_keras.extras import needs
+
 
 def _rand_augment(layers: Any):
     """Two random operations on each image, at magnitude 9 of 30."""
@@ -52,7 +54,8 @@ def policy_map(names: tuple[str, ...]) -> Callable[[tf.Tensor, tf.Tensor], tuple
         From `(images (b, h, w, 3), one-hot labels (b, k))` to the same, both float32; CutMix and MixUp
         mix the labels.
     """
-    import keras_cv
+    with needs("this augmentation", extra="train"):
+        import keras_cv
 
     layers = [_POLICIES[name](keras_cv.layers) for name in names]
 

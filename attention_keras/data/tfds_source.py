@@ -53,8 +53,8 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
         return
     name = builder.info.full_name.rsplit("/", 1)[0]
     advice = (
-        f"on a machine with a network run `tfds build {name} --data_dir DIR`, copy DIR here and pass "
-        "--data-dir DIR, or use --dataset cluttered_digits, which needs no download"
+        f"on a machine with a network run `tfds build {name} --data_dir DIR`, copy DIR here and give "
+        "it as data_dir, or use the dataset cluttered_digits, which needs no download"
     )
     # Without a network, TensorFlow Datasets retries the name lookup for minutes before it says anything.
     host = unreachable_host(builder.url_infos or [builder.info.homepage])

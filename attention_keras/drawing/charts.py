@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart by readers with any colour vision.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#999999")
+from attention_keras.drawing.canvas import new_figure, pixels
+from attention_keras.drawing.palette import INK, SERIES
+
 MARKERS = "osD^vP*X"
 
 
@@ -32,10 +31,9 @@ def line_chart(
         markers: mark the measured points.
 
     Returns:
-        uint8 RGB `(height, width, 3)`.
+        uint8 RGB `(h, w, 3)`.
     """
-    figure = Figure(figsize=(4.6 * len(panels) + 1.8, 4.0), dpi=100, facecolor="white", layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(4.6 * len(panels) + 1.8, 4.0)
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     names = list(dict.fromkeys([*order, *(name for lines in panels.values() for name in lines)]))
     for axis, (title, lines) in zip(axes, panels.items()):
@@ -45,7 +43,7 @@ def line_chart(
                 x,
                 values,
                 label=name,
-                color="black" if name == control else COLORS[place % len(COLORS)],
+                color=INK[None] if name == control else SERIES[place % len(SERIES)],
                 marker=MARKERS[place % len(MARKERS)] if markers else None,
                 markersize=5,
                 linestyle="--" if name == control else "-",
@@ -58,5 +56,4 @@ def line_chart(
     axes[0].set_ylabel(y_label)
     handles = {line.get_label(): line for axis in axes for line in axis.get_lines()}
     figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=9, frameon=False)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels(figure)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from attention_keras.drawing.canvas import new_figure, pixels
 
 LARGEST_WITH_NUMBERS = 20
 LARGEST_WITH_NAMES = 50
@@ -22,15 +22,14 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int
 
 
 def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
-    """The matrix as a picture, uint8 RGB `(height, width, 3)`; colour is the share of the true class.
+    """The matrix as a picture, uint8 RGB `(h, w, 3)`; colour is the share of the true class.
 
     Counts are written up to 20 classes and names up to 50.
     """
     classes = len(matrix)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(max(4.5, 1.8 + 0.42 * classes), 14)
-    figure = Figure(figsize=(side, side), dpi=100, facecolor="white", layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(side, side)
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axes.set_xlabel("predicted")
@@ -47,5 +46,4 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndarr
                 axes.text(
                     column, row, f"{matrix[row, column]}", ha="center", va="center", fontsize=7, color=color
                 )
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels(figure)

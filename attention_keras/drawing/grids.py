@@ -4,20 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from attention_keras.drawing.maps import COLORS, overlay
+from attention_keras.drawing.canvas import new_figure, pixels
+from attention_keras.drawing.maps import enlarge, overlay, range_words, upsample
+from attention_keras.drawing.palette import ATTENTION, INK, OUTLINE
 
 CELL = 1.55
-SHORTEST_SIDE = 160
-_INK = {None: "black", True: "#1a7f37", False: "#cf222e"}
-
-
-def enlarge(image: np.ndarray, shortest: int = SHORTEST_SIDE) -> np.ndarray:
-    """Small images with each pixel repeated, so that they are shown as they are: `(H, W, 3)`."""
-    factor = max(1, shortest // min(image.shape[:2]))
-    return np.kron(image, np.ones((factor, factor, 1), image.dtype))
 
 
 def map_grid(
@@ -37,10 +29,10 @@ def map_grid(
         shared: head -> name of the group of columns with one scale; by default each map has its own.
 
     Returns:
-        uint8 RGB `(height, width, 3)`.
+        uint8 RGB `(h, w, 3)`.
     """
     heads = ["input", *columns]
-    figure, canvas, axes = _axes(len(images), heads)
+    figure, axes = _axes(len(images), heads)
     tops = {}
     for head, maps in columns.items():
         if shared:
@@ -54,15 +46,15 @@ def map_grid(
             top = tops[shared[head]] if shared else None
             axis.imshow(overlay(large, attention, top))
             low, high = (0.0, top) if shared else (attention.min(), attention.max())
-            _corner(axis, f"{low if low > 0.01 * high else 0:.2g} to {high:.2g}")
+            _corner(axis, " to ".join(range_words(low, high)))
         for axis, head in zip(axes[row], heads):
             if head in titles[row]:
                 text, right = titles[row][head]
-                axis.set_xlabel(text, fontsize=8, color=_INK[right], labelpad=2)
-    scale = matplotlib.cm.ScalarMappable(cmap=COLORS)
+                axis.set_xlabel(text, fontsize=8, color=INK[right], labelpad=2)
+    scale = matplotlib.cm.ScalarMappable(cmap=ATTENTION)
     bar = figure.colorbar(scale, ax=axes, fraction=0.015, pad=0.01, aspect=40)
     bar.set_ticks([0, 1], labels=["low", "high"])
-    return _draw(canvas)
+    return pixels(figure)
 
 
 def _corner(axis, text: str) -> None:
@@ -74,25 +66,22 @@ def _corner(axis, text: str) -> None:
 def outline_grid(images: np.ndarray, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """Images as rows; the input, then each column's masks `(n, H, W)` as outlines, the rest darkened."""
     heads = ["input", *columns]
-    _, canvas, axes = _axes(len(images), heads, label=0.0)
+    figure, axes = _axes(len(images), heads, label=0.0)
     for row, image in enumerate(images):
         large = enlarge(image)
         axes[row][0].imshow(large)
         for axis, masks in zip(axes[row][1:], columns.values()):
-            factor = large.shape[0] // image.shape[0]
-            mask = np.kron(masks[row], np.ones((factor, factor)))
+            mask = upsample(masks[row], large.shape[:2], "nearest")
             axis.imshow(np.where(mask[..., None] > 0, large, large // 4))
             if 0 < mask.mean() < 1:
-                axis.contour(mask, levels=[0.5], colors=["#ffd33d"], linewidths=1.2)
-    return _draw(canvas)
+                axis.contour(mask, levels=[0.5], colors=[OUTLINE], linewidths=1.2)
+    return pixels(figure)
 
 
 def _axes(rows: int, heads: Sequence[str], label: float = 0.14):
     lines = max(head.count("\n") for head in heads) + 1
-    size = (CELL * len(heads) + 0.6, (CELL + label) * rows + 0.2 * lines)
-    figure = Figure(figsize=size, dpi=110, facecolor="white", layout="constrained")
+    figure = new_figure(CELL * len(heads) + 0.6, (CELL + label) * rows + 0.2 * lines, dpi=110)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.0)
-    canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(rows, len(heads), squeeze=False)
     for axis in axes.ravel():
         axis.set_xticks([])
@@ -100,12 +89,7 @@ def _axes(rows: int, heads: Sequence[str], label: float = 0.14):
         axis.spines[:].set_visible(False)
     for axis, head in zip(axes[0], heads):
         axis.set_title(head, fontsize=8.5)
-    return figure, canvas, axes
-
-
-def _draw(canvas: FigureCanvasAgg) -> np.ndarray:
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return figure, axes
 
 
 def question_grid(
@@ -121,9 +105,9 @@ def question_grid(
         asked: `(q, t, h, w)`.
 
     Returns:
-        uint8 RGB `(height, width, 3)`; maps of one target share a scale, so that differences are real.
+        uint8 RGB `(h, w, 3)`; maps of one target share a scale, so that differences are real.
     """
-    _, canvas, axes = _axes(
+    figure, axes = _axes(
         len(targets) + 1, ["target", "own g", *(f"g of {name}" for name in names)], label=0.0
     )
     for axis, image in zip(axes[0][2:], queries):
@@ -136,4 +120,4 @@ def question_grid(
         top = max(float(m.max()) for m in maps)
         for axis, attention in zip(axes[row + 1][1:], maps):
             axis.imshow(overlay(large, np.asarray(attention, "float64"), top))
-    return _draw(canvas)
+    return pixels(figure)

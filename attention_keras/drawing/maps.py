@@ -1,9 +1,28 @@
-"""Maps enlarged, brought to one scale, and laid over an image."""
+"""Maps and small images enlarged; maps brought to one scale, laid over an image, and their entropy."""
 
-import matplotlib
 import numpy as np
 
-COLORS = matplotlib.colormaps["inferno"]
+from attention_keras.drawing.palette import ATTENTION
+
+SHORTEST_SIDE = 160
+
+
+def enlarge(image: np.ndarray, shortest: int = SHORTEST_SIDE) -> np.ndarray:
+    """A small image with each pixel repeated, so that it is shown as it is.
+
+    Args:
+        image: `(h, w, c)`.
+        shortest: pixels that the shorter side has room for; a larger image stays as it is.
+
+    Returns:
+        `(f*h, f*w, c)` with the largest whole number f that fits.
+
+    Example:
+        >>> enlarge(np.zeros((32, 40, 3), "uint8")).shape
+        (160, 200, 3)
+    """
+    factor = max(1, shortest // min(image.shape[:2]))
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def upsample(attention: np.ndarray, size: tuple[int, int], how: str = "bilinear") -> np.ndarray:
@@ -50,7 +69,19 @@ def normalize(attention: np.ndarray, maximum: float | None = None) -> np.ndarray
     return np.clip((attention - low) / (high - low), 0, 1) if high > low else np.zeros_like(attention)
 
 
-def overlay(image: np.ndarray, attention: np.ndarray, maximum: float | None = None, strength: float = 0.65):
+def range_words(low: float, high: float) -> tuple[str, str]:
+    """The ends of a map's scale in two digits; a low end below a hundredth of the high one reads 0.
+
+    Example:
+        >>> range_words(0.0001, 0.0154)
+        ('0', '0.015')
+    """
+    return f"{low if low > 0.01 * high else 0:.2g}", f"{high:.2g}"
+
+
+def overlay(
+    image: np.ndarray, attention: np.ndarray, maximum: float | None = None, strength: float = 0.65
+) -> np.ndarray:
     """The image `(H, W, 3)` uint8 with the map laid over it in colour; hot is where the model looks.
 
     The image fades to grey where attention is low, so that colour always means attention.
@@ -66,5 +97,29 @@ def overlay(image: np.ndarray, attention: np.ndarray, maximum: float | None = No
     """
     heat = normalize(upsample(attention, image.shape[:2]), maximum)
     grey = image @ np.array([0.299, 0.587, 0.114])
-    colors = COLORS(heat)[..., :3] * 255
+    colors = ATTENTION(heat)[..., :3] * 255
     return np.clip((1 - strength) * grey[..., None] + strength * colors, 0, 255).round().astype("uint8")
+
+
+def normalized_entropy(maps: np.ndarray) -> np.ndarray:
+    """Entropy of each map, read as a distribution over its cells, divided by its largest possible value.
+
+    Args:
+        maps: `(b, h, w)`, not negative.
+
+    Returns:
+        `(b,)` in [0, 1]: 0 for a map with one cell that is not zero, 1 for a uniform map. A map of zeros says
+        nothing about place and counts as uniform. A map with a single cell has entropy 0.
+
+    Example:
+        >>> normalized_entropy(np.array([[[1.0, 0.0]], [[2.0, 2.0]], [[0.0, 0.0]]])).tolist()
+        [0.0, 1.0, 1.0]
+    """
+    flat = maps.reshape(len(maps), -1).astype("float64")
+    cells = flat.shape[1]
+    if cells == 1:
+        return np.zeros(len(maps))
+    total = flat.sum(axis=1, keepdims=True)
+    share = np.where(total == 0, 1 / cells, flat / np.where(total == 0, 1, total))
+    logarithm = np.log(np.where(share > 0, share, 1))
+    return np.abs((share * logarithm).sum(axis=1)) / np.log(cells)

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from attention_keras.drawing.maps import COLORS, overlay
+from attention_keras.drawing.canvas import new_figure, pixels
+from attention_keras.drawing.maps import enlarge, overlay, range_words
+from attention_keras.drawing.palette import ATTENTION, INK
 
 CELL_INCHES, DPI = 2.3, 100
 
@@ -29,17 +30,14 @@ def panel(
         shared_scale: one scale from 0 to the largest value of all maps, instead of one for each map.
 
     Returns:
-        uint8 RGB `(height, width, 3)`.
+        uint8 RGB `(h, w, 3)`.
     """
     columns = 1 + len(maps)
-    figure = Figure(figsize=(max(columns * CELL_INCHES, 4.2), CELL_INCHES + 0.75), dpi=DPI, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(max(columns * CELL_INCHES, 4.2), CELL_INCHES + 0.75, dpi=DPI, layout=None)
     axes = figure.subplots(1, columns, squeeze=False)[0]
     figure.subplots_adjust(left=0.01, right=0.99, top=0.8, bottom=0.1, wspace=0.06)
-    color = {None: "black", True: "#1a7f37", False: "#cf222e"}[correct]
-    figure.suptitle(title, fontsize=14, color=color, y=0.985)
-    size = tuple(side * max(1, round(CELL_INCHES * DPI / max(image.shape[:2]))) for side in image.shape[:2])
-    enlarged = np.kron(image, np.ones((size[0] // image.shape[0], size[1] // image.shape[1], 1), "uint8"))
+    figure.suptitle(title, fontsize=14, color=INK[correct], y=0.985)
+    enlarged = enlarge(image, round(CELL_INCHES * DPI))
     axes[0].imshow(enlarged)
     axes[0].set_title("input", fontsize=12)
     top = max((float(m.max()) for m in maps.values()), default=0.0) if shared_scale else None
@@ -51,21 +49,22 @@ def panel(
         _scale(figure, axis, low, high)
     for axis in axes:
         axis.set_axis_off()
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels(figure)
 
 
 def _scale(figure: Figure, axis, low: float, high: float) -> None:
     """A thin colour bar under the map, labelled with the values at its ends."""
     box = axis.get_position()
-    bar = figure.add_axes((box.x0 + 0.25 * box.width, 0.055, 0.5 * box.width, 0.028))
-    bar.imshow(np.linspace(0, 1, 128)[None], aspect="auto", cmap=COLORS)
+    bar = figure.add_axes((box.x0 + 0.3 * box.width, 0.055, 0.4 * box.width, 0.028))
+    bar.imshow(np.linspace(0, 1, 128)[None], aspect="auto", cmap=ATTENTION)
     bar.set_axis_off()
-    figure.text(box.x0 + 0.23 * box.width, 0.068, f"{low:.2g}", fontsize=9, ha="right", va="center")
-    figure.text(box.x0 + 0.77 * box.width, 0.068, f"{high:.2g}", fontsize=9, ha="left", va="center")
+    for x, words, side in zip((0.28, 0.72), range_words(low, high), ("right", "left")):
+        figure.text(box.x0 + x * box.width, 0.068, words, fontsize=11, ha=side, va="center")
 
 
-def prediction_title(probabilities: np.ndarray, class_names: Sequence[str], label: int | None = None):
+def prediction_title(
+    probabilities: np.ndarray, class_names: Sequence[str], label: int | None = None
+) -> tuple[str, bool | None]:
     """Title of a panel, and whether the prediction is right (None without a label).
 
     Args:

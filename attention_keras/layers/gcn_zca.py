@@ -21,8 +21,8 @@ class ContrastWhitening(keras.layers.Layer):
     Example:
         >>> layer = ContrastWhitening()
         >>> layer.adapt(np.random.default_rng(0).integers(0, 256, (64, 4, 4, 3), dtype="uint8"))
-        >>> layer(np.zeros((2, 4, 4, 3), "float32")).shape
-        TensorShape([2, 4, 4, 3])
+        >>> tuple(layer(np.zeros((2, 4, 4, 3), "float32")).shape)
+        (2, 4, 4, 3)
     """
 
     def __init__(self, **kwargs):

@@ -32,8 +32,8 @@ class YUVLocalContrast(keras.layers.Layer):
 
     Example:
         >>> layer = YUVLocalContrast(mean=[0.0, 0.0], deviation=[1.0, 1.0])
-        >>> layer(np.zeros((1, 8, 8, 3), "float32")).shape
-        TensorShape([1, 8, 8, 3])
+        >>> tuple(layer(np.zeros((1, 8, 8, 3), "float32")).shape)
+        (1, 8, 8, 3)
     """
 
     def __init__(self, mean, deviation, **kwargs):
@@ -50,7 +50,7 @@ class YUVLocalContrast(keras.layers.Layer):
         # The floor under the root keeps its gradient finite where the image is flat.
         deviation = ops.sqrt(ops.maximum(_blur(ops.square(luma)), THRESHOLD**4)) / share
         luma = luma / ops.maximum(deviation, THRESHOLD)
-        chroma = (chroma - np.float32(self.mean)) / np.float32(self.deviation)
+        chroma = (chroma - ops.array(self.mean, "float32")) / ops.array(self.deviation, "float32")
         return ops.concatenate([luma, chroma], axis=-1)
 
     def compute_output_shape(self, input_shape):

@@ -52,7 +52,7 @@ def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
         shapes = tuple(str(tuple(m.get_layer(first).weights[0].shape)) for m in (source, target))
         raise UserError(
             f"weights of {len(mismatched)} layers do not fit, first {first}: {shapes[0]} in the source, "
-            f"{shapes[1]} in the target; the two models need the same --width and axes"
+            f"{shapes[1]} in the target; the two models need the same width and axes"
         )
     if not loaded:
         raise UserError("no layer of the source has a partner of its name; nothing could be loaded")

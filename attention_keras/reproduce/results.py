@@ -5,12 +5,13 @@ import dataclasses
 import io
 import shlex
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attention_keras.evaluation.report.result import write_json
+from attention_keras.evaluation.report.json_text import write_json
+from attention_keras.evaluation.report.render import to_markdown
+from attention_keras.evaluation.report.spread import Spread
+from attention_keras.evaluation.report.table import Table, decimal, integer, text
 from attention_keras.models.paper_errors import PAPER_ERRORS
 from attention_keras.reproduce.experiments import command_line
 from attention_keras.reproduce.grid import read_measure
@@ -19,35 +20,7 @@ from attention_keras.runs.directory import Run
 from attention_keras.runs.durable import write_whole
 
 EPSILONS = (1.0, 2.0, 4.0)
-DECIMALS = 1
 _MEASURED_MAPS = ("Grad-CAM", "CAM", "random")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation (n - 1; None for a single value) of one number over seeds."""
-
-    mean: float
-    deviation: float | None
-    values: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        """The spread of at least one value.
-
-        Example:
-            >>> str(Spread.of([10.0, 11.0, 12.0]))
-            '11.0 ± 1.0'
-        """
-        deviation = statistics.stdev(values) if len(values) > 1 else None
-        return cls(statistics.fmean(values), deviation, tuple(values))
-
-    def text(self, decimals: int = DECIMALS) -> str:
-        """`mean ± deviation`."""
-        mean = f"{self.mean:.{decimals}f}"
-        return mean if self.deviation is None else f"{mean} ± {self.deviation:.{decimals}f}"
-
-    __str__ = text
 
 
 def write_tables(config: ReproduceOptions) -> Path:
@@ -60,13 +33,13 @@ def write_tables(config: ReproduceOptions) -> Path:
     rows = [row for model in config.rows if (row := _row(config, model))]
     runs = [run for row in rows for run in row["runs"]]
     write_json(folder / "results.json", {"table": config.table, "rows": rows})
-    text = io.StringIO()
+    lines = io.StringIO()
     heads = ["model", "seed", "test_error", "parameters", "macs", "seconds", "precision", "commit"]
     heads += ["hardware", "command"]
-    writer = csv.DictWriter(text, heads, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(lines, heads, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(runs)
-    write_whole(folder / "results.csv", text.getvalue().encode())
+    write_whole(folder / "results.csv", lines.getvalue().encode())
     sections = [_about(config, runs), error_table(config, rows), robustness_table(rows), maps_table(rows)]
     path = folder / "results.md"
     write_whole(path, ("\n\n".join(filter(None, sections)) + "\n").encode())
@@ -122,7 +95,15 @@ def _different(runs: list[dict], name: str) -> str:
 
 def error_table(config: ReproduceOptions, rows: list[dict]) -> str:
     """Test error in %, size, compute and time of every network."""
-    heads = ["model", "seeds", "test error, %", "paper, %", "parameters", "M MACs/image", "training, min"]
+    columns = [
+        text("model"),
+        integer("seeds"),
+        decimal("test error, %", 1),
+        decimal("paper, %", 2),
+        integer("parameters"),
+        decimal("M MACs/image", 0),
+        decimal("training, min", 1),
+    ]
     body = []
     for row in rows:
         runs = row["runs"]
@@ -130,31 +111,29 @@ def error_table(config: ReproduceOptions, rows: list[dict]) -> str:
             f"`{row['model']}`",
             len(runs),
             Spread.of([100 * run["test_error"] for run in runs]),
-            "" if row["paper_error"] is None else f"{row['paper_error']:.2f}",
-            f"{runs[0]['parameters']:,}",
-            f"{runs[0]['macs'] / 1e6:,.0f}",
-            f"{statistics.median(run['seconds'] for run in runs) / 60:.1f}",
+            row["paper_error"],
+            runs[0]["parameters"],
+            runs[0]["macs"] / 1e6,
+            statistics.median(run["seconds"] for run in runs) / 60,
         ])  # fmt: skip
-    return "## Test error\n\n" + markdown(heads, body)
+    return _section(Table("Test error", columns, body))
 
 
 def robustness_table(rows: list[dict]) -> str | None:
     """Accuracy in % under FGSM and under the worst of all attacks."""
-    heads = ["model", "clean", *(f"{attack}, eps {epsilon:g}" for attack in ("FGSM", "worst case")
-                                 for epsilon in EPSILONS)]  # fmt: skip
+    attacked = [(attack, epsilon) for attack in ("FGSM", "worst case") for epsilon in EPSILONS]
+    heads = ["clean", *(f"{attack}, eps {epsilon:g}" for attack, epsilon in attacked)]
     body = []
     for row in rows:
         if not row["robustness"]:
             continue
-        cells = [_accuracy(row["robustness"], "FGSM", 0.0)]
-        cells += [_accuracy(row["robustness"], a, e) for a in ("FGSM", "worst case") for e in EPSILONS]
+        cells = [_accuracy(row["robustness"], *point) for point in (("FGSM", 0.0), *attacked)]
         body.append([f"`{row['model']}`", *cells])
     if not body:
         return None
     images = next(row["robustness"][0]["images"] for row in rows if row["robustness"])
-    return f"## Accuracy in % under attack, {images} test images a run, eps of 255\n\n" + markdown(
-        heads, body
-    )
+    caption = f"Accuracy in % under attack, {images} test images a run, eps of 255"
+    return _section(Table(caption, [text("model"), *(decimal(head, 1) for head in heads)], body))
 
 
 def _accuracy(found: list[dict], attack: str, epsilon: float) -> Spread:
@@ -163,31 +142,26 @@ def _accuracy(found: list[dict], attack: str, epsilon: float) -> Spread:
 
 def maps_table(rows: list[dict]) -> str | None:
     """Insertion and deletion areas of attention beside Grad-CAM, CAM and a random map."""
-    heads = ["model", "map", "insertion (higher is better)", "deletion (lower is better)", "entropy"]
+    columns = [
+        text("model"),
+        text("map"),
+        decimal("insertion (higher is better)"),
+        decimal("deletion (lower is better)"),
+        decimal("entropy", 2),
+    ]
     body = []
     for row in rows:
         names = [n for n in (row["maps"] or [{}])[0] if n.startswith("attention") or n in _MEASURED_MAPS]
         for name in names:
             found = [one[name] for one in row["maps"] if name in one]
             areas = [Spread.of([one[key][0] for one in found]) for key in ("insertion", "deletion")]
-            entropy = Spread.of([one["entropy"] for one in found])
-            body.append([f"`{row['model']}`", name, *(s.text(3) for s in areas), entropy.text(2)])
+            body.append([f"`{row['model']}`", name, *areas, Spread.of([one["entropy"] for one in found])])
     if not body:
         return None
     images = next(row["maps"][0]["random"]["images"] for row in rows if row["maps"])
-    return f"## Faithfulness of the maps, {images} test images a run\n\n" + markdown(heads, body)
+    return _section(Table(f"Faithfulness of the maps, {images} test images a run", columns, body))
 
 
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table; columns of numbers are set to the right.
-
-    Example:
-        >>> print(markdown(["model", "error"], [["vgg", 7.77]]))
-        | model | error |
-        |---|---:|
-        | vgg | 7.77 |
-    """
-    numbers = [all(str(row[i])[:1].isdigit() or str(row[i]) == "" for row in rows) for i in range(len(heads))]
-    rule = "|" + "".join("---:|" if number else "---|" for number in numbers)
-    lines = [f"| {' | '.join(heads)} |", rule]
-    return "\n".join(lines + [f"| {' | '.join(map(str, row))} |" for row in rows])
+def _section(table: Table) -> str:
+    """The table in Markdown under its caption."""
+    return f"## {table.caption}\n\n{to_markdown(table)}"

@@ -76,7 +76,7 @@ def save_model(model: keras.Model, path: Path) -> None:
     temporary = path.with_name(f".{path.stem}.tmp.keras")
     try:
         # A model of the same layers that was not compiled.
-        Classifier(model.inputs, model.output, name=model.name).save(temporary)
+        Classifier(model.input, model.output, name=model.name).save(temporary)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

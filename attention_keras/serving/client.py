@@ -131,7 +131,7 @@ def describe(probabilities: np.ndarray, class_names: Sequence[str] | None, top: 
     """
     if class_names is not None and len(class_names) != len(probabilities):
         raise UserError(
-            f"the model has {len(probabilities)} classes, but --labels gives {len(class_names)} names"
+            f"the model has {len(probabilities)} classes, but labels gives {len(class_names)} names"
         )
     names = class_names or [f"class {number}" for number in range(len(probabilities))]
     best = np.argsort(-probabilities, kind="stable")[:top]

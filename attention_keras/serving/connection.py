@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from attention_keras.errors import UserError
+from attention_keras.extras import needs
 
 FORM = "http://HOST:8501/v1/models/NAME, or grpc://HOST:8500/v1/models/NAME"
 PATH = re.compile(r"/v1/models/(?P<model>[^/:]+)(/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?/?")
@@ -45,10 +46,10 @@ class Address:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise UserError(f"--url {url} is no URL; it is {FORM}") from None
+            raise UserError(f"url {url} is no URL; it is {FORM}") from None
         path = PATH.fullmatch(parts.path)
         if parts.scheme not in PORTS or not parts.hostname or not path or parts.query:
-            raise UserError(f"--url {url} does not say server and model; it is {FORM}")
+            raise UserError(f"url {url} does not say server and model; it is {FORM}")
         host = parts.netloc if port else f"{parts.netloc}:{PORTS[parts.scheme]}"
         version = int(path["version"]) if path["version"] else None
         return cls(parts.scheme, host, path["model"], version, path["label"])
@@ -116,7 +117,8 @@ Call = Callable[[str, dict[str, Any]], dict[str, np.ndarray]]
 
 def _rest(address: Address, timeout: float) -> Call:
     """Calls by HTTP and JSON, TF Serving's column format; bytes travel as base64."""
-    import requests
+    with needs("REST", extra="serve"):
+        import requests
 
     session = requests.Session()
 
@@ -165,14 +167,15 @@ def _reason(error: Exception) -> str:
 
 
 def _too_slow(address: Address, timeout: float) -> UserError:
-    return UserError(f"{address} gave no answer within {timeout:g} s; --timeout gives it longer")
+    return UserError(f"{address} gave no answer within {timeout:g} s; a larger timeout gives it longer")
 
 
 def _grpc(address: Address, timeout: float) -> Call:
     """Calls by gRPC, with the messages of tensorflow-serving-api."""
-    import grpc
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+    with needs("gRPC", extra="serve"):
+        import grpc
+        import tensorflow as tf
+        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     if address.scheme == "grpcs":

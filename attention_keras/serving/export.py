@@ -97,7 +97,7 @@ def export_model(
         reason = error.strerror or error
     except tf.errors.OpError as error:  # what TensorFlow's own file system raises
         reason = error.message.splitlines()[0]
-    raise UserError(f"cannot write to {directory}: {reason}; nothing was exported, choose another --to")
+    raise UserError(f"cannot write to {directory}: {reason}; nothing was exported, choose another folder")
 
 
 def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any]) -> None:

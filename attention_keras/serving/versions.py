@@ -46,7 +46,7 @@ def refuse_taken(directory: Path, version: int | None) -> None:
         raise UserError(f"version must be a number from 0 to {LARGEST}; got {version}")
     taken = versions(directory).get(version)
     if taken is not None:
-        raise UserError(f"{taken} exists already; leave --version out to get the next one")
+        raise UserError(f"{taken} exists already; leave the version out to get the next one")
 
 
 @contextmanager

@@ -176,7 +176,7 @@ class Session:
         self._save(self.run.model)
         test = self.dataset.test()
         # A view without the maps, which nobody reads here.
-        classifier = keras.Model(self.model.inputs, self.model.output["logits"])
+        classifier = keras.Model(self.model.input, self.model.output["logits"])
         predicted = classifier.predict(self._in_order(test), verbose=0).argmax(axis=-1)
         accuracy = float(np.mean(predicted == test.labels))
         metrics = final_metrics(self.config, self.model, history, accuracy, len(test), seconds)

@@ -155,7 +155,7 @@ def replicated(model: Classifier, strategy: Strategy | None) -> Classifier:
     if strategy is None:
         return model
     kind = WorkerClassifier if spans_workers(strategy) else ReplicaClassifier
-    return kind(model.inputs, model.output, name=model.name)
+    return kind(model.input, model.output, name=model.name)
 
 
 def synchronize_batch_norm(model: keras.Model, synchronized: bool) -> None:

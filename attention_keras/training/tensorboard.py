@@ -1,6 +1,5 @@
 """What a run shows in TensorBoard: curves, attention on the same images, the confusion matrix."""
 
-import math
 from pathlib import Path
 
 import keras
@@ -9,6 +8,7 @@ import tensorflow as tf
 from scipy.special import softmax
 
 from attention_keras.drawing.confusion import confusion_figure, confusion_matrix
+from attention_keras.drawing.maps import normalized_entropy
 from attention_keras.drawing.panel import panel, prediction_title
 from attention_keras.models.outputs import attention_maps
 from attention_keras.training.history import History
@@ -71,21 +71,14 @@ class AttentionImages(keras.callbacks.Callback):
         probabilities = softmax(outputs["logits"], axis=-1)
         with self.writer.as_default():
             for name, level in maps.items():
-                tf.summary.scalar(f"attention_entropy/{name}", relative_entropy(level), step=epoch + 1)
+                entropy = normalized_entropy(level).mean()
+                tf.summary.scalar(f"attention_entropy/{name}", entropy, step=epoch + 1)
             for index, image in enumerate(self.images if maps else ()):
                 title, correct = prediction_title(probabilities[index], self.class_names, self.labels[index])
                 levels = {name: level[index] for name, level in maps.items()}
                 picture = panel(image, levels, title, correct=correct)
                 tf.summary.image(f"attention/{index:02d}", picture[None], step=epoch + 1)
         self.writer.flush()
-
-
-def relative_entropy(attention: np.ndarray) -> float:
-    """Mean entropy of maps `(b, h, w)`, each taken as a distribution, divided by log(h*w)."""
-    flat = attention.reshape(len(attention), -1).astype("float64")
-    share = flat / np.maximum(flat.sum(axis=1, keepdims=True), 1e-12)
-    entropy = -(share * np.log(np.maximum(share, 1e-300))).sum(axis=1).mean()
-    return float(entropy / math.log(flat.shape[1])) if flat.shape[1] > 1 else 0.0
 
 
 def log_confusion(log_dir: Path, labels, predicted, class_names, step: int) -> None:

@@ -1,6 +1,6 @@
 """A page to try a model on one's own pictures: drop one in, see the classes and each map laid over it.
 
-    pip install -r examples/demo_app/requirements.txt
+    pip install ".[demo-app]"
     python examples/demo_app/app.py saved_models/demo
     python examples/demo_app/app.py http://localhost:8501/v1/models/demo --labels saved_models/demo/1
 
@@ -25,6 +25,7 @@ from attention_keras.commands.command_line import exit_code, parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.drawing.maps import overlay
 from attention_keras.errors import UserError
+from attention_keras.extras import needs
 from attention_keras.serving.client import ask, read_labels, read_picture
 from attention_keras.serving.connection import Connection
 from attention_keras.serving.versions import newest_version
@@ -187,10 +188,8 @@ def main() -> int:
     if not 1 <= config.port <= 65535:
         raise UserError(f"--port must be from 1 to 65535; got {config.port}")
     model, class_names = open_model(config)
-    try:
+    with needs("the page", extra="demo-app"):
         import gradio
-    except ModuleNotFoundError:
-        raise UserError("gradio is missing; pip install -r examples/demo_app/requirements.txt") from None
 
     page = build_page(model, class_names)
     theme = gradio.themes.Default(font=FONTS, font_mono=["monospace"])

@@ -12,10 +12,10 @@ from attention_keras import build_model
 from attention_keras.commands.evaluate import run
 from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
-from attention_keras.evaluation.options import EvaluateConfig
-from attention_keras.evaluation.subjects.predictor import load_predictor
-from attention_keras.evaluation.subjects.subject import _names
-from attention_keras.runs.options import TrainConfig
+from attention_keras.evaluation.options import TASKS, AllOptions, ClassificationOptions
+from attention_keras.evaluation.subjects.load import load_predictor, unique_names
+from attention_keras.runs.directory import Run
+from attention_keras.runs.options import TrainOptions
 from attention_keras.serving.export import export_run
 
 
@@ -24,8 +24,9 @@ def trained(tmp_path_factory):
     """A run directory as training leaves it, with an untrained model."""
     path = tmp_path_factory.mktemp("runs") / "tiny"
     path.mkdir()
-    config = TrainConfig(limit=100, width=0.03, name="tiny").resolved()
-    (path / "config.json").write_text(json.dumps(config.to_dict()))
+    options = TrainOptions.of(limit=100, width=0.03, name="tiny")
+    with Run(path).writing(options.resolve(), options.machine):
+        pass
     (path / "metrics.json").write_text(json.dumps({"test_error": 0.9}))
     names = load_dataset("cluttered_digits", limit=5).class_names
     (path / "labels.txt").write_text("".join(f"{name}\n" for name in names))
@@ -39,8 +40,9 @@ def saved_model(trained, tmp_path_factory):
     return export_run(trained, tmp_path_factory.mktemp("exports"))
 
 
-def evaluate(model, **options):
-    assert run(EvaluateConfig((str(model),), **options)) == 0
+def evaluate(model, task="classification", **options):
+    kind = AllOptions if task == "all" else TASKS[task]
+    assert run(kind((str(model),), **options)) == 0
 
 
 def results(path):
@@ -76,6 +78,9 @@ def test_file_and_saved_model_agree_with_the_run(trained, saved_model, tmp_path)
     evaluate(trained, output=str(tmp_path / "run"))
     evaluate(trained / "model.keras", dataset="cluttered_digits", limit=20, output=str(tmp_path / "file"))
     evaluate(saved_model.parent, output=str(tmp_path / "served"))
+    card = json.loads((saved_model / "assets" / "model_card.json").read_text())
+    rows = (tmp_path / "served" / "classification.csv").read_text().splitlines()
+    assert rows[1].endswith(f",{card['parameters']}")
     for tap, scores in results(tmp_path / "run")["localization"].items():
         assert results(tmp_path / "served")["localization"][tap] == pytest.approx(scores, abs=1e-5)
     images = load_dataset("cluttered_digits", limit=50).train.images
@@ -99,19 +104,20 @@ def test_several_runs_side_by_side(trained, tmp_path):
     keras.utils.set_random_seed(1)
     other = tmp_path / "other.keras"
     build_model("vgg-gap", width=0.03).save(other)
-    config = EvaluateConfig((str(trained), str(other)), output=str(tmp_path / "out"), panels=1)
-    assert run(config) == 0
+    options = ClassificationOptions((str(trained), str(other)), output=str(tmp_path / "out"), panels=1)
+    assert run(options) == 0
     values = json.loads((tmp_path / "out" / "classification.json").read_text())["values"]
     assert set(values) == {"tiny", "other"}
     assert (tmp_path / "out" / "panels" / "tiny" / "00.png").exists()
+    assert (tmp_path / "out" / "panels" / "other" / "00.png").exists()  # vgg-gap, with its CAM
     table = (tmp_path / "out" / "classification.csv").read_text().splitlines()
     assert table[0].startswith("run,network,error") and len(table) == 3
     with pytest.raises(UserError, match="given twice"):
-        run(EvaluateConfig((str(trained), str(trained))))
+        run(ClassificationOptions((str(trained), str(trained))))
 
 
 def test_a_saved_model_is_for_classification_only(saved_model, tmp_path):
-    with pytest.raises(UserError, match="good for --task classification only"):
+    with pytest.raises(UserError, match="good for classification only"):
         evaluate(saved_model, task="faithfulness", output=str(tmp_path))
 
 
@@ -128,7 +134,7 @@ def test_what_was_measured_before_a_task_fails_is_reported(saved_model, tmp_path
 
 def test_names_differ_however_the_folders_are_called():
     paths = ["a/runs/demo", "b/runs/demo", "b/runs/other", "exports/demo/1", "b/demo"]
-    assert _names([Path(path) for path in paths]) == [
+    assert unique_names([Path(path) for path in paths]) == [
         "a/runs/demo",
         "b/runs/demo",
         "other",
@@ -140,10 +146,11 @@ def test_names_differ_however_the_folders_are_called():
 def test_runs_of_different_datasets_are_not_mixed(trained, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(trained, other)
-    config = TrainConfig(dataset="svhn", width=0.03, name="other").resolved()
-    (other / "config.json").write_text(json.dumps(config.to_dict()))
+    options = TrainOptions.of(dataset="svhn", width=0.03, name="other")
+    with Run(other).writing(options.resolve(), options.machine):
+        pass
     with pytest.raises(UserError, match="trained on cluttered_digits and svhn; evaluate them one by one"):
-        run(EvaluateConfig((str(trained), str(other))))
+        run(ClassificationOptions((str(trained), str(other))))
     (trained.parent / "names").mkdir()
     shutil.copytree(trained, trained.parent / "names" / "tiny")
     (trained.parent / "names" / "tiny" / "labels.txt").write_text("".join(f"sign {i}\n" for i in range(10)))
@@ -166,7 +173,7 @@ def test_runs_of_different_datasets_are_not_mixed(trained, tmp_path):
 )
 def test_wrong_options(trained, options, said):
     with pytest.raises(UserError, match=said):
-        evaluate(trained, **options)
+        evaluate(trained, "all", **options)
 
 
 def test_a_model_for_other_classes_is_refused(trained, tmp_path):
@@ -204,7 +211,7 @@ def test_a_file_where_the_results_should_go(trained, tmp_path):
 
 def test_no_run_is_a_mistake():
     with pytest.raises(UserError, match="no run given"):
-        EvaluateConfig(())
+        ClassificationOptions(())
 
 
 def test_runs_on_parts_of_a_folder_are_not_mixed(trained, tmp_path):
@@ -213,9 +220,10 @@ def test_runs_on_parts_of_a_folder_are_not_mixed(trained, tmp_path):
     for limit in (100, 200):
         path = tmp_path / f"limit{limit}"
         path.mkdir()
-        config = TrainConfig(dataset=f"folder:{tmp_path}", limit=limit, width=0.03).resolved()
-        (path / "config.json").write_text(json.dumps(config.to_dict()))
+        options = TrainOptions.of(dataset=f"folder:{tmp_path}", limit=limit, width=0.03)
+        with Run(path).writing(options.resolve(), options.machine):
+            pass
         (path / "model.keras").write_bytes((trained / "model.keras").read_bytes())
         runs.append(str(path))
     with pytest.raises(UserError, match="evaluate them one by one"):
-        run(EvaluateConfig(tuple(runs), output=str(tmp_path / "out")))
+        run(ClassificationOptions(tuple(runs), output=str(tmp_path / "out")))

@@ -1,12 +1,13 @@
 """`--list-models`: sizes counted on the graph, the paper's errors beside them."""
 
 from attention_keras.commands import list_models as listing
+from attention_keras.models import zoo
 from attention_keras.models.paper_errors import PAPER_ERRORS
 from attention_keras.models.spec import ModelSpec
 
 
 def test_a_line_for_each_model(monkeypatch, capsys):
-    monkeypatch.setattr(listing, "list_models", lambda: ["vgg", "rn164-hires", "vgg-att2-concat-pc"])
+    monkeypatch.setattr(zoo, "list_models", lambda: ["vgg", "rn164-hires", "vgg-att2-concat-pc"])
     listing.print_models()
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[1] == ["vgg", "14,991,946", "313", "7.77", "30.62", "4.27", "34.64"]

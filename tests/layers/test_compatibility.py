@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from attention_keras.layers import AttentionPool, CompatibilityScore, LevelEnsemble, ProgressiveGate
 
 KINDS = ("dp", "pc", "scaled", "additive", "mean")
+# JAX compiles every operation for every shape.
+SHAPES = 10 if keras.backend.backend() == "jax" else 50
 
 
 def numpy(tensor):
@@ -57,7 +58,7 @@ def random_case(rng):
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_and_attention_match_the_oracle_on_random_shapes(kind):
     rng = np.random.default_rng(KINDS.index(kind))
-    for case in range(50):  # 250 over the five kinds; 1x1 maps are among them
+    for case in range(SHAPES):  # 1x1 maps are among them
         local, g = random_case(rng) if case else (rng.normal(size=(2, 1, 1, 3)), rng.normal(size=(2, 3)))
         layer = CompatibilityScore(kind)
         scores = numpy(layer(local.astype("float32"), g.astype("float32")))
@@ -75,7 +76,7 @@ def test_scores_and_attention_match_the_oracle_on_random_shapes(kind):
         np.testing.assert_allclose(numpy(descriptor), expected_descriptor, atol=1e-5)
 
 
-def test_gradients_match_finite_differences():
+def test_gradients_match_finite_differences(gradients):
     rng = np.random.default_rng(0)
     for kind in ("dp", "pc", "scaled", "additive"):
         layer, pool = CompatibilityScore(kind), AttentionPool()
@@ -87,12 +88,11 @@ def test_gradients_match_finite_differences():
         def loss(local, g, kind=kind, u=u, weights=weights):
             return (pool_oracle("softmax", local, score_oracle(kind, local, g, u, 0.0))[0] @ weights).item()
 
-        l_tensor, g_tensor = tf.constant(local, tf.float32), tf.constant(g, tf.float32)
-        with tf.GradientTape() as tape:
-            tape.watch((l_tensor, g_tensor))
-            descriptor, _ = pool(l_tensor, layer(l_tensor, g_tensor))
-            value = tf.reduce_sum(descriptor * weights.astype("float32"))
-        for tensor, at in zip(tape.gradient(value, (l_tensor, g_tensor)), (local, g)):
+        def weighted(local, g, layer=layer, pool=pool, weights=weights):
+            descriptor, _ = pool(local, layer(local, g))
+            return keras.ops.sum(descriptor * keras.ops.cast(weights, "float32"))
+
+        for found, at in zip(gradients(weighted, local, g), (local, g)):
             numeric = np.zeros_like(at)
             for index in np.ndindex(at.shape):
                 step = np.zeros_like(at)
@@ -100,7 +100,7 @@ def test_gradients_match_finite_differences():
                 up = [a + step if a is at else a for a in (local, g)]
                 down = [a - step if a is at else a for a in (local, g)]
                 numeric[index] = (loss(*up) - loss(*down)) / 2e-5
-            np.testing.assert_allclose(numpy(tensor), numeric, atol=1e-4)
+            np.testing.assert_allclose(found, numeric, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 1), (2, 9, 7), (1, 32, 32)])
@@ -129,7 +129,7 @@ def test_permuting_positions_permutes_the_map(kind):
 def test_extreme_logits_in_half_precision(policy, normalization):
     pool = AttentionPool(normalization, dtype=policy)
     scores = np.array([[[1e4, -1e4], [0.0, 1e4]]], "float32")
-    descriptor, attention = pool(tf.ones((1, 2, 2, 3), pool.compute_dtype), scores)
+    descriptor, attention = pool(keras.ops.ones((1, 2, 2, 3), pool.compute_dtype), scores)
     assert keras.backend.standardize_dtype(attention.dtype) == "float32"
     expected = [0.5, 0, 0, 0.5] if normalization == "softmax" else [1, 0, 0.5, 1]
     np.testing.assert_allclose(numpy(attention).ravel(), expected, atol=1e-6)
@@ -138,36 +138,39 @@ def test_extreme_logits_in_half_precision(policy, normalization):
 
 def test_scores_are_float32_and_accurate_under_bfloat16():
     rng = np.random.default_rng(0)
-    local = tf.cast(rng.normal(size=(2, 8, 8, 512)), tf.bfloat16)
-    g = tf.cast(rng.normal(size=(2, 512)), tf.bfloat16)
+    local = keras.ops.cast(rng.normal(size=(2, 8, 8, 512)), "bfloat16")
+    g = keras.ops.cast(rng.normal(size=(2, 512)), "bfloat16")
     scores = CompatibilityScore("dp", dtype="mixed_bfloat16")(local, g)
-    assert scores.dtype == tf.float32
-    exact = np.einsum("bhwc,bc->bhw", numpy(tf.cast(local, tf.float64)), numpy(tf.cast(g, tf.float64)))
+    assert keras.backend.standardize_dtype(scores.dtype) == "float32"
+    exact = np.einsum(
+        "bhwc,bc->bhw", *(numpy(keras.ops.cast(x, "float32")).astype("float64") for x in (local, g))
+    )
     np.testing.assert_allclose(numpy(scores), exact, atol=1e-3)  # bfloat16 sums would be off by about 0.1
 
 
-def attention_gradient_to_g(kind):
+def attention_gradient_to_g(kind, gradients):
     rng = np.random.default_rng(0)
-    local = tf.constant(rng.normal(size=(2, 8, 8, 32)), tf.float32)
-    g = tf.constant(rng.normal(size=(2, 32)), tf.float32)
+    local, g, weights = (rng.normal(size=s).astype("float32") for s in ((2, 8, 8, 32), (2, 32), 32))
     layer, pool = CompatibilityScore(kind), AttentionPool()
-    weights = tf.constant(rng.normal(size=32), tf.float32)
-    with tf.GradientTape() as tape:
-        tape.watch(g)
-        descriptor, attention = pool(local, layer(local, g))
-        loss = tf.reduce_sum(descriptor * weights)
-    _, swapped = pool(local, layer(local, tf.reverse(g, [0])))
-    return np.abs(numpy(tape.gradient(loss, g))).max(), np.abs(numpy(swapped - attention)).max()
+    _, attention = pool(local, layer(local, g))
+
+    def loss(g):
+        descriptor, _ = pool(local, layer(local, g))
+        return keras.ops.sum(keras.ops.multiply(descriptor, weights))
+
+    (gradient,) = gradients(loss, g)
+    _, swapped = pool(local, layer(local, g[::-1].copy()))
+    return np.abs(gradient).max(), np.abs(numpy(swapped) - numpy(attention)).max()
 
 
-def test_dp_has_a_gradient_to_g_and_moves_with_it():
-    gradient, moved = attention_gradient_to_g("dp")
+def test_dp_has_a_gradient_to_g_and_moves_with_it(gradients):
+    gradient, moved = attention_gradient_to_g("dp", gradients)
     assert gradient > 0.1
     assert moved > 0.1
 
 
-def test_scaled_has_a_gradient_to_g_and_moves_with_it():
-    gradient, moved = attention_gradient_to_g("scaled")
+def test_scaled_has_a_gradient_to_g_and_moves_with_it(gradients):
+    gradient, moved = attention_gradient_to_g("scaled", gradients)
     assert gradient > 0.1
     assert moved > 0.02
 
@@ -184,33 +187,35 @@ def test_scaled_scores_have_unit_variance_whatever_the_width_and_the_size_of_g(s
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("size", [0.0, 1e-4, 6e4])
-def test_scaled_stays_finite_in_half_precision(dtype, size):
+def test_scaled_stays_finite_in_half_precision(dtype, size, gradients):
     """6e4 is near the largest float16: its square and its sum over channels are beyond it."""
-    g = tf.Variable(tf.fill((2, 512), tf.constant(size, dtype)))
-    local = tf.fill((2, 4, 4, 512), tf.constant(100, dtype))
+    local = keras.ops.full((2, 4, 4, 512), 100, dtype)
     layer = CompatibilityScore("scaled", dtype=f"mixed_{dtype}")
-    with tf.GradientTape() as tape:
-        scores = layer(local, g)
-        mean = tf.reduce_mean(scores)
-    assert scores.dtype == tf.float32
+    scores = layer(local, keras.ops.full((2, 512), size, dtype))
+    assert keras.backend.standardize_dtype(scores.dtype) == "float32"
     q = size / np.sqrt(size**2 + 1e-6)
     np.testing.assert_allclose(numpy(scores), 100 * q * np.sqrt(512), rtol=1e-2, atol=1e-6)
-    assert np.isfinite(numpy(tf.cast(tape.gradient(mean, g), "float32"))).all()
+
+    def mean(g):
+        return keras.ops.mean(layer(local, keras.ops.cast(g, dtype)))
+
+    (gradient,) = gradients(mean, np.full((2, 512), size, "float32"))
+    assert np.isfinite(gradient).all()
 
 
 def test_the_default_score_is_scaled():
     assert CompatibilityScore().compat == "scaled"
 
 
-def test_softmaxed_pc_has_no_gradient_to_g_and_does_not_move():
+def test_softmaxed_pc_has_no_gradient_to_g_and_does_not_move(gradients):
     """<u, g> is the same at every position, so the softmax cancels it (paper_map: the dead branch)."""
-    gradient, moved = attention_gradient_to_g("pc")
+    gradient, moved = attention_gradient_to_g("pc", gradients)
     assert gradient < 1e-5  # the rounding of a sum that is zero; dp's is about 10
     assert moved < 1e-6
 
 
-def test_additive_uses_g():
-    gradient, moved = attention_gradient_to_g("additive")
+def test_additive_uses_g(gradients):
+    gradient, moved = attention_gradient_to_g("additive", gradients)
     assert gradient > 0.01
     assert moved > 0.01
 

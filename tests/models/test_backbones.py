@@ -1,6 +1,5 @@
 """attend() on every kind of backbone: a step of training, a file, the same numbers from the file."""
 
-import logging
 import subprocess
 import sys
 
@@ -12,11 +11,14 @@ from keras import layers
 import attention_keras
 from attention_keras import attend
 from attention_keras.errors import UserError
-from attention_keras.models.taps import automatic_taps
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(0, 255, (4, 32, 32, 3)).astype("float32")
 MOBILENET_TAP = "block_13_expand_relu"
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="attend() itself is tested on every backend; these take long",
+)
 
 
 def mobilenet(**options):
@@ -225,46 +227,6 @@ def test_the_class_token_is_g_and_no_place():
     sequence = np.asarray(backbone(IMAGES))
     np.testing.assert_allclose(g, sequence[:, 0], atol=1e-6)
     np.testing.assert_allclose(places, sequence[:, 1:].reshape(4, 4, 4, 12), atol=1e-6)
-
-
-def test_channels_first_gives_the_map_of_channels_last():
-    """With a layer that TensorFlow runs on CPUs in both orders; convolutions it does not."""
-    found = []
-    for data_format in ("channels_last", "channels_first"):
-        last = data_format == "channels_last"
-        images = keras.Input((8, 10, 3) if last else (3, 8, 10))
-        x = layers.UpSampling2D(2, data_format=data_format)(images)
-        backbone = keras.Model(images, layers.ReLU(name="relu")(x))
-        keras.utils.set_random_seed(1)
-        model = attend(backbone, ["relu"], 5)
-        pixels = IMAGES[:, :8, :10]
-        found.append(model(pixels if last else pixels.transpose(0, 3, 1, 2)))
-    assert found[1]["attention_relu"].shape == (4, 16, 20)
-    for name in ("logits", "attention_relu"):
-        np.testing.assert_allclose(found[1][name], found[0][name], atol=1e-4)
-
-
-def test_automatic_taps_are_named(caplog):
-    with caplog.at_level(logging.INFO, logger="attention_keras"):
-        model = attend(mobilenet(input_shape=(96, 96, 3)), "auto", 5)
-    assert set(model.output) == {"logits", f"attention_{MOBILENET_TAP}", "attention_out_relu"}
-    assert f"taps chosen are {MOBILENET_TAP}, out_relu" in caplog.text
-
-
-AUTOMATIC = {
-    "ResNet50": ["conv4_block6_out", "conv5_block3_out"],
-    "DenseNet121": ["pool4_conv", "relu"],
-    "EfficientNetV2B0": ["block6a_expand_activation", "top_activation"],
-    "VGG16": ["block5_conv3", "block5_pool"],
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", AUTOMATIC)
-def test_automatic_taps_of_applications(name):
-    application = getattr(keras.applications, name)
-    backbone = application(include_top=False, weights=None, input_shape=(96, 96, 3))
-    assert automatic_taps(backbone) == AUTOMATIC[name]
 
 
 class Subclassed(keras.Model):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from attention_keras.reproduce.options import ReproduceOptions
-from attention_keras.reproduce.results import Spread, markdown, write_tables
+from attention_keras.reproduce.results import write_tables
 
 ATTACKS = ("FGSM", "worst case")
 
@@ -16,7 +16,7 @@ def write_run(folder, name, error, *, seconds=120.0, accuracy=0.5, insertion=0.6
     (run / "evaluation").mkdir(parents=True)
     (run / "config.json").write_text("{}")
     metrics = {"test_error": error, "parameters": 1234567, "macs": 2_500_000, "seconds": seconds}
-    metrics |= {"commit": "0123456789abcdef", "hardware": "a processor, 2 cores"}
+    metrics |= {"commit": "0123456789abcdef", "hardware": "a processor, 2 cores", "precision": "float32"}
     (run / "metrics.json").write_text(json.dumps(metrics))
     epsilons = [0.0, 1.0, 2.0, 4.0]
     attacked = {attack: [accuracy - 0.1 * i for i in range(4)] for attack in ATTACKS}
@@ -53,13 +53,7 @@ def test_means_and_spreads_over_seeds(results):
 def test_a_line_for_each_run(results):
     lines = results.with_suffix(".csv").read_text().splitlines()
     assert len(lines) == 5
-    assert lines[1].startswith("vgg,0,0.1,1234567,2500000,60.0,0123456789abcdef,")
-    assert ",python train.py --dataset cifar10 --model vgg " in lines[1] and "--name vgg-s0" in lines[1]
+    assert lines[1].startswith("vgg,0,0.1,1234567,2500000,60.0,float32,0123456789abcdef,")
+    assert ",attention-keras train --dataset cifar10 --model vgg " in lines[1] and "--name vgg-s0" in lines[1]
     rows = json.loads(results.with_suffix(".json").read_text())["rows"]
     assert [run["seed"] for row in rows for run in row["runs"]] == [0, 1, 2, 1]
-
-
-def test_spread_and_markdown():
-    assert Spread.of([1.0, 2.0, 4.0]).deviation == pytest.approx(1.5275, abs=1e-4)
-    assert str(Spread.of([3.0])) == "3.0"
-    assert markdown(["a", "b"], [["x", 1], ["y", ""]]) == "| a | b |\n|---|---:|\n| x | 1 |\n| y |  |"

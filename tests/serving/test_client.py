@@ -150,7 +150,7 @@ def test_a_slow_server_is_not_asked_again(exported, kind, images):
     with StandInServer(exported) as slow:
         slow.delay.set()
         began = time.monotonic()
-        with pytest.raises(UserError, match=r"no answer within 0\.3 s; --timeout"):
+        with pytest.raises(UserError, match=r"no answer within 0\.3 s; a larger timeout"):
             Connection(getattr(slow, kind), timeout=0.3).call("classify", images=images)
         assert time.monotonic() - began < 5 and slow.requests == 1
 
@@ -262,7 +262,7 @@ def test_mistakes_on_this_side_are_found_before_anything_is_sent(server, client,
         assert said in error and error.count("\n") == 1
     assert server.requests == 0
     assert client(pictures[0], *url, "--labels", "two.txt") == 2
-    assert "3 classes, but --labels gives 2 names" in capsys.readouterr().err
+    assert "3 classes, but labels gives 2 names" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert client(pictures[0], *url, "--output", "file") == 2
     assert "cannot write to file" in capsys.readouterr().err

@@ -131,7 +131,10 @@ def test_mistakes_are_told_in_one_line(app, exported, tmp_path, monkeypatch, cap
         (["http://localhost"], "it is http://HOST:8501/v1/models/NAME"),
         ([exported, "--labels", tmp_path / "none"], "there is no labels.txt"),
         ([exported, "--port", "0"], "--port must be from 1 to 65535"),
-        ([exported], "gradio is missing; pip install -r examples/demo_app/requirements.txt"),
+        (
+            [exported],
+            'the page needs gradio, which is not installed; pip install "attention-keras[demo-app]"',
+        ),
         ([], "required"),
     ):
         capsys.readouterr()

@@ -26,7 +26,7 @@ HERE = "127.0.0.1"
 COLOR_STEP = 4  # between neighbours of the map's 256 colours; rounding can decide for either
 STARTED = 120  # seconds within which the app must answer; a machine with other work is slow
 NEEDED = {
-    "gradio (pip install -r examples/demo_app/requirements.txt)": importlib.util.find_spec("gradio"),
+    "gradio (pip install -e .[demo-app])": importlib.util.find_spec("gradio"),
     "playwright (pip install playwright)": importlib.util.find_spec("playwright"),
     "Chromium on the PATH": BROWSER,
 }

@@ -9,7 +9,9 @@ import pytest
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
+from attention_keras.models.classifier import Classifier
 from attention_keras.runs.directory import Run
+from attention_keras.runs.model_file import load_model
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training.checkpoint import checkpoint_files, load_newest
 from attention_keras.training.checkpointing import Checkpointing, Interrupted
@@ -95,6 +97,10 @@ def test_a_run_directory_is_complete(uninterrupted):
         load_dataset("cluttered_digits", limit=5).class_names
     )
     assert Run.open(path).config == uninterrupted.config
+    # The file is of one input and not compiled, as build_model made it.
+    model = load_model(path)
+    assert isinstance(model, Classifier) and isinstance(model.input, keras.KerasTensor)
+    assert not model.compiled
     assert uninterrupted.config.data.image_size == 32 and uninterrupted.config.precision == "float32"
 
 

@@ -161,4 +161,4 @@ def test_accumulate_trains_with_the_global_batch_schedule(tmp_path):
     _, history, metrics = run(tmp_path, "parts", limit=64, accumulate=4, schedule="cosine")
     assert metrics["steps"] == 2 * 16
     assert history[-1]["learning_rate"] == pytest.approx(0, abs=2e-3)
-    assert config.replace(accumulate=1).step_batch_size == 16
+    assert TrainOptions.of(batch_size=16).resolve().step_batch_size == 16

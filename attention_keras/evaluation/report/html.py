@@ -7,34 +7,42 @@ from pathlib import Path
 from typing import Any
 
 from attention_keras.evaluation.options import TASKS
-from attention_keras.evaluation.report.result import format_cell
+from attention_keras.evaluation.report.render import to_html
+from attention_keras.evaluation.report.table import Table
 from attention_keras.runs.durable import write_whole
 
 REPORT = "report.html"
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --paper: #fff;
-  --tint: #f6f8fa; }
+  --tint: #f6f8fa; --link: #0969da; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --paper: #0d1117; --tint: #151b23; }
+  :root { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --paper: #0d1117;
+    --tint: #151b23; --link: #4493f8; }
 }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 76rem; background: var(--paper);
   color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; margin: 0 0 .3rem; }
 h2 { margin: 2.6rem 0 .4rem; font-size: 1.3rem; border-bottom: 1px solid var(--line); padding-bottom: 4px; }
+h3 { margin: 1.4rem 0 .6rem; font-size: 1.05rem; }
 p { max-width: 48rem; margin: .5rem 0; } .soft { color: var(--soft); }
-nav a { margin-right: 1rem; } a { color: #0969da; }
+nav a { margin-right: 1rem; } a { color: var(--link); }
 .scroll { overflow-x: auto; margin: .4rem 0 1.2rem; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { background: var(--tint); white-space: normal; vertical-align: bottom; }
 th.text, td.text { text-align: left; }
+.gallery { display: grid; gap: .9rem; margin-bottom: 1.2rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
 .figures { display: flex; flex-wrap: wrap; gap: .5rem 1rem; }
 figure { margin: .6rem 0 1rem; max-width: 100%; } figure.small { max-width: 23.5rem; }
 figcaption { color: var(--soft); font-size: .92rem; max-width: 48rem; }
 img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); border-radius: 4px; }
+.gallery figure { margin: 0; max-width: none; }
+.gallery img { display: block; width: 100%; border-left-width: 5px; }
+.right img { border-left-color: #1a7f37; } .wrong img { border-left-color: #cf222e; }
 .warning { border-left: 4px solid #bf8700; background: var(--tint); padding: .4rem .8rem; }
 """
 
@@ -73,44 +81,32 @@ def _page(sections: list[dict[str, Any]], folder: Path) -> str:
 def _section(section: dict[str, Any], folder: Path) -> str:
     parts = [f'<section id="{escape(section["task"])}"><h2>{escape(section["title"])}</h2>']
     parts += [f'<p class="soft">{escape(section["about"])}</p>'] if section.get("about") else []
-    parts += [f"<p>{escape(note)}</p>" for note in section["notes"]]
     parts += [f'<p class="warning">{escape(warning)}</p>' for warning in section["warnings"]]
-    parts += [_table(table) for table in section["tables"]]
-    figures = [f for f in section["figures"] if (folder / Path(f["file"]).name).is_file()]
-    parts += ['<div class="figures">', *(_figure(figure, folder) for figure in figures), "</div>"]
+    for gallery in section.get("galleries", ()):
+        parts += [f"<h3>{escape(gallery['heading'])}</h3>", _figures("gallery", gallery["figures"], folder)]
+    parts += [f"<p>{escape(note)}</p>" for note in section["notes"]]
+    parts += [to_html(Table.from_dict(table)) for table in section["tables"]]
+    parts += [_figures("figures", section["figures"], folder)]
     return "\n".join([*parts, "</section>"])
 
 
-def _table(table: dict[str, Any]) -> str:
-    columns = list(zip(*table["rows"])) or [()] * len(table["columns"])
-    # A column of words reads from the left, one of numbers lines up on the right.
-    kinds = [' class="text"' if _is_text(column) else "" for column in columns]
-    head = "".join(
-        f"<th{kind}>{escape(str(name))}</th>" for kind, name in zip(kinds, table["columns"], strict=True)
-    )
-    rows = "\n".join(
-        "<tr>"
-        + "".join(f"<td{kind}>{escape(format_cell(cell))}</td>" for kind, cell in zip(kinds, row))
-        + "</tr>"
-        for row in table["rows"]
-    )
-    return (
-        f'<div class="scroll"><table><caption>{escape(table["caption"])}</caption>'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
-    )
+def _figures(kind: str, figures: list[dict[str, Any]], folder: Path) -> str:
+    shown = [_figure(figure, path) for figure in figures if (path := _picture(figure, folder))]
+    return "\n".join([f'<div class="{kind}">', *shown, "</div>"])
 
 
-def _is_text(column: tuple) -> bool:
-    return any(isinstance(cell, str) and not cell[:1].isdigit() for cell in column)
+def _picture(figure: dict[str, Any], folder: Path) -> Path | None:
+    """The figure's file; None where it is gone, or outside the folder and so not written by us."""
+    path = (folder / figure["file"]).resolve()
+    return path if path.is_file() and path.is_relative_to(folder.resolve()) else None
 
 
-def _figure(figure: dict[str, Any], folder: Path) -> str:
-    # A name with a folder in it was not written by us.
-    content = (folder / Path(figure["file"]).name).read_bytes()
-    kind = ' class="small"' if figure.get("small") else ""
-    data = base64.b64encode(content).decode()
+def _figure(figure: dict[str, Any], path: Path) -> str:
+    answer = {True: "right", False: "wrong"}.get(figure.get("right"))
+    names = [name for name in ("small" if figure.get("small") else None, answer) if name]
+    kind = f' class="{" ".join(names)}"' if names else ""
+    data = base64.b64encode(path.read_bytes()).decode()
     caption = escape(figure["caption"])
-    return (
-        f'<figure{kind}><img alt="{caption}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
+    # The picture of an answer has its caption in it.
+    below = "" if answer else f"<figcaption>{caption}</figcaption>"
+    return f'<figure{kind}><img alt="{caption}" src="data:image/png;base64,{data}">{below}</figure>'

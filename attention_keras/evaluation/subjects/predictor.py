@@ -1,6 +1,5 @@
 """One face for what can be evaluated: a run directory, a `.keras` file, or a SavedModel."""
 
-import json
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,7 +8,6 @@ from scipy.special import softmax
 
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.batches import map_batches
-from attention_keras.runs.model_file import load_model
 
 
 class Predictor(Protocol):
@@ -26,7 +24,15 @@ class Predictor(Protocol):
 
 
 class KerasPredictor:
-    """Predictions of a Keras model with outputs `logits` and `attention_<tap>`."""
+    """Predictions of a Keras model with outputs `logits` and `attention_<tap>`.
+
+    Args:
+        model: a model of this package.
+        class_names: k names, where they are known.
+
+    Raises:
+        UserError: the model has no output named `logits`.
+    """
 
     card = None
 
@@ -48,9 +54,18 @@ class KerasPredictor:
 
 
 class SavedModelPredictor:
-    """Predictions of a SavedModel's `serving_default` signature."""
+    """Predictions of a SavedModel's `serving_default` signature.
 
-    def __init__(self, path: Path):
+    Args:
+        path: directory with `saved_model.pb`.
+        class_names: k names, where they are known.
+        card: its model card, where it has one.
+
+    Raises:
+        UserError: it cannot be loaded.
+    """
+
+    def __init__(self, path: Path, class_names: list[str] | None = None, card: dict[str, Any] | None = None):
         import tensorflow as tf
 
         try:
@@ -61,12 +76,7 @@ class SavedModelPredictor:
         except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f"cannot load the SavedModel {path}: {reason}") from None
-        self.class_names = _lines(path / "assets" / "labels.txt")
-        card = path / "assets" / "model_card.json"
-        try:
-            self.card = json.loads(card.read_text(encoding="utf-8")) if card.exists() else None
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot read {card}: {error}") from None
+        self.class_names, self.card = class_names, card
 
     def predict(self, images, batch_size=128):
         def call(batch):
@@ -76,29 +86,5 @@ class SavedModelPredictor:
         return map_batches(call, images, batch_size, progress=True)
 
 
-def load_predictor(path: str | Path) -> Predictor:
-    """The predictor of a run directory, a `.keras` file, or a SavedModel (or the newest version under it).
-
-    Raises:
-        UserError: it is none of these, or cannot be read.
-    """
-    path = Path(path)
-    if (path / "saved_model.pb").exists():
-        return SavedModelPredictor(path)
-    numbers = [p for p in path.iterdir() if p.name.isdecimal()] if path.is_dir() else []
-    if numbers and not (path / "config.json").exists():
-        return SavedModelPredictor(max(numbers, key=lambda p: int(p.name)))
-    labels = _lines(path / "labels.txt") if path.is_dir() else None
-    return KerasPredictor(load_model(path), labels)
-
-
 def _maps(outputs: dict) -> dict:
     return {name: value for name, value in outputs.items() if name.startswith("attention_")}
-
-
-def _lines(path: Path) -> list[str] | None:
-    """The class names in `labels.txt`, or None where there is no such file."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines() if path.exists() else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None

@@ -1,1 +1,1 @@
-"""One experiment each: `run(context) -> TaskResult`; the measures are pure functions one level up."""
+"""One experiment each: a function `Context -> TaskResult` that composes explanations, measures and report."""

@@ -2,32 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from attention_keras.data.datasets import ImageDataset
 from attention_keras.data.split import Split
-from attention_keras.evaluation.options import EvaluateConfig
+from attention_keras.evaluation.options import CommonOptions
 from attention_keras.evaluation.subjects.subject import Subject
+
+Options = TypeVar("Options", bound=CommonOptions)
 
 
 @dataclass(frozen=True, eq=False)
-class Context:
+class Context(Generic[Options]):
     """The runs under test and the test images of their dataset.
 
     Attributes:
         subjects: at least one.
         dataset: whose class names the models answer with.
         test: its whole test split.
-        config: as given on the command line.
+        options: of the task.
     """
 
     subjects: Sequence[Subject]
     dataset: ImageDataset
     test: Split
-    config: EvaluateConfig
+    options: Options
 
     def images(self, default: int | None = None) -> Split:
-        """The first `--limit` test images, or the first `default`, or all."""
-        count = self.config.limit or default
+        """The first `limit` test images, or the first `default`, or all."""
+        count = self.options.limit or default
         return self.test.take(slice(count)) if count else self.test
 
     @property

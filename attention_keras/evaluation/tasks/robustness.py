@@ -4,29 +4,29 @@ import numpy as np
 from tqdm import tqdm
 
 from attention_keras.drawing.charts import line_chart
-from attention_keras.evaluation.measures import robustness as measure
-from attention_keras.evaluation.report.result import Figure, Table, TaskResult
+from attention_keras.evaluation.attacks import ATTACKS, Attacker
+from attention_keras.evaluation.measures.robustness import fooling_rate, unsound, worst_case
+from attention_keras.evaluation.options import FEW_IMAGES, RobustnessOptions
+from attention_keras.evaluation.report.result import Figure, TaskResult
+from attention_keras.evaluation.report.table import Table, percent, text
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.context import Context
 
-IMAGES = 64
 
-
-def run(context: Context) -> TaskResult:
+def measure_robustness(context: Context[RobustnessOptions]) -> TaskResult:
     """Attack every run on the same images."""
-    split, config = context.images(IMAGES), context.config
+    split, options = context.images(FEW_IMAGES), context.options
     images, labels = np.asarray(split.images[:], "float32"), np.asarray(split.labels)
-    epsilons = sorted({0.0, *map(float, config.epsilons)})
+    epsilons = sorted({0.0, *map(float, options.epsilons)})
     values, warnings = {}, []
     for subject in context.subjects:
         scores, reasons = _attack(subject, images, labels, epsilons, context)
         values[subject.name] = scores
         warnings += [f"{subject.name}: {reason}" for reason in reasons]
-    heads = ["run", "attack", *(f"eps {epsilon:g}" for epsilon in epsilons)]
+    columns = [text("run"), text("attack"), *(percent(f"eps {epsilon:g}") for epsilon in epsilons)]
     tables = [
-        Table(caption, heads, [
-            [run, attack, *(f"{v:.1%}" for v in scores[key][attack])]
-            for run, scores in values.items() for attack in scores[key]
+        Table(caption, columns, [
+            [run, attack, *shares] for run, scores in values.items() for attack, shares in scores[key].items()
         ])
         for caption, key in (("Accuracy under attack", "accuracy"), ("Fooling rate", "fooling_rate"))
     ]  # fmt: skip
@@ -40,7 +40,7 @@ def run(context: Context) -> TaskResult:
     notes = [
         f"{len(split)} test images; attacks see the whole network, pixel normalisation included, and "
         "change raw pixels within [0, 255]. FGSM: one step of the full size along the sign of the "
-        f"gradient (the paper's attack). PGD: {config.pgd_steps} small steps from {config.pgd_restarts} "
+        f"gradient (the paper's attack). PGD: {options.pgd_steps} small steps from {options.pgd_restarts} "
         "random starts. Noise: random signs of the same size. Worst case: an image counts as right only "
         "if it survives all of them, up to that size.",
         "Fooling rate: share of predictions that change (the paper's measure).",
@@ -49,39 +49,40 @@ def run(context: Context) -> TaskResult:
         "robustness.",
     ]
     figure = Figure("curves", picture, "Left and middle: higher is worse; right: higher is better")
-    return TaskResult("robustness", "Adversarial robustness", values, tables, [figure], notes, warnings)
+    parts = {"tables": tables, "figures": [figure], "notes": notes, "warnings": warnings}
+    return TaskResult("robustness", "Adversarial robustness", values, **parts)
 
 
 def _attack(subject: Subject, images, labels, epsilons, context: Context) -> tuple[dict, list[str]]:
-    config = context.config
-    attacker = measure.Attacker(
+    options = context.options
+    attacker = Attacker(
         subject.logits_model,
-        steps=config.pgd_steps,
-        restarts=config.pgd_restarts,
-        batch_size=min(config.batch_size, 64),
-        seed=config.seed,
+        steps=options.pgd_steps,
+        restarts=options.pgd_restarts,
+        batch_size=min(options.batch_size, 64),
+        seed=options.seed,
     )
     logits = attacker.logits(images)
     before = logits.argmax(axis=-1)
-    accuracy = {attack: [] for attack in measure.ATTACKS}
-    fooled = {attack: [] for attack in measure.ATTACKS}
+    accuracy = {attack: [] for attack in ATTACKS}
+    fooled = {attack: [] for attack in ATTACKS}
     correct = []
     for epsilon in tqdm(epsilons, desc=subject.name, unit=" epsilon", disable=None, leave=False):
         correct.append([])
-        for attack in measure.ATTACKS:
+        for attack in ATTACKS:
             after = attacker.predict(attacker.attack(attack, images, labels, epsilon))
             correct[-1].append(after == labels)
             accuracy[attack].append(float(np.mean(after == labels)))
-            fooled[attack].append(measure.fooling_rate(before, after))
+            fooled[attack].append(fooling_rate(before, after))
     zero = attacker.zero_gradients(images, labels)
-    reasons = measure.unsound(
+    reasons = unsound(
         zero_gradients=zero,
         logits=logits,
         logits_again=attacker.logits(images),
         accuracy=accuracy,
         epsilons=epsilons,
     )
-    accuracy["worst case"] = measure.worst_case(correct).tolist()
+    accuracy["worst case"] = worst_case(correct).tolist()
     return {
         "epsilons": epsilons,
         "images": len(images),

@@ -7,72 +7,83 @@ from tqdm import tqdm
 
 from attention_keras.data.datasets import ImageDataset, has_free_size, load_dataset
 from attention_keras.errors import NotApplicable, UserError
-from attention_keras.evaluation.measures import transfer as measure
-from attention_keras.evaluation.report.result import Table, TaskResult
+from attention_keras.evaluation.measures.linear_probe import (
+    PENALTIES,
+    direct_accuracy,
+    linear_accuracy,
+    shared_classes,
+)
+from attention_keras.evaluation.options import TransferOptions
+from attention_keras.evaluation.report.result import TaskResult
+from attention_keras.evaluation.report.table import Table, integer, percent, text
+from attention_keras.evaluation.subjects.views import descriptor_model, descriptors
 from attention_keras.evaluation.tasks.context import Context
 
 LARGEST_SHARED = 0.5
 """Share of the target's classes that the run must know before its own answers are scored."""
 
 
-def run(context: Context) -> TaskResult:
+def measure_transfer(context: Context[TransferOptions]) -> TaskResult:
     """Train and test a linear classifier for every run on every target."""
-    config = context.config
-    names = config.targets or (context.dataset.name,)
+    options = context.options
+    names = options.targets or (context.dataset.name,)
     values = {subject.name: {} for subject in context.subjects}
     rows = {subject.name: [subject.name, subject.kind] for subject in context.subjects}
     direct, sizes = [], []
     for name in names:
         target = context.dataset if name == context.dataset.name else _load(name, context)
-        train, test = target.train.take(slice(config.limit)), target.test().take(slice(config.limit))
+        train, test = target.train.take(slice(options.limit)), target.test().take(slice(options.limit))
         if np.unique(train.labels, return_counts=True)[1].min() < 2:
-            raise NotApplicable(f"of {name} a class has fewer than two training images; raise --limit")
+            raise NotApplicable(f"of {name} a class has fewer than two training images; raise limit")
         sizes.append(f"{name} ({len(train):,} to train, {len(test):,} to test)")
         for subject in tqdm(context.subjects, desc=name, unit=" runs", disable=None, leave=False):
-            describe = measure.descriptor_model(subject.model)
+            describe = descriptor_model(subject.model)
             features, test_features = (
-                measure.descriptors(describe, split.images, config.batch_size) for split in (train, test)
+                descriptors(describe, split.images, options.batch_size) for split in (train, test)
             )
-            result = measure.linear_accuracy(
-                features, train.labels, test_features, test.labels, seed=config.seed
-            )
+            result = linear_accuracy(features, train.labels, test_features, test.labels, seed=options.seed)
             values[subject.name][name] = asdict(result)
-            rows[subject.name].append(f"{result.accuracy:.1%}")
-            mapping = measure.shared_classes(context.class_names, target.class_names)
-            if config.targets and len(mapping) >= LARGEST_SHARED * len(target.class_names):
-                predicted = subject.predictor.predict(test.images, config.batch_size)["probabilities"]
-                accuracy, count = measure.direct_accuracy(
-                    predicted.argmax(axis=-1), np.asarray(test.labels), mapping
-                )
+            rows[subject.name].append(result.accuracy)
+            mapping = shared_classes(context.class_names, target.class_names)
+            if options.targets and len(mapping) >= LARGEST_SHARED * len(target.class_names):
+                predicted = subject.predictor.predict(test.images, options.batch_size)["probabilities"]
+                accuracy, count = direct_accuracy(predicted.argmax(axis=-1), np.asarray(test.labels), mapping)
                 values[subject.name][name]["direct_accuracy"] = accuracy
-                direct.append([subject.name, name, f"{accuracy:.1%}", count, len(mapping)])
+                direct.append([subject.name, name, accuracy, count, len(mapping)])
     widths = {run: next(iter(by_target.values()))["features"] for run, by_target in values.items()}
     for run, row in rows.items():
         row.insert(2, widths[run])
-    tables = [Table("Accuracy of a linear SVM", ["run", "network", "features", *names], list(rows.values()))]
+    columns = [text("run"), text("network"), integer("features"), *map(percent, names)]
+    tables = [Table("Accuracy of a linear SVM", columns, list(rows.values()))]
     if direct:
-        heads = ["run", "target", "accuracy", "images", "shared classes"]
-        tables.append(Table("The network's own answers, on classes of the same name", heads, direct))
+        columns = [
+            text("run"),
+            text("target"),
+            percent("accuracy"),
+            integer("images"),
+            integer("shared classes"),
+        ]
+        tables.append(Table("The network's own answers, on classes of the same name", columns, direct))
     notes = [
         f"Targets: {', '.join(sizes)}. Features are what the network's classifier sees; a linear SVM is "
         "trained on the target's training images, C chosen by cross-validation among "
-        f"{', '.join(f'{c:g}' for c in measure.PENALTIES)}, and tested on its test images, resized to the "
+        f"{', '.join(f'{c:g}' for c in PENALTIES)}, and tested on its test images, resized to the "
         "network's.",
     ]
-    if not config.targets:
+    if not options.targets:
         notes.append(
-            f"No --targets were given, so this is {context.dataset.name} itself: a check that the "
+            f"No targets were given, so this is {context.dataset.name} itself: a check that the "
             "descriptors hold what the classifier uses, not transfer."
         )
-    return TaskResult("transfer", "Transfer of descriptors", values, tables, (), notes)
+    return TaskResult("transfer", "Transfer of descriptors", values, tables=tables, notes=notes)
 
 
 def _load(name: str, context: Context) -> ImageDataset:
     side = context.subjects[0].predictor.image_shape[0]
     target = load_dataset(
         name,
-        data_dir=context.config.data_dir,
-        seed=context.config.seed,
+        data_dir=context.options.data_dir,
+        seed=context.options.seed,
         **({"image_size": side} if has_free_size(name) else {}),
     )
     if target.image_shape[0] != side:

@@ -1,0 +1,118 @@
+"""Does a map show what the network uses? Pixels are changed in the order that the map gives them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from attention_keras.drawing.maps import upsample
+
+BLUR = 5.0
+"""Standard deviation, in pixels of a 32-pixel image, of the blurred image that insertion starts from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Probability of the target while pixels change.
+
+    Attributes:
+        fractions: `(p,)` share of pixels changed, from 0 to 1.
+        probabilities: `(n, p)`.
+    """
+
+    fractions: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def areas(self) -> np.ndarray:
+        """`(n,)` area under each curve by the trapezoidal rule, in [0, 1]; NaN where a value is missing."""
+        return np.trapezoid(self.probabilities, self.fractions, axis=1)
+
+
+def change_points(pixels: int, steps: int) -> np.ndarray:
+    """Numbers of pixels changed: equal steps and a short last one, both end points included.
+
+    Example:
+        >>> change_points(10, 4).tolist()
+        [0, 3, 6, 9, 10]
+    """
+    return np.unique([*range(0, pixels, -(-pixels // steps)), pixels])
+
+
+def pixel_order(maps: np.ndarray, size: tuple[int, int], seed: int = 0) -> np.ndarray:
+    """Pixels from the most to the least important; ties in random order, fixed by the image's number.
+
+    Args:
+        maps: `(n, h, w)`, enlarged to `size` bilinearly.
+        size: (H, W) of the images.
+
+    Returns:
+        `(n, H*W)` indices into the flattened image; a row with a value that is not finite is all -1.
+    """
+    order = np.full((len(maps), size[0] * size[1]), -1)
+    for row, attention in enumerate(maps):
+        large = upsample(attention, size).ravel()
+        if np.isfinite(large).all():
+            noise = np.random.default_rng([seed, row]).permutation(large.size)
+            order[row] = np.lexsort((noise, -large))
+    return order
+
+
+def perturbation_curves(
+    predict: Callable[[np.ndarray], np.ndarray],
+    start: np.ndarray,
+    end: np.ndarray,
+    order: np.ndarray,
+    targets: np.ndarray,
+    steps: int = 16,
+) -> Curves:
+    """Turn `start` into `end` pixel by pixel in the given order and watch the target's probability.
+
+    Deletion starts from the image and ends in a baseline; insertion the other way round (Petsiuk et al.
+    2018; protocol of torch-cam's 2026 metric: equal steps with a short last one, both end points, area
+    over the fraction really changed, images without a valid map left out of averages).
+
+    Args:
+        predict: pixels `(m, H, W, c)` -> probabilities `(m, k)`.
+        start, end: `(n, H, W, c)`.
+        order: `(n, H*W)` from `pixel_order`.
+        targets: `(n,)`.
+        steps: number of steps.
+
+    Returns:
+        Curves; NaN for images whose order is not valid.
+    """
+    count, height, width = start.shape[:3]
+    points = change_points(height * width, steps)
+    probabilities = np.full((count, len(points)), np.nan)
+    for row in range(count):
+        if order[row, 0] < 0:
+            continue
+        place = np.empty(height * width, int)
+        place[order[row]] = np.arange(height * width)
+        changed = (place[None] < points[:, None]).reshape(len(points), height, width, 1)
+        probabilities[row] = predict(np.where(changed, end[row], start[row]))[:, targets[row]]
+    return Curves(points / (height * width), probabilities)
+
+
+def baselines(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What deletion ends in and what insertion starts from.
+
+    Returns:
+        The mean colour of each image, and each image blurred, both float32 like `images` `(n, H, W, 3)`.
+    """
+    images = np.asarray(images, "float32")
+    mean = np.broadcast_to(images.mean(axis=(1, 2), keepdims=True), images.shape)
+    sigma = BLUR * images.shape[1] / 32
+    return mean, gaussian_filter(images, (0, sigma, sigma, 0))
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Mean of the finite values, and its standard error (NaN below two values)."""
+    valid = np.asarray(values, "float64")
+    valid = valid[np.isfinite(valid)]
+    if not len(valid):
+        return float("nan"), float("nan")
+    error = valid.std(ddof=1) / np.sqrt(len(valid)) if len(valid) > 1 else float("nan")
+    return float(valid.mean()), float(error)

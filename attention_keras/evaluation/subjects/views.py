@@ -1,0 +1,146 @@
+"""Other networks made from a trained one: in float32, up to a feature map, with new weights."""
+
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from scipy.special import softmax
+
+from attention_keras.errors import NotApplicable, UserError
+from attention_keras.evaluation.subjects.batches import predict_batches
+from attention_keras.layers.attention_pool import AttentionPool
+
+# Where Grad-CAM and its kin look when there is no attention: the end of the last stage.
+_LAST_STAGE = ("conv13", "stage3")
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """The same network computing in float32; itself if it does already.
+
+    Mixed precision rounds gradients to eight bits, and in half precision small changes of a pixel vanish.
+    """
+    if all(layer.compute_dtype == "float32" for layer in model.layers if layer.weights):
+        return model
+
+    def clone(layer):
+        # Some applications have bare operations in their graphs, which have no type of their own.
+        dtype = {"dtype": "float32"} if isinstance(layer, keras.layers.Layer) else {}
+        return layer.__class__.from_config({**layer.get_config(), **dtype})
+
+    copy = keras.models.clone_model(model, clone_function=clone)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def logits_view(model: keras.Model) -> keras.Model:
+    """images -> logits `(b, k)`, without the attention outputs."""
+    return keras.Model(model.input, model.output["logits"])
+
+
+def probability_function(
+    logits_model: keras.Model, batch_size: int = 128
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Pixels `(n, h, w, 3)` to probabilities `(n, k)`, any n, `batch_size` at a time."""
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return softmax(predict_batches(logits_model, images, batch_size).astype("float64"), axis=-1)
+
+    return predict
+
+
+def explained_layer(model: keras.Model) -> str:
+    """Name of the layer whose map post-hoc methods explain: the deepest local features.
+
+    That is the map under the deepest attention; without attention the end of the last stage (`conv13`,
+    `stage3`), else the last layer with a map of more than one position.
+
+    Raises:
+        NotApplicable: there is no such layer.
+    """
+    pools = [layer for layer in model.layers if isinstance(layer, AttentionPool)]
+    if pools:
+        # The order of a graph's layers is not their depth; the deepest level has the smallest map.
+        deepest = min(reversed(pools), key=lambda pool: math.prod(pool.input[0].shape[1:3]))
+        return deepest.input[0]._keras_history.operation.name
+    names = [layer.name for layer in model.layers]
+    for name in _LAST_STAGE:
+        if name in names:
+            return name
+    maps = [
+        layer.name
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+        and len(getattr(layer.output, "shape", ())) == 4
+        and max(layer.output.shape[1:3]) > 1
+    ]
+    if not maps:
+        raise NotApplicable(f"{model.name} has no feature map to explain")
+    return maps[-1]
+
+
+def cam_parts(model: keras.Model) -> tuple[keras.Model, np.ndarray] | None:
+    """For a network that ends in global average pooling and a linear classifier: what CAM needs.
+
+    Returns:
+        A model pixels -> features `(b, h, w, c)`, and the classifier's kernel `(c, k)`; None for others.
+    """
+    pools = [layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
+    names = [layer.name for layer in model.layers]
+    if len(pools) != 1 or "classifier" not in names:
+        return None
+    classifier = model.get_layer("classifier")
+    if classifier.input is not pools[0].output:
+        return None
+    return keras.Model(model.input, pools[0].input), np.asarray(classifier.kernel)
+
+
+def descriptor_model(model: keras.Model) -> keras.Model:
+    """pixels -> what the classifier sees `(b, c)`, as in prediction (dropout off).
+
+    That is the paper's representation: the descriptors of all levels after their heads; for `indep` models,
+    which have a classifier for each level, side by side.
+
+    Raises:
+        UserError: the model has no layer named `classifier`.
+    """
+    classifiers = [layer for layer in model.layers if layer.name.startswith("classifier")]
+    dense = [layer for layer in classifiers if isinstance(layer, keras.layers.Dense)]
+    final = [layer for layer in dense if layer.name != "classifier_hidden"]
+    if not final:
+        raise UserError(f"{model.name} has no layer named classifier, whose input would be the descriptor")
+    inputs = [layer.input for layer in final]
+    features = inputs[0] if len(inputs) == 1 else keras.layers.Concatenate()(inputs)
+    return keras.Model(model.input, features)
+
+
+def descriptors(model: keras.Model, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
+    """Descriptors `(n, c)` float32 of pixels `(n, H, W, 3)`, by a model from `descriptor_model`."""
+    return predict_batches(model, images, batch_size).astype("float32")
+
+
+def randomized(model: keras.Model, seed: int = 0) -> keras.Model:
+    """The same network, newly initialised; statistics of pixel normalisation stay (Adebayo et al. 2018).
+
+    Seeds are set by hand, since an initialiser's own would give back the weights that training began with.
+    """
+    generator = np.random.default_rng(seed)
+
+    def clone(layer):
+        return layer.__class__.from_config(_seeded(layer.get_config(), generator))
+
+    copy = keras.models.clone_model(model, clone_function=clone)
+    for old, new in zip(model.layers, copy.layers):
+        if not new.trainable_weights:
+            new.set_weights(old.get_weights())
+    return copy
+
+
+def _seeded(config, generator: np.random.Generator):
+    """A layer's configuration with a new seed wherever it has one."""
+    if isinstance(config, dict):
+        return {
+            key: int(generator.integers(2**31)) if key == "seed" else _seeded(value, generator)
+            for key, value in config.items()
+        }
+    return config

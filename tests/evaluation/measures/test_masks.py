@@ -1,0 +1,152 @@
+"""Masks from maps, and their scores, on shapes counted by hand."""
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from attention_keras.data.masked_images import load_masked_images
+from attention_keras.errors import UserError
+from attention_keras.evaluation.measures.masks import (
+    box_overlap,
+    centre_box,
+    combine,
+    fraction_masks,
+    jaccard,
+    mask_boxes,
+    oracle_masks,
+    otsu_masks,
+    precision,
+    score_masks,
+)
+
+SIDE = 8
+
+
+def box(y0, x0, y1, x1):
+    mask = np.zeros((1, SIDE, SIDE), bool)
+    mask[0, y0:y1, x0:x1] = True
+    return mask
+
+
+def test_jaccard_and_precision_by_hand():
+    found, truth = box(0, 0, 4, 4), box(2, 0, 4, 8)
+    assert jaccard(found, truth)[0] == pytest.approx(8 / 24)
+    assert precision(found, truth)[0] == pytest.approx((64 - 16) / 64)
+    empty = np.zeros_like(truth)
+    assert jaccard(empty, empty)[0] == 1 and jaccard(empty, truth)[0] == 0
+
+
+def test_corloc_uses_the_largest_part():
+    truth = box(1, 1, 5, 5)
+    speck = truth | box(7, 7, 8, 8)
+    assert mask_boxes(speck)[0].tolist() == [1, 1, 5, 5]
+    assert mask_boxes(np.zeros_like(truth))[0].tolist() == [0, 0, 0, 0]
+    scores = score_masks(np.concatenate([speck, box(0, 0, 8, 8)]), np.concatenate([truth, truth]))
+    assert scores["corloc"] == 0.5  # 16 of 16, and 16 of 64
+    given = np.array([[0.0, 0, 8, 8], [0, 0, 8, 8]])
+    assert score_masks(np.concatenate([truth, box(0, 0, 8, 8)]), np.concatenate([truth] * 2), given)[
+        "corloc"
+    ] == pytest.approx(0.5)
+
+
+def test_box_overlap():
+    one = np.array([[0.0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 0, 0]])
+    other = np.array([[1.0, 0, 3, 2], [2, 2, 3, 3], [0, 0, 0, 0]])
+    np.testing.assert_allclose(box_overlap(one, other), [1 / 3, 0, 0])
+
+
+def test_thresholds():
+    truth = box(2, 2, 6, 6)
+    bimodal = np.where(truth, 0.9, 0.1) + np.random.default_rng(0).normal(0, 0.02, truth.shape)
+    assert (otsu_masks(bimodal) == truth).all()
+    assert (fraction_masks(bimodal) == truth).all()
+    assert otsu_masks(np.ones((1, 4, 4))).all()
+    assert fraction_masks(np.array([[[0.5, 0.49, 1.0]]])).tolist() == [[[True, False, True]]]
+
+
+def test_the_oracle_is_an_upper_bound():
+    generator = np.random.default_rng(0)
+    maps = generator.random((20, SIDE, SIDE))
+    masks = generator.random(maps.shape) < 0.2 + 0.3 * maps
+    best = jaccard(oracle_masks(maps, masks), masks)
+    for cut in (otsu_masks(maps), fraction_masks(maps)):
+        assert best.mean() > jaccard(cut, masks).mean()
+    assert (best >= jaccard(np.ones_like(masks), masks)).all()
+
+
+def test_maps_are_combined_on_one_scale():
+    coarse, fine = np.array([[[0.0, 4.0]]]), np.array([[[0.01, 0.0, 0.02, 0.04]]])
+    combined = combine({"coarse": coarse, "fine": fine}, (1, 4))
+    assert list(combined) == ["coarse", "fine", "product", "mean"]
+    np.testing.assert_allclose(combined["coarse"][0, 0], [0, 0.25, 0.75, 1])
+    np.testing.assert_allclose(combined["fine"][0, 0], [0.25, 0, 0.5, 1])
+    np.testing.assert_allclose(combined["product"][0, 0], np.sqrt([0, 0, 0.375, 1]))
+    np.testing.assert_allclose(combined["mean"][0, 0], [0.125, 0.125, 0.625, 1])
+    assert list(combine({"only": fine}, (1, 4))) == ["only"]
+    assert np.isfinite(combine({"zero": 0 * fine, "fine": fine}, (1, 4))["product"]).all()
+
+
+def test_centre_box():
+    guess = centre_box(2, (8, 16), 0.25)
+    assert guess.sum(axis=(1, 2)).tolist() == [32, 32]
+    assert mask_boxes(guess)[0].tolist() == [2, 4, 6, 12]
+
+
+def test_a_folder_of_images_and_masks(tmp_path):
+    for name in ("Car", "Horse"):
+        truth = tmp_path / name / "GroundTruth"
+        truth.mkdir(parents=True)
+        for index in range(3):
+            image = np.full((20, 30, 3), 40 * index, "uint8")
+            Image.fromarray(image).save(tmp_path / name / f"{index}.jpg", quality=100)
+            mask = np.zeros((20, 30), "uint8")
+            mask[:, :15] = 255
+            Image.fromarray(mask).save(truth / f"{index}.png")
+    (tmp_path / "Car" / "no-mask.jpg").write_bytes((tmp_path / "Car" / "0.jpg").read_bytes())
+    split = load_masked_images(f"folder:{tmp_path}", (16, 16), limit=4)
+    assert split.images.shape == (4, 16, 16, 3) and split.masks.shape == (4, 16, 16)
+    assert split.masks.mean() == pytest.approx(0.5)
+    assert split.images[:, 0, 0, 0].round(-1).tolist() == [0, 0, 40, 40]  # round the sets in turn
+    (tmp_path / "Car" / "0.jpg").write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"0\.jpg cannot be read"):
+        load_masked_images(f"folder:{tmp_path}", (16, 16))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tfds:cifar10", "allowed: folder:PATH"),
+        ("folder:/nowhere", "is not a folder"),
+        ("folder:.", "no image"),
+    ],
+)
+def test_wrong_sources(name, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=said):
+        load_masked_images(name, (16, 16))
+
+
+def test_pets_borders_are_background(tmp_path):
+    builder = tfds.builder("oxford_iiit_pet", data_dir=tmp_path)
+    trimap = np.full((40, 40, 1), 2, "uint8")  # 1 pet, 2 background, 3 border
+    trimap[:, :20], trimap[:, 20:25] = 1, 3
+    example = {
+        "file_name": "a",
+        "head_bbox": tfds.features.BBox(0.0, 0.0, 1.0, 1.0),
+        "image": np.full((40, 40, 3), 7, "uint8"),
+        "label": 0,
+        "segmentation_mask": trimap,
+        "species": 0,
+    }
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="oxford_iiit_pet",
+        version=str(builder.version),
+        data_dir=tmp_path,
+        features=builder.info.features,
+        split_datasets={split: list(enumerate([example] * 3)) for split in ("train", "test")},
+        disable_shuffling=True,
+    )
+    split = load_masked_images("tfds:oxford_iiit_pet", (16, 16), limit=2, data_dir=str(tmp_path))
+    assert split.images.shape == (2, 16, 16, 3) and (split.images == 7).all()
+    assert split.masks[:, :, :8].all() and not split.masks[:, :, 8:].any()

@@ -1,0 +1,65 @@
+"""Numbers stay numbers until they are shown: one table as terminal text, Markdown, HTML and CSV."""
+
+import csv
+import io
+
+import pytest
+
+from attention_keras.evaluation.report.render import cell_text, to_csv, to_html, to_markdown, to_terminal
+from attention_keras.evaluation.report.spread import Spread
+from attention_keras.evaluation.report.table import Table, decimal, integer, percent, text
+
+TABLE = Table(
+    "a < b",
+    [text("run"), percent("error", 2), integer("images"), decimal("area")],
+    [["<one>", 0.04803, 2000, 0.123456], ["other", None, 7, float("nan")]],
+)
+
+
+def test_terminal():
+    assert to_terminal(TABLE).splitlines() == [
+        "run    error  images   area",
+        "<one>  4.80%   2,000  0.123",
+        "other      -       7      -",
+    ]
+
+
+def test_markdown():
+    assert to_markdown(TABLE).splitlines() == [
+        "| run | error | images | area |",
+        "|---|---:|---:|---:|",
+        "| <one> | 4.80% | 2,000 | 0.123 |",
+        "| other |  | 7 |  |",
+    ]
+
+
+def test_html():
+    page = to_html(TABLE)
+    assert "<caption>a &lt; b</caption>" in page and '<th class="text">run</th><th>error</th>' in page
+    assert '<tr><td class="text">&lt;one&gt;</td><td>4.80%</td><td>2,000</td><td>0.123</td></tr>' in page
+    assert '<tr><td class="text">other</td><td>-</td><td>7</td><td>-</td></tr>' in page
+
+
+def test_csv_holds_the_plain_values():
+    rows = list(csv.reader(io.StringIO(to_csv(TABLE))))
+    assert rows[0] == ["run", "error", "images", "area"]
+    assert rows[1:] == [["<one>", "0.04803", "2000", "0.123456"], ["other", "", "7", ""]]
+
+
+def test_large_numbers_and_spreads():
+    assert cell_text(decimal("x", 0), 1234567.8) == "1,234,568"
+    spread = Spread.of([1.0, 2.0, 4.0])
+    assert spread.deviation == pytest.approx(1.5275, abs=1e-4)
+    assert cell_text(decimal("x", 2), spread) == "2.33 ± 1.53"
+    assert cell_text(decimal("x", 1), Spread.of([3.0])) == "3.0"
+    assert to_csv(Table("", [decimal("x", 1)], [[Spread.of([3.0, 5.0])]])) == "x\n4.0\n"
+
+
+def test_json_and_back():
+    again = Table.from_dict(TABLE.to_dict())
+    assert (again.caption, again.columns, again.rows[0]) == (TABLE.caption, TABLE.columns, TABLE.rows[0])
+
+
+def test_a_row_of_another_length_is_a_bug():
+    with pytest.raises(ValueError, match="has 1 cells for 2 columns"):
+        Table("t", [text("a"), text("b")], [["x"]])

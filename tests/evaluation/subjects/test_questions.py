@@ -1,0 +1,58 @@
+"""Questions: dp attention follows g, pc under a softmax does not."""
+
+import keras
+import numpy as np
+import pytest
+
+from attention_keras import build_model
+from attention_keras.errors import UserError
+from attention_keras.evaluation.measures.agreement import movement
+from attention_keras.evaluation.subjects.questions import questioned_maps, taps_that_ignore_g
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).uniform(0, 255, (5, 32, 32, 3)).astype("float32")
+
+
+def network(name):
+    keras.utils.set_random_seed(0)
+    preprocess = keras.layers.Rescaling(1 / 127.5, offset=-1, name="preprocess")
+    return build_model(name, width=0.04, init="keras", preprocess=preprocess)
+
+
+@pytest.mark.parametrize(
+    ("name", "ignoring"),
+    [
+        ("vgg-att2-concat-pc", ["conv10", "conv13"]),
+        ("vgg-att2-concat-dp", []),
+        ("vgg-att2-concat-mean", ["conv10", "conv13"]),
+        ("vgg-att1-pc", ["conv13"]),
+    ],
+)
+def test_which_taps_ignore_g(name, ignoring):
+    assert taps_that_ignore_g(network(name)) == ignoring
+
+
+def test_questions_move_dp_attention_and_not_pc(images):
+    moved = {}
+    for compat in ("dp", "pc"):
+        own, asked = questioned_maps(network(f"vgg-att2-concat-{compat}"), images[:3], images[3:])
+        assert list(own) == ["conv10", "conv13"] and asked["conv13"].shape == (2, 3, 8, 8)
+        moved[compat] = movement(own["conv13"], asked["conv13"])
+    assert moved["pc"]["total_variation"] < 1e-5 and moved["pc"]["correlation"] > 0.9999
+    assert moved["dp"]["total_variation"] > 1e-4
+
+
+def test_a_target_questioned_by_itself_does_not_move(images):
+    model = network("vgg-att2-concat-dp")
+    own, asked = questioned_maps(model, images[:1], images[:1])
+    np.testing.assert_allclose(asked["conv13"][0], own["conv13"], atol=1e-6)
+    expected = model(images[:1])["attention_conv13"]
+    np.testing.assert_allclose(own["conv13"], expected, atol=1e-6)
+
+
+def test_networks_without_a_single_g_are_refused(images):
+    for name, said in (("vgg-gap", "has none"), ("vgg-att2-concat-pc-2g", "it has global_features")):
+        with pytest.raises(UserError, match=said):
+            questioned_maps(network(name), images[:1], images[1:])

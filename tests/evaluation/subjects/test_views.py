@@ -1,0 +1,82 @@
+"""Views of a network: in float32, up to the layer that is explained, its descriptors, with new weights."""
+
+import keras
+import numpy as np
+import pytest
+
+from attention_keras import attend, build_model
+from attention_keras.evaluation.subjects.views import (
+    cam_parts,
+    descriptor_model,
+    descriptors,
+    explained_layer,
+    in_float32,
+    randomized,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("vgg-att2-concat-pc", "conv13"),
+        ("vgg-att3-indep-dp", "conv13"),
+        ("vgg-hires", "conv13"),
+        ("vgg-pan", "conv13"),
+    ],
+)
+def test_the_layer_that_is_explained(name, layer):
+    assert explained_layer(build_model(name, width=0.03)) == layer
+
+
+def test_the_deepest_tap_of_an_application_is_explained_in_float32():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    backbone = keras.applications.MobileNetV3Small(
+        include_top=False, weights=None, input_shape=(32, 32, 3), minimalistic=True
+    )
+    names = [layer.name for layer in backbone.layers if layer.name.endswith("project_bn")]
+    model = attend(backbone, [names[2], names[-1]], num_classes=3)
+    assert explained_layer(in_float32(model)) == names[-1]
+
+
+def test_cam_is_for_gap_networks_only():
+    assert cam_parts(build_model("vgg-hires", width=0.03)) is None
+
+
+def test_a_mixed_precision_network_is_explained_in_float32():
+    images = np.random.default_rng(0).uniform(0, 255, (5, 16, 16, 3)).astype("float32")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = build_model("vgg-att1-pc", (16, 16, 3), width=0.05, init="keras")
+    copy = in_float32(model)
+    assert in_float32(copy) is copy
+    assert {layer.compute_dtype for layer in copy.layers if layer.weights} == {"float32"}
+    expected = np.asarray(model(images)["logits"])
+    np.testing.assert_allclose(copy(images)["logits"], expected, atol=0.05 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [("vgg-att2-concat-pc", 1024), ("vgg-att2-indep-pc", 1024), ("vgg-att1-dp", 512), ("vgg-gap", 512)],
+)
+def test_descriptor_widths_are_the_papers(name, width):
+    model = build_model(name, width=1 / 16)
+    assert descriptor_model(model).output.shape[-1] == width // 16
+
+
+@pytest.mark.parametrize("name", ["vgg-att2-concat-dp", "vgg", "vgg-hires"])
+def test_the_classifier_on_descriptors_gives_the_logits(name):
+    keras.utils.set_random_seed(0)
+    model = build_model(name, width=0.05)
+    images = np.random.default_rng(0).uniform(0, 255, (5, 32, 32, 3)).astype("float32")
+    features = descriptors(descriptor_model(model), images, batch_size=2)
+    logits = model.get_layer("classifier")(features)
+    np.testing.assert_allclose(logits, model(images)["logits"], rtol=1e-4, atol=1e-4)
+
+
+def test_random_weights_are_new_and_reproducible():
+    model = build_model("vgg-att1-dp", width=0.05)
+    first, again, other = (randomized(model, seed) for seed in (0, 0, 1))
+    for old, one, same, different in zip(*(m.trainable_weights for m in (model, first, again, other))):
+        np.testing.assert_array_equal(one, same)
+        if np.ptp(one) > 0:
+            assert np.abs(np.asarray(old) - one).max() > 0
+            assert np.abs(np.asarray(different) - one).max() > 0

@@ -1,0 +1,115 @@
+"""Attacks on a linear model, where the smallest successful epsilon is known."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from attention_keras import build_model
+from attention_keras.evaluation.attacks import ATTACKS, Attacker
+
+SHAPE = (6, 6, 3)
+EPSILONS = (0, 0.5, 1, 2, 4, 8, 16)
+
+
+def linear_model(weights):
+    images = keras.Input(SHAPE, name="images")
+    dense = keras.layers.Dense(2, name="classifier")
+    model = keras.Model(images, dense(keras.layers.Flatten()(images)))
+    dense.set_weights([np.stack([weights, -weights], axis=1), np.array([-127.5, 127.5]) * weights.sum()])
+    return model
+
+
+@pytest.fixture
+def linear():
+    """Two classes by the sign of <w, x - 127.5>; logits differ by 2 <w, x - 127.5>."""
+    generator = np.random.default_rng(0)
+    weights = (generator.normal(size=np.prod(SHAPE)) * 0.01).astype("float32")
+    images = generator.uniform(110, 145, (12, *SHAPE)).astype("float32")
+    margin = (images.reshape(12, -1) - 127.5) @ weights
+    labels = np.where(margin > 0, 0, 1)
+    needed = np.abs(margin) / np.abs(weights).sum()  # per pixel, along the signs of w
+    return linear_model(weights), images, labels, needed
+
+
+def test_a_linear_model_falls_at_the_analytic_epsilon(linear):
+    model, images, labels, needed = linear
+    attacker = Attacker(model, steps=5, restarts=1)
+    assert (attacker.predict(images) == labels).all()
+    for attack in ("FGSM", "PGD"):
+        above = attacker.attack(attack, images, labels, float(needed.max() * 1.02))
+        assert (attacker.predict(above) != labels).all()
+    below = attacker.attack("FGSM", images, labels, float(needed.min() * 0.98))
+    assert (attacker.predict(below) == labels).all()
+    some = float(np.median(needed))
+    survive = attacker.predict(attacker.attack("FGSM", images, labels, some)) == labels
+    np.testing.assert_array_equal(survive, needed > some)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_changes_stay_within_epsilon_and_the_pixel_range(attack):
+    keras.utils.set_random_seed(0)
+    model = build_model("vgg-gap", (16, 16, 3), width=0.04, init="keras")
+    attacker = Attacker(keras.Model(model.input, model.output["logits"]), steps=3, restarts=1)
+    generator = np.random.default_rng(0)
+    images = generator.choice([0, 3, 128, 254, 255], (4, 16, 16, 3)).astype("float32")
+    labels = attacker.predict(images)
+    np.testing.assert_array_equal(attacker.attack(attack, images, labels, 0), images)
+    changed = attacker.attack(attack, images, labels, 4)
+    assert changed.min() >= 0 and changed.max() <= 255
+    assert 3.9 < np.abs(changed - images).max() <= 4 + 1e-3
+    np.testing.assert_array_equal(changed, attacker.attack(attack, images, labels, 4))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pgd_is_at_least_as_strong_as_fgsm_and_success_grows(seed):
+    keras.utils.set_random_seed(seed)
+    images = keras.Input(SHAPE, name="images")
+    hidden = keras.layers.Dense(12, "relu")(keras.layers.Flatten()(keras.layers.Rescaling(1 / 64)(images)))
+    model = keras.Model(images, keras.layers.Dense(3)(hidden))
+    attacker = Attacker(model, steps=10, restarts=2)
+    pixels = np.random.default_rng(seed).uniform(0, 255, (40, *SHAPE)).astype("float32")
+    labels = attacker.predict(pixels)
+    success = {
+        attack: [
+            np.mean(attacker.predict(attacker.attack(attack, pixels, labels, epsilon)) != labels)
+            for epsilon in (1, 8, 64)
+        ]
+        for attack in ("FGSM", "PGD")
+    }
+    assert all(many >= one - 1 / 40 for many, one in zip(success["PGD"], success["FGSM"]))
+    assert success["PGD"] == sorted(success["PGD"]) and success["PGD"][-1] > 0.8
+
+
+def test_the_global_generator_is_left_alone(linear):
+    model, images, labels, _ = linear
+    np.random.seed(3)
+    expected = np.random.random()
+    np.random.seed(3)
+    Attacker(model, steps=2).attack("PGD", images, labels, 2)
+    assert np.random.random() == expected
+
+
+def test_zero_gradients_are_found(linear):
+    model, images, labels, _ = linear
+    assert Attacker(model).zero_gradients(images, labels) == 0
+    certain = Attacker(linear_model(np.full(108, 1e4, "float32")))
+    assert certain.zero_gradients(images, certain.predict(images)) == 1
+
+
+def test_loggers_of_others_stay_open():
+    program = (
+        "import logging, os, keras\n"
+        "class Handler(logging.Handler):\n"
+        "    def close(self): print('closed', flush=True)\n"
+        "logging.getLogger().addHandler(Handler())\n"
+        "from attention_keras.evaluation.attacks import Attacker\n"
+        "images = keras.Input((4, 4, 3))\n"
+        "logits = keras.layers.Dense(2)(keras.layers.Flatten()(images))\n"
+        "Attacker(keras.Model(images, logits), steps=1, restarts=1, batch_size=1, seed=0)\n"
+        "os._exit(0)  # an ordinary exit closes handlers\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr

@@ -1,0 +1,140 @@
+"""Every task through the command on untrained networks, in one report."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from report_page import Page
+
+from attention_keras import build_model
+from attention_keras.commands.evaluate import run
+from attention_keras.data.datasets import load_dataset
+from attention_keras.errors import UserError
+from attention_keras.evaluation.options import (
+    TASKS,
+    AllOptions,
+    MapsOptions,
+    QueryOptions,
+    SegmentationOptions,
+    TransferOptions,
+)
+from attention_keras.evaluation.tasks.answers import chosen_answers
+from attention_keras.evaluation.tasks.choice import one_of_each_class
+from attention_keras.evaluation.tasks.registry import FUNCTIONS
+from attention_keras.runs.directory import Run
+from attention_keras.runs.options import TrainOptions
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """dp, pc and gap runs as training leaves them, with untrained models."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("vgg-att2-concat-dp", "vgg-att1-pc", "vgg-gap"):
+        keras.utils.set_random_seed(0)
+        path = folder / name
+        path.mkdir()
+        options = TrainOptions.of(model=name, limit=60, width=0.03, name=name)
+        with Run(path).writing(options.resolve(), options.machine):
+            pass
+        (path / "labels.txt").write_text("\n".join(load_dataset("cluttered_digits", limit=5).class_names))
+        preprocess = keras.layers.Rescaling(1 / 127.5, offset=-1, name="preprocess")
+        build_model(name, width=0.03, init="keras", preprocess=preprocess).save(path / "model.keras")
+    return [str(folder / name) for name in ("vgg-att2-concat-dp", "vgg-att1-pc", "vgg-gap")]
+
+
+@pytest.mark.slow
+def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
+    common = {"limit": 6, "output": str(tmp_path)}
+    small = {"steps": 4, "epsilons": (0, 4), "pgd_steps": 2, "pgd_restarts": 1, "rows": 3, "panels": 4}
+    for options in (
+        AllOptions((runs[0],), **small, **common),
+        QueryOptions(tuple(runs), **common),
+        MapsOptions(tuple(runs), rows=3, **common),
+        SegmentationOptions(tuple(runs[1:]), **common),
+    ):
+        assert run(options) == 0
+    assert "transfer: left out, of cluttered_digits a class has fewer" in capsys.readouterr().out
+    assert run(TransferOptions((runs[0],), output=str(tmp_path))) == 0
+    capsys.readouterr()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {f"{task}.json" for task in TASKS} <= names
+    page = Page((tmp_path / "report.html").read_text())
+    assert page.open == [] and "script" not in page.seen and "link" not in page.seen
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert page.links == [f"#{task}" for task in TASKS]
+    results = {task: json.loads((tmp_path / f"{task}.json").read_text()) for task in TASKS}
+    galleries = [gallery for result in results.values() for gallery in result["galleries"]]
+    assert sum(len(gallery["figures"]) for gallery in galleries) == 4
+    figures = [result["figures"] for result in results.values()]
+    assert len(page.sources) == sum(map(len, figures)) + 4
+
+    query = results["query"]
+    assert query["values"]["vgg-att1-pc"]["taps_that_ignore_g"] == ["conv13"]
+    assert any("vgg-att1-pc: g has no effect" in note for note in query["notes"])
+    assert any("left out" in note for note in query["notes"])
+    assert set(results["maps"]["values"]) == {"rows", "vgg-att2-concat-dp", "vgg-att1-pc", "vgg-gap"}
+    assert set(results["maps"]["values"]["vgg-gap"]["maps"]) == {"CAM"}
+    robust = results["robustness"]["values"]["vgg-att2-concat-dp"]
+    assert robust["epsilons"] == [0, 4] and robust["fooling_rate"]["PGD"][0] == 0
+    assert robust["accuracy"]["FGSM"][0] == robust["accuracy"]["noise"][0]
+    faithful = results["faithfulness"]["values"]["vgg-att2-concat-dp"]
+    assert {"attention conv10", "attention conv13", "Grad-CAM", "Score-CAM", "random"} <= set(faithful)
+    assert 0 <= faithful["random"]["insertion"][0] <= 1
+    guesses = results["segmentation"]["values"]["no model"]
+    assert guesses["all object"]["jaccard"] == pytest.approx(guesses["all object"]["precision"])
+    with open(tmp_path / "segmentation.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0][:3] == ["run", "map", "Jaccard, otsu"] and len(rows) > 4
+
+
+def test_what_does_not_apply_is_refused_alone(runs, tmp_path):
+    with pytest.raises(UserError, match="no run has attention"):
+        run(QueryOptions((runs[2],), output=str(tmp_path)))
+
+
+def test_masks_queries_and_targets_from_folders(runs, tmp_path, capsys):
+    pictures = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3)).astype("uint8")
+    for index, picture in enumerate(pictures):
+        folder = tmp_path / "data" / "ab"[index % 2]
+        (folder / "GroundTruth").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(folder / f"{index}.png")
+        mask = Image.fromarray(np.where(np.arange(32) < 16, 255, 0).astype("uint8")[None].repeat(32, 0))
+        mask.save(folder / "GroundTruth" / f"{index}.png")
+    common = {"output": str(tmp_path / "out"), "batch_size": 5}
+    folder = f"folder:{tmp_path / 'data'}"
+    assert run(SegmentationOptions((runs[0],), masks=folder, **common)) == 0
+    values = json.loads((tmp_path / "out" / "segmentation.json").read_text())["values"]
+    assert values["no model"]["all object"]["jaccard"] == pytest.approx(0.5)
+    pair = {"queries": str(tmp_path / "data" / "a"), "scenes": str(tmp_path / "data" / "b")}
+    assert run(QueryOptions((runs[0],), **pair, **common)) == 0
+    assert run(TransferOptions((runs[0],), targets=(folder,), **common)) == 0
+    assert "Accuracy of a linear SVM" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no folder with images"):
+        run(QueryOptions((runs[0],), queries=str(tmp_path / "data"), **common))
+
+
+def test_one_image_of_each_class():
+    labels = np.array([2, 2, 0, 1, 0, 2])
+    assert one_of_each_class(labels, 3).tolist() == [2, 3, 0]
+    assert one_of_each_class(labels, 5).tolist() == [2, 3, 0, 4, 1]
+    assert labels[one_of_each_class(labels, 2)].tolist() == [0, 2]
+
+
+def test_answers_worth_showing():
+    """Wrong ones by confidence, right ones of as many classes as fit; neither takes the other's room."""
+    probabilities = np.full((6, 3), 0.1)
+    probabilities[range(6), [0, 0, 1, 1, 2, 0]] = [0.5, 0.8, 0.9, 0.4, 0.6, 0.7]
+    labels = np.array([0, 1, 1, 2, 2, 2])  # wrong: 1 (0.8), 3 (0.4), 5 (0.7)
+    wrong, right = chosen_answers(probabilities, labels, 4)
+    assert (wrong.tolist(), right.tolist()) == ([1, 5], [0, 4])
+    assert [len(rows) for rows in chosen_answers(probabilities, labels, 0)] == [0, 0]
+    assert [len(rows) for rows in chosen_answers(probabilities, labels, 50)] == [3, 3]
+    wrong, right = chosen_answers(probabilities, probabilities.argmax(axis=-1), 3)
+    assert (len(wrong), labels[right].tolist()) == (0, [0, 1, 2])
+
+
+def test_every_task_has_its_function():
+    assert set(FUNCTIONS) == set(TASKS.values())

@@ -1,0 +1,106 @@
+"""Versions: numbered like TensorFlow Serving's, published by one rename, and never half a version."""
+
+import resource
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from attention_keras.errors import UserError
+from attention_keras.serving.export import export_model, newest_version
+from attention_keras.serving.versions import publish, refuse_taken, unfinished_version, versions
+
+NAMES = ["zero", "one", "two"]
+
+
+def test_version_numbers_go_on_from_the_highest(model, tmp_path):
+    for name in ("2", "11", "junk", "3.tmp", ".unfinished-x"):
+        (tmp_path / name).mkdir()
+    assert export_model(model, tmp_path, class_names=NAMES, card={}).name == "12"
+    assert list(versions(tmp_path)) == [2, 11, 12]
+    assert newest_version(tmp_path) == tmp_path / "12"
+    with pytest.raises(UserError, match="exists already"):
+        export_model(model, tmp_path, class_names=NAMES, card={}, version=12)
+
+
+def poll_while_exporting(model, directory, count):
+    """Every version that a reader polling at about 1 kHz ever saw incomplete."""
+    seen, incomplete, done = set(), [], threading.Event()
+
+    def poll():
+        while not done.is_set():
+            for number in versions(directory):
+                path = directory / str(number)
+                files = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()}
+                wanted = {"saved_model.pb", "assets/labels.txt", "assets.extra/tf_serving_warmup_requests"}
+                if not wanted <= files:
+                    incomplete.append((number, files))
+                seen.add(number)
+            time.sleep(0.001)
+
+    reader = threading.Thread(target=poll)
+    reader.start()
+    try:
+        for _ in range(count):
+            export_model(model, directory, class_names=NAMES, card={})
+    finally:
+        time.sleep(0.05)
+        done.set()
+        reader.join()
+    assert seen == set(range(1, count + 1))
+    return incomplete
+
+
+def test_a_polling_reader_never_sees_half_a_version(model, tmp_path):
+    assert poll_while_exporting(model, tmp_path, 2) == []
+
+
+@pytest.mark.slow
+def test_a_polling_reader_never_sees_half_a_version_in_twenty_exports(model, tmp_path):
+    assert poll_while_exporting(model, tmp_path, 20) == []
+
+
+def test_exporters_at_the_same_time_take_different_numbers(tmp_path):
+    def export(number):
+        with unfinished_version(tmp_path) as unfinished:
+            (unfinished / "who").write_text(str(number))
+            return publish(unfinished, tmp_path, None)
+
+    with ThreadPoolExecutor(8) as pool:
+        published = list(pool.map(export, range(64)))
+    assert sorted(versions(tmp_path)) == list(range(1, 65))
+    assert [(path / "who").read_text() for path in published] == [str(number) for number in range(64)]
+
+
+def test_version_names_are_read_as_tf_serving_reads_them(tmp_path):
+    for name in ("1", "007", "٣", "1.5", "-2", str(2**63), "5x"):
+        (tmp_path / name).mkdir()
+    assert versions(tmp_path) == {1: tmp_path / "1", 7: tmp_path / "007"}
+    assert newest_version(tmp_path) == tmp_path / "007"
+    assert newest_version(tmp_path / "5x") is None
+    with pytest.raises(UserError, match="007 exists already"):
+        refuse_taken(tmp_path, 7)
+    with pytest.raises(UserError, match="number from 0"):
+        refuse_taken(tmp_path, -2)
+
+
+def test_where_nothing_can_be_written_nothing_is_left(model, tmp_path):
+    (tmp_path / "file").write_text("")
+    for directory in (tmp_path / "file", tmp_path / "file" / "m", Path("/proc/exports/m")):
+        with pytest.raises(UserError, match=r"cannot write to .*; nothing was exported"):
+            export_model(model, directory, class_names=NAMES, card={})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_leaves_nothing(model, tmp_path):
+    """The system refuses files beyond 100 kB, as a full disk would."""
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, unlimited[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot write to .*; nothing was exported"):
+            export_model(model, tmp_path / "exports" / "m", class_names=NAMES, card={})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert list(tmp_path.iterdir()) == []
