@@ -12,9 +12,8 @@ class LevelEnsemble(keras.layers.Layer):
     logarithm, so that a softmax of the output gives that mean. Float32 under every dtype policy.
 
     Example:
-        >>> import numpy as np
-        >>> levels, logits = LevelEnsemble()([np.zeros((1, 2)), np.zeros((1, 2))])
-        >>> [round(float(p), 3) for p in np.exp(logits[0])]
+        >>> levels, logits = LevelEnsemble()([ops.zeros((1, 2)), ops.zeros((1, 2))])
+        >>> [round(float(p), 3) for p in ops.exp(logits[0])]
         [0.5, 0.5]
     """
 

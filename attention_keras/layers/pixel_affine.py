@@ -40,7 +40,7 @@ class PixelAffine(keras.layers.Layer):
         offset = np.reshape(self.offset, shape).astype("float32")
         if self.order != sorted(self.order):
             images = ops.take(images, self.order, axis=axis)
-        return images * scale + offset
+        return ops.add(ops.multiply(images, scale), offset)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -73,7 +73,7 @@ class ModelSpec:
             if self.variant != "attention":
                 raise UserError(f"{self.backbone} is built with attention only; got variant {self.variant!r}")
             if not self.taps:
-                raise UserError(f"{self.backbone} needs taps: the names of the layers to attend to (--taps)")
+                raise UserError(f"{self.backbone} needs taps: the names of the layers to attend to")
             object.__setattr__(self, "levels", len(self.taps))
         elif self.backbone not in ("vgg", "rn164"):
             raise UserError(f"backbone must be vgg, rn164 or keras:<Application>; got {self.backbone!r}")
@@ -128,7 +128,7 @@ class ModelSpec:
                 f"unknown model {name!r}; allowed: {', '.join(BASELINES)}, or "
                 "{vgg,rn164}-att{1,2,3}[-{concat,indep}][-linear]-"
                 f"{{{','.join(get_args(Compat))}}}[-sigmoid][-lup][-2g|-3g], "
-                "for example vgg-att2-concat-pc (train.py --list-models shows them all)"
+                "for example vgg-att2-concat-pc (`attention-keras list-models` shows them all)"
             )
         levels = int(match["levels"])
         if match["globals"] and int(match["globals"]) != levels:

@@ -112,7 +112,7 @@ def _vgg(pixels, spec: ModelSpec, builder: Builder):
 
 def _resnet(pixels, spec: ModelSpec, builder: Builder):
     if spec.globals == "per_level" and spec.levels > 1:
-        raise UserError("rn164 has one global branch; --globals per_level is for vgg")
+        raise UserError("rn164 has one global branch; globals per_level is for vgg")
     taps = resnet.trunk(pixels, builder)
     g = resnet.global_branch(taps["stage3"], builder)
     used = {name: taps[name] for name in resnet.TAPS[-spec.levels :]}
@@ -123,7 +123,7 @@ def _application(images, pixels, spec: ModelSpec, builder: Builder):
     """A backbone from keras.applications with fresh weights, on pixels normalised by `preprocess`."""
     make = find_application(spec.backbone.removeprefix("keras:"))
     if builder.width != 1:
-        raise UserError(f"width is for vgg and rn164; {spec.backbone} is built as it is, use --width 1")
+        raise UserError(f"width is for vgg and rn164; {spec.backbone} is built as it is, use width 1")
     if spec.globals == "per_level":
         raise UserError("globals per_level is for vgg")
     # Networks that bring their own normalisation leave it to `preprocess` here.

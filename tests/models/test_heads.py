@@ -44,7 +44,7 @@ def test_the_linear_head_is_what_its_formula_says(local_norm):
     attention = exponentials / exponentials.sum((1, 2), keepdims=True)
     descriptor = np.einsum("bhw,bhwc->bc", attention, local)
     kernel, bias = (np.array(w, "float64") for w in model.get_layer("classifier").get_weights())
-    found = model(IMAGES)
+    found = {name: keras.ops.convert_to_numpy(value) for name, value in model(IMAGES).items()}
     np.testing.assert_allclose(found["attention_same"], attention, rtol=1e-4)
     np.testing.assert_allclose(found["logits"], descriptor @ kernel + bias, atol=1e-5)
 

@@ -14,7 +14,7 @@ IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float3
 TAP = "block_13_expand_relu"
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
-    reason="attend() itself is tested on every backend; these take long",
+    reason="test_attend.py runs on every backend",
 )
 
 
