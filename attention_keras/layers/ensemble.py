@@ -14,7 +14,7 @@ class LevelEnsemble(keras.layers.Layer):
     Example:
         >>> import numpy as np
         >>> levels, logits = LevelEnsemble()([np.zeros((1, 2)), np.zeros((1, 2))])
-        >>> [round(float(p), 3) for p in np.exp(logits[0])]
+        >>> [round(float(p), 3) for p in ops.exp(logits[0])]
         [0.5, 0.5]
     """
 
