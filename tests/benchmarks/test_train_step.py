@@ -43,6 +43,7 @@ def test_a_step_from_elsewhere_takes_its_turns(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_variants_change_what_they_say():
     words = "--models vgg --precisions float32 --width 0.02 --batch-size 4 --steps 4 --rounds 1 --variants"
     variants = ["plain", "no-dropout+keras-batch-norm+no-xla", "4-steps-per-execution"]

@@ -54,6 +54,7 @@ def test_mirrored_equals_one_device(one_device, tmp_path):
     assert_same(one_device, run(tmp_path, "two", strategy="mirrored"), 1e-6)
 
 
+@pytest.mark.slow
 def test_mirrored_equals_one_device_in_bfloat16_too(tmp_path):
     one = run(tmp_path, "one", precision="mixed_bfloat16")
     two = run(tmp_path, "two", precision="mixed_bfloat16", strategy="mirrored")
@@ -63,6 +64,7 @@ def test_mirrored_equals_one_device_in_bfloat16_too(tmp_path):
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-2)
 
 
+@pytest.mark.slow
 def test_a_network_of_the_paper_takes_the_same_step_on_two_devices(tmp_path, monkeypatch):
     """One partial batch; after more steps ReLU and max-pooling amplify the rounding of any two sums."""
     from attention_keras.models.zoo import build_model
