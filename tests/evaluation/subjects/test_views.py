@@ -34,7 +34,7 @@ def test_the_deepest_tap_of_an_application_is_explained_in_float32():
         include_top=False, weights=None, input_shape=(32, 32, 3), minimalistic=True
     )
     names = [layer.name for layer in backbone.layers if layer.name.endswith("project_bn")]
-    model = attend(backbone, [names[2], names[-1]], num_classes=3)
+    model = attend(backbone, [names[2], names[-1]], num_classes=3, head="paper")
     assert explained_layer(in_float32(model)) == names[-1]
 
 
