@@ -140,7 +140,7 @@ def local_features(tensor, tap: str):
     Raises:
         UserError: the tap is neither a map nor tokens of a square map.
     """
-    shape = getattr(tensor, "shape", ())
+    shape: tuple = getattr(tensor, "shape", ())
     if len(shape) == 4:
         return layers.Permute((2, 3, 1), name=f"map_{tap}")(tensor) if is_channels_first(tensor) else tensor
     if len(shape) != 3:
