@@ -13,6 +13,8 @@ from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.file_names import LABELS
 from attention_keras.runs.model_file import load_model
+from attention_keras.serving.card import CARD_FILE
+from attention_keras.serving.versions import newest_version
 
 
 def load_subjects(paths: Sequence[str]) -> list[Subject]:
@@ -48,8 +50,8 @@ def load_predictor(path: str | Path) -> Predictor:
     """
     path = Path(path)
     if version := _saved_model(path):
-        assets = version / "assets"
-        return SavedModelPredictor(version, _class_names(assets / LABELS), _card(assets / "model_card.json"))
+        names = _class_names(version / CARD_FILE.with_name(LABELS))
+        return SavedModelPredictor(version, names, _card(version / CARD_FILE))
     return KerasPredictor(load_model(path), _class_names(path / LABELS) if path.is_dir() else None)
 
 
@@ -62,8 +64,7 @@ def _saved_model(path: Path) -> Path | None:
     """The SavedModel at `path`, or the newest of the numbered versions under it."""
     if (path / "saved_model.pb").exists():
         return path
-    versions = [p for p in path.iterdir() if p.name.isdecimal()] if path.is_dir() else []
-    return max(versions, key=lambda p: int(p.name)) if versions and not is_run(path) else None
+    return None if is_run(path) else newest_version(path)
 
 
 def _class_names(path: Path) -> list[str] | None:
