@@ -2,6 +2,7 @@ from .errors import UserError
 from .layers.attention_pool import AttentionPool
 from .layers.compatibility import CompatibilityScore
 from .models.attend import attend
+from .models.evidence import combine_evidence, evidence_model
 from .models.zoo import build_model, list_models
 from .runs.model_file import load_model
 
@@ -13,6 +14,8 @@ __all__ = [
     "UserError",
     "attend",
     "build_model",
+    "combine_evidence",
+    "evidence_model",
     "list_models",
     "load_model",
 ]

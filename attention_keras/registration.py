@@ -15,6 +15,7 @@ def register() -> None:
         attention_pool,
         compatibility,
         ensemble,
+        evidence,
         fused_batch_norm,
         gcn_zca,
         pixel_affine,

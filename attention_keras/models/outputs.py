@@ -7,6 +7,8 @@ from typing import Any
 LOGITS = "logits"
 LEVEL_LOGITS = "level_logits"
 ATTENTION = "attention_"
+EVIDENCE = "evidence_"
+EVIDENCE_REST = "evidence_rest"
 
 
 def attention_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,3 +23,17 @@ def attention_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
         name.removeprefix(ATTENTION): value for name, value in outputs.items() if name.startswith(ATTENTION)
     }
     return dict(sorted(maps.items(), key=lambda item: -math.prod(side or 0 for side in item[1].shape[-2:])))
+
+
+def evidence_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The evidence outputs of a model, `evidence_<tap>` -> `<tap>`, from early to late levels; not the rest.
+
+    Args:
+        outputs: of a model of `evidence_model`, or of a server; maps `(b, h, w)` or `(b, h, w, k)`.
+    """
+    maps = {
+        name.removeprefix(EVIDENCE): value
+        for name, value in outputs.items()
+        if name.startswith(EVIDENCE) and name != EVIDENCE_REST
+    }
+    return dict(sorted(maps.items(), key=lambda item: -math.prod(side or 0 for side in item[1].shape[1:3])))

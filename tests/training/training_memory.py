@@ -30,7 +30,9 @@ def resident() -> int:
 
 def run(folder: str, name: str, **flags) -> None:
     """Train once, and forget what was trained."""
-    options = TrainOptions.of(limit=64, batch_size=32, precision="float32", run_dir=folder, name=name, **flags)
+    options = TrainOptions.of(
+        limit=64, batch_size=32, precision="float32", run_dir=folder, name=name, **flags
+    )
     train(options, report=lambda line: None)
     keras.utils.clear_session()
     gc.collect()

@@ -1,0 +1,236 @@
+"""Evidence adds up to the logits, for every network whose logits are a sum over places, on every backend."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from attention_keras import attend, build_model, combine_evidence, evidence_model
+from attention_keras.errors import UserError
+from attention_keras.models.outputs import evidence_maps
+from attention_keras.models.zoo import list_models
+
+IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype("float32")
+WITHOUT = {"vgg", "vgg-hires", "rn164-hires"}
+OF_EACH_KIND = [
+    "vgg-gap",
+    "vgg-pan",
+    "vgg-att1-scaled",
+    "vgg-att2-concat-dp",
+    "vgg-att2-indep-pc",
+    "vgg-att2-concat-mean",
+    "vgg-att3-concat-pc-lup",
+    "vgg-att3-concat-pc-3g",
+    "vgg-att2-linear-scaled",
+    "vgg-att2-concat-additive-sigmoid",
+]
+
+
+def scattered(model, seed=0):
+    """As if trained: batch norms with statistics, scales and shifts of their own, biases that are not 0."""
+    rng = np.random.default_rng(seed)
+    for variable in model.variables:
+        if "variance" in variable.path:
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+        elif any(word in variable.path for word in ("gamma", "beta", "moving_mean", "bias")):
+            variable.assign(rng.normal(0.3, 0.5, variable.shape))
+    return model
+
+
+def network(name):
+    # With the two channels that a thirtieth leaves of a ResNet's stage, all ReLUs of a head may be closed.
+    return scattered(build_model(name, width=0.2 if name.startswith("rn") else 0.03, init="keras"))
+
+
+def arrays(outputs):
+    return {name: ops.convert_to_numpy(value) for name, value in outputs.items()}
+
+
+def outputs_of(model, *inputs):
+    return arrays(model(list(inputs) if len(inputs) > 1 else inputs[0], training=False))
+
+
+def relative_error(outputs):
+    """Largest difference between sum of evidence and centred logits, as a share of the largest logit."""
+    totals = {tap: e.astype("float64").sum((1, 2)) for tap, e in evidence_maps(outputs).items()}
+    if "level_logits" in outputs:
+        logits, total = outputs["level_logits"], np.stack(list(totals.values()), axis=1)
+    else:
+        logits, total = outputs["logits"], sum(totals.values())
+    centred = logits - logits.mean(-1, keepdims=True)
+    return np.abs(total + outputs["evidence_rest"] - centred).max() / np.abs(centred).max()
+
+
+def check_identity(name):
+    outputs = outputs_of(evidence_model(network(name)), IMAGES)
+    assert relative_error(outputs) < 1e-5
+    maps = evidence_maps(outputs)
+    assert all(np.abs(level).max() > 0 for level in maps.values())
+    # What speaks for one class speaks against the others.
+    for level in maps.values():
+        np.testing.assert_allclose(level.sum(-1), 0, atol=1e-4 * np.abs(level).max())
+
+
+@pytest.mark.parametrize("name", OF_EACH_KIND)
+def test_evidence_and_rest_add_up_to_the_logits(name):
+    check_identity(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(list_models()) - WITHOUT - set(OF_EACH_KIND)))
+def test_evidence_and_rest_add_up_to_the_logits_of_every_network(name):
+    check_identity(name)
+
+
+def small_attended(**options):
+    images = keras.Input((16, 16, 3), name="images")
+    x = keras.layers.Rescaling(1 / 255)(images)
+    for index, channels in enumerate((6, 8)):
+        x = keras.layers.Conv2D(channels, 3, 2, padding="same")(x)
+        x = keras.layers.Activation("swish", name=f"map{index}")(x)
+    return attend(keras.Model(images, x), ["map0", "map1"], 4, **options)
+
+
+SMALL = IMAGES[:, ::2, ::2]
+
+
+@pytest.mark.parametrize("options", [{}, {"head": "paper"}, {"head": "paper", "normalization": "sigmoid"}])
+def test_it_is_attention_times_what_the_place_alone_would_say(options):
+    """Against NumPy, place by place, in float64."""
+    model = scattered(small_attended(**options))
+    found = outputs_of(evidence_model(model), SMALL)
+    kernel, bias = (w.astype("float64") for w in model.get_layer("classifier").get_weights())
+    kernel, bias = kernel - kernel.mean(-1, keepdims=True), bias - bias.mean()
+    row, rest = 0, bias[None].repeat(len(SMALL), 0)
+    for tap in ("map0", "map1"):
+        local = ops.convert_to_numpy(
+            keras.Model(model.input, model.get_layer(f"pool_{tap}").input[0])(SMALL)
+        ).astype("float64")
+        count = local.shape[1] * local.shape[2]
+        weights = found[f"attention_{tap}"].astype("float64")
+        weights = weights / count if options.get("normalization") == "sigmoid" else weights
+        part = kernel[row : row + local.shape[-1]]
+        row += local.shape[-1]
+        scale, shift, is_open = np.ones(len(part)), np.zeros(len(part)), np.ones((len(SMALL), len(part)))
+        if options.get("head") == "paper":
+            gamma, beta, mean, variance = model.get_layer(f"head_{tap}_norm").get_weights()
+            scale = gamma / np.sqrt(variance + 1e-5)
+            shift = beta - mean * scale
+            is_open = scale * np.einsum("bhw,bhwc->bc", weights, local) + shift > 0
+        for image in range(len(SMALL)):
+            for y in range(local.shape[1]):
+                for x in range(local.shape[2]):
+                    says = (is_open[image] * (scale * local[image, y, x] + shift)) @ part
+                    expected = weights[image, y, x] * says
+                    np.testing.assert_allclose(found[f"evidence_{tap}"][image, y, x], expected, atol=1e-5)
+            rest[image] += (1 - weights[image].sum()) * (is_open[image] * shift) @ part
+    np.testing.assert_allclose(found["evidence_rest"], rest, atol=1e-5)
+
+
+def test_of_average_pooling_it_is_cam_less_the_mean_over_classes():
+    model = network("vgg-gap")
+    features = ops.convert_to_numpy(keras.Model(model.input, model.get_layer("average_pool").input)(IMAGES))
+    kernel = model.get_layer("classifier").get_weights()[0]
+    cam = features @ kernel / features[0, ..., 0].size
+    found = outputs_of(evidence_model(model), IMAGES)["evidence_conv13"]
+    np.testing.assert_allclose(found, cam - cam.mean(-1, keepdims=True), atol=1e-5 * np.abs(cam).max())
+
+
+@pytest.mark.parametrize("aggregate", ["concat", "indep"])
+def test_of_one_class_it_is_that_class_of_all(aggregate):
+    model = scattered(small_attended(aggregate=aggregate))
+    every = outputs_of(evidence_model(model), SMALL)
+    predicted = outputs_of(evidence_model(model, of="predicted"), SMALL)
+    classes = np.array([3, 0, 2], "int32")
+    asked = outputs_of(evidence_model(model, of="asked"), SMALL, classes)
+    for found, chosen in ((predicted, every["logits"].argmax(-1)), (asked, classes)):
+        for name in ("evidence_map0", "evidence_map1", "evidence_rest"):
+            expected = np.stack([values[..., k] for values, k in zip(every[name], chosen)])
+            np.testing.assert_allclose(found[name], expected, atol=1e-5)
+
+
+def test_of_each_image_it_does_not_depend_on_the_others():
+    model = evidence_model(scattered(small_attended(head="paper")))
+    together, alone = outputs_of(model, SMALL), outputs_of(model, SMALL[1:2])
+    for name, value in alone.items():
+        np.testing.assert_allclose(together[name][1:2], value, atol=1e-5, err_msg=name)
+
+
+def test_it_follows_further_training():
+    model = small_attended(head="paper")
+    explained = evidence_model(model)
+    before = outputs_of(explained, SMALL)
+    model.compile(keras.optimizers.SGD(0.5), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(SMALL, np.array([0, 1, 2]), epochs=3, verbose=0)
+    after = outputs_of(explained, SMALL)
+    assert np.abs(after["evidence_map1"] - before["evidence_map1"]).max() > 1e-3
+    assert relative_error(after) < 1e-5
+    assert len({id(v) for v in explained.variables}) == len({id(v) for v in model.variables})
+
+
+@pytest.mark.parametrize("of", ["all", "asked"])
+def test_a_saved_file_gives_the_same_in_a_fresh_process(tmp_path, of):
+    model = evidence_model(scattered(small_attended(head="paper")), of=of)
+    inputs = [SMALL] if of == "all" else [SMALL, np.array([1, 3, 0], "int32")]
+    expected = outputs_of(model, *inputs)
+    model.save(tmp_path / "evidence.keras")
+    np.savez(tmp_path / "inputs.npz", *inputs)
+    program = (
+        "import keras, numpy, attention_keras\n"
+        f"model = keras.models.load_model({str(tmp_path / 'evidence.keras')!r})\n"
+        f"inputs = list(numpy.load({str(tmp_path / 'inputs.npz')!r}).values())\n"
+        "found = model(inputs if len(inputs) > 1 else inputs[0])\n"
+        "found = {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}\n"
+        f"numpy.savez({str(tmp_path / 'found.npz')!r}, **found)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / "found.npz")
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-6, err_msg=name)
+
+
+def test_in_half_precision_evidence_is_float32_and_close():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    outputs = evidence_model(scattered(small_attended()))(SMALL)
+    assert {keras.backend.standardize_dtype(value.dtype) for value in outputs.values()} == {"float32"}
+    assert relative_error(arrays(outputs)) < 0.03
+
+
+@pytest.mark.parametrize("name", ["vgg", "vgg-hires"])
+def test_a_network_without_such_a_sum_says_so(name):
+    with pytest.raises(UserError, match=f"{name} has no evidence: .* no sum over places") as error:
+        evidence_model(network(name))
+    assert "\n" not in str(error.value)
+
+
+def test_wrong_uses_are_one_line():
+    with pytest.raises(UserError, match="of must be one of all, predicted, asked; got 'top'"):
+        evidence_model(small_attended(), of="top")
+    pixels = keras.Input((4, 4, 3))
+    with pytest.raises(UserError, match="has no output named logits"):
+        evidence_model(keras.Model(pixels, keras.layers.Flatten()(pixels)))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (20, 28), (7, 5)])
+def test_the_combined_map_has_the_sum_of_all_taps(size):
+    rng = np.random.default_rng(0)
+    maps = {"fine": rng.normal(size=(2, 5, 7, 3)), "coarse": rng.normal(size=(2, 3, 2, 3))}
+    combined = ops.convert_to_numpy(combine_evidence(maps, size))
+    assert combined.shape == (2, *size, 3)
+    expected = sum(level.sum((1, 2)) for level in maps.values())
+    np.testing.assert_allclose(combined.sum((1, 2)), expected, atol=1e-5)
+    one = {tap: level[..., 1] for tap, level in maps.items()}
+    np.testing.assert_allclose(ops.convert_to_numpy(combine_evidence(one, size)), combined[..., 1], atol=1e-6)
+
+
+def test_the_combined_map_is_at_its_place():
+    level = np.zeros((1, 4, 4))
+    level[0, 1, 2] = 1
+    combined = ops.convert_to_numpy(combine_evidence({"tap": level}, (32, 32)))[0]
+    middle = [(combined.sum(axis) * np.arange(32)).sum() for axis in (1, 0)]
+    np.testing.assert_allclose(middle, [11.5, 19.5], atol=1e-4)
