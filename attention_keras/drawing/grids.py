@@ -1,13 +1,21 @@
 """Grids of images: maps or outlines over the same images, one column for each model or method."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import matplotlib
 import numpy as np
 
 from attention_keras.drawing.canvas import new_figure, pixels
-from attention_keras.drawing.maps import enlarge, overlay, range_words, upsample
-from attention_keras.drawing.palette import ATTENTION, INK, OUTLINE
+from attention_keras.drawing.maps import (
+    enlarge,
+    largest,
+    overlay,
+    range_words,
+    signed_overlay,
+    signed_words,
+    upsample,
+)
+from attention_keras.drawing.palette import ATTENTION, EVIDENCE, INK, OUTLINE
 
 CELL = 1.55
 
@@ -18,8 +26,9 @@ def map_grid(
     titles: Sequence[Mapping[str, tuple[str, bool | None]]],
     *,
     shared: Mapping[str, str] | None = None,
+    signed: Container[str] = (),
 ) -> np.ndarray:
-    """The paper's figure: images as rows, and as columns the input and each map, with a colour scale.
+    """The paper's figure: images as rows, and as columns the input and each map, with its colour scale.
 
     Args:
         images: `(n, H, W, 3)` uint8.
@@ -27,6 +36,7 @@ def map_grid(
         titles: for each image, head -> what is written under the cell, and whether it is right (None: no
             matter); the head `input` is the image itself.
         shared: head -> name of the group of columns with one scale; by default each map has its own.
+        signed: heads of the columns whose maps have signs. Each such map has its own scale around zero.
 
     Returns:
         uint8 RGB `(h, w, 3)`.
@@ -37,24 +47,35 @@ def map_grid(
     for head, maps in columns.items():
         if shared:
             group = shared[head]
-            tops[group] = max(tops.get(group, 0.0), float(maps.max()))
+            tops[group] = max(tops.get(group, 0.0), 0.0 if head in signed else float(maps.max()))
     for row, image in enumerate(images):
         large = enlarge(image)
         axes[row][0].imshow(large)
         for axis, (head, maps) in zip(axes[row][1:], columns.items()):
-            attention = np.asarray(maps[row], "float64")
-            top = tops[shared[head]] if shared else None
-            axis.imshow(overlay(large, attention, top))
-            low, high = (0.0, top) if shared else (attention.min(), attention.max())
-            _corner(axis, " to ".join(range_words(low, high)))
+            level = np.asarray(maps[row], "float64")
+            if head in signed:
+                axis.imshow(signed_overlay(large, level))
+                ends = signed_words(largest(level))
+            else:
+                top = tops[shared[head]] if shared else None
+                axis.imshow(overlay(large, level, top))
+                ends = range_words(0.0, top) if top is not None else range_words(level.min(), level.max())
+            _corner(axis, " to ".join(ends))
         for axis, head in zip(axes[row], heads):
             if head in titles[row]:
                 text, right = titles[row][head]
                 axis.set_xlabel(text, fontsize=8, color=INK[right], labelpad=2)
-    scale = matplotlib.cm.ScalarMappable(cmap=ATTENTION)
-    bar = figure.colorbar(scale, ax=axes, fraction=0.015, pad=0.01, aspect=40)
-    bar.set_ticks([0, 1], labels=["low", "high"])
+    if any(head not in signed for head in columns):
+        _bar(figure, axes, ATTENTION, ["low", "high"])
+    if any(head in signed for head in columns):
+        _bar(figure, axes, EVIDENCE, ["against", "for"])
     return pixels(figure)
+
+
+def _bar(figure, axes, colors, ends: list[str]) -> None:
+    scale = matplotlib.cm.ScalarMappable(cmap=colors)
+    bar = figure.colorbar(scale, ax=axes, fraction=0.015, pad=0.01, aspect=40)
+    bar.set_ticks([0, 1], labels=ends)
 
 
 def _corner(axis, text: str) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attention_keras.drawing.palette import ATTENTION
+from attention_keras.drawing.palette import ATTENTION, EVIDENCE
 
 SHORTEST_SIDE = 160
 
@@ -79,6 +79,16 @@ def range_words(low: float, high: float) -> tuple[str, str]:
     return f"{low if low > 0.01 * high else 0:.2g}", f"{high:.2g}"
 
 
+def signed_words(limit: float) -> tuple[str, str]:
+    """The ends of a scale around zero.
+
+    Example:
+        >>> signed_words(0.0154)
+        ('-0.015', '+0.015')
+    """
+    return f"{-limit:.2g}", f"{limit:+.2g}"
+
+
 def overlay(
     image: np.ndarray, attention: np.ndarray, maximum: float | None = None, strength: float = 0.65
 ) -> np.ndarray:
@@ -96,9 +106,37 @@ def overlay(
         uint8 `(H, W, 3)`.
     """
     heat = normalize(upsample(attention, image.shape[:2]), maximum)
+    return _blend(image, ATTENTION(heat), strength)
+
+
+def signed_overlay(image: np.ndarray, evidence: np.ndarray, limit: float | None = None) -> np.ndarray:
+    """The image `(H, W, 3)` uint8 in grey, red where the evidence is for the class and blue where against.
+
+    The colour is as strong as the evidence: where there is none, the image itself is seen.
+
+    Args:
+        image: RGB pixels.
+        evidence: map `(h, w)` of any size, with signs.
+        limit: size of the evidence at both ends of the scale; by default the map's own `largest`.
+
+    Returns:
+        uint8 `(H, W, 3)`.
+    """
+    limit = largest(evidence) if limit is None else limit
+    share = np.clip(upsample(evidence, image.shape[:2]) / (limit or 1.0), -1, 1)
+    return _blend(image, EVIDENCE((1 + np.sign(share)) / 2), 0.85 * np.abs(share)[..., None] ** 0.7)
+
+
+def largest(evidence: np.ndarray) -> float:
+    """The end of a scale around zero: the largest size of a value, whatever its sign."""
+    return float(np.abs(evidence).max())
+
+
+def _blend(image: np.ndarray, colors: np.ndarray, strength) -> np.ndarray:
+    """Colours over the image in grey; `strength` is a number or `(H, W, 1)`."""
     grey = image @ np.array([0.299, 0.587, 0.114])
-    colors = ATTENTION(heat)[..., :3] * 255
-    return np.clip((1 - strength) * grey[..., None] + strength * colors, 0, 255).round().astype("uint8")
+    mixed = (1 - strength) * grey[..., None] + strength * colors[..., :3] * 255
+    return np.clip(mixed, 0, 255).round().astype("uint8")
 
 
 def normalized_entropy(maps: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""The colours of every picture: lines, right and wrong answers, attention, outlines."""
+"""The colours of every picture: lines, right and wrong answers, attention, evidence, outlines."""
 
 import matplotlib
+from matplotlib.colors import LinearSegmentedColormap
 
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#999999")
 """Colours of lines (Okabe and Ito's), told apart by readers with any colour vision."""
@@ -10,6 +11,9 @@ INK = {None: "black", True: "#1a7f37", False: "#cf222e"}
 
 ATTENTION = matplotlib.colormaps["inferno"]
 """Colours of attention, from low to high."""
+
+EVIDENCE = LinearSegmentedColormap.from_list("evidence", ["#1f6fff", "#ffffff", "#ff2a1f"])
+"""Colours of evidence: blue speaks against the class, red for it, white says nothing."""
 
 OUTLINE = "#ffd33d"
 """Colour of a mask's border."""

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from attention_keras.drawing.maps import enlarge, normalize, normalized_entropy, overlay, upsample
+from attention_keras.drawing.maps import (
+    enlarge,
+    normalize,
+    normalized_entropy,
+    overlay,
+    signed_overlay,
+    upsample,
+)
 
 
 def test_bilinear_upsampling_by_hand():
@@ -68,3 +75,18 @@ def test_enlarging_repeats_pixels():
     np.testing.assert_array_equal(large[1::3, 1::3], image)
     assert (large[:3, :3] == image[0, 0]).all() and (large[3:, 3:] == image[1, 1]).all()
     np.testing.assert_array_equal(enlarge(image, 1), image)
+
+
+def test_evidence_is_red_for_and_blue_against_and_grey_where_there_is_none():
+    image = np.full((8, 8, 3), 120, "uint8")
+    evidence = np.zeros((4, 4))
+    evidence[0, 0], evidence[3, 3] = 2.0, -2.0
+    picture = signed_overlay(image, evidence).astype(int)
+    red, blue, plain = picture[0, 0], picture[7, 7], picture[0, 7]
+    assert red[0] > 90 > red[2]
+    assert blue[2] > 80 > blue[0]
+    assert plain.tolist() == [120, 120, 120]
+    # Half as strong on a scale twice as long.
+    weaker = signed_overlay(image, evidence, limit=4.0).astype(int)
+    assert np.abs(weaker[0, 0] - 120).sum() < np.abs(red - 120).sum()
+    assert (signed_overlay(image, np.zeros((4, 4))) == 120).all()
