@@ -77,6 +77,9 @@ class MapsOptions(CommonOptions):
 
     rows: int = 8
     """Images to show."""
+    versus: Annotated[str | None, _unless_given("no column", "CLASS")] = None
+    """Add the evidence for the predicted class rather than for this one: a class, or `second` for the second
+    most likely one."""
     shared_scale: bool = False
     """Use one colour scale for all maps of a run, instead of one for each map."""
 

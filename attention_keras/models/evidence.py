@@ -116,7 +116,7 @@ def combine_evidence(maps: Mapping[str, Any], size: tuple[int, int]):
         size: `(H, W)`.
 
     Returns:
-        `(b, H, W)` or `(b, H, W, k)`, float32.
+        `(b, H, W)` or `(b, H, W, k)`, float32; None without any map.
 
     Example:
         >>> import numpy as np

@@ -20,7 +20,7 @@ from attention_keras.runs.directory import Run
 from attention_keras.runs.durable import write_whole
 
 EPSILONS = (1.0, 2.0, 4.0)
-_MEASURED_MAPS = ("Grad-CAM", "CAM", "random")
+_MEASURED_MAPS = ("attention", "evidence", "CAM", "Grad-CAM", "Score-CAM", "SmoothGrad", "random")
 
 
 def write_tables(config: ReproduceOptions) -> Path:
@@ -141,7 +141,7 @@ def _accuracy(found: list[dict], attack: str, epsilon: float) -> Spread:
 
 
 def maps_table(rows: list[dict]) -> str | None:
-    """Insertion and deletion areas of attention beside Grad-CAM, CAM and a random map."""
+    """Insertion and deletion areas of attention and evidence beside post-hoc maps and a random one."""
     columns = [
         text("model"),
         text("map"),
@@ -151,7 +151,7 @@ def maps_table(rows: list[dict]) -> str | None:
     ]
     body = []
     for row in rows:
-        names = [n for n in (row["maps"] or [{}])[0] if n.startswith("attention") or n in _MEASURED_MAPS]
+        names = [n for n in (row["maps"] or [{}])[0] if n.startswith(_MEASURED_MAPS)]
         for name in names:
             found = [one[name] for one in row["maps"] if name in one]
             areas = [Spread.of([one[key][0] for one in found]) for key in ("insertion", "deletion")]

@@ -1,4 +1,4 @@
-"""What a run shows in TensorBoard: curves, attention on the same images, the confusion matrix."""
+"""What a run shows in TensorBoard: curves, attention and evidence on the same images, confusion matrix."""
 
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from scipy.special import softmax
 from attention_keras.drawing.confusion import confusion_figure, confusion_matrix
 from attention_keras.drawing.maps import normalized_entropy
 from attention_keras.drawing.panel import panel, prediction_title
-from attention_keras.models.outputs import attention_maps
+from attention_keras.errors import UserError
+from attention_keras.models.evidence import combine_evidence, evidence_model
+from attention_keras.models.outputs import attention_maps, evidence_maps
 from attention_keras.training.history import History
 
 
@@ -43,10 +45,11 @@ class Scalars(keras.callbacks.Callback):
 
 
 class AttentionImages(keras.callbacks.Callback):
-    """After each epoch: where every attention level looks on the same validation images.
+    """After each epoch: where every attention level looks on the same validation images, and what for.
 
-    One panel per image, titled with the true and the predicted class; and for each level the entropy of
-    its maps as a share of the largest possible (1: looks everywhere, 0: at one place).
+    One panel per image, titled with the true and the predicted class: attention of each level, and the
+    evidence for the predicted class, all levels added up. And for each level the entropy of its attention as
+    a share of the largest possible (1: looks everywhere, 0: at one place).
 
     Args:
         images: `(n, h, w, 3)` uint8, fixed for the run.
@@ -62,21 +65,35 @@ class AttentionImages(keras.callbacks.Callback):
         self.class_names = class_names
         self.writer = tf.summary.create_file_writer(str(log_dir / "validation"))
 
+    def set_model(self, model):
+        super().set_model(model)
+        try:
+            # It shares the weights, so that it follows the training.
+            self.explained = evidence_model(model, of="predicted")
+        except UserError:  # a network without evidence
+            self.explained = model
+
     def on_epoch_end(self, epoch, logs=None):
         if len(self.images) == 0:
             return
-        outputs = self.model(self.images.astype("float32"), training=False)
+        outputs = self.explained(self.images.astype("float32"), training=False)
+        evidence = combine_evidence(evidence_maps(outputs), self.images.shape[1:3])
         outputs = {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
         maps = attention_maps(outputs)
         probabilities = softmax(outputs["logits"], axis=-1)
+        predicted = probabilities.argmax(axis=-1)
         with self.writer.as_default():
             for name, level in maps.items():
                 entropy = normalized_entropy(level).mean()
                 tf.summary.scalar(f"attention_entropy/{name}", entropy, step=epoch + 1)
-            for index, image in enumerate(self.images if maps else ()):
+            for index, image in enumerate(self.images if maps or evidence is not None else ()):
                 title, correct = prediction_title(probabilities[index], self.class_names, self.labels[index])
                 levels = {name: level[index] for name, level in maps.items()}
-                picture = panel(image, levels, title, correct=correct)
+                signed = {}
+                if evidence is not None:
+                    head = f"for {self.class_names[predicted[index]]}"
+                    signed[head] = keras.ops.convert_to_numpy(evidence[index])
+                picture = panel(image, levels, title, correct=correct, evidence=signed)
                 tf.summary.image(f"attention/{index:02d}", picture[None], step=epoch + 1)
         self.writer.flush()
 

@@ -52,7 +52,7 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
     for options in (
         AllOptions((runs[0],), **small, **common),
         QueryOptions(tuple(runs), **common),
-        MapsOptions(tuple(runs), rows=3, **common),
+        MapsOptions(tuple(runs), rows=3, versus="second", **common),
         SegmentationOptions(tuple(runs[1:]), **common),
     ):
         assert run(options) == 0
@@ -76,13 +76,18 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
     assert any("vgg-att1-pc: g has no effect" in note for note in query["notes"])
     assert any("left out" in note for note in query["notes"])
     assert set(results["maps"]["values"]) == {"rows", "vgg-att2-concat-dp", "vgg-att1-pc", "vgg-gap"}
-    assert set(results["maps"]["values"]["vgg-gap"]["maps"]) == {"CAM"}
+    assert set(results["maps"]["values"]["vgg-gap"]["maps"]) == {"evidence", "not second"}
+    assert set(results["maps"]["values"]["vgg-att1-pc"]["maps"]) == {"conv13", "evidence", "not second"}
     robust = results["robustness"]["values"]["vgg-att2-concat-dp"]
     assert robust["epsilons"] == [0, 4] and robust["fooling_rate"]["PGD"][0] == 0
     assert robust["accuracy"]["FGSM"][0] == robust["accuracy"]["noise"][0]
     faithful = results["faithfulness"]["values"]["vgg-att2-concat-dp"]
     assert {"attention conv10", "attention conv13", "Grad-CAM", "Score-CAM", "random"} <= set(faithful)
+    assert {"evidence conv10", "evidence conv13", "evidence all"} <= set(faithful)
     assert 0 <= faithful["random"]["insertion"][0] <= 1
+    assert 0 < faithful["evidence all"]["rank_on_object"] < 1
+    found = results["classification"]["values"]["vgg-att2-concat-dp"]["localization"]
+    assert set(found) == {"conv10", "conv13", "evidence"}
     guesses = results["segmentation"]["values"]["no model"]
     assert guesses["all object"]["jaccard"] == pytest.approx(guesses["all object"]["precision"])
     with open(tmp_path / "segmentation.csv", newline="") as file:
@@ -93,6 +98,11 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
 def test_what_does_not_apply_is_refused_alone(runs, tmp_path):
     with pytest.raises(UserError, match="no run has attention"):
         run(QueryOptions((runs[2],), output=str(tmp_path)))
+
+
+def test_a_class_that_there_is_not_is_refused_in_one_line(runs, tmp_path):
+    with pytest.raises(UserError, match=r"versus must be second or a class: zero, one, .*; got 'cat'"):
+        run(MapsOptions((runs[0],), rows=2, versus="cat", output=str(tmp_path)))
 
 
 def test_masks_queries_and_targets_from_folders(runs, tmp_path, capsys):

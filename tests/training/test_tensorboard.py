@@ -9,10 +9,11 @@ import tensorflow as tf
 from scipy.special import softmax
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from attention_keras import combine_evidence, evidence_model
 from attention_keras.data.datasets import load_dataset
 from attention_keras.drawing.maps import normalized_entropy
 from attention_keras.drawing.panel import panel, prediction_title
-from attention_keras.models.outputs import attention_maps
+from attention_keras.models.outputs import attention_maps, evidence_maps
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training.train import train
 
@@ -65,7 +66,9 @@ def test_curves_are_the_history(run):
 def test_panels_show_the_same_validation_images_after_every_epoch(run):
     validation = load_dataset("cluttered_digits", limit=64).validation
     model = keras.models.load_model(run.run.path / "model.keras", compile=False)
-    outputs = model.predict(np.asarray(validation.images[:PANELS], "float32"), verbose=0)
+    images = np.asarray(validation.images[:PANELS])
+    outputs = evidence_model(model, of="predicted").predict(images.astype("float32"), verbose=0)
+    evidence = combine_evidence(evidence_maps(outputs), images.shape[1:3])
     maps = attention_maps(outputs)
     found = events(run, "validation")
     for index in range(PANELS):
@@ -75,7 +78,10 @@ def test_panels_show_the_same_validation_images_after_every_epoch(run):
             softmax(outputs["logits"], axis=-1)[index], run_class_names(run), validation.labels[index]
         )
         levels = {name: level[index] for name, level in maps.items()}
-        expected = panel(np.asarray(validation.images[index]), levels, title, correct=correct)
+        signed = {
+            f"for {run_class_names(run)[outputs['logits'][index].argmax()]}": np.asarray(evidence[index])
+        }
+        expected = panel(images[index], levels, title, correct=correct, evidence=signed)
         # The saved model is the one after the last epoch; rounding may move a colour by a step.
         difference = np.abs(picture(shown[-1]).astype(int) - expected)
         assert difference.max() <= 2, difference.max()

@@ -9,6 +9,7 @@ import numpy as np
 
 from attention_keras.evaluation.explanations.attention import attention_of
 from attention_keras.evaluation.explanations.cam import cam_of
+from attention_keras.evaluation.explanations.evidence import evidence_of, has_evidence
 from attention_keras.evaluation.explanations.post_hoc import METHODS, explain
 from attention_keras.evaluation.subjects.views import cam_parts, explained_layer, logits_view
 from attention_keras.models.outputs import attention_maps
@@ -25,12 +26,14 @@ class MapKind:
         compute: `compute(model, images, targets, batch_size=..., seed=...)`, with images `(n, H, W, 3)` and
             classes `(n,)`, gives maps `(n, h, w)` by the name of their level; a kind with one level calls
             it by its own name.
+        signed: whether values below zero speak against the class; other maps are not negative.
     """
 
     name: str
     of_class: bool
     exists: Callable[[keras.Model], bool]
     compute: Callable[..., dict[str, np.ndarray]]
+    signed: bool = False
 
     def full_name(self, level: str) -> str:
         """Name of one of its maps among maps of other kinds, such as `attention conv13`."""
@@ -39,6 +42,10 @@ class MapKind:
 
 def _attention(model, images, targets, *, batch_size, seed):
     return attention_of(model, images, batch_size)
+
+
+def _evidence(model, images, targets, *, batch_size, seed):
+    return evidence_of(model, images, targets, batch_size)
 
 
 def _cam(model, images, targets, *, batch_size, seed):
@@ -63,13 +70,16 @@ def _always(model: keras.Model) -> bool:
 RANDOM = MapKind("random", False, _always, _random)
 """Ignores the image: a map that does no better explains nothing."""
 
+ATTENTION = MapKind("attention", False, lambda model: bool(attention_maps(model.output)), _attention)
+EVIDENCE = MapKind("evidence", True, has_evidence, _evidence, signed=True)
 KINDS = (
-    MapKind("attention", False, lambda model: bool(attention_maps(model.output)), _attention),
+    ATTENTION,
+    EVIDENCE,
     MapKind("CAM", True, lambda model: cam_parts(model) is not None, _cam),
     *(MapKind(method, True, _always, partial(_post_hoc, method)) for method in METHODS),
     RANDOM,
 )
-"""In order of preference: what a network is shown with is the first kind that it has."""
+"""In order of preference: a network is shown with its attention and evidence, or with what comes next."""
 
 
 def kinds_of(model: keras.Model) -> list[MapKind]:
@@ -77,15 +87,17 @@ def kinds_of(model: keras.Model) -> list[MapKind]:
     return [kind for kind in KINDS if kind.exists(model)]
 
 
-def shown_kind(model: keras.Model) -> MapKind:
-    """The kind that stands for the network in a picture: attention, else CAM, else Grad-CAM."""
-    return kinds_of(model)[0]
+def shown_kinds(model: keras.Model) -> list[MapKind]:
+    """The kinds that stand for the network in a picture: attention and evidence, else Grad-CAM."""
+    kinds = kinds_of(model)
+    return [kind for kind in kinds if kind in (ATTENTION, EVIDENCE)] or kinds[:1]
 
 
 def locating_kinds(model: keras.Model) -> list[MapKind]:
-    """The kinds that are compared in finding objects: the shown one, and the first one of a class."""
-    first_of_class = next(kind for kind in kinds_of(model) if kind.of_class)
-    return list(dict.fromkeys([shown_kind(model), first_of_class]))
+    """The kinds that are compared in finding objects: the shown ones, and the first post-hoc one."""
+    kinds = kinds_of(model)
+    post_hoc = next(kind for kind in kinds if kind not in (ATTENTION, EVIDENCE))
+    return list(dict.fromkeys([*shown_kinds(model), post_hoc]))
 
 
 def compute_maps(
@@ -108,7 +120,7 @@ def compute_maps(
         seed: of noise and of the random map.
 
     Returns:
-        Full name -> `(n, h, w)`, not negative.
+        Full name -> `(n, h, w)`, not negative unless the kind is signed.
     """
     maps = {}
     for kind in kinds:

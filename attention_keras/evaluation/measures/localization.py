@@ -3,6 +3,7 @@
 import numpy as np
 
 from attention_keras.drawing.maps import upsample
+from attention_keras.evaluation.measures.perturbation import pixel_order
 
 
 def pointing_game(maps: np.ndarray, masks: np.ndarray) -> float:
@@ -60,12 +61,32 @@ def chance(covered: np.ndarray) -> float:
 
 
 def attention_on_object(maps: np.ndarray, masks: np.ndarray) -> float:
-    """Mean share of the attention that lies on the object; uniform attention scores the mask's area."""
+    """Mean share of the attention that lies on the object; uniform attention scores the mask's area.
+
+    Of a map with signs, what speaks for the class counts: values above 0. Relevance mass accuracy of Arras et
+    al. 2022.
+    """
     shares = []
     for attention, mask in zip(maps, masks):
-        large = upsample(attention, mask.shape)
+        large = np.maximum(upsample(attention, mask.shape), 0)
         shares.append(large[mask].sum() / max(large.sum(), 1e-12))
     return float(np.mean(shares))
+
+
+def rank_accuracy(maps: np.ndarray, masks: np.ndarray, seed: int = 0) -> float:
+    """Mean share of the object's K pixels among the K pixels that a map ranks first.
+
+    A random ranking scores the mask's area. Relevance rank accuracy of Arras et al. 2022.
+
+    Args:
+        maps: `(n, h, w)`; ties are in random order.
+        masks: `(n, H, W)` bool; images without an object are left out.
+        seed: of the ties.
+    """
+    order = pixel_order(maps, masks.shape[1:], seed)
+    sizes = masks.reshape(len(masks), -1).sum(axis=1)
+    rows = np.flatnonzero(sizes)
+    return float(np.mean([masks[row].ravel()[order[row, : sizes[row]]].mean() for row in rows]))
 
 
 def localize(maps: dict[str, np.ndarray], masks: np.ndarray) -> dict[str, dict[str, float]]:

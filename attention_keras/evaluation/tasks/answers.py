@@ -1,5 +1,6 @@
 """Pictures of right and wrong answers, each with where the network looked."""
 
+import contextlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from attention_keras.data.split import Split
 from attention_keras.drawing.panel import panel, prediction_title
 from attention_keras.errors import NotApplicable
-from attention_keras.evaluation.explanations.kinds import shown_kind
+from attention_keras.evaluation.explanations.evidence import total_evidence
+from attention_keras.evaluation.explanations.kinds import EVIDENCE, shown_kinds
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.report.result import Figure, Gallery
 from attention_keras.evaluation.report.store import file_name
@@ -32,8 +34,9 @@ def answer_galleries(
         subject: who answered.
         test: n images.
         probabilities: `(n, k)`.
-        attention: tap -> `(n, h, w)`; a network without attention is shown with its CAM or Grad-CAM, a
-            SavedModel without attention with no map.
+        attention: tap -> `(n, h, w)`. Beside it stands the evidence for the predicted class, and for a wrong
+            answer the evidence for it rather than for the true class. A network that has neither is shown
+            with its Grad-CAM. A SavedModel is shown with its attention alone.
     """
     labels = np.asarray(test.labels)
     wrong, right = chosen_answers(probabilities, labels, context.options.panels)
@@ -41,12 +44,21 @@ def answer_galleries(
     if not len(rows):
         return []
     images = np.asarray(test.images[rows])
-    maps = _maps(context, subject, images, rows, probabilities[rows].argmax(axis=-1), attention)
+    predicted, names = probabilities[rows].argmax(axis=-1), context.class_names
+    maps = {tap: level[rows] for tap, level in attention.items()}
+    evidence, contrast = None, None
+    if subject.shows_layers:
+        maps, evidence, contrast = _maps(context, subject, images, predicted, labels[rows], maps)
     figures = []
     for place, row in enumerate(rows):
         title, correct = prediction_title(probabilities[row], context.class_names, labels[row])
         levels = {name: level[place] for name, level in maps.items()}
-        picture = panel(images[place], levels, title, correct=correct)
+        signed = {}
+        if evidence is not None:
+            signed[f"for {names[predicted[place]]}"] = evidence[place]
+            if not correct:
+                signed[f"not {names[labels[row]]}"] = contrast[place]
+        picture = panel(images[place], levels, title, correct=correct, evidence=signed)
         figures.append(Figure(f"{place:02d}", picture, title, small=True, right=correct))
     single = len(context.subjects) == 1
     folder = PANELS if single else f"{PANELS}/{file_name(subject.name)}"
@@ -90,14 +102,17 @@ def _maps(
     context: Context[ClassificationOptions],
     subject: Subject,
     images: np.ndarray,
-    rows: np.ndarray,
     predicted: np.ndarray,
-    attention: Mapping[str, np.ndarray],
-) -> dict[str, np.ndarray]:
-    if attention:
-        return {tap: level[rows] for tap, level in attention.items()}
-    settings = {"batch_size": context.options.batch_size, "seed": context.options.seed}
-    try:
-        return shown_kind(subject.model).compute(subject.model, images, predicted, **settings)
-    except NotApplicable:
-        return {}
+    labels: np.ndarray,
+    attention: dict[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], np.ndarray | None, np.ndarray | None]:
+    """Maps without signs; the evidence for the prediction; and that for it rather than for the true class."""
+    model, size = subject.model, context.options.batch_size
+    kinds = shown_kinds(model)
+    if EVIDENCE not in kinds:
+        settings = {"batch_size": size, "seed": context.options.seed}
+        with contextlib.suppress(NotApplicable):  # no feature map to explain
+            attention = attention or kinds[0].compute(model, images, predicted, **settings)
+        return attention, None, None
+    evidence = total_evidence(model, images, predicted, batch_size=size)
+    return attention, evidence, evidence - total_evidence(model, images, labels, batch_size=size)

@@ -4,7 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from attention_keras.data.split import Split
 from attention_keras.drawing.confusion import confusion_figure
+from attention_keras.evaluation.explanations.evidence import total_evidence
+from attention_keras.evaluation.explanations.kinds import EVIDENCE, shown_kinds
 from attention_keras.evaluation.measures.classification import Classification, classify
 from attention_keras.evaluation.measures.localization import localize
 from attention_keras.evaluation.options import ClassificationOptions
@@ -25,8 +28,8 @@ _ERROR_COLUMNS = [
 ]
 _POINTING_COLUMNS = [
     text("run"),
-    text("tap"),
-    *map(percent, ("peak on object", "best fixed point", "chance", "attention on object", "area")),
+    text("map"),
+    *map(percent, ("peak on object", "best fixed point", "chance", "mass on object", "area")),
 ]
 
 
@@ -39,7 +42,7 @@ def measure_classification(context: Context[ClassificationOptions]) -> TaskResul
         outputs = subject.predictor.predict(test.images, context.options.batch_size)
         maps = attention_maps(outputs)
         result = classify(outputs["probabilities"], test.labels, context.class_names)
-        scores = localize(maps, np.asarray(test.masks[:])) if maps and test.masks is not None else {}
+        scores = _localization(context, subject, test, maps, outputs["probabilities"])
         values[subject.name] = {**result.to_dict(), "localization": scores}
         rows.append([subject.name, subject.kind, result.error, result.images, subject.parameters])
         pointing += [[subject.name, tap, *s.values()] for tap, s in scores.items()]
@@ -50,7 +53,7 @@ def measure_classification(context: Context[ClassificationOptions]) -> TaskResul
         summary += _summary(subject, context.dataset.name, result, scores)
     tables = [Table("Test error", _ERROR_COLUMNS, rows)]
     if pointing:
-        tables.append(Table("Does attention point at the object?", _POINTING_COLUMNS, pointing))
+        tables.append(Table("Do the maps point at the object?", _POINTING_COLUMNS, pointing))
     files = {}
     if len(context.subjects) == 1:
         metrics = _metrics(context.dataset.name, result, scores)
@@ -69,6 +72,23 @@ def measure_classification(context: Context[ClassificationOptions]) -> TaskResul
     )
 
 
+def _localization(
+    context: Context[ClassificationOptions],
+    subject: Subject,
+    test: Split,
+    maps: dict,
+    probabilities: np.ndarray,
+) -> dict[str, dict[str, float]]:
+    """Scores of the attention of each tap, and of the evidence for the predicted class."""
+    if test.masks is None:
+        return {}
+    maps = dict(maps)
+    if subject.shows_layers and EVIDENCE in shown_kinds(subject.model):
+        predicted, size = probabilities.argmax(axis=-1), context.options.batch_size
+        maps[EVIDENCE.name] = total_evidence(subject.model, test.images, predicted, batch_size=size)
+    return localize(maps, np.asarray(test.masks[:])) if maps else {}
+
+
 def _notes(images: int, dataset: str, pointing: bool) -> list[str]:
     notes = [
         f"Every one of the {images:,} test images of {dataset} counts once; "
@@ -76,9 +96,11 @@ def _notes(images: int, dataset: str, pointing: bool) -> list[str]:
     ]
     if pointing:
         notes.append(
-            "Peak on object: share of images whose largest attention lies on a cell that the object "
-            "touches; it is worth something above the best fixed point (always the same cell) and chance. "
-            "Attention on object is worth something above the object's share of the area."
+            "Attention by tap, and the evidence for the predicted class. Peak on object: share of images "
+            "whose largest value lies on a cell that the object touches; it is worth something above the "
+            "best fixed point (always the same cell) and chance. Mass on object: share of the attention, or "
+            "of what speaks for the class, that lies on the object; it is worth something above the object's "
+            "share of the area."
         )
     return notes
 
@@ -101,9 +123,9 @@ def _summary(subject: Subject, dataset: str, result: Classification, localizatio
     lines.append("hardest classes: " + ", ".join(f"{name} {known[name]:.1%}" for name in worst))
     for tap, scores in localization.items():
         lines.append(
-            f"attention {tap}: peak on the object in {scores['pointing_game']:.1%} of images "
-            f"(best fixed point {scores['best_fixed_point']:.1%}, chance {scores['chance']:.1%}); "
-            f"{scores['attention_on_object']:.1%} of the attention "
+            f"{tap if tap == EVIDENCE.name else f'attention {tap}'}: peak on the object in "
+            f"{scores['pointing_game']:.1%} of images (best fixed point {scores['best_fixed_point']:.1%}, "
+            f"chance {scores['chance']:.1%}); {scores['attention_on_object']:.1%} of it "
             f"on {scores['area_of_object']:.1%} of the area"
         )
     return lines

@@ -1,7 +1,8 @@
-"""Attention beside post-hoc explanations and a random map: which of them shows what the network uses?"""
+"""Attention and evidence beside post-hoc explanations: which of the maps shows what the network uses?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,14 @@ from tqdm import tqdm
 
 from attention_keras.drawing.charts import line_chart
 from attention_keras.drawing.maps import normalized_entropy
-from attention_keras.evaluation.explanations.kinds import RANDOM, compute_maps, kinds_of
+from attention_keras.evaluation.explanations.kinds import RANDOM, MapKind, compute_maps, kinds_of
 from attention_keras.evaluation.measures.agreement import rank_correlation
-from attention_keras.evaluation.measures.localization import attention_on_object, pointing_game
+from attention_keras.evaluation.measures.localization import (
+    attention_on_object,
+    pointing_game,
+    rank_accuracy,
+)
+from attention_keras.evaluation.measures.mosaic import QUARTERS, make_mosaics, own_quarter
 from attention_keras.evaluation.measures.perturbation import (
     Curves,
     baselines,
@@ -21,7 +27,7 @@ from attention_keras.evaluation.measures.perturbation import (
 )
 from attention_keras.evaluation.options import FEW_IMAGES, FaithfulnessOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
-from attention_keras.evaluation.report.table import Cell, Table, decimal, percent, text
+from attention_keras.evaluation.report.table import Cell, Table, decimal, integer, percent, text
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.subjects.views import probability_function, randomized
 from attention_keras.evaluation.tasks.context import Context
@@ -29,9 +35,11 @@ from attention_keras.evaluation.tasks.context import Context
 _COLUMNS = [
     text("run"),
     text("map"),
-    *map(decimal, ("insertion", "deletion", "entropy", "after random weights", "other class")),
+    *map(decimal, ("insertion", "deletion", "own quarter", "entropy", "after random weights", "other class")),
 ]
-_MASK_COLUMNS = [percent("peak on object"), percent("mass on object")]
+_MASK_COLUMNS = [percent("peak on object"), percent("mass on object"), percent("rank on object")]
+_AGREEMENT_COLUMNS = [text("network"), text("map"), decimal("rank correlation"), integer("runs")]
+MOST_MOSAICS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,19 +50,24 @@ class Scores:
         values: numbers of the maps that are finite on some image.
         curves: insertion and deletion.
         valid: share of the images on which the map is finite.
+        maps: the maps themselves, `(n, h, w)`.
+        predicted: `(n,)` class that each image was asked about.
     """
 
     values: dict[str, dict[str, Any]]
     curves: dict[str, tuple[Curves, Curves]]
     valid: dict[str, float]
+    maps: dict[str, np.ndarray]
+    predicted: np.ndarray
 
 
 def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
     """Measure every map of every run on the same images."""
     split = context.images(FEW_IMAGES)
     images = np.asarray(split.images[:], "float32")
+    labels = np.asarray(split.labels)
     masks = None if split.masks is None else np.asarray(split.masks[:])
-    scores = {s.name: _measure(s, images, masks, context.options) for s in context.subjects}
+    scores = {s.name: _measure(s, images, labels, masks, context.options) for s in context.subjects}
     names = list(dict.fromkeys(name for found in scores.values() for name in found.curves))
     figures = [
         Figure(
@@ -69,9 +82,14 @@ def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
         for run, found in scores.items()
         for method, score in found.values.items()
     ]
-    table = Table(
-        "Faithfulness (means over images)", _COLUMNS + (_MASK_COLUMNS if masks is not None else []), rows
-    )
+    tables = [
+        Table(
+            "Faithfulness (means over images)", _COLUMNS + (_MASK_COLUMNS if masks is not None else []), rows
+        )
+    ]
+    agreement = _agreement(context.subjects, scores)
+    if agreement:
+        tables.append(Table("Agreement between runs of one network", _AGREEMENT_COLUMNS, agreement))
     warnings = [
         f"{run}, {method}: {1 - share:.0%} of the maps are not finite, left out"
         for run, found in scores.items()
@@ -82,7 +100,7 @@ def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
         "faithfulness",
         "Faithfulness of maps",
         {run: found.values for run, found in scores.items()},
-        tables=[table],
+        tables=tables,
         figures=figures,
         notes=_notes(len(images), masks),
         warnings=warnings,
@@ -90,24 +108,79 @@ def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
 
 
 def _notes(count: int, masks: np.ndarray | None) -> list[str]:
-    area = "" if masks is None else f" The object covers {masks.mean():.1%} of the images."
+    area = (
+        ""
+        if masks is None
+        else (
+            f" The object covers {masks.mean():.1%} of the images. Of a map that does not look, that share "
+            "of the mass lies there, and of the pixels ranked first, as many as the object has (rank)."
+        )
+    )
     return [
         f"{count} test images; the class asked about is the one the network predicts. Insertion "
         "starts from a blurred image and shows pixels from the most important on (area under the curve, "
         "higher is better); deletion replaces them by the image's mean colour (lower is better). The map "
         f"called {RANDOM.name} ignores the image: a map that does no better explains nothing.",
-        "Entropy: 0 for one cell, 1 for a uniform map. After random weights: rank correlation with the "
-        "map of the same network with random weights; near 0 is right, a high value means that the map "
-        "shows the image's edges rather than what was learnt. Other class: rank correlation with the map "
-        "for the second most likely class; "
-        "attention is 1 by construction, since it does not depend on a class." + area,
+        "Own quarter: images that the network classifies rightly are put together, four of different "
+        "classes in one, and the map is asked for each class; the share of the map on that class's image. "
+        f"{1 / QUARTERS} is chance, and what a map that knows no classes scores, such as attention.",
+        "Entropy: 0 for one cell, 1 for a uniform map (of evidence: of the part that speaks for the class). "
+        "After random weights: rank correlation with the map of the same network with random weights; near "
+        "0 is right, a high value means that the map shows the image's edges rather than what was learnt. "
+        "Other class: rank correlation with the map for the second most likely class; attention is 1 by "
+        "construction, since it does not depend on a class." + area,
         "Blurred and half-deleted images are not natural images, so these areas compare maps on one "
         "network; they do not compare networks.",
     ]
 
 
+def _agreement(subjects: Sequence[Subject], scores: Mapping[str, Scores]) -> list[list[Cell]]:
+    """For runs of the same network: mean rank correlation of their maps of the images they agree on."""
+    networks: dict[str, list[str]] = {}
+    for subject in subjects:
+        networks.setdefault(subject.kind, []).append(subject.name)
+    rows: list[list[Cell]] = []
+    for network, runs in networks.items():
+        for name in scores[runs[0]].maps if len(runs) > 1 else ():
+            found = []
+            for one, other in combinations([scores[run] for run in runs if name in scores[run].maps], 2):
+                same = one.predicted == other.predicted
+                if same.any() and name != RANDOM.name:
+                    found.append(_rank(one.maps[name][same], other.maps[name][same]))
+            if found:
+                rows.append([network, name, float(np.mean(found)), len(runs)])
+    return rows
+
+
+def _own_quarters(
+    subject: Subject,
+    kinds: Sequence[MapKind],
+    images: np.ndarray,
+    labels: np.ndarray,
+    options: FaithfulnessOptions,
+) -> dict[str, float]:
+    """Share of each map in the quarter of the class asked about; {} with images of fewer than four classes.
+
+    Args:
+        images, labels: that the network classifies rightly.
+    """
+    if len(np.unique(labels)) < QUARTERS:
+        return {}
+    mosaics = make_mosaics(images, labels, min(MOST_MOSAICS, len(images)), options.seed)
+    # One mosaic after the other, each asked about its four classes.
+    asked = np.repeat(mosaics.images, QUARTERS, axis=0)
+    quarters = np.tile(np.arange(QUARTERS), len(mosaics.images))
+    settings = {"batch_size": options.batch_size, "seed": options.seed}
+    maps = compute_maps(kinds, subject.model, asked, mosaics.classes.ravel(), **settings)
+    return {name: float(np.nanmean(own_quarter(level, quarters))) for name, level in maps.items()}
+
+
 def _measure(
-    subject: Subject, images: np.ndarray, masks: np.ndarray | None, options: FaithfulnessOptions
+    subject: Subject,
+    images: np.ndarray,
+    labels: np.ndarray,
+    masks: np.ndarray | None,
+    options: FaithfulnessOptions,
 ) -> Scores:
     settings = {"batch_size": options.batch_size, "seed": options.seed}
     predict = probability_function(subject.logits_model, options.batch_size)
@@ -118,8 +191,10 @@ def _measure(
     random_model = randomized(subject.model, options.seed)
     there = compute_maps(kinds, random_model, images, ranking[:, 0], **settings)
     other = compute_maps(of_class, subject.model, images, ranking[:, 1], **settings)
+    right = ranking[:, 0] == labels
+    quarters = _own_quarters(subject, kinds, images[right], labels[right], options)
     mean, blurred = baselines(images)
-    scores = Scores({}, {}, {})
+    scores = Scores({}, {}, {}, here, ranking[:, 0])
     for method, maps in tqdm(here.items(), desc=subject.name, unit=" maps", disable=None, leave=False):
         order = pixel_order(maps, images.shape[1:3], options.seed)
         insertion, deletion = (
@@ -135,7 +210,8 @@ def _measure(
             "images": int(finite.sum()),
             "insertion": mean_and_error(insertion.areas),
             "deletion": mean_and_error(deletion.areas),
-            "entropy": float(normalized_entropy(kept).mean()),
+            "own_quarter": quarters.get(method),
+            "entropy": float(normalized_entropy(np.maximum(kept, 0)).mean()),
             "rank_correlation_random_weights": _rank(maps, there[method]),
             "rank_correlation_other_class": _rank(maps, other[method]) if method in other else 1.0,
         }
@@ -144,6 +220,7 @@ def _measure(
         if masks is not None:
             score["pointing_game"] = pointing_game(kept, masks[finite])
             score["mass_on_object"] = attention_on_object(kept, masks[finite])
+            score["rank_on_object"] = rank_accuracy(kept, masks[finite], options.seed)
         scores.values[method] = score
     return scores
 
@@ -175,8 +252,10 @@ def _row(run: str, method: str, score: dict[str, Any], masked: bool) -> list[Cel
         method,
         score["insertion"][0],
         score["deletion"][0],
+        score["own_quarter"],
         score["entropy"],
         score["rank_correlation_random_weights"],
         score["rank_correlation_other_class"],
     ]
-    return row + ([score["pointing_game"], score["mass_on_object"]] if masked else [])
+    on_object = ("pointing_game", "mass_on_object", "rank_on_object")
+    return row + ([score[name] for name in on_object] if masked else [])

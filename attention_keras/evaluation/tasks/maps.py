@@ -3,11 +3,16 @@
 import numpy as np
 
 from attention_keras.drawing.grids import map_grid
-from attention_keras.evaluation.explanations.kinds import shown_kind
+from attention_keras.errors import UserError
+from attention_keras.evaluation.explanations.evidence import total_evidence
+from attention_keras.evaluation.explanations.kinds import EVIDENCE, shown_kinds
 from attention_keras.evaluation.options import MapsOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
+from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.choice import one_of_each_class
 from attention_keras.evaluation.tasks.context import Context
+
+SECOND = "second"
 
 
 def draw_maps(context: Context[MapsOptions]) -> TaskResult:
@@ -16,16 +21,16 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
     chosen = one_of_each_class(np.asarray(test.labels), options.rows)
     images, labels = np.asarray(test.images[chosen]), np.asarray(test.labels)[chosen]
     names = context.class_names
-    columns, shared, values = {}, {}, {}
+    columns, shared, signed, values = {}, {}, [], {}
     titles = [{"input": (names[label], None)} for label in labels]
     for subject in context.subjects:
         probabilities = subject.probabilities(images, options.batch_size)
         predicted = probabilities.argmax(axis=-1)
-        settings = {"batch_size": options.batch_size, "seed": options.seed}
-        maps = shown_kind(subject.model).compute(subject.model, images, predicted, **settings)
-        for place, (name, level) in enumerate(maps.items()):
+        maps, evidence = _maps(context, subject, images, probabilities)
+        for place, (name, level) in enumerate([*maps.items(), *evidence.items()]):
             head = f"{subject.name}\n{name}"
             columns[head], shared[head] = level, subject.name
+            signed += [head] if name in evidence else []
             if place == 0:
                 for title, row, label in zip(titles, range(len(images)), labels):
                     text = f"{names[predicted[row]]} {probabilities[row, predicted[row]]:.0%}"
@@ -34,16 +39,13 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
             "predicted": predicted.tolist(),
             "maps": {name: {"size": level.shape[1:], "maximum": level.max()} for name, level in maps.items()},
         }
-    picture = map_grid(images, columns, titles, shared=shared if options.shared_scale else None)
-    scale = "One scale for all maps of a run" if options.shared_scale else "Each map has its own scale"
-    notes = [
-        f"The first test image of each of {len(images)} classes of {context.dataset.name}; none was picked "
-        f"by hand. {scale}, from dark (low) to bright (high), values in the corner of each cell. Under the "
-        "first map of a run is what it predicts, green where it is right.",
-        "Attention of a network with attention; CAM of one that ends in average pooling; Grad-CAM of the "
-        "predicted class of any other. Fine taps (conv7, conv10) see small neighbourhoods, coarse ones "
-        "(conv13) large ones; on birds the paper reads conv10 as parts and conv13 as the whole bird.",
-    ]
+        values[subject.name]["maps"] |= {
+            name: {"size": level.shape[1:], "largest": np.abs(level).max()}
+            for name, level in evidence.items()
+        }
+    picture = map_grid(
+        images, columns, titles, shared=shared if options.shared_scale else None, signed=signed
+    )
     values["rows"] = {"images": chosen.tolist(), "labels": labels.tolist()}
     figure = Figure("grid", picture, "Input, and every map of every run")
     return TaskResult(
@@ -51,6 +53,61 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
         "Where the networks look",
         values,
         figures=[figure],
-        notes=notes,
+        notes=_notes(context, len(images), bool(signed)),
         summary=[f"figure with {len(columns)} maps"],
     )
+
+
+def _maps(
+    context: Context[MapsOptions], subject: Subject, images: np.ndarray, probabilities: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The maps of one run without signs, and the evidence, by what is written over them."""
+    options, model = context.options, subject.model
+    ranking = np.argsort(-probabilities, axis=-1, kind="stable")
+    kinds = shown_kinds(model)
+    maps: dict[str, np.ndarray] = {}
+    settings = {"batch_size": options.batch_size, "seed": options.seed}
+    for kind in kinds:
+        maps |= {} if kind.signed else kind.compute(model, images, ranking[:, 0], **settings)
+    if EVIDENCE not in kinds:
+        return maps, {}
+    evidence = {"evidence": total_evidence(model, images, ranking[:, 0], batch_size=options.batch_size)}
+    if options.versus:
+        other = _others(context, ranking)
+        head = "not second" if options.versus == SECOND else f"not {options.versus}"
+        evidence[head] = total_evidence(model, images, ranking[:, 0], other, options.batch_size)
+    return maps, evidence
+
+
+def _others(context: Context[MapsOptions], ranking: np.ndarray) -> np.ndarray:
+    """The class that the predicted one is compared with, for each image."""
+    versus, names = context.options.versus, context.class_names
+    if versus == SECOND:
+        return ranking[:, 1]
+    if versus not in names:
+        raise UserError(f"versus must be {SECOND} or a class: {', '.join(names)}; got {versus!r}")
+    return np.full(len(ranking), names.index(versus))
+
+
+def _notes(context: Context[MapsOptions], images: int, evidence: bool) -> list[str]:
+    options = context.options
+    scale = "One scale for all maps of a run" if options.shared_scale else "Each map has its own scale"
+    notes = [
+        f"The first test image of each of {images} classes of {context.dataset.name}; none was picked "
+        f"by hand. {scale}, from dark (low) to bright (high), values in the corner of each cell. Under the "
+        "first map of a run is what it predicts, green where it is right.",
+        "Attention of a network with attention; Grad-CAM of the predicted class of one that has neither "
+        "attention nor evidence. Fine taps (conv7, conv10) see small neighbourhoods, coarse ones "
+        "(conv13) large ones; on birds the paper reads conv10 as parts and conv13 as the whole bird.",
+    ]
+    if evidence:
+        notes.append(
+            "Evidence: how much each place adds to the logit of the predicted class, above the mean logit of "
+            "all classes. Red speaks for the class, blue against it, and the map's sum is the logit (but for "
+            "a constant of the classifier). All taps are added up. The scale goes as far up as down."
+        )
+    if evidence and options.versus:
+        notes.append(
+            f"Not {options.versus}: the evidence for the predicted class less the evidence for that one."
+        )
+    return notes

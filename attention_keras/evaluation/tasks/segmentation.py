@@ -1,4 +1,4 @@
-"""Attention as a segmentation that nobody trained for, beside CAM, Grad-CAM and guesses without looking."""
+"""Attention and evidence as segmentations that nobody trained for, beside Grad-CAM and blind guesses."""
 
 import numpy as np
 
@@ -54,7 +54,8 @@ def measure_segmentation(context: Context[SegmentationOptions]) -> TaskResult:
     picture = outline_grid(np.asarray(split.images[:ROWS]), columns)
     notes = [
         f"{len(split)} images with masks from {name}; the object covers {area:.1%} of them. Maps are "
-        "enlarged bilinearly, divided by their maximum and cut: by Otsu's threshold, at half of the "
+        "enlarged bilinearly, divided by their maximum and cut (of evidence the part that speaks for the "
+        "predicted class): by Otsu's threshold, at half of the "
         "maximum, or at the threshold that fits the true mask best (oracle: an upper bound, not a method).",
         "Jaccard: intersection over union. Precision: share of pixels labelled right, which calling "
         "everything background scores well on when objects are small. CorLoc: the box around the largest "
@@ -89,10 +90,17 @@ def _maps_at_image_size(subject: Subject, split: Split, context: Context) -> lis
     images = np.asarray(split.images[:], "float32")
     predicted = subject.probabilities(images, options.batch_size).argmax(axis=-1)
     settings = {"batch_size": options.batch_size, "seed": options.seed}
-    return [
-        combine(kind.compute(model, images, predicted, **settings), images.shape[1:3])
-        for kind in locating_kinds(model)
-    ]
+    found = []
+    for kind in locating_kinds(model):
+        maps = kind.compute(model, images, predicted, **settings)
+        if kind.signed:  # what speaks for the class; the taps are added up already
+            parts = [
+                combine({kind.full_name(tap): np.maximum(m, 0)}, images.shape[1:3]) for tap, m in maps.items()
+            ]
+            found.append({name: level for part in parts for name, level in part.items()})
+        else:
+            found.append(combine(maps, images.shape[1:3]))
+    return found
 
 
 def _cells(by_threshold: dict[str, dict[str, float]]) -> list[float | None]:

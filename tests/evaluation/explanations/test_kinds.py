@@ -4,14 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from attention_keras import build_model
+from attention_keras import build_model, evidence_model
 from attention_keras.errors import NotApplicable
+from attention_keras.evaluation.explanations.evidence import evidence_of, total_evidence
 from attention_keras.evaluation.explanations.kinds import (
     RANDOM,
     compute_maps,
     kinds_of,
     locating_kinds,
-    shown_kind,
+    shown_kinds,
 )
 from attention_keras.evaluation.explanations.post_hoc import METHODS
 
@@ -26,15 +27,20 @@ def network(name):
 @pytest.mark.parametrize(
     ("name", "first", "shown", "locating"),
     [
-        ("vgg-att2-concat-dp", ["attention"], "attention", ["attention", "Grad-CAM"]),
-        ("vgg-gap", ["CAM"], "CAM", ["CAM"]),
-        ("vgg", [], "Grad-CAM", ["Grad-CAM"]),
+        (
+            "vgg-att2-concat-dp",
+            ["attention", "evidence"],
+            ["attention", "evidence"],
+            ["attention", "evidence", "Grad-CAM"],
+        ),
+        ("vgg-gap", ["evidence", "CAM"], ["evidence"], ["evidence", "CAM"]),
+        ("vgg", [], ["Grad-CAM"], ["Grad-CAM"]),
     ],
 )
 def test_kinds_of_a_network(name, first, shown, locating):
     model = network(name)
     assert [kind.name for kind in kinds_of(model)] == [*first, *METHODS, "random"]
-    assert shown_kind(model).name == shown
+    assert [kind.name for kind in shown_kinds(model)] == shown
     assert [kind.name for kind in locating_kinds(model)] == locating
 
 
@@ -56,9 +62,31 @@ def test_maps_side_by_side():
     assert np.abs(other - again).max() > 0.1
 
 
+def test_evidence_is_of_the_class_asked_and_adds_up_over_taps():
+    model, targets = network("vgg-att2-concat-dp"), np.array([0, 7, 2])
+    maps = evidence_of(model, IMAGES, targets, batch_size=2)
+    assert {tap: level.shape for tap, level in maps.items()} == {
+        "conv10": (3, 16, 16),
+        "conv13": (3, 8, 8),
+        "all": (3, 32, 32),
+    }
+    parts = maps["conv10"].sum((1, 2)) + maps["conv13"].sum((1, 2))
+    np.testing.assert_allclose(maps["all"].sum((1, 2)), parts, atol=1e-5)
+    outputs = evidence_model(model)(IMAGES)
+    expected = [outputs["evidence_conv13"][row, ..., target] for row, target in enumerate(targets)]
+    np.testing.assert_allclose(maps["conv13"], expected, atol=1e-6)
+    # For one class rather than another: the difference of their logits, less that of the rest.
+    other = np.array([4, 4, 4])
+    contrast = total_evidence(model, IMAGES, targets, rather_than=other)
+    logits = np.asarray(outputs["logits"] - outputs["evidence_rest"])
+    difference = logits[range(3), targets] - logits[range(3), other]
+    np.testing.assert_allclose(contrast.sum((1, 2)), difference, atol=1e-5)
+    np.testing.assert_array_equal(total_evidence(model, IMAGES, targets, rather_than=targets), 0 * contrast)
+
+
 def test_a_network_without_a_feature_map_has_nothing_to_show():
     images = keras.Input((32, 32, 3))
     logits = keras.layers.Dense(2)(keras.layers.Flatten()(images))
     model = keras.Model(images, {"logits": logits})
     with pytest.raises(NotApplicable, match="no feature map"):
-        shown_kind(model).compute(model, IMAGES, np.zeros(3, int), batch_size=2, seed=0)
+        shown_kinds(model)[0].compute(model, IMAGES, np.zeros(3, int), batch_size=2, seed=0)

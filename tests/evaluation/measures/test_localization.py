@@ -11,6 +11,7 @@ from attention_keras.evaluation.measures.localization import (
     covered_cells,
     localize,
     pointing_game,
+    rank_accuracy,
 )
 
 
@@ -72,3 +73,20 @@ def test_classification_by_hand():
     assert (result.images, result.error, result.accuracy) == (4, 0.5, 0.5)
     assert result.per_class_accuracy == {"a": 0.5, "b": 0.5, "c": None}
     assert result.confusion == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+
+
+def test_what_speaks_against_the_class_has_no_mass():
+    level = np.zeros((1, 8, 8))
+    level[0, 0, 0], level[0, 7, 7], level[0, 4, 4] = 1.0, 3.0, -50.0
+    assert attention_on_object(level, mask((0, 0), (4, 4))[None]) == pytest.approx(0.25)
+
+
+def test_rank_on_the_object():
+    """Three pixels of object; of the three that a map ranks first, two lie on it."""
+    level = np.full((8, 8), -1.0)
+    level[0, 0], level[0, 1], level[5, 5], level[0, 2] = 3.0, 2.0, 1.5, 1.0
+    masks = np.stack([mask((0, 0), (0, 1), (0, 2)), mask()])
+    assert rank_accuracy(np.stack([level, level]), masks) == pytest.approx(2 / 3)
+    area = mask(*[(y, x) for y in range(4) for x in range(8)])
+    flat = rank_accuracy(np.zeros((50, 8, 8)), np.stack([area] * 50))
+    assert flat == pytest.approx(0.5, abs=0.05)
