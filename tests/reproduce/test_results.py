@@ -45,7 +45,7 @@ def test_means_and_spreads_over_seeds(results):
     assert text.count("vgg-gap") == 1  # in the command
     assert "| `vgg` | 90.0 ± 10.0 | 80.0 ± 10.0 | 70.0 ± 10.0 | 60.0 ± 10.0 | 80.0" in text
     assert "| `vgg` | attention conv13 | 0.600 ± 0.000 | 0.200 ± 0.000 | 0.50 ± 0.00 |" in text
-    assert "SmoothGrad" not in text
+    assert "| `vgg` | SmoothGrad | 0.600 ± 0.000 | 0.200 ± 0.000 | 0.50 ± 0.00 |" in text
     assert "`attention-keras reproduce cifar10 --seeds 3 --models vgg vgg-hires vgg-gap" in text
     assert "commit 01234567" in text and "a processor, 2 cores" in text
 
