@@ -92,9 +92,9 @@ def linear_probe(pooled: np.ndarray, labels: np.ndarray, seed: int) -> float:
     return 100 * float(np.mean(probe.predict(pooled[test]) != labels[test]))
 
 
-def attend_error(features: Features, seed: int, *, epochs: int, **choices) -> float:
-    """Test error of `attend()` on the frozen features, in per cent."""
-    train, test = split(features.labels, seed)
+def train_head(features: Features, seed: int, *, epochs: int, **choices) -> keras.Model:
+    """`attend()` on the frozen features, trained: inputs are the taps and g."""
+    train, _ = split(features.labels, seed)
     keras.utils.set_random_seed(seed)
     inputs = {tap: keras.Input(x.shape[1:], name=f"tap_{tap}") for tap, x in features.taps.items()}
     top = keras.Input(features.top.shape[1:], name="top")
@@ -103,6 +103,14 @@ def attend_error(features: Features, seed: int, *, epochs: int, **choices) -> fl
     model.compile(keras.optimizers.AdamW(2e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     arrays = [*features.taps.values(), features.top]
     model.fit([x[train] for x in arrays], features.labels[train], batch_size=32, epochs=epochs, verbose=0)
+    return model
+
+
+def attend_error(features: Features, seed: int, *, epochs: int, **choices) -> float:
+    """Test error of `attend()` on the frozen features, in per cent."""
+    model = train_head(features, seed, epochs=epochs, **choices)
+    _, test = split(features.labels, seed)
+    arrays = [*features.taps.values(), features.top]
     logits = model.predict([x[test] for x in arrays], batch_size=TEST_BATCH, verbose=0)["logits"]
     return 100 * float(np.mean(logits.argmax(-1) != features.labels[test]))
 
@@ -127,8 +135,9 @@ def contestants(features: Features, epochs: int, compare: bool) -> dict[str, Cal
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def arguments(description: str) -> argparse.ArgumentParser:
+    """The options of what is trained on what."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--backbone", type=Path, required=True, help="a .keras file, images in")
     parser.add_argument("--folder", type=Path, required=True, help="a folder of images for each class")
     parser.add_argument("--taps", nargs="+", default=["auto"], help="layers to attend to; auto by default")
@@ -140,6 +149,11 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=10)
+    return parser
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--compare", action="store_true", help="other scores, normalisations and heads too")
     options = parser.parse_args()
     print(report(options), flush=True)
@@ -150,9 +164,8 @@ def report(options: argparse.Namespace) -> str:
     backbone = load_model(options.backbone)
     size = tuple(side or options.size for side in backbone.input_shape[1:3])
     images, labels, names = read_folder(options.folder, size)
-    taps = "auto" if options.taps == ["auto"] else options.taps
     began = time.perf_counter()
-    features = extract(backbone, taps, _preprocess(options), images, labels)
+    features = extract(backbone, chosen_taps(options), preprocess(options), images, labels)
     lines = [
         f"{len(labels)} images of {len(names)} classes, taps "
         + ", ".join(f"{tap} {x.shape[1]}x{x.shape[2]}x{x.shape[3]}" for tap, x in features.taps.items())
@@ -172,7 +185,17 @@ def report(options: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def _preprocess(options: argparse.Namespace):
+def chosen_taps(options: argparse.Namespace):
+    """As `attend` takes them."""
+    return "auto" if options.taps == ["auto"] else options.taps
+
+
+def preprocess(options: argparse.Namespace) -> keras.layers.Layer | None:
+    """The layer that the backbone's pixels go through.
+
+    Raises:
+        UserError: the options contradict each other.
+    """
     if options.mean is None and options.deviation is None:
         return preprocessing_layer(options.preprocess)
     if options.preprocess or options.mean is None or options.deviation is None:

@@ -1,36 +1,21 @@
 """Attention and evidence beside post-hoc explanations: which of the maps shows what the network uses?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from attention_keras.drawing.charts import line_chart
-from attention_keras.drawing.maps import normalized_entropy
-from attention_keras.evaluation.explanations.kinds import RANDOM, MapKind, compute_maps, kinds_of
-from attention_keras.evaluation.measures.agreement import rank_correlation
-from attention_keras.evaluation.measures.localization import (
-    attention_on_object,
-    pointing_game,
-    rank_accuracy,
-)
-from attention_keras.evaluation.measures.mosaic import QUARTERS, make_mosaics, own_quarter
-from attention_keras.evaluation.measures.perturbation import (
-    Curves,
-    baselines,
-    mean_and_error,
-    perturbation_curves,
-    pixel_order,
-)
+from attention_keras.evaluation.explanations.kinds import RANDOM
+from attention_keras.evaluation.measures.mosaic import CHANCE
+from attention_keras.evaluation.measures.perturbation import Curves
 from attention_keras.evaluation.options import FEW_IMAGES, FaithfulnessOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Cell, Table, decimal, integer, percent, text
 from attention_keras.evaluation.subjects.subject import Subject
-from attention_keras.evaluation.subjects.views import probability_function, randomized
 from attention_keras.evaluation.tasks.context import Context
+from attention_keras.evaluation.tasks.map_scores import Scores, mean_rank_correlation, score_maps
 
 _COLUMNS = [
     text("run"),
@@ -39,26 +24,6 @@ _COLUMNS = [
 ]
 _MASK_COLUMNS = [percent("peak on object"), percent("mass on object"), percent("rank on object")]
 _AGREEMENT_COLUMNS = [text("network"), text("map"), decimal("rank correlation"), integer("runs")]
-MOST_MOSAICS = 32
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """Measures of every map of one run, by the map's name.
-
-    Attributes:
-        values: numbers of the maps that are finite on some image.
-        curves: insertion and deletion.
-        valid: share of the images on which the map is finite.
-        maps: the maps themselves, `(n, h, w)`.
-        predicted: `(n,)` class that each image was asked about.
-    """
-
-    values: dict[str, dict[str, Any]]
-    curves: dict[str, tuple[Curves, Curves]]
-    valid: dict[str, float]
-    maps: dict[str, np.ndarray]
-    predicted: np.ndarray
 
 
 def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
@@ -67,7 +32,12 @@ def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
     images = np.asarray(split.images[:], "float32")
     labels = np.asarray(split.labels)
     masks = None if split.masks is None else np.asarray(split.masks[:])
-    scores = {s.name: _measure(s, images, labels, masks, context.options) for s in context.subjects}
+    options = context.options
+    settings = {"steps": options.steps, "batch_size": options.batch_size, "seed": options.seed}
+    scores = {
+        subject.name: score_maps(subject.model, images, labels, masks, **settings, progress=subject.name)
+        for subject in context.subjects
+    }
     names = list(dict.fromkeys(name for found in scores.values() for name in found.curves))
     figures = [
         Figure(
@@ -123,7 +93,7 @@ def _notes(count: int, masks: np.ndarray | None) -> list[str]:
         f"called {RANDOM.name} ignores the image: a map that does no better explains nothing.",
         "Own quarter: images that the network classifies rightly are put together, four of different "
         "classes in one, and the map is asked for each class; the share of the map on that class's image. "
-        f"{1 / QUARTERS} is chance, and what a map that knows no classes scores, such as attention.",
+        f"{CHANCE} is chance, and what a map that knows no classes scores, such as attention.",
         "Entropy: 0 for one cell, 1 for a uniform map (of evidence: of the part that speaks for the class). "
         "After random weights: rank correlation with the map of the same network with random weights; near "
         "0 is right, a high value means that the map shows the image's edges rather than what was learnt. "
@@ -146,88 +116,10 @@ def _agreement(subjects: Sequence[Subject], scores: Mapping[str, Scores]) -> lis
             for one, other in combinations([scores[run] for run in runs if name in scores[run].maps], 2):
                 same = one.predicted == other.predicted
                 if same.any() and name != RANDOM.name:
-                    found.append(_rank(one.maps[name][same], other.maps[name][same]))
+                    found.append(mean_rank_correlation(one.maps[name][same], other.maps[name][same]))
             if found:
                 rows.append([network, name, float(np.mean(found)), len(runs)])
     return rows
-
-
-def _own_quarters(
-    subject: Subject,
-    kinds: Sequence[MapKind],
-    images: np.ndarray,
-    labels: np.ndarray,
-    options: FaithfulnessOptions,
-) -> dict[str, float]:
-    """Share of each map in the quarter of the class asked about; {} with images of fewer than four classes.
-
-    Args:
-        images, labels: that the network classifies rightly.
-    """
-    if len(np.unique(labels)) < QUARTERS:
-        return {}
-    mosaics = make_mosaics(images, labels, min(MOST_MOSAICS, len(images)), options.seed)
-    # One mosaic after the other, each asked about its four classes.
-    asked = np.repeat(mosaics.images, QUARTERS, axis=0)
-    quarters = np.tile(np.arange(QUARTERS), len(mosaics.images))
-    settings = {"batch_size": options.batch_size, "seed": options.seed}
-    maps = compute_maps(kinds, subject.model, asked, mosaics.classes.ravel(), **settings)
-    return {name: float(np.nanmean(own_quarter(level, quarters))) for name, level in maps.items()}
-
-
-def _measure(
-    subject: Subject,
-    images: np.ndarray,
-    labels: np.ndarray,
-    masks: np.ndarray | None,
-    options: FaithfulnessOptions,
-) -> Scores:
-    settings = {"batch_size": options.batch_size, "seed": options.seed}
-    predict = probability_function(subject.logits_model, options.batch_size)
-    ranking = np.argsort(-predict(images), axis=-1, kind="stable")
-    kinds = kinds_of(subject.model)
-    of_class = [kind for kind in kinds if kind.of_class]
-    here = compute_maps(kinds, subject.model, images, ranking[:, 0], **settings)
-    random_model = randomized(subject.model, options.seed)
-    there = compute_maps(kinds, random_model, images, ranking[:, 0], **settings)
-    other = compute_maps(of_class, subject.model, images, ranking[:, 1], **settings)
-    right = ranking[:, 0] == labels
-    quarters = _own_quarters(subject, kinds, images[right], labels[right], options)
-    mean, blurred = baselines(images)
-    scores = Scores({}, {}, {}, here, ranking[:, 0])
-    for method, maps in tqdm(here.items(), desc=subject.name, unit=" maps", disable=None, leave=False):
-        order = pixel_order(maps, images.shape[1:3], options.seed)
-        insertion, deletion = (
-            perturbation_curves(predict, start, end, order, ranking[:, 0], options.steps)
-            for start, end in ((blurred, images), (images, mean))
-        )
-        finite = order[:, 0] >= 0
-        scores.curves[method], scores.valid[method] = (insertion, deletion), float(finite.mean())
-        if not finite.any():
-            continue
-        kept = maps[finite]
-        score = {
-            "images": int(finite.sum()),
-            "insertion": mean_and_error(insertion.areas),
-            "deletion": mean_and_error(deletion.areas),
-            "own_quarter": quarters.get(method),
-            "entropy": float(normalized_entropy(np.maximum(kept, 0)).mean()),
-            "rank_correlation_random_weights": _rank(maps, there[method]),
-            "rank_correlation_other_class": _rank(maps, other[method]) if method in other else 1.0,
-        }
-        if method == RANDOM.name:
-            score |= dict.fromkeys(("rank_correlation_random_weights", "rank_correlation_other_class"))
-        if masks is not None:
-            score["pointing_game"] = pointing_game(kept, masks[finite])
-            score["mass_on_object"] = attention_on_object(kept, masks[finite])
-            score["rank_on_object"] = rank_accuracy(kept, masks[finite], options.seed)
-        scores.values[method] = score
-    return scores
-
-
-def _rank(one: np.ndarray, other: np.ndarray) -> float:
-    finite = np.isfinite(one).all(axis=(1, 2)) & np.isfinite(other).all(axis=(1, 2))
-    return float(rank_correlation(one[finite], other[finite]).mean()) if finite.any() else float("nan")
 
 
 def _chart(curves: dict[str, tuple[Curves, Curves]], names: Sequence[str]) -> np.ndarray:

@@ -1,0 +1,150 @@
+"""How well each map of one network shows what the network uses: the measures of faithfulness."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from attention_keras.drawing.maps import normalized_entropy
+from attention_keras.evaluation.explanations.kinds import RANDOM, MapKind, compute_maps, kinds_of
+from attention_keras.evaluation.measures.agreement import rank_correlation
+from attention_keras.evaluation.measures.localization import (
+    attention_on_object,
+    pointing_game,
+    rank_accuracy,
+)
+from attention_keras.evaluation.measures.mosaic import QUARTERS, make_mosaics, own_quarter
+from attention_keras.evaluation.measures.perturbation import (
+    Curves,
+    baselines,
+    mean_and_error,
+    perturbation_curves,
+    pixel_order,
+)
+from attention_keras.evaluation.subjects.views import logits_view, probability_function, randomized
+
+MOST_MOSAICS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Measures of every map of one run, by the map's name.
+
+    Attributes:
+        values: numbers of the maps that are finite on some image.
+        curves: insertion and deletion.
+        valid: share of the images on which the map is finite.
+        maps: the maps themselves, `(n, h, w)`.
+        predicted: `(n,)` class that each image was asked about.
+    """
+
+    values: dict[str, dict[str, Any]]
+    curves: dict[str, tuple[Curves, Curves]]
+    valid: dict[str, float]
+    maps: dict[str, np.ndarray]
+    predicted: np.ndarray
+
+
+def score_maps(
+    model: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    masks: np.ndarray | None = None,
+    *,
+    kinds: Sequence[MapKind] | None = None,
+    steps: int = 16,
+    batch_size: int = 128,
+    seed: int = 0,
+    progress: str | None = None,
+) -> Scores:
+    """Measure every map of a network, for the class that it predicts.
+
+    Args:
+        model: in float32, with the outputs of this package.
+        images: `(n, H, W, 3)` pixels.
+        labels: `(n,)`, to know which images are classified rightly.
+        masks: `(n, H, W)` bool, or None.
+        kinds: of maps; by default all that the network has.
+        steps: in which pixels are shown and removed.
+        batch_size: images at a time.
+        seed: of random maps, noise, randomised weights and mosaics.
+        progress: what the progress bar is called; None for no bar.
+    """
+    settings = {"batch_size": batch_size, "seed": seed}
+    kinds = kinds_of(model) if kinds is None else kinds
+    predict = probability_function(logits_view(model), batch_size)
+    ranking = np.argsort(-predict(images), axis=-1, kind="stable")
+    predicted = ranking[:, 0]
+    of_class = [kind for kind in kinds if kind.of_class]
+    here = compute_maps(kinds, model, images, predicted, **settings)
+    there = compute_maps(kinds, randomized(model, seed), images, predicted, **settings)
+    other = compute_maps(of_class, model, images, ranking[:, 1], **settings)
+    right = predicted == labels
+    quarters = _own_quarters(kinds, model, images[right], labels[right], **settings)
+    mean, blurred = baselines(images)
+    scores = Scores({}, {}, {}, here, predicted)
+    quiet = None if progress else True
+    for method, maps in tqdm(here.items(), desc=progress, unit=" maps", disable=quiet, leave=False):
+        order = pixel_order(maps, images.shape[1:3], seed)
+        insertion, deletion = (
+            perturbation_curves(predict, start, end, order, predicted, steps)
+            for start, end in ((blurred, images), (images, mean))
+        )
+        finite = order[:, 0] >= 0
+        scores.curves[method], scores.valid[method] = (insertion, deletion), float(finite.mean())
+        if not finite.any():
+            continue
+        kept = maps[finite]
+        score = {
+            "images": int(finite.sum()),
+            "insertion": mean_and_error(insertion.areas),
+            "deletion": mean_and_error(deletion.areas),
+            "own_quarter": quarters.get(method),
+            "entropy": float(normalized_entropy(np.maximum(kept, 0)).mean()),
+            "rank_correlation_random_weights": mean_rank_correlation(maps, there[method]),
+            "rank_correlation_other_class": (
+                mean_rank_correlation(maps, other[method]) if method in other else 1.0
+            ),
+        }
+        if method == RANDOM.name:
+            score |= dict.fromkeys(("rank_correlation_random_weights", "rank_correlation_other_class"))
+        if masks is not None:
+            score["pointing_game"] = pointing_game(kept, masks[finite])
+            score["mass_on_object"] = attention_on_object(kept, masks[finite])
+            score["rank_on_object"] = rank_accuracy(kept, masks[finite], seed)
+        scores.values[method] = score
+    return scores
+
+
+def _own_quarters(
+    kinds: Sequence[MapKind],
+    model: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    batch_size: int,
+    seed: int,
+) -> dict[str, float]:
+    """Share of each map in the quarter of the class asked about; {} with images of fewer than four classes.
+
+    Args:
+        images, labels: that the network classifies rightly.
+    """
+    if len(np.unique(labels)) < QUARTERS:
+        return {}
+    mosaics = make_mosaics(images, labels, min(MOST_MOSAICS, len(images)), seed)
+    # One mosaic after the other, each asked about its four classes.
+    asked = np.repeat(mosaics.images, QUARTERS, axis=0)
+    quarters = np.tile(np.arange(QUARTERS), len(mosaics.images))
+    classes = mosaics.classes.ravel()
+    maps = compute_maps(kinds, model, asked, classes, batch_size=batch_size, seed=seed)
+    return {name: float(np.nanmean(own_quarter(level, quarters))) for name, level in maps.items()}
+
+
+def mean_rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Of the maps `(n, h, w)` that are finite in both; NaN where there are none."""
+    finite = np.isfinite(one).all(axis=(1, 2)) & np.isfinite(other).all(axis=(1, 2))
+    return float(rank_correlation(one[finite], other[finite]).mean()) if finite.any() else float("nan")
