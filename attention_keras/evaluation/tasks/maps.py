@@ -26,11 +26,16 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
     for subject in context.subjects:
         probabilities = subject.probabilities(images, options.batch_size)
         predicted = probabilities.argmax(axis=-1)
-        maps, evidence = _maps(context, subject, images, probabilities)
+        others = _others(context, probabilities)
+        maps, evidence = _maps(context, subject, images, predicted, others)
         for place, (name, level) in enumerate([*maps.items(), *evidence.items()]):
-            head = f"{subject.name}\n{name}"
+            head = f"{subject.name}\n{name}" if len(context.subjects) > 1 else name
             columns[head], shared[head] = level, subject.name
-            signed += [head] if name in evidence else []
+            if name in evidence:
+                signed.append(head)
+                for title, asked, other in zip(titles, predicted, others):
+                    than = f", not {names[other]}" if name != EVIDENCE.name else ""
+                    title[head] = (f"for {names[asked]}{than}", None)
             if place == 0:
                 for title, row, label in zip(titles, range(len(images)), labels):
                     text = f"{names[predicted[row]]} {probabilities[row, predicted[row]]:.0%}"
@@ -59,34 +64,36 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
 
 
 def _maps(
-    context: Context[MapsOptions], subject: Subject, images: np.ndarray, probabilities: np.ndarray
+    context: Context[MapsOptions],
+    subject: Subject,
+    images: np.ndarray,
+    predicted: np.ndarray,
+    others: np.ndarray,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The maps of one run without signs, and the evidence, by what is written over them."""
     options, model = context.options, subject.model
-    ranking = np.argsort(-probabilities, axis=-1, kind="stable")
     kinds = shown_kinds(model)
     maps: dict[str, np.ndarray] = {}
     settings = {"batch_size": options.batch_size, "seed": options.seed}
     for kind in kinds:
-        maps |= {} if kind.signed else kind.compute(model, images, ranking[:, 0], **settings)
+        maps |= {} if kind.signed else kind.compute(model, images, predicted, **settings)
     if EVIDENCE not in kinds:
         return maps, {}
-    evidence = {"evidence": total_evidence(model, images, ranking[:, 0], batch_size=options.batch_size)}
+    evidence = {EVIDENCE.name: total_evidence(model, images, predicted, batch_size=options.batch_size)}
     if options.versus:
-        other = _others(context, ranking)
-        head = "not second" if options.versus == SECOND else f"not {options.versus}"
-        evidence[head] = total_evidence(model, images, ranking[:, 0], other, options.batch_size)
+        contrast = total_evidence(model, images, predicted, others, options.batch_size)
+        evidence[f"rather than {options.versus}"] = contrast
     return maps, evidence
 
 
-def _others(context: Context[MapsOptions], ranking: np.ndarray) -> np.ndarray:
-    """The class that the predicted one is compared with, for each image."""
-    versus, names = context.options.versus, context.class_names
+def _others(context: Context[MapsOptions], probabilities: np.ndarray) -> np.ndarray:
+    """The class that the predicted one is compared with, for each image: by default the second."""
+    versus, names = context.options.versus or SECOND, context.class_names
     if versus == SECOND:
-        return ranking[:, 1]
+        return np.argsort(-probabilities, axis=-1, kind="stable")[:, 1]
     if versus not in names:
         raise UserError(f"versus must be {SECOND} or a class: {', '.join(names)}; got {versus!r}")
-    return np.full(len(ranking), names.index(versus))
+    return np.full(len(probabilities), names.index(versus))
 
 
 def _notes(context: Context[MapsOptions], images: int, evidence: bool) -> list[str]:
@@ -108,6 +115,7 @@ def _notes(context: Context[MapsOptions], images: int, evidence: bool) -> list[s
         )
     if evidence and options.versus:
         notes.append(
-            f"Not {options.versus}: the evidence for the predicted class less the evidence for that one."
+            f"Rather than {options.versus}: the evidence for the predicted class less the evidence for that "
+            "one, which adds up to the difference of the two logits."
         )
     return notes
