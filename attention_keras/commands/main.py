@@ -25,6 +25,12 @@ def _evaluate(words: Sequence[str], prog: str) -> int:
     return main(words, prog)
 
 
+def _predict(words: Sequence[str], prog: str) -> int:
+    from attention_keras.commands.predict import main
+
+    return main(words, prog)
+
+
 def _export(words: Sequence[str], prog: str) -> int:
     from attention_keras.commands.export import main
 
@@ -61,6 +67,7 @@ class Command:
 COMMANDS = {
     "train": Command("train a classifier, or go on with a run that was interrupted", _train, "train"),
     "evaluate": Command("measure trained models: error, and where they look", _evaluate, "evaluate"),
+    "predict": Command("say what a model sees in pictures, and where", _predict, "evaluate"),
     "export": Command("write a finished run as a SavedModel for TensorFlow Serving", _export, "serve"),
     "ask": Command("ask a model server about pictures", _ask, "serve"),
     "reproduce": Command("train and measure a whole table of networks", _reproduce, "all"),

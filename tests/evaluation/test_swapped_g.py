@@ -1,4 +1,4 @@
-"""Another image's global features move the attention of a trained network, where the score depends on them."""
+"""Another image's global features move the attention of a trained network, if the score depends on them."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,76 @@
+"""`attention-keras predict`: what a model says of picture files, as a table and as pictures."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from attention_keras.commands.command_line import parse
+from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.errors import UserError
+
+DESCRIPTION = """Say what a model sees in pictures, without a server.
+
+attention-keras predict runs/photos new/ --output answers
+attention-keras predict saved_models/photos cat.jpg "holiday/*.png" --format jsonl --no-pictures
+
+Writes a row for every picture, and the picture with where the model looked (attention) and what for
+(evidence: red speaks for the predicted class, blue against it). A file that cannot be read gets a row that
+says why."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Which model, and which pictures."""
+
+    model: Positional[str]
+    """A run directory, a .keras file, or a SavedModel directory."""
+    files: Positional[tuple[str, ...]]
+    """Picture files, folders, or patterns."""
+    output: str = "predictions"
+    """Folder for predictions.csv (or .jsonl) and the pictures."""
+    format: Literal["csv", "jsonl"] = "csv"
+    """A table, or a JSON object a line."""
+    top: int = 3
+    """How many classes to name for each picture."""
+    pictures: bool = True
+    """Draw each picture with its attention and evidence."""
+    batch_size: int = 32
+    """Pictures at a time."""
+
+
+def main(words: Sequence[str], prog: str) -> int:
+    """The command line; the return value is the exit code.
+
+    Args:
+        words: after the command's name.
+        prog: how the user calls the command.
+    """
+    options = parse(PredictOptions, words, description=DESCRIPTION, prog=prog)
+    if not options.files:
+        raise UserError("no picture was given; type names of picture files or folders")
+    if options.top < 1 or options.batch_size < 1:
+        raise UserError("--top and --batch-size must be 1 or more")
+    from attention_keras.data.picture_files import find_pictures
+
+    found = find_pictures(options.files)
+    import_tensorflow("predict")
+    from attention_keras.evaluation.prediction import predict_files
+    from attention_keras.evaluation.prediction_files import write_predictions
+    from attention_keras.evaluation.subjects.load import load_predictor
+
+    predictor = load_predictor(options.model)
+    answers = predict_files(predictor, found.files, batch_size=options.batch_size, explain=options.pictures)
+    done = write_predictions(
+        answers, len(found.files), Path(options.output), predictor, table=options.format, top=options.top
+    )
+    print(f"{done.read:,} pictures in {done.table}, {done.speed:.0f} a second")
+    if found.passed_over:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.passed_over.most_common())
+        print(f"passed over: {kinds}")
+    if done.unread:
+        print(f"warning: {done.unread:,} files could not be read; their rows say why", file=sys.stderr)
+    return 0

@@ -1,0 +1,73 @@
+"""Which picture files the words of a command line mean: files, folders and patterns."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attention_keras.data.image_files import EXTENSIONS
+from attention_keras.errors import UserError
+
+_NO_PICTURES = frozenset(["__MACOSX"])
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """The files found, and how many of which kind were passed over in folders.
+
+    Attributes:
+        files: in the order of the words, inside a folder by name; each file once.
+        passed_over: ending, or what it is -> number of files.
+    """
+
+    files: list[Path]
+    passed_over: Counter[str]
+
+
+def find_pictures(words: Sequence[str]) -> PictureFiles:
+    """Every picture that the words name.
+
+    A folder stands for the pictures in it and in the folders below; hidden files and the copies that macOS
+    makes (`._*`, `__MACOSX`) are left out. A file named by itself is taken whatever its ending.
+
+    Args:
+        words: files, folders, and patterns such as `new/*.jpg`, for shells that do not expand them.
+
+    Raises:
+        UserError: a word names nothing, or no picture was found.
+    """
+    found: dict[Path, None] = {}
+    passed_over: Counter[str] = Counter()
+    for word in words:
+        path = Path(word).expanduser()
+        if path.is_dir():
+            found |= dict.fromkeys(_inside(path, passed_over))
+        elif path.exists() or path.is_symlink():
+            found[path] = None
+        elif matches := sorted(glob.glob(str(path), recursive=True)):
+            for match in map(Path, matches):
+                found |= dict.fromkeys(_inside(match, passed_over) if match.is_dir() else [match])
+        else:
+            raise UserError(f"there is no file or folder {word}")
+    if not found:
+        raise UserError(
+            f"no pictures in {', '.join(words)}; endings that are read: {' '.join(sorted(EXTENSIONS))}"
+        )
+    return PictureFiles(list(found), passed_over)
+
+
+def _inside(folder: Path, passed_over: Counter[str]) -> list[Path]:
+    files = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _NO_PICTURES)
+        for name in sorted(names):
+            ending = Path(name).suffix.lower()
+            if name.startswith("."):
+                passed_over["hidden"] += 1
+            elif ending in EXTENSIONS:
+                files.append(Path(place, name))
+            else:
+                passed_over[ending or "no ending"] += 1
+    return files

@@ -1,0 +1,120 @@
+"""`attention-keras predict`: files of every kind to rows and pictures, equal to the model's own answers."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.special import softmax
+
+from attention_keras import build_model
+from attention_keras.commands.command_line import exit_code
+from attention_keras.commands.predict import main
+from attention_keras.serving.export import export_model
+
+NAMES = ["cat", "dog", "emu"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "model.keras"
+    network = build_model("vgg-att2-concat-dp", num_classes=3, width=0.03, init="keras")
+    network.save(path)
+    return network, path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five pictures in three kinds, one broken, and files that are none."""
+    rng = np.random.default_rng(0)
+    place = tmp_path / "new"
+    for name in ("a.png", "b.png", "deep/a.png", "deep/Ünï 1.jpg", "c.bmp"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype="uint8")).save(place / name)
+    (place / "broken.jpg").write_bytes(b"no picture")
+    (place / "notes.txt").write_text("no picture")
+    (place / "._a.png").write_bytes(b"a copy that macOS makes")
+    (place / "__MACOSX").mkdir()
+    (place / "__MACOSX" / "a.png").write_bytes(b"another")
+    return place
+
+
+def predict(*words):
+    return exit_code(lambda: main([str(word) for word in words], "attention-keras predict"))
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_rows_are_the_models_answers(model, folder, tmp_path, capsys):
+    network, path = model
+    assert predict(path, folder, "--output", tmp_path / "out", "--batch-size", "2") == 0
+    said = capsys.readouterr()
+    assert "passed over: " in said.out and "1 .txt" in said.out and "1 hidden" in said.out
+    assert said.err.splitlines()[-1] == "warning: 1 files could not be read; their rows say why"
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    names = [row["path"].removeprefix(f"{folder}/") for row in rows]
+    assert names == ["a.png", "b.png", "broken.jpg", "c.bmp", "deep/a.png", "deep/Ünï 1.jpg"]
+    for row in rows:
+        if row["path"].endswith("broken.jpg"):
+            assert row["reason"] == "not an image" and row["class"] == row["probability_3"] == ""
+            continue
+        pixels = np.asarray(Image.open(row["path"]), "float32")
+        expected = softmax(np.asarray(network(pixels[None])["logits"])[0])
+        assert row["class"] == str(expected.argmax()) and row["reason"] == ""
+        found = [float(row[name]) for name in ("probability", "probability_2", "probability_3")]
+        np.testing.assert_allclose(found, sorted(expected)[::-1], atol=2e-6)
+    pictures = {file.name for file in (tmp_path / "out" / "pictures").iterdir()}
+    assert pictures == {"a.png", "a-2.png", "b.png", "c.png", "Ünï 1.png"}
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
+def test_json_lines_patterns_and_no_pictures(model, folder, tmp_path):
+    words = [model[1], folder / "*.png", folder / "broken.jpg", "--output", tmp_path / "out"]
+    assert predict(*words, "--format", "jsonl", "--top", "2", "--no-pictures") == 0
+    lines = (tmp_path / "out" / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [len(row["top"]) for row in rows] == [2, 2, 0]
+    assert rows[0]["class"] == rows[0]["top"][0]["class"] and rows[0]["probability"] > 1 / 3
+    assert rows[2]["class"] is None and rows[2]["reason"] == "not an image"
+    assert not (tmp_path / "out" / "pictures").exists()
+
+
+@pytest.mark.slow
+def test_a_saved_model_gives_the_same_rows_with_its_names(model, folder, tmp_path):
+    exported = export_model(model[0], tmp_path / "served", class_names=NAMES, card={})
+    assert predict(model[1], folder, "--output", tmp_path / "keras", "--no-pictures") == 0
+    assert predict(exported, folder, "--output", tmp_path / "saved") == 0
+    rows = zip(
+        rows_of(tmp_path / "keras" / "predictions.csv"), rows_of(tmp_path / "saved" / "predictions.csv")
+    )
+    for keras_row, saved_row in rows:
+        if keras_row["class"]:
+            assert saved_row["class"] == NAMES[int(keras_row["class"])]
+            assert float(saved_row["probability"]) == pytest.approx(float(keras_row["probability"]), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "no picture was given"),
+        (["missing.png"], "there is no file or folder missing.png"),
+        (["empty"], "no pictures in empty; endings that are read: .bmp"),
+        (["empty", "--top", "0"], "--top and --batch-size must be 1 or more"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, words, complaint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert predict("model.keras", *words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {complaint}") and said.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(model, folder, tmp_path, capsys):
+    (tmp_path / "out").write_text("a file in the way")
+    assert predict(model[1], folder / "a.png", "--output", tmp_path / "out") == 2
+    assert "cannot write to" in capsys.readouterr().err
