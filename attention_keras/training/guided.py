@@ -25,8 +25,8 @@ def area_weights(fine: int, coarse: int) -> np.ndarray:
         its parts.
 
     Example:
-        >>> area_weights(3, 2).round(2).tolist()
-        [[0.6700000166893005, 0.33000001311302185, 0.0], [0.0, 0.33000001311302185, 0.6700000166893005]]
+        >>> (6 * area_weights(3, 2)).round().tolist()
+        [[4.0, 2.0, 0.0], [0.0, 2.0, 4.0]]
     """
     cell, pixel = np.arange(coarse)[:, None] * fine / coarse, np.arange(fine)
     overlap = np.minimum(cell + fine / coarse, pixel + 1) - np.maximum(cell, pixel)

@@ -128,6 +128,11 @@ class Session:
             raise UserError(f"{self.dataset.name} has no masks for attend_to; {WHERE_MASKS_ARE}")
         return objects
 
+    @cached_property
+    def known(self) -> np.ndarray | None:
+        """`(n,)` bool, the validation images that have an object; None where attention is not trained."""
+        return None if self.objects is None else images_with_object(self.dataset.validation)
+
     @property
     def told(self) -> int:
         """How many training images come with their object."""
@@ -214,7 +219,7 @@ class Session:
             batch_size=self.config.step_batch_size,
             records=resumed.record["history"] if resumed else (),
             step=resumed.step if resumed else 0,
-            leave_out=() if images_with_object(self.dataset.validation).any() else (f"val_{OFF_OBJECT}",),
+            leave_out=() if self.known is None or self.known.any() else (f"val_{OFF_OBJECT}",),
         )
 
     def _records(self, history: History) -> list[keras.callbacks.Callback]:
@@ -235,8 +240,7 @@ class Session:
     def _fit_epochs(self, history: History, callbacks: list[keras.callbacks.Callback]) -> None:
         """`fit` the rest of an interrupted epoch, if any, and then the whole epochs."""
         steps, epochs = self.steps_per_epoch, self.config.recipe.epochs
-        known = None if self.objects is None else images_with_object(self.dataset.validation)
-        validation = self._in_order(self.dataset.validation, known)
+        validation = self._in_order(self.dataset.validation, self.known)
         epoch, done = divmod(history.step, steps)
         parts = [(epoch, epoch + 1, steps - done), (epoch + 1, epochs, steps)] if done else []
         for first, last, length in parts or [(epoch, epochs, steps)]:

@@ -5,7 +5,9 @@ import json
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
+from attention_keras.errors import UserError
 from attention_keras.models.outputs import ATTENTION, LOGITS
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training.guided import GuidedClassifier, area_weights, share_off_object
@@ -139,3 +141,23 @@ class TestRuns:
         history, said = self.history(tmp_path, epochs=1)
         assert not [name for name in history[0] if "off_object" in name]
         assert not [line for line in said if line.startswith("attention")]
+
+    def test_a_folder_whose_validation_images_have_no_masks(self, tmp_path):
+        rng = np.random.default_rng(0)
+        for path in [
+            f"{part}/{name}/{i}.png" for part in ("train", "val") for name in "ab" for i in range(8)
+        ]:
+            (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (32, 32, 3), "uint8")).save(tmp_path / "data" / path)
+        flags = {"dataset": f"folder:{tmp_path / 'data'}", "limit": 0, "recipe": "embedded", "epochs": 1}
+        flags |= {"attend_to": 1.0, "name": "run"}
+        with pytest.raises(
+            UserError, match="data has no masks for attend_to; masks come with cluttered_digits"
+        ):
+            self.history(tmp_path, **flags)
+        (tmp_path / "data" / "train" / "a" / "GroundTruth").mkdir()
+        Image.new("L", (32, 32), 255).save(tmp_path / "data" / "train" / "a" / "GroundTruth" / "3.png")
+        history, said = self.history(tmp_path, **flags)
+        assert "attention trained with the object of 1 training images" in said
+        assert history[0]["off_object"] == pytest.approx(0, abs=1e-6), "the object is everywhere"
+        assert "val_off_object" not in history[0] and "val_loss" in history[0]
