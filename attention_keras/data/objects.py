@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention_keras.data.split import Split
+from attention_keras.data.registry import WHERE_MASKS_ARE
+from attention_keras.data.split import ImageDataset, Split
+from attention_keras.errors import UserError
 
 _CHUNK = 1024
 # Keeps this draw apart from the others that are made from the run's seed.
@@ -43,6 +45,36 @@ def choose_objects(split: Split, fraction: float, seed: int) -> np.ndarray:
     chosen = np.zeros(len(split), bool)
     chosen[np.random.default_rng([seed, _CHOICE]).permutation(rows)[:count]] = True
     return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """The images of a dataset that tell a training where their object is.
+
+    Attributes:
+        train: `(n,)` bool.
+        validation: `(m,)` bool; all that have an object.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+
+    @classmethod
+    def of(cls, dataset: ImageDataset, fraction: float, seed: int) -> "Objects":
+        """As `choose_objects` draws them.
+
+        Raises:
+            UserError: no training image has a mask or a box.
+        """
+        train = choose_objects(dataset.train, fraction, seed)
+        if not train.any():
+            raise UserError(f"{dataset.name} has no masks for attend_to; {WHERE_MASKS_ARE}")
+        return cls(train, images_with_object(dataset.validation))
+
+    @property
+    def count(self) -> int:
+        """Training images that tell it."""
+        return int(self.train.sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from attention_keras.data.datasets import ImageDataset, load_dataset
-from attention_keras.data.objects import choose_objects, images_with_object
+from attention_keras.data.objects import Objects
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
-from attention_keras.data.registry import WHERE_MASKS_ARE
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.transfer_weights import transfer_weights
@@ -104,13 +103,14 @@ class Session:
         model = replicated(model, strategy, guided=config.attend_to > 0)
         session = cls(config, machine, run, dataset, strategy, model, report)
         session._check_steps_per_execution()
+        told = session.objects.count if session.objects else 0
         with scope(strategy):
-            compile_network(model, config, machine, len(dataset.train), session.told)
+            compile_network(model, config, machine, len(dataset.train), told)
         if session.is_chief:
             for line in summarize(config, dataset, model, strategy):
                 report(line)
-            if session.told:
-                report(f"attention trained with the object of {session.told:,} training images")
+            if told:
+                report(f"attention trained with the object of {told:,} training images")
         return session
 
     @property
@@ -119,24 +119,10 @@ class Session:
         return is_chief(self.strategy)
 
     @cached_property
-    def objects(self) -> np.ndarray | None:
-        """`(n,)` bool, the training images whose object is told; None where attention is not trained."""
-        if not self.config.attend_to:
-            return None
-        objects = choose_objects(self.dataset.train, self.config.attend_to_fraction, self.config.seed)
-        if not objects.any():
-            raise UserError(f"{self.dataset.name} has no masks for attend_to; {WHERE_MASKS_ARE}")
-        return objects
-
-    @cached_property
-    def known(self) -> np.ndarray | None:
-        """`(n,)` bool, the validation images that have an object; None where attention is not trained."""
-        return None if self.objects is None else images_with_object(self.dataset.validation)
-
-    @property
-    def told(self) -> int:
-        """How many training images come with their object."""
-        return 0 if self.objects is None else int(self.objects.sum())
+    def objects(self) -> Objects | None:
+        """The images that tell where their object is; None where attention is not trained."""
+        config = self.config
+        return Objects.of(self.dataset, config.attend_to_fraction, config.seed) if config.attend_to else None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -219,7 +205,7 @@ class Session:
             batch_size=self.config.step_batch_size,
             records=resumed.record["history"] if resumed else (),
             step=resumed.step if resumed else 0,
-            leave_out=() if self.known is None or self.known.any() else (f"val_{OFF_OBJECT}",),
+            leave_out=() if not self.objects or self.objects.validation.any() else (f"val_{OFF_OBJECT}",),
         )
 
     def _records(self, history: History) -> list[keras.callbacks.Callback]:
@@ -240,7 +226,9 @@ class Session:
     def _fit_epochs(self, history: History, callbacks: list[keras.callbacks.Callback]) -> None:
         """`fit` the rest of an interrupted epoch, if any, and then the whole epochs."""
         steps, epochs = self.steps_per_epoch, self.config.recipe.epochs
-        validation = self._in_order(self.dataset.validation, self.known)
+        validation = self._in_order(
+            self.dataset.validation, self.objects.validation if self.objects else None
+        )
         epoch, done = divmod(history.step, steps)
         parts = [(epoch, epoch + 1, steps - done), (epoch + 1, epochs, steps)] if done else []
         for first, last, length in parts or [(epoch, epochs, steps)]:
@@ -254,7 +242,7 @@ class Session:
                 epochs=last,
                 augment=self.config.recipe.augment,
                 start_step=(first + 1) * steps - length,
-                objects=self.objects,
+                objects=self.objects.train if self.objects else None,
             )
             self.model.fit(
                 batches,
