@@ -22,7 +22,7 @@ def main(words: Sequence[str], prog: str) -> int:
     options = parse(ReproduceOptions, words, description=DESCRIPTION, prog=prog)
     if options.table is None:
         for name, experiment in TABLES.items():
-            print(f"{name:<14}{len(experiment.models):>3} networks: {experiment.about}")
+            print(f"{name:<17}{len(experiment.models):>3} rows: {experiment.about}")
         return 0
     from attention_keras.reproduce.grid import run_grid
     from attention_keras.reproduce.results import write_tables

@@ -67,12 +67,12 @@ def move_batch(images: tf.Tensor, moves: tuple[str, ...], seed: tf.Tensor) -> tf
     """Flip and crop a batch; a pure function of its arguments.
 
     Args:
-        images: `(b, h, w, 3)`, any dtype, h and w known.
+        images: `(b, h, w, c)`, any dtype, h, w and c known.
         moves: names in `attention_keras.data.augmentations.MOVES`, applied in this order.
         seed: `(2,)` integers, as the stateless random operations of TensorFlow take them.
 
     Returns:
-        `(b, h, w, 3)` of the same dtype.
+        `(b, h, w, c)` of the same dtype.
     """
     if not moves:
         return images

@@ -1,4 +1,7 @@
-"""A folder as a source: `PATH/CLASS/IMAGE`, or with `train`, `validation`, `test` in between."""
+"""A folder as a source: `PATH/CLASS/IMAGE`, or with `train`, `validation`, `test` in between.
+
+Masks may lie beside the images, as `CLASS/GroundTruth/IMAGE.png`; an image without one has an empty mask.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -8,7 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from attention_keras.data.array_store import ArrayStore
-from attention_keras.data.image_files import EXTENSIONS, UnreadableImage, read_image
+from attention_keras.data.image_files import (
+    EXTENSIONS,
+    UnreadableImage,
+    mask_files,
+    read_image,
+    read_mask,
+)
 from attention_keras.data.source import Role
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
@@ -57,8 +66,8 @@ class FolderSource:
         self.class_names = tuple(folder.name for folder in _folders(self._roots["train"]))
         self._files = {role: self._list(role, root) for role, root in self._roots.items()}
 
-    def _list(self, role: Role, root: Path) -> list[tuple[Path, int]]:
-        """Files with labels, going round the classes, so that any prefix is a fair mix."""
+    def _list(self, role: Role, root: Path) -> list[tuple[Path, Path | None, int]]:
+        """Images with their masks and labels, going round the classes, so that any prefix is a fair mix."""
         listed = []
         for folder in _folders(root):
             if folder.name not in self.class_names:
@@ -69,28 +78,36 @@ class FolderSource:
             if not files:
                 logger.warning("class folder %s has no images", folder)
             label = self.class_names.index(folder.name)
-            listed += [(place, label, file) for place, file in enumerate(files)]
+            masks = mask_files(folder)
+            listed += [(place, label, file, masks.get(file.stem)) for place, file in enumerate(files)]
         if not listed:
             raise UserError(f"{root} has no images; expected {root}/CLASS/IMAGE with {_extensions()}")
         if len(self.class_names) < 2:
             raise UserError(f"{root} has one class only, {self.class_names[0]!r}; a classifier needs two")
-        return [(file, label) for _, label, file in sorted(listed)]
+        return [(file, mask, label) for _, label, file, mask in sorted(listed, key=lambda entry: entry[:2])]
 
     def read(self, role: Role, limit: int | None) -> Split:
         """The first `limit` images."""
         files = self._files[role][:limit]
         columns = {"images": ((len(files), *self._size, 3), "uint8"), "labels": ((len(files),), "int32")}
-        states = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file, _ in files]
+        states = [_state(file) for file, _, _ in files]
+        masks = [_state(mask) for _, mask, _ in files if mask]
+        if masks:
+            columns["masks"] = ((len(files), *self._size), "bool")
+            states += masks
         key = f"folder {states} {columns} {self._skip_broken}"
         return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, files)))
 
     def _fill(self, arrays: dict[str, np.ndarray], files: list[tuple[Path, int]]) -> int:
         count, broken = 0, []
-        for file, label, image in _read_all(files, self._size):
-            if isinstance(image, UnreadableImage):
-                broken.append(f"{file.relative_to(self._path)} ({image})")
+        for file, label, pixels in _read_all(files, self._size):
+            if isinstance(pixels, UnreadableImage):
+                broken.append(f"{file.relative_to(self._path)} ({pixels})")
                 continue
-            arrays["images"][count], arrays["labels"][count] = image, label
+            arrays["images"][count], mask = pixels
+            arrays["labels"][count] = label
+            if "masks" in arrays:
+                arrays["masks"][count] = False if mask is None else mask
             count += 1
         if broken:
             shown = ", ".join(broken[:5]) + (f" and {len(broken) - 5} more" if len(broken) > 5 else "")
@@ -128,18 +145,27 @@ def _extensions() -> str:
     return " ".join(sorted(EXTENSIONS))
 
 
-def _read_all(files, size) -> Iterator[tuple[Path, int, np.ndarray | UnreadableImage]]:
-    """Read in several threads, a block at a time so that memory stays bounded, in order."""
+def _state(file: Path) -> tuple[str, int, int]:
+    """What changes when a file's content does."""
+    return str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns
 
-    def attempt(file: Path):
+
+def _read_all(files, size) -> Iterator[tuple[Path, int, tuple | UnreadableImage]]:
+    """Images and masks, read in several threads, a block at a time so that memory stays bounded, in order."""
+
+    def attempt(image: Path, mask: Path | None):
         try:
-            return read_image(file, size)
+            pixels = read_image(image, size)
         except UnreadableImage as reason:
             return reason
+        try:
+            return pixels, mask and read_mask(mask, size)
+        except UnreadableImage as reason:
+            return UnreadableImage(f"its mask {mask.parent.name}/{mask.name}: {reason}")
 
     with ThreadPoolExecutor() as threads:
         for start in range(0, len(files), _READ_AT_ONCE):
             block = files[start : start + _READ_AT_ONCE]
-            images = threads.map(attempt, [file for file, _ in block])
-            for (file, label), image in zip(block, images):
-                yield file, label, image
+            found = threads.map(attempt, [file for file, _, _ in block], [mask for _, mask, _ in block])
+            for (file, _, label), pixels in zip(block, found):
+                yield file, label, pixels

@@ -8,6 +8,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 EXTENSIONS = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
 LARGEST_PIXELS = 1 << 26
+GROUND_TRUTH = "GroundTruth"
+"""Folder beside the images with their masks: files of the same names, whatever the ending."""
 
 
 class UnreadableImage(Exception):
@@ -45,6 +47,29 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
         raise UnreadableImage("not an image") from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise UnreadableImage(str(error) or type(error).__name__) from None
+
+
+def mask_files(folder: Path) -> dict[str, Path]:
+    """The mask of each image in `folder` that has one, by the image's name without ending."""
+    truth = folder / GROUND_TRUTH
+    files = sorted(truth.iterdir()) if truth.is_dir() else []
+    return {file.stem: file for file in files if file.suffix.lower() in EXTENSIONS}
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Read one mask, white on the object.
+
+    Args:
+        path: of the file.
+        size: `(h, w)` of the result.
+
+    Returns:
+        `(h, w)` bool, true on the object.
+
+    Raises:
+        UnreadableImage: as `read_image`.
+    """
+    return read_image(path, size).mean(axis=-1) > 127
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

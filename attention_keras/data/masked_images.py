@@ -1,14 +1,21 @@
 """Images with masks that no model here was trained on: a folder of them, or Oxford-IIIT pets."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from attention_keras.data.image_files import EXTENSIONS, UnreadableImage, read_image
+from attention_keras.data.image_files import (
+    EXTENSIONS,
+    GROUND_TRUTH,
+    UnreadableImage,
+    mask_files,
+    read_image,
+    read_mask,
+)
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 
-GROUND_TRUTH = "GroundTruth"
 PETS = "oxford_iiit_pet"
 
 
@@ -40,7 +47,7 @@ def _folder(path: Path, size: tuple[int, int], limit: int | None) -> Split:
         raise UserError(f"{path} is not a folder; masks must be folder:PATH with images and {GROUND_TRUTH}")
     pairs = []
     for truth in sorted(path.rglob(GROUND_TRUTH)):
-        known = {file.stem: file for file in sorted(truth.iterdir()) if file.suffix.lower() in EXTENSIONS}
+        known = mask_files(truth.parent)
         files = sorted(f for f in truth.parent.iterdir() if f.suffix.lower() in EXTENSIONS)
         found = [file for file in files if file.stem in known]
         pairs += [(place, file, known[file.stem]) for place, file in enumerate(found)]
@@ -50,14 +57,14 @@ def _folder(path: Path, size: tuple[int, int], limit: int | None) -> Split:
             f"{path}/SET/{GROUND_TRUTH}/IMAGE.png"
         )
     pairs = sorted(pairs)[:limit]
-    images = np.stack([_read(image, size) for _, image, _ in pairs])
-    masks = np.stack([_read(mask, size).mean(axis=-1) > 127 for _, _, mask in pairs])
+    images = np.stack([_read(read_image, image, size) for _, image, _ in pairs])
+    masks = np.stack([_read(read_mask, mask, size) for _, _, mask in pairs])
     return Split(images, np.zeros(len(pairs), "int32"), masks)
 
 
-def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
+def _read(read: Callable, path: Path, size: tuple[int, int]) -> np.ndarray:
     try:
-        return read_image(path, size)
+        return read(path, size)
     except UnreadableImage as reason:
         raise UserError(f"{path} cannot be read: {reason}; repair or remove it") from None
 

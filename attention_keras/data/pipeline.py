@@ -4,16 +4,22 @@ Nothing in the input has a state: epoch e visits the images in a permutation dra
 step s of it flips and crops with draws from (seed, e, s). So a resumed run continues exactly where it was
 (by counting, not by replaying), workers agree, and neither prefetching nor parallelism shows.
 The policies of KerasCV are the exception, see `policies.py`.
+
+Where objects are asked for, the mask of each image goes along as a fourth channel, so that it is flipped
+and cropped as the image is. An image whose object is unknown, or was cropped away, has an empty mask.
 """
 
 import numpy as np
 import tensorflow as tf
 
+from attention_keras.data.array_store import DiskRows
 from attention_keras.data.augment import move_batch
 from attention_keras.data.augmentations import parse_augment
+from attention_keras.data.objects import BoxMasks
 from attention_keras.data.policies import policy_map
 from attention_keras.data.split import Split
 from attention_keras.data.untuned import untuned
+from attention_keras.errors import UserError
 
 READY_BATCHES = 8
 # Keeps the seeds of augmentation apart from those of the order.
@@ -39,6 +45,7 @@ def training_batches(
     epochs: int,
     augment: str = "none",
     start_step: int = 0,
+    objects: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of all epochs, in one dataset of known length.
 
@@ -50,13 +57,15 @@ def training_batches(
         epochs: number of epochs, counted from the start of the run.
         augment: `none`, or names of `attention_keras.data.augmentations` joined by `+`.
         start_step: steps of the run that are done already; skipped without reading an image.
+        objects: `(n,)` bool, the images whose object is told; None for a pipeline without objects.
 
     Returns:
         Dataset of `(images (b, h, w, 3), one-hot labels (b, k) float32)`; images are uint8, or float32 in
-        [0, 255] after a policy.
+        [0, 255] after a policy. With `objects`, the second is a dictionary: `labels` as before, and
+        `objects` `(b, h, w)` uint8, 1 on the object.
 
     Raises:
-        UserError: an unknown augmentation.
+        UserError: an unknown augmentation, or objects with a policy, which would move the image alone.
 
     Example:
         >>> split = Split(np.zeros((10, 8, 8, 3), "uint8"), np.arange(10, dtype="int32"))
@@ -65,10 +74,12 @@ def training_batches(
         [4, 2, 4, 4, 2]
     """
     plan = parse_augment(augment)
+    if objects is not None and plan.policies:
+        raise UserError(f"augment {plan.policies[0]} moves images without their masks")
     count = len(split)
     steps = steps_per_epoch(count, batch_size)
     first_epoch, first_step = divmod(start_step, steps)
-    fetch = _fetcher(split, num_classes)
+    fetch = _fetcher(split, num_classes, objects)
 
     def steps_of(epoch):
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=tf.stack([seed, epoch]))
@@ -80,7 +91,8 @@ def training_batches(
     def batch_of(epoch, step, rows):
         images, labels = fetch(rows)
         key = tf.random.fold_in(tf.constant([seed, _AUGMENTATION], tf.int64), epoch)
-        return move_batch(images, plan.moves, tf.random.fold_in(key, step)), labels
+        images = move_batch(images, plan.moves, tf.random.fold_in(key, step))
+        return (images, labels) if objects is None else _with_objects(images, labels)
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(steps_of)
     batches = batches.map(batch_of, tf.data.AUTOTUNE)
@@ -89,40 +101,76 @@ def training_batches(
     return _finished(batches, epochs * steps - start_step)
 
 
-def evaluation_batches(split: Split, *, num_classes: int, batch_size: int) -> tf.data.Dataset:
+def evaluation_batches(
+    split: Split, *, num_classes: int, batch_size: int, objects: np.ndarray | None = None
+) -> tf.data.Dataset:
     """Every image once, in order: `(images (b, h, w, 3) uint8, one-hot labels (b, k) float32)`.
 
     Args:
         split: images and labels.
         num_classes: k.
         batch_size: images in a batch; the last one may be smaller.
+        objects: as `training_batches` takes it, and with the same result.
     """
-    fetch = _fetcher(split, num_classes)
+    fetch = _fetcher(split, num_classes, objects)
     count = len(split)
 
     def batch_at(step):
-        return fetch(tf.range(step * batch_size, tf.minimum((step + 1) * batch_size, count)))
+        batch = fetch(tf.range(step * batch_size, tf.minimum((step + 1) * batch_size, count)))
+        return batch if objects is None else _with_objects(*batch)
 
     steps = steps_per_epoch(count, batch_size)
     return _finished(tf.data.Dataset.range(steps).map(batch_at, tf.data.AUTOTUNE), steps)
 
 
-def _fetcher(split: Split, num_classes: int):
-    """A graph function from row numbers `(b,)` to images and one-hot labels."""
-    with tf.device("CPU:0"):  # else a GPU would hold the set and the input pipeline fetch it back
-        labels = tf.constant(split.labels, tf.int32)
-        in_memory = type(split.images) is np.ndarray
-        images = tf.constant(split.images) if in_memory else None
+def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None):
+    """A graph function from row numbers `(b,)` to images, with the objects behind them, and labels."""
+    read_images = _reader(split.images)
+    read_objects = None if objects is None else _object_reader(split, objects)
+    labels = _on_cpu(np.asarray(split.labels, "int32"))
 
     def fetch(rows):
-        if in_memory:
-            batch = tf.gather(images, rows)
-        else:
-            batch = tf.numpy_function(lambda wanted: split.images[wanted], [rows], tf.uint8, stateful=False)
-        batch = tf.ensure_shape(batch, (None, *split.images.shape[1:]))
-        return batch, tf.one_hot(tf.gather(labels, rows), num_classes)
+        images = read_images(rows)
+        if read_objects is not None:
+            images = tf.concat([images, read_objects(rows)[..., None]], axis=-1)
+        return images, tf.one_hot(tf.gather(labels, rows), num_classes)
 
     return fetch
+
+
+def _reader(field: np.ndarray | DiskRows | BoxMasks):
+    """A graph function from row numbers `(b,)` to these rows of a field, as uint8."""
+    if type(field) is np.ndarray:
+        whole = _on_cpu(field)
+        return lambda rows: tf.cast(tf.gather(whole, rows), tf.uint8)
+
+    def read(rows):
+        batch = tf.numpy_function(
+            lambda wanted: field[wanted].astype("uint8", copy=False), [rows], tf.uint8, stateful=False
+        )
+        return tf.ensure_shape(batch, (None, *field.shape[1:]))
+
+    return read
+
+
+def _object_reader(split: Split, objects: np.ndarray):
+    """A graph function from row numbers `(b,)` to masks `(b, h, w)`, empty where the object is not told."""
+    height, width = split.images.shape[1:3]
+    told = _on_cpu(objects.astype("uint8"))
+    boxes = np.zeros((len(split), 4), "float32") if split.boxes is None else split.boxes
+    read_masks = _reader(BoxMasks(boxes, (height, width)) if split.masks is None else split.masks)
+    return lambda rows: read_masks(rows) * tf.gather(told, rows)[:, None, None]
+
+
+def _on_cpu(array: np.ndarray) -> tf.Tensor:
+    """Else a GPU would hold the set and the input pipeline fetch it back."""
+    with tf.device("CPU:0"):
+        return tf.constant(array)
+
+
+def _with_objects(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Split the objects off again that went behind the images."""
+    return images[..., :-1], {"labels": labels, "objects": images[..., -1]}
 
 
 def _finished(batches: tf.data.Dataset, length: int) -> tf.data.Dataset:

@@ -45,6 +45,7 @@ class DatasetSpec:
         num_classes: k.
         about: one line for lists.
         class_names: used where the prepared copy has numbers only.
+        has_masks: whether each image comes with a mask of its object.
     """
 
     name: str
@@ -53,6 +54,7 @@ class DatasetSpec:
     num_classes: int
     about: str
     class_names: tuple[str, ...] | None = None
+    has_masks: bool = False
 
 
 _THUMBNAIL = (32, 32, 3)
@@ -64,6 +66,7 @@ _SPECS = (
         image_shape=_THUMBNAIL,
         num_classes=10,
         about="embedded: real handwritten digits in cluttered scenes, with masks and boxes",
+        has_masks=True,
     ),
     DatasetSpec(
         name="svhn",
@@ -94,6 +97,7 @@ _SPECS = (
         image_shape=(80, 80, 3),
         num_classes=200,
         about="CUB-200-2011: birds cut to their bounding boxes, with masks",
+        has_masks=True,
     ),
 )
 DATASETS = {spec.name: spec for spec in _SPECS}
@@ -122,3 +126,22 @@ def is_mirror_symmetric(dataset: str) -> bool:
         (True, False)
     """
     return dataset.removeprefix("tfds:").split("/")[0].split(":")[0] not in _SIGNS
+
+
+WHERE_MASKS_ARE = (
+    f"masks come with {', '.join(name for name, spec in DATASETS.items() if spec.has_masks)}, and with "
+    "folder:PATH where PATH/CLASS/GroundTruth/IMAGE.png lies beside PATH/CLASS/IMAGE.jpg"
+)
+
+
+def has_no_masks(dataset: str) -> bool:
+    """Whether it is known from the name that no image of this dataset has a mask of its object.
+
+    Args:
+        dataset: as `--dataset` takes it.
+
+    Example:
+        >>> has_no_masks("svhn"), has_no_masks("cub200"), has_no_masks("folder:photos")
+        (True, False, False)
+    """
+    return dataset.startswith("tfds:") or (dataset in DATASETS and not DATASETS[dataset].has_masks)

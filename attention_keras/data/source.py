@@ -1,5 +1,6 @@
 """From a source of images to a dataset: roles are cut where the source has no split for them."""
 
+import dataclasses
 import functools
 import hashlib
 import logging
@@ -7,6 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from attention_keras.data.objects import images_with_object
 from attention_keras.data.registry import VALIDATION_FRACTION
 from attention_keras.data.split import ImageDataset, Split, cut_validation
 from attention_keras.errors import UserError
@@ -78,7 +80,10 @@ def build_dataset(
         )
 
     def load_test() -> Split:
-        return read("test", fewer) if "test" in source.roles else test
+        images = read("test", fewer) if "test" in source.roles else test
+        # A folder may have masks for some images only; evaluation compares maps with all of them or none.
+        some_lack = name.startswith("folder:") and not images_with_object(images).all()
+        return dataclasses.replace(images, masks=None) if some_lack else images
 
     def load_and_compare() -> Split:
         images = load_test()

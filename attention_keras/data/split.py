@@ -15,7 +15,8 @@ class Split:
     Attributes:
         images: `(n, h, w, 3)` uint8; an array, or `DiskRows` where the set is larger than the memory limit.
         labels: `(n,)` int32 in `[0, k)`.
-        masks: `(n, h, w)` bool, true on the object, where the dataset has masks.
+        masks: `(n, h, w)` bool, true on the object, where the dataset has masks; all false on an image
+            that has none.
         boxes: `(n, 4)` float32, `[y0, x0, y1, x1]` in pixels with exclusive ends, where it has boxes.
     """
 

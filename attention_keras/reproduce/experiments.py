@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from attention_keras.runs.options import TrainOptions
 
@@ -20,11 +20,30 @@ _PAPER = (
     "vgg-att3-concat-pc",
 )
 _RESNETS = ("rn164", "rn164-hires", "rn164-att1-pc", "rn164-att2-concat-pc", "rn164-att2-concat-mean")
+_GUIDED = "vgg-att2-concat-pc"
+_ATTEND_TO: dict[str, dict[str, Any]] = {f"{_GUIDED}-masks0": {"model": _GUIDED}} | {
+    f"{_GUIDED}-masks{percent}": {
+        "model": _GUIDED,
+        "attend_to": 1.0,
+        "attend_to_fraction": percent / 100,
+    }
+    for percent in (1, 10, 100)
+}
+Measure = Literal["robustness", "faithfulness", "classification"]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One table: a dataset, the networks in its rows, and `TrainOptions` that all of them share.
+    """One table: a dataset, its rows, and `TrainOptions` that all of them share.
+
+    Attributes:
+        about: a line for the list of tables.
+        dataset: as `--dataset` takes it.
+        models: names of the rows; each is a network's name or a key of `variants`.
+        settings: options of every row.
+        variants: options of a row that has a name of its own, its `model` among them.
+        measures: what is measured on each run if nothing else is asked for.
+        images: test images for these measures.
 
     Example:
         >>> TABLES["cifar10-cpu"].options("vgg-hires", seed=1).machine.name
@@ -35,13 +54,16 @@ class Experiment:
     dataset: str
     models: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    measures: tuple[Measure, ...] = ("robustness", "faithfulness")
+    images: int = 64
 
-    def options(self, model: str, seed: int, **changes: Any) -> TrainOptions:
+    def options(self, row: str, seed: int, **changes: Any) -> TrainOptions:
         """The run of one row and seed; `changes` are further `TrainOptions`, None for unchanged."""
         changes = {name: value for name, value in changes.items() if value is not None}
-        fields = {"export": False, **self.settings, **changes}
-        name = f"{model}-s{seed}"
-        return TrainOptions.of(dataset=self.dataset, model=model, seed=seed, name=name, **fields)
+        own = self.variants.get(row, {"model": row})
+        fields = {"export": False, **self.settings, **own, **changes}
+        return TrainOptions.of(dataset=self.dataset, seed=seed, name=f"{row}-s{seed}", **fields)
 
 
 TABLES = {
@@ -60,6 +82,15 @@ TABLES = {
             "vgg-att2-concat-additive",
         ),
         {"panels": 0},
+    ),
+    "digits-attend-to": Experiment(
+        "the embedded digits: attention trained with the masks of none, 1, 10 and 100 % of the images",
+        "cluttered_digits",
+        tuple(_ATTEND_TO),
+        {"panels": 0},
+        variants=_ATTEND_TO,
+        measures=("classification",),
+        images=2000,
     ),
     "cifar10-cpu": Experiment(
         "CIFAR-10 for 2 CPU cores: narrow networks, few passes over the data",

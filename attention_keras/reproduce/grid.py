@@ -64,9 +64,10 @@ def unfinished(run: TrainOptions, options: ReproduceOptions) -> list[list[str]]:
     directory.refuse_another(run.resolve())
     pieces = [] if directory.is_finished else [["train", *flags(run)]]
     place = ["--data-dir", run.machine.data_dir] if run.machine.data_dir else []
-    for task in options.measures:
-        if pieces or read_measure(directory, task).get("images") != options.images:
-            pieces.append(["evaluate", task, str(directory.path), "--limit", str(options.images), *place])
+    images = options.test_images
+    for task in options.tasks:
+        if pieces or read_measure(directory, task).get("images") != images:
+            pieces.append(["evaluate", task, str(directory.path), "--limit", str(images), *place])
     return pieces
 
 

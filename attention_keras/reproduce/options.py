@@ -1,12 +1,11 @@
 """The options of `attention-keras reproduce`."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from tyro.conf import Positional
 
 from attention_keras.errors import UserError
-from attention_keras.reproduce.experiments import TABLES, Experiment
+from attention_keras.reproduce.experiments import TABLES, Experiment, Measure
 from attention_keras.runs.open_fields import Unset
 from attention_keras.runs.options import TrainOptions
 
@@ -18,13 +17,13 @@ class ReproduceOptions:
     table: Positional[str | None] = None
     """Name of the table (without it: the list of them)."""
     seeds: int = 3
-    """Runs of each network, with seeds 0, 1, ..."""
+    """Runs of each row, with seeds 0, 1, ..."""
     models: tuple[str, ...] = ()
-    """Networks to run, of any name (default: the table's)."""
-    measures: tuple[Literal["robustness", "faithfulness"], ...] = ("robustness", "faithfulness")
-    """What to measure on each run beside its test error (`--measures` alone: nothing)."""
-    images: int = 64
-    """Test images for these measures."""
+    """Rows of the table to run, or networks of any name (default: the table's rows)."""
+    measures: Unset[tuple[Measure, ...]] = None
+    """What to measure on each run beside its test error (default: the table's; alone: nothing)."""
+    images: Unset[int] = None
+    """Test images for these measures (default: the table's)."""
     jobs: int = 1
     """Runs at a time. On a CPU they share the cores, and two narrow networks at a time get further."""
     width: Unset[float] = None
@@ -42,8 +41,9 @@ class ReproduceOptions:
         if self.table is not None and self.table not in TABLES:
             raise UserError(f"unknown table {self.table!r}; allowed: {', '.join(TABLES)}")
         for name in ("seeds", "images", "jobs"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be 1 or more; got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} must be 1 or more; got {value}")
 
     @property
     def experiment(self) -> Experiment:
@@ -57,8 +57,18 @@ class ReproduceOptions:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Names of the networks."""
+        """Names of the rows."""
         return self.models or self.experiment.models
+
+    @property
+    def tasks(self) -> tuple[Measure, ...]:
+        """What is measured on each run."""
+        return self.experiment.measures if self.measures is None else self.measures
+
+    @property
+    def test_images(self) -> int:
+        """How many test images the tasks take."""
+        return self.images or self.experiment.images
 
     def run_options(self, model: str, seed: int) -> TrainOptions:
         """The run of one row and seed."""
@@ -66,7 +76,7 @@ class ReproduceOptions:
         return self.experiment.options(model, seed, run_dir=self.folder, **changes)
 
     def runs(self) -> list[TrainOptions]:
-        """Every run, the first seed of all networks first, so that an unfinished table says most.
+        """Every run, the first seed of all rows first, so that an unfinished table says most.
 
         Raises:
             UserError: a network that there is not.

@@ -40,15 +40,15 @@ def write_tables(config: ReproduceOptions) -> Path:
     writer.writeheader()
     writer.writerows(runs)
     write_whole(folder / "results.csv", lines.getvalue().encode())
-    sections = [_about(config, runs), error_table(config, rows), robustness_table(rows), maps_table(rows)]
+    tables = [error_table(config, rows), pointing_table(rows), robustness_table(rows), maps_table(rows)]
     path = folder / "results.md"
-    write_whole(path, ("\n\n".join(filter(None, sections)) + "\n").encode())
+    write_whole(path, ("\n\n".join(filter(None, [_about(config, runs), *tables])) + "\n").encode())
     return path
 
 
 def _row(config: ReproduceOptions, model: str) -> dict[str, Any] | None:
-    """Everything about one network: its finished runs, and what was measured on them."""
-    runs, robustness, maps = [], [], []
+    """Everything about one row: its finished runs, and what was measured on them."""
+    runs, pointing, robustness, maps = [], [], [], []
     for seed in range(config.seeds):
         run = config.run_options(model, seed)
         directory = Run(run.run_path)
@@ -58,12 +58,14 @@ def _row(config: ReproduceOptions, model: str) -> dict[str, Any] | None:
         kept = ("test_error", "parameters", "macs", "seconds", "precision", "commit", "hardware")
         numbers = {name: metrics.get(name) for name in kept}
         runs.append({"model": model, "seed": seed, **numbers, "command": command_line(run)})
+        pointing += [found["localization"]] if (found := read_measure(directory, "classification")) else []
         robustness += [found] if (found := read_measure(directory, "robustness")) else []
         maps += [found["maps"]] if (found := read_measure(directory, "faithfulness")) else []
     if not runs:
         return None
     paper = PAPER_ERRORS.get(config.experiment.dataset, {}).get(model)
-    return {"model": model, "paper_error": paper, "runs": runs, "robustness": robustness, "maps": maps}
+    measured = {"pointing": pointing, "robustness": robustness, "maps": maps}
+    return {"model": model, "paper_error": paper, "runs": runs, **measured}
 
 
 def _about(config: ReproduceOptions, runs: list[dict]) -> str:
@@ -117,6 +119,26 @@ def error_table(config: ReproduceOptions, rows: list[dict]) -> str:
             statistics.median(run["seconds"] for run in runs) / 60,
         ])  # fmt: skip
     return _section(Table("Test error", columns, body))
+
+
+def pointing_table(rows: list[dict]) -> str | None:
+    """How often each map's peak lies on the object, the smallest of the seeds beside their mean."""
+    columns = [
+        text("model"),
+        text("map"),
+        decimal("peak on object, %", 1),
+        decimal("smallest, %", 1),
+        decimal("attention on object, %", 1),
+    ]
+    body = []
+    for row in rows:
+        for tap in (row["pointing"] or [{}])[0]:
+            found = [one[tap] for one in row["pointing"]]
+            peaks, shares = (
+                [100 * one[key] for one in found] for key in ("pointing_game", "attention_on_object")
+            )
+            body.append([f"`{row['model']}`", tap, Spread.of(peaks), min(peaks), Spread.of(shares)])
+    return _section(Table("Where attention points", columns, body)) if body else None
 
 
 def robustness_table(rows: list[dict]) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from attention_keras.data.augmentations import parse_augment
+from attention_keras.data.registry import WHERE_MASKS_ARE, has_no_masks
 from attention_keras.errors import UserError
 from attention_keras.models.spec import ModelSpec
 from attention_keras.runs.data_options import DataOptions
@@ -32,6 +33,8 @@ class RunConfig:
         recipe: how it is made and trained.
         seed: of initial weights, data order, augmentation and dropout.
         init_from: run or file that the weights come from; empty for none.
+        attend_to: weight of the loss on attention off the object; 0 is off.
+        attend_to_fraction: share of the masks that it uses.
         accumulate: parts in which an update is computed.
         deterministic: whether results are the same to the bit.
         precision: the dtype policy.
@@ -46,6 +49,8 @@ class RunConfig:
     recipe: Recipe = PAPER
     seed: int = 0
     init_from: str = ""
+    attend_to: float = 0.0
+    attend_to_fraction: float = 1.0
     accumulate: int = 1
     deterministic: bool = False
     precision: Precision = "auto"
@@ -62,6 +67,22 @@ class RunConfig:
             raise UserError(
                 f"augment {self.recipe.augment} draws random numbers that cannot be repeated; leave out "
                 "deterministic, or use flip, crop, crop_reflect"
+            )
+        if self.attend_to:
+            self._check_attend_to()
+
+    def _check_attend_to(self) -> None:
+        if self.model.variant != "attention" or self.model.compat == "mean":
+            raise UserError(
+                f"attend_to needs a network that learns where to look, such as vgg-att2-concat-pc; "
+                f"got {self.model.name}"
+            )
+        if has_no_masks(self.data.dataset):
+            raise UserError(f"{self.data.dataset} has no masks for attend_to; {WHERE_MASKS_ARE}")
+        if policies := parse_augment(self.recipe.augment).policies:
+            raise UserError(
+                f"attend_to needs masks that move with the images, and augment {policies[0]} moves images "
+                "alone; use flip, crop, crop_reflect"
             )
 
     @property

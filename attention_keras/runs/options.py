@@ -118,6 +118,8 @@ class TrainOptions:
             recipe=dataclasses.replace(recipe, **given),
             seed=self.recipe.seed,
             init_from=self.model.init_from,
+            attend_to=self.recipe.attend_to,
+            attend_to_fraction=self.recipe.attend_to_fraction,
             accumulate=self.recipe.accumulate,
             deterministic=self.recipe.deterministic,
             precision=self.recipe.precision,

@@ -2,6 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
+
+from tyro.conf import arg
 
 from attention_keras.data.augmentations import parse_augment
 from attention_keras.errors import UserError
@@ -34,6 +37,10 @@ class RecipeOptions:
     """Share of the target spread over all classes."""
     augment: ByRecipe[str] = None
     """none, or joined by +: flip, crop, crop_reflect, randaugment, cutmix, mixup, gridmask."""
+    attend_to: Annotated[float, arg(help_behavior_hint="(default: 0, off)")] = 0.0
+    """Weight of a loss on the share of attention that lies off the object; it needs images with masks."""
+    attend_to_fraction: float = 1.0
+    """Share of the training images with a mask whose mask is used."""
     seed: int = 0
     """Fixes initial weights, data order, augmentation and dropout."""
     deterministic: bool = False
@@ -56,6 +63,14 @@ class RecipeOptions:
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise UserError(f"{name} must be from 0 up to 1; got {value}")
+        if not (math.isfinite(self.attend_to) and self.attend_to >= 0):
+            raise UserError(f"attend_to must be 0 or a positive number; got {self.attend_to}")
+        if not 0 < self.attend_to_fraction <= 1:
+            raise UserError(
+                f"attend_to_fraction must be above 0 and at most 1; got {self.attend_to_fraction}"
+            )
+        if not self.attend_to and self.attend_to_fraction != 1:
+            raise UserError("attend_to_fraction is for attend_to; give the weight attend_to beside it")
         if not 0 <= self.seed < 2**31:
             raise UserError(f"seed must be from 0 to 2147483647; got {self.seed}")
         if self.augment is not None:

@@ -1,7 +1,7 @@
 """Where a run is, and what each finished epoch was."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -12,8 +12,9 @@ class History(keras.callbacks.Callback):
     """Counts steps and images, and keeps a record of each finished epoch. Must be the first callback.
 
     A record holds `epoch`, `step`, `images_seen`, what Keras logs (`loss`, `accuracy`, `val_loss`,
-    `val_accuracy`), `learning_rate`, `images_per_second` and `time`. The speed leaves out validation and the
-    first step, in which the graph is compiled.
+    `val_accuracy`; where attention is trained, `off_object` and `val_off_object`), `learning_rate`,
+    `images_per_second` and `time`. The speed leaves out validation and the first step, in which the graph is
+    compiled.
 
     Args:
         steps_per_epoch: steps in an epoch.
@@ -21,6 +22,7 @@ class History(keras.callbacks.Callback):
         batch_size: images in a full step.
         records: of the epochs that earlier processes finished.
         step: steps that they did.
+        leave_out: what Keras logs without having measured it.
 
     Attributes:
         step: steps done since the run began.
@@ -35,6 +37,7 @@ class History(keras.callbacks.Callback):
         batch_size: int,
         records: Sequence[dict[str, Any]] = (),
         step: int = 0,
+        leave_out: Collection[str] = (),
     ):
         super().__init__()
         self.steps_per_epoch = steps_per_epoch
@@ -42,6 +45,7 @@ class History(keras.callbacks.Callback):
         self.batch_size = batch_size
         self.records = list(records)
         self.step = step
+        self.leave_out = leave_out
 
     @property
     def images_seen(self) -> int:
@@ -79,7 +83,7 @@ class History(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "step": self.step,
             "images_seen": self.images_seen,
-            **{name: float(np.squeeze(value)) for name, value in (logs or {}).items()},
+            **{n: float(np.squeeze(value)) for n, value in (logs or {}).items() if n not in self.leave_out},
             "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             "images_per_second": self._images / self._seconds if self._seconds else 0.0,
             "time": time.time(),

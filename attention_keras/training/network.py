@@ -57,7 +57,9 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
         keras.config.set_dtype_policy(earlier_policy)
 
 
-def compile_network(model: Classifier, config: RunConfig, machine: MachineOptions, images: int) -> None:
+def compile_network(
+    model: Classifier, config: RunConfig, machine: MachineOptions, images: int, told: int = 0
+) -> None:
     """Give the network its loss and optimiser; call it in the strategy's scope.
 
     Args:
@@ -65,6 +67,7 @@ def compile_network(model: Classifier, config: RunConfig, machine: MachineOption
         config: of the run.
         machine: says whether XLA compiles.
         images: training images in an epoch.
+        told: how many of them come with their object; where there are any, the model is a guided one.
     """
     recipe = config.recipe
     updates = steps_per_epoch(images, recipe.batch_size)
@@ -72,6 +75,8 @@ def compile_network(model: Classifier, config: RunConfig, machine: MachineOption
     optimizer = build_optimizer(recipe.optimizer, schedule, recipe.weight_decay, config.accumulate)
     if config.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    if told:
+        model.attend_to(config.attend_to * images / told)
     smoothing = recipe.label_smoothing
     model.compile(
         optimizer=optimizer,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from attention_keras.data.datasets import ImageDataset, load_dataset
+from attention_keras.data.objects import Objects
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
@@ -22,6 +24,7 @@ from attention_keras.training.batch_norm import fused_batch_norm
 from attention_keras.training.checkpoint import Checkpoint, load_newest
 from attention_keras.training.checkpointing import Checkpointing
 from attention_keras.training.guard import NonFiniteGuard
+from attention_keras.training.guided import OFF_OBJECT
 from attention_keras.training.history import History
 from attention_keras.training.keep_best import KeepBest
 from attention_keras.training.metrics import final_metrics
@@ -97,20 +100,29 @@ class Session:
             synchronize_batch_norm(model, strategy is not None)
             if config.init_from:
                 report(transfer_weights(load_model(config.init_from), model).table())
-        model = replicated(model, strategy)
+        model = replicated(model, strategy, guided=config.attend_to > 0)
         session = cls(config, machine, run, dataset, strategy, model, report)
         session._check_steps_per_execution()
+        told = session.objects.count if session.objects else 0
         with scope(strategy):
-            compile_network(model, config, machine, len(dataset.train))
+            compile_network(model, config, machine, len(dataset.train), told)
         if session.is_chief:
             for line in summarize(config, dataset, model, strategy):
                 report(line)
+            if told:
+                report(f"attention trained with the object of {told:,} training images")
         return session
 
     @property
     def is_chief(self) -> bool:
         """True for the one process that writes files."""
         return is_chief(self.strategy)
+
+    @cached_property
+    def objects(self) -> Objects | None:
+        """The images that tell where their object is; None where attention is not trained."""
+        config = self.config
+        return Objects.of(self.dataset, config.attend_to_fraction, config.seed) if config.attend_to else None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -193,6 +205,7 @@ class Session:
             batch_size=self.config.step_batch_size,
             records=resumed.record["history"] if resumed else (),
             step=resumed.step if resumed else 0,
+            leave_out=() if not self.objects or self.objects.validation.any() else (f"val_{OFF_OBJECT}",),
         )
 
     def _records(self, history: History) -> list[keras.callbacks.Callback]:
@@ -213,7 +226,9 @@ class Session:
     def _fit_epochs(self, history: History, callbacks: list[keras.callbacks.Callback]) -> None:
         """`fit` the rest of an interrupted epoch, if any, and then the whole epochs."""
         steps, epochs = self.steps_per_epoch, self.config.recipe.epochs
-        validation = self._in_order(self.dataset.validation)
+        validation = self._in_order(
+            self.dataset.validation, self.objects.validation if self.objects else None
+        )
         epoch, done = divmod(history.step, steps)
         parts = [(epoch, epoch + 1, steps - done), (epoch + 1, epochs, steps)] if done else []
         for first, last, length in parts or [(epoch, epochs, steps)]:
@@ -227,6 +242,7 @@ class Session:
                 epochs=last,
                 augment=self.config.recipe.augment,
                 start_step=(first + 1) * steps - length,
+                objects=self.objects.train if self.objects else None,
             )
             self.model.fit(
                 batches,
@@ -239,9 +255,12 @@ class Session:
                 verbose=0,
             )
 
-    def _in_order(self, split) -> tf.data.Dataset:
+    def _in_order(self, split, objects: np.ndarray | None = None) -> tf.data.Dataset:
         return evaluation_batches(
-            split, num_classes=self.dataset.num_classes, batch_size=self.config.step_batch_size
+            split,
+            num_classes=self.dataset.num_classes,
+            batch_size=self.config.step_batch_size,
+            objects=objects,
         )
 
     def _save(self, path) -> None:

@@ -16,6 +16,8 @@ import tensorflow as tf
 
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
+from attention_keras.models.outputs import LOGITS
+from attention_keras.training.guided import GuidedClassifier
 
 Strategy = tf.distribute.Strategy
 
@@ -115,7 +117,7 @@ def wait_for_workers(strategy: Strategy | None) -> None:
     keras.ops.convert_to_numpy(meet()[0])
 
 
-class ReplicaClassifier(Classifier):
+class ReplicaClassifier(GuidedClassifier):
     """A classifier whose gradient is that of the global batch, however it is split.
 
     Keras averages each replica's loss and then the replicas, which weights the images of a partial
@@ -127,7 +129,7 @@ class ReplicaClassifier(Classifier):
         replica = tf.distribute.get_replica_context()
         if replica is None or not training:
             return loss
-        images = tf.cast(tf.shape(y)[0], loss.dtype)
+        images = tf.cast(tf.shape(y_pred[LOGITS])[0], loss.dtype)
         all_images = replica.all_reduce(tf.distribute.ReduceOp.SUM, images)
         share = images * replica.num_replicas_in_sync / all_images
         return loss + (share - 1.0) * (loss - tf.stop_gradient(loss))
@@ -147,14 +149,21 @@ def _with_axis(logs: dict) -> dict:
     return {name: keras.ops.reshape(value, (1,)) for name, value in logs.items()}
 
 
-def replicated(model: Classifier, strategy: Strategy | None) -> Classifier:
+def replicated(model: Classifier, strategy: Strategy | None, guided: bool = False) -> Classifier:
     """The classifier as `fit` can train it under the strategy; call it outside the strategy's scope.
 
-    It shares all layers with `model`, which it is where there is no strategy.
+    It shares all layers with `model`, which it is where there is neither a strategy nor a guide.
+
+    Args:
+        model: from `build_network`.
+        strategy: from `build_strategy`.
+        guided: whether its attention is trained too; every kind but the plain one can be.
     """
-    if strategy is None:
+    if strategy is None and not guided:
         return model
-    kind = WorkerClassifier if spans_workers(strategy) else ReplicaClassifier
+    kind = GuidedClassifier if strategy is None else ReplicaClassifier
+    if spans_workers(strategy):
+        kind = WorkerClassifier
     return kind(model.input, model.output, name=model.name)
 
 

@@ -13,11 +13,13 @@ from attention_keras.drawing.panel import panel, prediction_title
 from attention_keras.errors import UserError
 from attention_keras.models.evidence import combine_evidence, evidence_model
 from attention_keras.models.outputs import attention_maps, evidence_maps
+from attention_keras.training.guided import OFF_OBJECT
 from attention_keras.training.history import History
 
 
 class Scalars(keras.callbacks.Callback):
-    """Loss and accuracy of training and validation in one chart each; learning rate and speed.
+    """Loss, accuracy and, where it is trained, attention off the object, of training and validation in one
+    chart each; learning rate and speed.
 
     Args:
         log_dir: TensorBoard folder; runs `train` and `validation` go under it.
@@ -35,8 +37,9 @@ class Scalars(keras.callbacks.Callback):
         record = self.history.records[-1]
         for part, prefix in (("train", ""), ("validation", "val_")):
             with self.writers[part].as_default():
-                for name in ("loss", "accuracy"):
-                    tf.summary.scalar(f"epoch/{name}", record[prefix + name], step=epoch + 1)
+                for name in ("loss", "accuracy", OFF_OBJECT):
+                    if prefix + name in record:
+                        tf.summary.scalar(f"epoch/{name}", record[prefix + name], step=epoch + 1)
         with self.writers["train"].as_default():
             for name in ("learning_rate", "images_per_second"):
                 tf.summary.scalar(f"run/{name}", record[name], step=epoch + 1)

@@ -145,3 +145,34 @@ def test_a_decompression_bomb_is_not_opened(tmp_path):
         )
         with pytest.raises(UnreadableImage, match="pixels"):
             read_image(tmp_path / "a.png", (32, 32))
+
+
+def test_masks_beside_the_images(tmp_path):
+    """White on the left half; the first two images of each class have one."""
+    fill(tmp_path / "train", count=6)
+    fill(tmp_path / "test", count=2)
+    for name in "ab":
+        for i, kind in ((0, "train"), (1, "train"), (0, "test")):
+            mask = Image.new("L", (12, 10))
+            mask.paste(255, (0, 0, 6, 10))
+            path = tmp_path / kind / name / "GroundTruth" / f"{i:02}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            mask.save(path.with_suffix(".png"))
+    dataset = load_dataset(f"folder:{tmp_path}", image_size=16, validation_fraction=0.2)
+    for split in (dataset.train, dataset.validation):
+        has_mask = split.images[:, 0, 0, 0] < 2
+        assert (split.masks[has_mask] == [True] * 8 + [False] * 8).all()
+        assert not split.masks[~has_mask].any()
+    assert (dataset.train.images[:, 0, 0, 0] < 2).any()
+    assert dataset.test().masks is None, "evaluation takes the masks of all images, or none"
+    for name in "ab":
+        (tmp_path / "test" / name / "01.png").unlink()
+    assert load_dataset(f"folder:{tmp_path}").test().masks.any(axis=(1, 2)).tolist() == [True, True]
+
+
+def test_a_broken_mask_is_told(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "a" / "GroundTruth").mkdir()
+    (tmp_path / "a" / "GroundTruth" / "03.png").write_text("no mask")
+    with pytest.raises(UserError, match=r"a/03\.png \(its mask GroundTruth/03\.png: not an image\)"):
+        load_dataset(f"folder:{tmp_path}")

@@ -21,7 +21,19 @@ def test_every_command_makes_its_run(table):
 
 def test_every_table_has_the_control():
     for experiment in TABLES.values():
-        assert {"vgg", "vgg-hires", "vgg-att2-concat-mean"} <= set(experiment.models)
+        if not experiment.variants:
+            assert {"vgg", "vgg-hires", "vgg-att2-concat-mean"} <= set(experiment.models)
+
+
+def test_rows_of_one_network_differ_in_their_own_settings():
+    config = ReproduceOptions("digits-attend-to", seeds=1)
+    recipes = [(run.recipe.attend_to, run.recipe.attend_to_fraction) for run in config.runs()]
+    weight = recipes[-1][0]
+    assert weight > 0 and recipes == [(0.0, 1.0), (weight, 0.01), (weight, 0.1), (weight, 1.0)]
+    assert {run.model.model for run in config.runs()} == {"vgg-att2-concat-pc"}
+    assert (config.tasks, config.test_images) == (("classification",), 2000)
+    assert ReproduceOptions("digits").tasks == ("robustness", "faithfulness")
+    assert ReproduceOptions("digits", measures=(), images=3).tasks == ()
 
 
 def test_what_is_given_replaces_what_the_table_says():
@@ -35,7 +47,7 @@ def test_what_is_given_replaces_what_the_table_says():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"table": "imagenet"}, "unknown table 'imagenet'; allowed: digits, cifar10-cpu"),
+        ({"table": "imagenet"}, "unknown table 'imagenet'; allowed: digits, digits-attend-to, cifar10-cpu"),
         ({"table": "digits", "jobs": 0}, "jobs must be 1 or more; got 0"),
         ({"table": "digits", "models": ("vgg-att9",)}, "unknown model 'vgg-att9'"),
     ],

@@ -22,6 +22,9 @@ def write_run(folder, name, error, *, seconds=120.0, accuracy=0.5, insertion=0.6
     attacked = {attack: [accuracy - 0.1 * i for i in range(4)] for attack in ATTACKS}
     found = {"images": 8, "epsilons": epsilons, "accuracy": attacked}
     (run / "evaluation" / "robustness.json").write_text(json.dumps({"values": {name: found}}))
+    pointing = {"pointing_game": 1 - error, "attention_on_object": 0.25}
+    found = {"images": 8, "localization": {"conv7": pointing}}
+    (run / "evaluation" / "classification.json").write_text(json.dumps({"values": {name: found}}))
     score = {"images": 8, "insertion": [insertion, 0.01], "deletion": [0.2, 0.01], "entropy": 0.5}
     maps = {name: dict.fromkeys(("attention conv13", "Grad-CAM", "SmoothGrad", "random"), score)}
     (run / "evaluation" / "faithfulness.json").write_text(json.dumps({"values": maps}))
@@ -46,6 +49,7 @@ def test_means_and_spreads_over_seeds(results):
     assert "| `vgg` | 90.0 ± 10.0 | 80.0 ± 10.0 | 70.0 ± 10.0 | 60.0 ± 10.0 | 80.0" in text
     assert "| `vgg` | attention conv13 | 0.600 ± 0.000 | 0.200 ± 0.000 | 0.50 ± 0.00 |" in text
     assert "| `vgg` | SmoothGrad | 0.600 ± 0.000 | 0.200 ± 0.000 | 0.50 ± 0.00 |" in text
+    assert "| `vgg` | conv7 | 88.0 ± 2.0 | 86.0 | 25.0 ± 0.0 |" in text
     assert "`attention-keras reproduce cifar10 --seeds 3 --models vgg vgg-hires vgg-gap" in text
     assert "commit 01234567" in text and "a processor, 2 cores" in text
 

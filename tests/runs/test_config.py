@@ -30,6 +30,13 @@ def test_a_record_of_version_0_1_is_the_same_config():
     assert RunConfig.from_dict(json.loads(OLD.read_text())) == options.resolve()
 
 
+def test_a_record_without_later_fields_has_their_defaults():
+    options = TrainOptions.of(limit=60)
+    record = options.resolve().to_dict()
+    assert (record.pop("attend_to"), record.pop("attend_to_fraction")) == (0.0, 1.0)
+    assert RunConfig.from_dict(record) == options.resolve()
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -111,19 +111,21 @@ def test_every_option_that_defines_a_run_changes_its_name():
         "deterministic": True, "precision": "float32", "steps_per_execution": 2,
         "levels": 1, "compat": "dp", "aggregate": "indep", "normalization": "sigmoid", "project": "up",
         "globals": "per_level", "head": "linear", "recipe": "quick", "dataset": "svhn", "model": "vgg",
-        "backbone": "rn164",
+        "backbone": "rn164", "attend_to": 0.5,
     }  # fmt: skip
     names = {TrainOptions().run_name()} | {TrainOptions.of(**{k: v}).run_name() for k, v in others.items()}
     assert len(names) == 1 + len(others)
     taps = [TrainOptions.of(backbone="keras:VGG16", taps=(tap,)).run_name() for tap in ("a", "b")]
     assert taps[0] != taps[1]
+    shares = [TrainOptions.of(attend_to=1.0, attend_to_fraction=share).run_name() for share in (0.1, 1.0)]
+    assert shares[0] != shares[1]
     options = TrainOptions()
     told = {
         field.name
         for group in (options.data, options.model, options.recipe)
         for field in dataclasses.fields(group)
     }
-    assert told == others.keys() | {"taps"}
+    assert told == others.keys() | {"taps", "attend_to_fraction"}
 
 
 def test_a_long_name_is_cut_and_stays_its_own():
@@ -160,6 +162,18 @@ def test_a_folder_is_the_same_from_everywhere(tmp_path, monkeypatch):
         ({"augment": "flips"}, "unknown augmentation 'flips'"),
         ({"augment": "flip+cutmix", "deterministic": True}, "cannot be repeated"),
         ({"accumulate": 3}, "accumulate must divide batch_size; got 3 and 64"),
+        ({"attend_to": -1.0}, "attend_to must be 0 or a positive number; got -1.0"),
+        ({"attend_to": float("inf")}, "attend_to must be 0 or a positive number; got inf"),
+        ({"attend_to": 1.0, "attend_to_fraction": 0.0}, "must be above 0 and at most 1; got 0.0"),
+        ({"attend_to": 1.0, "attend_to_fraction": 1.5}, "must be above 0 and at most 1; got 1.5"),
+        ({"attend_to_fraction": 0.1}, "give the weight attend_to beside it"),
+        ({"attend_to": 1.0, "model": "vgg"}, "needs a network that learns where to look, .*; got vgg"),
+        ({"attend_to": 1.0, "compat": "mean"}, "got vgg-att2-concat-mean"),
+        (
+            {"attend_to": 1.0, "dataset": "svhn"},
+            "no masks .* come with cluttered_digits, cub200, and",
+        ),
+        ({"attend_to": 1.0, "augment": "flip+mixup"}, "augment mixup moves images alone; use flip, crop"),
         ({"epoch": 3}, "there is no option 'epoch'"),
     ],
 )

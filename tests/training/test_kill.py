@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 FLAGS = [
     *["--limit", "75", "--batch-size", "16", "--epochs", "4", "--panels", "0"],
     *["--precision", "float32", "--augment", "flip", "--dropout", "True", "--deterministic", "--no-export"],
-    *["--checkpoint-every", "2"],
+    *["--checkpoint-every", "2", "--attend-to", "1", "--attend-to-fraction", "0.5"],
 ]
 STEPS = 4 * 5
 

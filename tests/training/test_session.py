@@ -33,10 +33,17 @@ OPTIONS = TrainOptions.of(
     name="run",
 )
 
+GUIDED = OPTIONS.replace(attend_to=1.0, attend_to_fraction=0.5, augment="flip+crop")
+
 
 @pytest.fixture
 def config(tmp_path):
     return OPTIONS.replace(run_dir=str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory, small_network):
+    return train(GUIDED.replace(run_dir=str(tmp_path_factory.mktemp("runs"))), report=lambda line: None)
 
 
 def options_of(result):
@@ -104,19 +111,20 @@ def test_a_run_directory_is_complete(uninterrupted):
     assert uninterrupted.config.data.image_size == 32 and uninterrupted.config.precision == "float32"
 
 
-@pytest.mark.parametrize("step", [1, 4, 5, 8, 11])
-def test_resume_after_a_crash_is_exact(step, config, uninterrupted, monkeypatch):
+@pytest.mark.parametrize(
+    ("options", "step"), [*((OPTIONS, step) for step in (1, 4, 5, 8, 11)), (GUIDED, 4), (GUIDED, 8)]
+)
+def test_resume_after_a_crash_is_exact(options, step, tmp_path, uninterrupted, guided, monkeypatch):
+    config, whole_run = options.replace(run_dir=str(tmp_path)), guided if options is GUIDED else uninterrupted
     crash_at(step, monkeypatch)
     with pytest.raises(Stop):
         train(config, report=lambda line: None)
     monkeypatch.undo()
     result = train(config, report=lambda line: None)
     assert result.metrics["steps"] == EPOCHS * STEPS
-    for resumed, whole in zip(weights(result.run.path), weights(uninterrupted.run.path), strict=True):
+    for resumed, whole in zip(weights(result.run.path), weights(whole_run.run.path), strict=True):
         np.testing.assert_allclose(resumed, whole, atol=1e-6)
-    for resumed, whole in zip(
-        read_history(result.run.path), read_history(uninterrupted.run.path), strict=True
-    ):
+    for resumed, whole in zip(read_history(result.run.path), read_history(whole_run.run.path), strict=True):
         assert resumed == pytest.approx(whole, abs=1e-5)
 
 

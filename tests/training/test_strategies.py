@@ -13,6 +13,8 @@ from attention_keras.training.strategy import build_strategy
 from attention_keras.training.train import train
 
 pytestmark = pytest.mark.usefixtures("small_network")
+# The objects of 9 of 67 training images: some batches have none, and their replicas different numbers.
+GUIDED = {"attend_to": 0.5, "attend_to_fraction": 0.13}
 
 
 def run(tmp_path, name, **flags):
@@ -40,7 +42,8 @@ def assert_same(one, other, tolerance):
     for a, b in zip(one[0], other[0], strict=True):
         np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance)
     for a, b in zip(one[1], other[1], strict=True):
-        for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        assert a.keys() == b.keys()
+        for name in a.keys() - {"time", "images_per_second"}:
             assert a[name] == pytest.approx(b[name], abs=tolerance, rel=tolerance)
     assert one[2]["test_error"] == pytest.approx(other[2]["test_error"], abs=tolerance)
 
@@ -50,8 +53,18 @@ def one_device(tmp_path_factory, small_network):
     return run(tmp_path_factory.mktemp("one"), "one")
 
 
+@pytest.fixture(scope="module")
+def one_guided(tmp_path_factory, small_network):
+    return run(tmp_path_factory.mktemp("guided"), "one", **GUIDED)
+
+
 def test_mirrored_equals_one_device(one_device, tmp_path):
     assert_same(one_device, run(tmp_path, "two", strategy="mirrored"), 1e-6)
+
+
+def test_guided_and_mirrored_equals_guided_on_one_device(one_guided, one_device, tmp_path):
+    assert_same(one_guided, run(tmp_path, "two", strategy="mirrored", **GUIDED), 1e-6)
+    assert max(np.abs(a - b).max() for a, b in zip(one_guided[0], one_device[0])) > 1e-4, "the term counts"
 
 
 @pytest.mark.slow
@@ -160,7 +173,7 @@ def test_accumulated_gradients_are_those_of_the_larger_batch():
 def test_accumulate_trains_with_the_global_batch_schedule(tmp_path):
     config = TrainOptions.of(batch_size=16, accumulate=4).resolve()
     assert config.step_batch_size == 4
-    _, history, metrics = run(tmp_path, "parts", limit=64, accumulate=4, schedule="cosine")
+    _, history, metrics = run(tmp_path, "parts", limit=64, accumulate=4, schedule="cosine", **GUIDED)
     assert metrics["steps"] == 2 * 16
     assert history[-1]["learning_rate"] == pytest.approx(0, abs=2e-3)
     assert TrainOptions.of(batch_size=16).resolve().step_batch_size == 16

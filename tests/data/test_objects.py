@@ -1,0 +1,107 @@
+"""Which images tell their object, and that the object moves as its image does."""
+
+import numpy as np
+import pytest
+
+from attention_keras.data.array_store import DiskRows
+from attention_keras.data.cluttered_digits import generate_scenes
+from attention_keras.data.objects import BoxMasks, choose_objects, images_with_object
+from attention_keras.data.pipeline import evaluation_batches, training_batches
+from attention_keras.data.split import Split
+from attention_keras.errors import UserError
+
+COUNT, HEIGHT, WIDTH = 40, 14, 12
+
+
+@pytest.fixture(scope="module")
+def split():
+    """Images that are bright exactly on their object; every fourth has no mask. Label i mod 4."""
+    rng = np.random.default_rng(0)
+    masks = np.zeros((COUNT, HEIGHT, WIDTH), bool)
+    for mask, y, x in zip(masks, rng.integers(0, 9, COUNT), rng.integers(0, 7, COUNT)):
+        mask[y : y + 5, x : x + 4] = rng.random((5, 4)) < 0.7
+    images = np.repeat(np.where(masks, 200, 50)[..., None], 3, axis=-1).astype("uint8")
+    masks[::4] = False
+    return Split(images, (np.arange(COUNT) % 4).astype("int32"), masks)
+
+
+def read(split, objects, **changes):
+    options = {"num_classes": 4, "batch_size": 16, "seed": 3, "epochs": 2, "augment": "flip+crop"}
+    return list(training_batches(split, objects=objects, **options | changes).as_numpy_iterator())
+
+
+@pytest.mark.parametrize("augment", ["none", "flip+crop", "crop_reflect+flip"])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_objects_move_with_their_images(split, augment, on_disk):
+    if on_disk:
+        every = np.arange(COUNT)
+        fields = DiskRows(split.images, every), split.labels, DiskRows(split.masks, every)
+        split = Split(*fields)
+    told = images_with_object(split)
+    assert told.tolist() == [False, True, True, True] * (COUNT // 4)
+    batches = read(split, told, augment=augment)
+    for images, targets in batches:
+        assert images.shape[1:] == (HEIGHT, WIDTH, 3) and images.dtype == np.uint8
+        assert targets["objects"].shape == images.shape[:3] and targets["objects"].dtype == np.uint8
+        known = targets["labels"].argmax(axis=1) > 0
+        bright = (images[..., 0] == 200) & known[:, None, None]
+        np.testing.assert_array_equal(targets["objects"], bright)
+    assert sum(targets["objects"].any(axis=(1, 2)).sum() for _, targets in batches) > COUNT
+
+
+def test_with_and_without_objects_the_images_are_the_same(split):
+    with_objects = read(split, np.ones(COUNT, bool))
+    for (images, labels), (same, targets) in zip(read(split, None), with_objects, strict=True):
+        np.testing.assert_array_equal(images, same)
+        np.testing.assert_array_equal(labels, targets["labels"])
+
+
+def test_objects_are_a_function_of_the_step(split):
+    whole, rest = read(split, np.ones(COUNT, bool)), read(split, np.ones(COUNT, bool), start_step=2)
+    for (_, expected), (_, found) in zip(whole[2:], rest, strict=True):
+        np.testing.assert_array_equal(expected["objects"], found["objects"])
+
+
+def test_images_that_are_not_told_have_an_empty_mask(split):
+    told = np.arange(COUNT) == 5
+    batches = evaluation_batches(split, num_classes=4, batch_size=16, objects=told)
+    objects = np.concatenate([targets["objects"] for _, targets in batches.as_numpy_iterator()])
+    np.testing.assert_array_equal(objects, split.masks & told[:, None, None])
+    assert objects.any()
+
+
+def test_a_policy_would_move_the_image_alone(split):
+    with pytest.raises(UserError, match="augment cutmix moves images without their masks"):
+        read(split, np.ones(COUNT, bool), augment="flip+cutmix")
+
+
+@pytest.mark.parametrize("fraction, count", [(1.0, 30), (0.1, 3), (0.5, 15), (0.001, 1)])
+def test_a_fraction_of_those_that_have_an_object(split, fraction, count):
+    chosen = choose_objects(split, fraction, seed=1)
+    assert chosen.sum() == count and not (chosen & ~images_with_object(split)).any()
+    np.testing.assert_array_equal(chosen, choose_objects(split, fraction, seed=1))
+    assert (choose_objects(split, 1.0, seed=1) >= chosen).all(), "a part of the larger fraction"
+    if fraction < 1:
+        assert (chosen != choose_objects(split, fraction, seed=2)).any()
+
+
+def test_no_masks_no_objects(split):
+    bare = Split(split.images, split.labels)
+    assert not images_with_object(bare).any() and not choose_objects(bare, 0.5, seed=0).any()
+
+
+def test_boxes_are_masks_where_there_are_none():
+    scenes = generate_scenes("train", 9)
+    boxes = scenes.boxes.copy()
+    boxes[4] = 0  # no box
+    by_box = BoxMasks(boxes, (32, 32))[np.arange(9)]
+    for mask, box, whole in zip(by_box, boxes.astype(int), scenes.masks):
+        y, x = np.nonzero(mask) if mask.any() else ([0], [0])
+        if box.any():
+            assert [min(y), min(x), max(y) + 1, max(x) + 1] == box.tolist()
+            assert mask.sum() == (box[2] - box[0]) * (box[3] - box[1]) and (mask >= whole).all()
+    split = Split(scenes.images, scenes.labels, boxes=boxes)
+    told = images_with_object(split)
+    assert told.tolist() == [row != 4 for row in range(9)]
+    ((_, targets),) = evaluation_batches(split, num_classes=10, batch_size=9, objects=told)
+    np.testing.assert_array_equal(targets["objects"], by_box)

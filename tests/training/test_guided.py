@@ -1,0 +1,163 @@
+"""The loss on attention off the object: beside its definition, and what training with it does."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from attention_keras.errors import UserError
+from attention_keras.models.outputs import ATTENTION, LOGITS
+from attention_keras.runs.options import TrainOptions
+from attention_keras.training.guided import GuidedClassifier, area_weights, share_off_object
+from attention_keras.training.train import train
+
+WEIGHT = 3.0
+
+
+def shares_by_pixels(attention, objects):
+    """The definition where the map divides the image: each cell's attention spread evenly over its pixels."""
+    height, width = (large // small for large, small in zip(objects.shape[1:], attention.shape[1:]))
+    spread = attention.repeat(height, axis=1).repeat(width, axis=2)
+    return [(a * (1 - o)).sum() / a.sum() for a, o in zip(spread.astype("float64"), objects)]
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(0)
+    attention = rng.gamma(0.5, size=(6, 4, 2)).astype("float32")
+    return attention, rng.random((6, 12, 10)) < 0.3
+
+
+def test_share_off_object_is_its_definition(batch):
+    attention, objects = batch
+    found = keras.ops.convert_to_numpy(share_off_object(attention, objects.astype("uint8")))
+    np.testing.assert_allclose(found, shares_by_pixels(attention, objects), atol=1e-6)
+
+
+def test_the_share_is_that_of_the_sum(batch):
+    """A sigmoid's map does not add up to 1; a map of nothing is wholly off."""
+    attention, objects = batch
+    once, twice = (share_off_object(factor * attention, objects) for factor in (1, 2))
+    np.testing.assert_allclose(once, twice, atol=1e-6)
+    np.testing.assert_array_equal(share_off_object(0 * attention, objects), np.ones(6))
+
+
+def test_a_cell_half_on_the_object_counts_half():
+    objects = np.zeros((1, 6, 4), "uint8")
+    objects[0, :3] = 1  # the upper half: of three rows of cells, one is whole and one half on it
+    attention = np.zeros((3, 3, 2), "float32")
+    attention[range(3), range(3)] = 0.5
+    np.testing.assert_allclose(share_off_object(attention, objects.repeat(3, axis=0)), [0, 0.5, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize(("fine", "coarse"), [(32, 8), (7, 3), (10, 4), (5, 5), (3, 6)])
+def test_cells_share_the_pixels(fine, coarse):
+    weights = area_weights(fine, coarse)
+    np.testing.assert_allclose(weights.sum(axis=1), np.ones(coarse), atol=1e-6)
+    np.testing.assert_allclose(weights.sum(axis=0) * fine / coarse, np.ones(fine), atol=1e-6)
+
+
+class TestGuidedClassifier:
+    @pytest.fixture(scope="class")
+    def model(self):
+        images = keras.Input((4, 4, 3))
+        logits = keras.layers.Dense(2)(keras.layers.Flatten()(images))
+        maps = {f"{ATTENTION}{tap}": images[..., tap] for tap in range(2)}
+        model = GuidedClassifier(images, {LOGITS: logits, **maps})
+        model.attend_to(WEIGHT)
+        model.compile(
+            "sgd", keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["categorical_accuracy"]
+        )
+        return model
+
+    @pytest.fixture
+    def data(self):
+        rng = np.random.default_rng(1)
+        images = rng.random((6, 4, 4, 3)).astype("float32")
+        objects = (rng.random((6, 4, 4)) < 0.5).astype("uint8")
+        objects[[1, 4, 5]] = 0
+        return images, {"labels": np.eye(2, dtype="float32")[[0, 1, 1, 0, 1, 0]], "objects": objects}
+
+    def test_the_term(self, model, data):
+        images, targets = data
+        outputs = model(images)
+        off = np.mean([shares_by_pixels(images[..., tap], targets["objects"]) for tap in range(2)], axis=0)
+        told = np.array([1, 0, 1, 1, 0, 0])
+        plain = model.compute_loss(images, targets["labels"], outputs)
+        assert float(model.compute_loss(images, targets, outputs) - plain) == pytest.approx(
+            WEIGHT * (off * told).sum() / 6, abs=1e-6
+        )
+        assert float(model.compute_loss(images, targets, outputs, training=False)) == pytest.approx(plain)
+        found = model.evaluate(images, targets, batch_size=4, verbose=0, return_dict=True)
+        assert found["off_object"] == pytest.approx((off * told).sum() / 3, abs=1e-6)
+        assert found["loss"] == pytest.approx(float(plain), abs=1e-6)
+
+    def test_images_that_are_not_told_give_no_gradient(self, model, data):
+        import tensorflow as tf
+
+        images, targets = tf.constant(data[0]), data[1]
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(images)
+            outputs = model(images)
+            whole = model.compute_loss(images, targets, outputs)
+            plain = model.compute_loss(images, targets["labels"], outputs)
+        changed = (tape.gradient(whole, images) - tape.gradient(plain, images)).numpy()
+        moved = np.abs(changed).max(axis=(1, 2, 3)) > 1e-4
+        assert moved.tolist() == [True, False, True, True, False, False]
+
+    def test_the_parts_of_a_batch_add_up(self, model, data):
+        images, targets = data
+        parts = [
+            (images[rows], {name: part[rows] for name, part in targets.items()})
+            for rows in (slice(2), slice(2, 6))
+        ]
+        losses = [len(x) / 6 * float(model.compute_loss(x, y, model(x))) for x, y in parts]
+        whole = float(model.compute_loss(images, targets, model(images)))
+        assert sum(losses) == pytest.approx(whole, abs=1e-6)
+
+
+@pytest.mark.usefixtures("small_network")
+class TestRuns:
+    OPTIONS = TrainOptions.of(limit=300, epochs=6, batch_size=16, panels=0, precision="float32")
+
+    def history(self, tmp_path, **flags):
+        options = self.OPTIONS.replace(run_dir=str(tmp_path), **flags)
+        said = []
+        result = train(options, report=said.append)
+        lines = (result.run.path / "history.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines], said
+
+    def test_training_moves_attention_onto_the_object(self, tmp_path):
+        """Beside a weight too small to matter, which measures what the labels alone teach."""
+        alone, _ = self.history(tmp_path, attend_to=1e-9)
+        guided, said = self.history(tmp_path, attend_to=2.0, attend_to_fraction=0.5)
+        assert "attention trained with the object of 150 training images" in said
+        for name in ("off_object", "val_off_object"):
+            assert guided[-1][name] < alone[-1][name] - 0.1, (guided[-1], alone[-1])
+
+    def test_off_means_off(self, tmp_path):
+        history, said = self.history(tmp_path, epochs=1)
+        assert not [name for name in history[0] if "off_object" in name]
+        assert not [line for line in said if line.startswith("attention")]
+
+    def test_a_folder_whose_validation_images_have_no_masks(self, tmp_path):
+        rng = np.random.default_rng(0)
+        for path in [
+            f"{part}/{name}/{i}.png" for part in ("train", "val") for name in "ab" for i in range(8)
+        ]:
+            (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (32, 32, 3), "uint8")).save(tmp_path / "data" / path)
+        flags = {"dataset": f"folder:{tmp_path / 'data'}", "limit": 0, "recipe": "embedded", "epochs": 1}
+        flags |= {"attend_to": 1.0, "name": "run"}
+        with pytest.raises(
+            UserError, match="data has no masks for attend_to; masks come with cluttered_digits"
+        ):
+            self.history(tmp_path, **flags)
+        (tmp_path / "data" / "train" / "a" / "GroundTruth").mkdir()
+        Image.new("L", (32, 32), 255).save(tmp_path / "data" / "train" / "a" / "GroundTruth" / "3.png")
+        history, said = self.history(tmp_path, **flags)
+        assert "attention trained with the object of 1 training images" in said
+        assert history[0]["off_object"] == pytest.approx(0, abs=1e-6), "the object is everywhere"
+        assert "val_off_object" not in history[0] and "val_loss" in history[0]
