@@ -7,7 +7,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from scipy.special import softmax
 
 from attention_keras.data.image_files import UnreadableImage, read_image
 from attention_keras.errors import UserError
@@ -92,7 +91,7 @@ def _answering(predictor: Predictor, explain: bool):
     def answer(images):
         outputs = network.predict_on_batch(images.astype("float32"))
         combined = combine_evidence(evidence_maps(outputs), images.shape[1:3])
-        found = {"probabilities": softmax(outputs["logits"], axis=-1)}
+        found = {"probabilities": predictor.probabilities(outputs["logits"])}
         return outputs | found | {"evidence": keras.ops.convert_to_numpy(combined)}
 
     return answer

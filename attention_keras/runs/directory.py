@@ -17,6 +17,7 @@ from attention_keras.runs.durable import write_json, write_text
 from attention_keras.runs.lock import only_writer
 from attention_keras.runs.machine_options import MachineOptions
 
+TEMPERATURE = "temperature"
 FORMAT = 2
 """Of `config.json`. Version 0.1 wrote a flat record without a number."""
 
@@ -117,6 +118,18 @@ class Run:
         if not self.is_finished:
             raise UserError(f"{self.path} is not a finished run; train it to its end first")
         return _read_json(self._metrics, self.path)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before the softmax; 1 in an unfinished run and in one that has none.
+
+        Raises:
+            UserError: it is no number above 0.
+        """
+        found = self.metrics().get(TEMPERATURE, 1.0) if self.is_finished else 1.0
+        if not isinstance(found, int | float) or not found > 0:
+            raise UserError(f"{self._metrics}: {TEMPERATURE} must be a number above 0; got {found!r}")
+        return float(found)
 
     def history(self) -> list[dict[str, Any]]:
         """The records of the finished epochs.

@@ -17,7 +17,7 @@ from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.transfer_weights import transfer_weights
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.directory import Run
+from attention_keras.runs.directory import TEMPERATURE, Run
 from attention_keras.runs.machine_options import MachineOptions
 from attention_keras.runs.model_file import load_model, save_model
 from attention_keras.training.batch_norm import fused_batch_norm
@@ -40,6 +40,7 @@ from attention_keras.training.strategy import (
     wait_for_workers,
 )
 from attention_keras.training.summary import summarize
+from attention_keras.training.temperature import fit_temperature
 from attention_keras.training.tensorboard import AttentionImages, Scalars, log_confusion
 
 Report = Callable[[str], None]
@@ -186,17 +187,27 @@ class Session:
     def finish(self, history: History, seconds: float) -> dict[str, Any]:
         """Save the model, then read the test set, once; the metrics finish the run."""
         self._save(self.run.model)
-        test = self.dataset.test()
         # A view without the maps, which nobody reads here.
         classifier = keras.Model(self.model.input, self.model.output["logits"])
+        temperature = self._temperature(classifier)
+        test = self.dataset.test()
         predicted = classifier.predict(self._in_order(test), verbose=0).argmax(axis=-1)
         accuracy = float(np.mean(predicted == test.labels))
         metrics = final_metrics(self.config, self.model, history, accuracy, len(test), seconds)
+        metrics[TEMPERATURE] = temperature
         if self.is_chief:
             names = self.dataset.class_names
             log_confusion(self.run.tensorboard, test.labels, predicted, names, self.config.recipe.epochs)
             self.run.write_metrics(metrics)
         return metrics
+
+    def _temperature(self, classifier: keras.Model) -> float:
+        """What the logits of the validation images call for; 1 where it is not to be fitted."""
+        validation = self.dataset.validation
+        if not self.machine.calibrate or not len(validation):
+            return 1.0
+        logits = classifier.predict(self._in_order(validation), verbose=0)
+        return fit_temperature(logits, np.asarray(validation.labels))
 
     def _history(self, resumed: Checkpoint | None) -> History:
         return History(

@@ -52,7 +52,9 @@ def load_predictor(path: str | Path) -> Predictor:
     if version := _saved_model(path):
         names = _class_names(version / CARD_FILE.with_name(LABELS))
         return SavedModelPredictor(version, names, _card(version / CARD_FILE))
-    return KerasPredictor(load_model(path), _class_names(path / LABELS) if path.is_dir() else None)
+    if not path.is_dir():
+        return KerasPredictor(load_model(path))
+    return KerasPredictor(load_model(path), _class_names(path / LABELS), Run(path).temperature)
 
 
 def is_run(path: Path) -> bool:

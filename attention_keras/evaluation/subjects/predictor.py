@@ -8,15 +8,20 @@ from scipy.special import softmax
 
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.batches import map_batches
+from attention_keras.runs.directory import TEMPERATURE
 
 
 class Predictor(Protocol):
-    """Predicts on pixels; `class_names` and `card` are None where the file does not hold them."""
+    """Predicts on pixels; `class_names` and `card` are None where the file does not hold them.
+
+    `temperature` is what the logits are divided by before the softmax.
+    """
 
     image_shape: tuple[int, int, int]
     num_classes: int
     class_names: list[str] | None
     card: dict[str, Any] | None
+    temperature: float
 
     def predict(self, images: np.ndarray, batch_size: int = 128) -> dict[str, np.ndarray]:
         """`probabilities` `(n, k)` and `attention_<tap>` `(n, h, w)` of uint8 images `(n, H, W, 3)`."""
@@ -29,6 +34,7 @@ class KerasPredictor:
     Args:
         model: a model of this package.
         class_names: k names, where they are known.
+        temperature: of the softmax.
 
     Raises:
         UserError: the model has no output named `logits`.
@@ -36,21 +42,24 @@ class KerasPredictor:
 
     card = None
 
-    def __init__(self, model, class_names: list[str] | None = None):
+    def __init__(self, model, class_names: list[str] | None = None, temperature: float = 1.0):
         if not isinstance(model.output, dict) or "logits" not in model.output:
             raise UserError("the model has no output named logits; only models of this package are evaluated")
         self.model = model
         self.image_shape = tuple(model.inputs[0].shape[1:])
         self.num_classes = model.output["logits"].shape[-1]
-        self.class_names = class_names
+        self.class_names, self.temperature = class_names, temperature
 
     def predict(self, images, batch_size=128):
         def call(batch):
             outputs = self.model.predict_on_batch(batch.astype("float32"))
-            probabilities = softmax(outputs["logits"], axis=-1)
-            return {"probabilities": probabilities, **_maps(outputs)}
+            return {"probabilities": self.probabilities(outputs["logits"]), **_maps(outputs)}
 
         return map_batches(call, images, batch_size, progress=True)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Of logits `(n, k)`."""
+        return softmax(logits / self.temperature, axis=-1)
 
 
 class SavedModelPredictor:
@@ -77,6 +86,8 @@ class SavedModelPredictor:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f"cannot load the SavedModel {path}: {reason}") from None
         self.class_names, self.card = class_names, card
+        # The graph has applied it already.
+        self.temperature = float((card or {}).get(TEMPERATURE, 1.0))
 
     def predict(self, images, batch_size=128):
         def call(batch):

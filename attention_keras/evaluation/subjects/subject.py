@@ -76,4 +76,4 @@ class Subject:
 
     def probabilities(self, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
         """Class probabilities `(n, k)` of pixels `(n, h, w, 3)`, in float32."""
-        return probability_function(self.logits_model, batch_size)(images)
+        return probability_function(self.logits_model, batch_size, self.predictor.temperature)(images)

@@ -39,12 +39,13 @@ def logits_view(model: keras.Model) -> keras.Model:
 
 
 def probability_function(
-    logits_model: keras.Model, batch_size: int = 128
+    logits_model: keras.Model, batch_size: int = 128, temperature: float = 1.0
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Pixels `(n, h, w, 3)` to probabilities `(n, k)`, any n, `batch_size` at a time."""
 
     def predict(images: np.ndarray) -> np.ndarray:
-        return softmax(predict_batches(logits_model, images, batch_size).astype("float64"), axis=-1)
+        logits = predict_batches(logits_model, images, batch_size).astype("float64")
+        return softmax(logits / temperature, axis=-1)
 
     return predict
 

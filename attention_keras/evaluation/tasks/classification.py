@@ -6,14 +6,16 @@ import numpy as np
 
 from attention_keras.data.split import Split
 from attention_keras.drawing.confusion import confusion_figure
+from attention_keras.drawing.reliability import reliability_diagram
 from attention_keras.evaluation.explanations.evidence import total_evidence
 from attention_keras.evaluation.explanations.kinds import EVIDENCE, shown_kinds
+from attention_keras.evaluation.measures.calibration import reliability, uncalibrated
 from attention_keras.evaluation.measures.classification import Classification, classify
 from attention_keras.evaluation.measures.localization import localize
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.report.json_text import json_text
 from attention_keras.evaluation.report.result import Figure, TaskResult
-from attention_keras.evaluation.report.table import Table, integer, percent, text
+from attention_keras.evaluation.report.table import Table, decimal, integer, percent, text
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.answers import PANELS, answer_galleries
 from attention_keras.evaluation.tasks.context import Context
@@ -26,6 +28,12 @@ _ERROR_COLUMNS = [
     integer("images"),
     integer("parameters"),
 ]
+_CALIBRATION_COLUMNS = [
+    text("run"),
+    decimal("temperature", 2),
+    percent("calibration error before", 2),
+    percent("after", 2),
+]
 _POINTING_COLUMNS = [
     text("run"),
     text("map"),
@@ -37,21 +45,36 @@ def measure_classification(context: Context[ClassificationOptions]) -> TaskResul
     """Classify every test image with every run."""
     test = context.images()
     values, galleries, figures, summary = {}, [], [], []
-    rows, pointing = [], []
+    rows, calibrations, pointing = [], [], []
     for subject in context.subjects:
         outputs = subject.predictor.predict(test.images, context.options.batch_size)
         maps = attention_maps(outputs)
         result = classify(outputs["probabilities"], test.labels, context.class_names)
         scores = _localization(context, subject, test, maps, outputs["probabilities"])
-        values[subject.name] = {**result.to_dict(), "localization": scores}
+        temperature = subject.predictor.temperature
+        after = reliability(outputs["probabilities"], test.labels)
+        before = reliability(uncalibrated(outputs["probabilities"], temperature), test.labels)
+        calibration = {"temperature": temperature, "before": before.error, "after": after.error}
+        values[subject.name] = {**result.to_dict(), "calibration": calibration, "localization": scores}
         rows.append([subject.name, subject.kind, result.error, result.images, subject.parameters])
+        calibrations.append([subject.name, *calibration.values()])
+        lines = {"answers": after} if temperature == 1 else {"before": before, "after": after}
+        diagram = Figure(
+            f"reliability{context.mark(subject)}",
+            reliability_diagram(lines),
+            f"{subject.name}: how often answers are right, by how sure they are",
+            small=True,
+        )
         pointing += [[subject.name, tap, *s.values()] for tap, s in scores.items()]
         galleries += answer_galleries(context, subject, test, outputs["probabilities"], maps)
         picture = confusion_figure(np.array(result.confusion), context.class_names)
         caption = f"{subject.name}: confusion matrix"
-        figures.append(Figure(f"confusion{context.mark(subject)}", picture, caption, small=True))
+        figures += [Figure(f"confusion{context.mark(subject)}", picture, caption, small=True), diagram]
         summary += _summary(subject, context.dataset.name, result, scores)
-    tables = [Table("Test error", _ERROR_COLUMNS, rows)]
+    tables = [
+        Table("Test error", _ERROR_COLUMNS, rows),
+        Table("Is it as often right as it is sure?", _CALIBRATION_COLUMNS, calibrations),
+    ]
     if pointing:
         tables.append(Table("Do the maps point at the object?", _POINTING_COLUMNS, pointing))
     files = {}
@@ -94,6 +117,12 @@ def _notes(images: int, dataset: str, pointing: bool) -> list[str]:
         f"Every one of the {images:,} test images of {dataset} counts once; "
         "one run is one seed, so that differences of a few tenths of a percent mean little."
     ]
+    notes.append(
+        "Calibration error: how far the share of right answers is from the probability given for them, on "
+        "average over 15 bins. A temperature fitted on the validation images divides the logits; it changes "
+        "no answer. In the diagram, points above the line are answers that are right more often than they "
+        "are sure."
+    )
     if pointing:
         notes.append(
             "Attention by tap, and the evidence for the predicted class. Peak on object: share of images "

@@ -1,0 +1,32 @@
+"""The temperature against the one that the data was made with, and by the condition of the optimum."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from attention_keras.training.temperature import COLDEST, HOTTEST, fit_temperature
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_it_finds_the_temperature_that_made_the_labels(temperature):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (20_000, 5))
+    chances = softmax(logits / temperature, axis=-1)
+    labels = (chances.cumsum(-1) > rng.random((len(chances), 1))).argmax(-1)
+    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.03)
+
+
+def test_at_the_optimum_mean_logit_and_expected_logit_agree():
+    """The derivative of the likelihood is zero there: logits of the labels average to what is expected."""
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(0, 2, (300, 4)), rng.integers(0, 4, 300)
+    logits[np.arange(200), labels[:200]] += 3
+    chances = softmax(logits / fit_temperature(logits, labels), axis=-1)
+    assert logits[np.arange(300), labels].mean() == pytest.approx((chances * logits).sum(-1).mean(), abs=1e-4)
+
+
+def test_what_has_no_optimum_stays_within_bounds():
+    logits = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert fit_temperature(logits, np.array([0, 1])) == pytest.approx(COLDEST, rel=1e-3)
+    assert fit_temperature(logits, np.array([1, 0])) == pytest.approx(HOTTEST, rel=1e-3)
+    assert fit_temperature(logits[:0], np.array([], int)) == 1.0
