@@ -13,9 +13,9 @@ ASSETS = Path("assets")
 CARD_FILE = ASSETS / "model_card.json"
 LABELS_FILE = ASSETS / LABELS
 EVIDENCE = (
-    "The evidence maps of `explain` and `explain_class` say what each pixel adds to the logit of a class: the "
-    "sum of `evidence` over the pixels plus `evidence_rest` is that logit less the mean of all logits (for "
-    "indep networks summed over the levels)."
+    "The evidence maps of `explain` and `explain_class` say what each pixel adds to the logit of a class: "
+    "the sum of `evidence` over the pixels plus `evidence_rest` is that logit less the mean of all logits "
+    "(for indep networks summed over the levels)."
 )
 NO_EVIDENCE = "None: the logits of this network are no sum over places."
 

@@ -26,11 +26,11 @@ class ServedClassifier(tf.Module):
     maps, each divided by its maximum: high where all levels agree.
 
     Evidence is `evidence_<tap>` and `evidence`, their sum, (b, H, W), and `evidence_rest` (b). The sum of
-    `evidence` over the pixels and the rest are the logit of the class less the mean of all logits, in a model
-    that computes in float32. With a classifier for each level (`indep`) it is the sum of that over the levels:
-    each has logits of its own, and `evidence_rest` is the sum of their rests. A class outside 0..k-1 has
-    evidence zero. A network whose logits are no sum over places (`vgg`) has no evidence: its `explain` gives
-    probabilities and attention, and there is no `explain_class`.
+    `evidence` over the pixels plus the rest is the logit of the class less the mean of all logits, in a model
+    that computes in float32. With a classifier for each level (`indep`) every level has logits of its own:
+    then it is the sum of that over the levels, and `evidence_rest` is the sum of their rests. A class outside
+    0..k-1 has evidence zero. A network whose logits are no sum over places (`vgg`) has no evidence: its
+    `explain` gives probabilities and attention, and there is no `explain_class`.
 
     `serve_bytes` decodes JPEG, PNG, GIF and BMP, resizes with antialiasing, and answers a row it cannot
     decode with zero probabilities and `valid` false. A model that takes images of any size has no size to

@@ -22,7 +22,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8"
 
 
 def scattered(model):
-    """Weights of a classifier, and statistics of batch norms, as after training: far from where they begin."""
+    """Weights of classifier and heads far from where they begin, as after training."""
     rng = np.random.default_rng(1)
     for variable in model.weights:
         if "classifier" in variable.path or "head" in variable.path:
