@@ -94,6 +94,17 @@ def test_evidence_and_rest_add_up_to_the_logit(evident, exported_evident):
     assert share(total - from_answer, logits) < 1e-5
 
 
+def test_a_model_of_low_precision_keeps_its_evidence(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = scattered(build_model("vgg-att1-pc", num_classes=3, width=0.05))
+    _, served = export(model, tmp_path)
+    wanted = arrays(evidence_model(model, "predicted").predict(IMAGES.astype("float32"), verbose=0))
+    full = np.asarray(combine_evidence(evidence_maps(wanted), (32, 32)))
+    explained = served["explain"](images=IMAGES)
+    assert {value.dtype for value in explained.values()} == {tf.float32}
+    assert share(explained["evidence"] - full, full) < 1e-4
+
+
 def test_a_class_that_is_not_there_has_no_evidence(exported_evident):
     _, served = exported_evident
     answers = arrays(served["explain_class"](images=IMAGES, classes=np.array([3, -1, 1], "int32")))
