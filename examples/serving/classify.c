@@ -217,18 +217,18 @@ int main(int argc, char **argv) {
   if (!find_signature((Bytes){start, start + meta_graph->length}, argv[2], &inputs, &outputs))
     fail("the model has no such signature", argv[2]);
 
+  int takes_class = 0;
+  for (int i = 0; i < inputs.count; i++) takes_class |= inputs.info[i].dtype == TF_INT32;
+  if (takes_class && !class) fail("this signature needs --class N", argv[2]);
+  if (class && !takes_class) fail("this signature takes no --class", argv[2]);
+
   TF_Output feed[MAX_TENSORS], fetch[MAX_TENSORS];
   TF_Tensor *batch[MAX_TENSORS], *answers[MAX_TENSORS];
-  int takes_class = 0;
   for (int i = 0; i < inputs.count; i++) {
     feed[i] = find_output(graph, &inputs.info[i]);
-    int is_class = inputs.info[i].dtype == TF_INT32;
-    takes_class |= is_class;
-    if (is_class && !class) fail("this signature needs --class N", argv[2]);
-    batch[i] = is_class ? repeat_class(number, argc - first)
-                        : read_batch(&inputs.info[i], argv + first, argc - first);
+    batch[i] = inputs.info[i].dtype == TF_INT32 ? repeat_class(number, argc - first)
+                                                : read_batch(&inputs.info[i], argv + first, argc - first);
   }
-  if (class && !takes_class) fail("this signature takes no --class", argv[2]);
   for (int i = 0; i < outputs.count; i++) fetch[i] = find_output(graph, &outputs.info[i]);
   TF_SessionRun(session, NULL, feed, batch, inputs.count, fetch, answers, outputs.count, NULL, 0, NULL, status);
   check(status, "the model cannot answer");
