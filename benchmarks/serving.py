@@ -5,7 +5,8 @@
 
 The SavedModel is called in this process: what is measured is the graph, not a network. The calls to be
 compared take turns, so that a busy machine slows them alike, and medians are compared. A ratio above 1
-says how many times faster the export is.
+says how many times faster the export is. A second table says how many times as long as `classify` each
+signature takes: what maps and evidence cost.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from attention_keras.commands.command_line import exit_code
 from attention_keras.models.prune import prune_dead_branch
 from attention_keras.serving.signatures import ServedClassifier
 
-SIGNATURES = ("classify", "serving_default", "explain", "serve_bytes")
+SIGNATURES = ("classify", "serving_default", "explain", "explain_class", "serve_bytes")
 BATCHES = (1, 8, 32)
 
 
@@ -34,14 +35,7 @@ def load_signatures(model, folder: Path) -> dict[str, Callable]:
     tf.saved_model.save(served, str(folder), signatures=served.signatures())
     # The loaded object must live as long as its functions: it holds the variables.
     loaded = tf.saved_model.load(str(folder))
-    return {
-        name: lambda value, f=f, loaded=loaded: f(**{_input(f): value})
-        for name, f in loaded.signatures.items()
-    }
-
-
-def _input(function) -> str:
-    return next(iter(function.structured_input_signature[1]))
+    return {name: lambda f=f, loaded=loaded, **value: f(**value) for name, f in loaded.signatures.items()}
 
 
 def medians(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -60,25 +54,40 @@ def medians(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def inputs(signature: str, images: np.ndarray) -> tf.Tensor:
-    """What the signature takes: the images, or each as a JPEG file."""
-    if signature != "serve_bytes":
-        return tf.constant(images)
-    return tf.stack([tf.io.encode_jpeg(image) for image in images])
+def inputs(signature: str, images: np.ndarray) -> dict[str, tf.Tensor]:
+    """What the signature takes: the images, with a class for each, or each as a JPEG file."""
+    if signature == "serve_bytes":
+        return {"image_bytes": tf.stack([tf.io.encode_jpeg(image) for image in images])}
+    classes = {"classes": tf.zeros(len(images), tf.int32)} if signature == "explain_class" else {}
+    return {"images": tf.constant(images), **classes}
 
 
 def measure(model, signature: str, batch: int, rounds: int, pruned: dict, whole: dict) -> dict[str, float]:
     """Seconds of one batch: the export, the export of the unpruned model, and Keras."""
-    shape = (batch, *model.inputs[0].shape[1:])
-    images = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+    images = random_images(model, batch)
     value, pixels = inputs(signature, images), images.astype("float32")
     return medians(
         {
-            "export": lambda: pruned[signature](value),
-            "unpruned": lambda: whole[signature](value),
+            "export": lambda: pruned[signature](**value),
+            "unpruned": lambda: whole[signature](**value),
             "predict": lambda: model.predict(pixels, batch_size=batch, verbose=0),
         },
         rounds,
+    )
+
+
+def random_images(model, batch: int) -> np.ndarray:
+    """uint8 images of the model's size."""
+    shape = (batch, *model.inputs[0].shape[1:])
+    return np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+
+
+def beside_classify(model, batch: int, rounds: int, served: dict) -> dict[str, float]:
+    """Seconds of each signature that takes images, all in one run."""
+    images = random_images(model, batch)
+    values = {name: inputs(name, images) for name in SIGNATURES if name in served and name != "serve_bytes"}
+    return medians(
+        {name: lambda name=name, value=value: served[name](**value) for name, value in values.items()}, rounds
     )
 
 
@@ -102,7 +111,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pruned = load_signatures(lean, Path(folder) / "pruned")
         whole = load_signatures(model, Path(folder) / "whole")
-        for signature in SIGNATURES:
+        for signature in (name for name in SIGNATURES if name in pruned):
             for batch in BATCHES:
                 took = measure(model, signature, batch, options.rounds, pruned, whole)
                 ours = took["export"]
@@ -111,6 +120,14 @@ def main() -> None:
                     f"| {took['predict'] / ours:.1f}x | {took['unpruned'] / ours:.2f}x |",
                     flush=True,
                 )
+        names = [name for name in SIGNATURES[1:] if name in pruned and name != "serve_bytes"]
+        print(f"\n| batch | classify, ms | {' | '.join(names)} |")
+        print(f"|---|---|{'---|' * len(names)}")
+        for batch in BATCHES:
+            took = beside_classify(model, batch, options.rounds, pruned)
+            base = took.pop("classify")
+            shares = " | ".join(f"{seconds / base:.3f}x" for seconds in took.values())
+            print(f"| {batch} | {1000 * base:.1f} | {shares} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """`attention-keras ask`: ask a model server about pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -13,7 +14,9 @@ from attention_keras.runs.open_fields import Unset
 DESCRIPTION = """Ask a model server about pictures: the most likely classes, and where the model looked.
 
 attention-keras ask cat.jpg dog.png --url http://localhost:8501/v1/models/demo
-attention-keras ask *.png --url grpc://localhost:8500/v1/models/demo --labels saved_models/demo/1"""
+attention-keras ask *.png --url grpc://localhost:8500/v1/models/demo --labels saved_models/demo/1
+attention-keras ask cat.jpg --signature explain
+attention-keras ask cat.jpg --evidence-for dog --labels saved_models/demo/1"""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class AskOptions:
     """File of class names, or a run or export that has one; without it classes are numbers."""
     output: str = "attention"
     """Folder for the overlay PNGs."""
+    signature: Literal["serve_bytes", "explain"] = "serve_bytes"
+    """What is asked: classes and attention; explain adds the evidence for the most likely class."""
+    evidence_for: Unset[str] = None
+    """Class, by name or number, to draw the evidence for (signature explain_class)."""
     top: int = 3
     """How many classes to print for each picture."""
     timeout: float = 10.0
@@ -48,16 +55,18 @@ def main(words: Sequence[str], prog: str) -> int:
         raise UserError("no picture was given; type the names of one or more picture files")
     if options.top < 1 or options.timeout <= 0 or options.retries < 0:
         raise UserError("--top must be 1 or more, --timeout more than 0, --retries 0 or more")
-    from attention_keras.serving.client import ask, describe, read_labels, read_picture, stems, write_overlays
+    from attention_keras.serving.client import describe, read_labels, read_picture, stems, write_overlays
     from attention_keras.serving.connection import Connection
+    from attention_keras.serving.explanations import describe_evidence, write_evidence
 
     class_names = read_labels(options.labels) if options.labels else None
+    answers = _asker(options, class_names)
     connection = Connection(options.url, timeout=options.timeout, retries=options.retries)
     pictures = [read_picture(path) for path in options.images]
     folder = Path(options.output)
     unread = []
-    for picture, stem, answer in zip(
-        pictures, stems([p.path for p in pictures]), ask(connection, pictures), strict=True
+    for picture, stem, (answer, explanation) in zip(
+        pictures, stems([p.path for p in pictures]), answers(connection, pictures), strict=True
     ):
         if answer is None:
             unread.append(str(picture.path))
@@ -67,8 +76,23 @@ def main(words: Sequence[str], prog: str) -> int:
             folder.mkdir(parents=True, exist_ok=True)
             for file in write_overlays(picture, answer, folder, stem):
                 print(f"  {file}")
+            if explanation is not None:
+                print(f"  {describe_evidence(explanation, class_names)}")
+                for file in write_evidence(picture, explanation, folder, stem):
+                    print(f"  {file}")
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --output") from None
     if unread:
         raise UserError(f"the server could not decode {', '.join(unread)}")
     return 0
+
+
+def _asker(options: AskOptions, class_names: Sequence[str] | None) -> Callable:
+    """(connection, pictures) -> for each picture its answer, and the explanation where one is asked for."""
+    from attention_keras.serving.client import ask
+    from attention_keras.serving.explanations import class_number, explain
+
+    if options.evidence_for is None and options.signature == "serve_bytes":
+        return lambda connection, pictures: ((answer, None) for answer in ask(connection, pictures))
+    asked = None if options.evidence_for is None else class_number(options.evidence_for, class_names)
+    return lambda connection, pictures: ((e.answer, e) for e in explain(connection, pictures, asked))

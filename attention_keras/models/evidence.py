@@ -64,18 +64,23 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
         classes = keras.Input((), dtype="int32", name="classes")
         inputs = [model.inputs[0], classes]
     elif of == "predicted":
-        classes = ops.argmax(model.output[LOGITS], axis=-1)
+        # Not ops.argmax: Keras writes it for TensorFlow with operations that LiteRT lacks.
+        _, best = ops.top_k(model.output[LOGITS], 1)
+        classes = ops.squeeze(best, axis=-1)
     outputs, rests = {}, []
     for readout in found:
-        evidence, rest = _evidence(readout, classes)
+        evidence, rest = _evidence(readout, classes, of)
         outputs |= {f"{EVIDENCE}{part.tap}": terms for part, terms in zip(readout.maps, evidence)}
         rests.append(rest)
     outputs[EVIDENCE_REST] = ops.stack(rests, axis=1) if LEVEL_LOGITS in model.output else rests[0]
     return keras.Model(inputs, {**model.output, **outputs}, name=model.name)
 
 
-def _evidence(readout: Readout, classes):
-    """The evidence layer of one classifier, with the variables of the layers that classify."""
+def _evidence(readout: Readout, classes, of: Asked):
+    """The evidence layer of one classifier, with the variables of the layers that classify.
+
+    Its name says whose evidence it gives, so that one graph may hold several kinds (serving does).
+    """
     classifier, maps = readout.classifier, readout.maps
     variables: dict[str, Any] = {"kernel": classifier.kernel}
     if classifier.use_bias:
@@ -92,7 +97,7 @@ def _evidence(readout: Readout, classes):
         ],
         epsilons=[part.norm.epsilon if part.norm is not None else None for part in maps],
         use_bias=classifier.use_bias,
-        name=f"evidence_of_{classifier.name}",
+        name=f"evidence_{of}_{classifier.name}",
     )
     layer.share(**variables)
     return layer([_inputs(part) for part in maps], classes)

@@ -2,30 +2,56 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attention_keras.runs import provenance
+from attention_keras.runs.file_names import LABELS
 
-CARD_FILE = Path("assets") / "model_card.json"
+ASSETS = Path("assets")
+CARD_FILE = ASSETS / "model_card.json"
+LABELS_FILE = ASSETS / LABELS
+EVIDENCE = (
+    "The evidence maps of `explain` and `explain_class` say what each pixel adds to the logit of a class: "
+    "the sum of `evidence` over the pixels plus `evidence_rest` is that logit less the mean of all logits "
+    "(for indep networks summed over the levels)."
+)
+NO_EVIDENCE = "None: the logits of this network are no sum over places."
 
 
-def complete_card(card: dict[str, Any], model, class_names: Sequence[str]) -> dict[str, Any]:
+def complete_card(
+    card: dict[str, Any], model, class_names: Sequence[str], signatures: Mapping[str, Any]
+) -> dict[str, Any]:
     """The card with what follows from the model and from the software on this machine.
 
     Args:
         card: what the training knows: dataset, errors, config.
         model: as it is exported, after pruning.
         class_names: k names.
+        signatures: concrete functions by signature name.
     """
     return {
         **card,
         "classes": list(class_names),
         "input": {"shape": list(model.inputs[0].shape[1:]), "dtype": "uint8", "range": [0, 255]},
+        "signatures": {name: _inputs_and_outputs(function) for name, function in signatures.items()},
+        "evidence": EVIDENCE if "explain_class" in signatures else NO_EVIDENCE,
         "parameters": model.count_params(),
         "versions": provenance.library_versions(),
         "commit": provenance.commit(),
+    }
+
+
+def _inputs_and_outputs(function) -> dict[str, Any]:
+    """Type and shape of every input and output; a length that is free is None."""
+    inputs = {spec.name: spec for spec in function.structured_input_signature[0]}
+    return {
+        kind: {
+            name: {"dtype": tensor.dtype.name, "shape": tensor.shape.as_list()}
+            for name, tensor in tensors.items()
+        }
+        for kind, tensors in (("inputs", inputs), ("outputs", function.structured_outputs))
     }
 
 

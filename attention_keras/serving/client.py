@@ -11,6 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from attention_keras.drawing.maps import overlay
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import attention_maps
+from attention_keras.runs.file_names import LABELS
+from attention_keras.serving.card import LABELS_FILE
 from attention_keras.serving.connection import Connection
 
 READ_BY_THE_GRAPH = ("JPEG", "PNG", "BMP", "GIF")
@@ -145,10 +147,10 @@ def read_labels(path: str | Path) -> list[str]:
         UserError: there are none.
     """
     path = Path(path)
-    for file in (path, path / "labels.txt", path / "assets" / "labels.txt"):
+    for file in (path, path / LABELS, path / LABELS_FILE):
         if file.is_file():
             try:
                 return file.read_text(encoding="utf-8").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 raise UserError(f"cannot read class names from {file}: {error}") from None
-    raise UserError(f"there is no labels.txt at {path}; give a file with one class name a line")
+    raise UserError(f"there is no {LABELS} at {path}; give a file with one class name a line")

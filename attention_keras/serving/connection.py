@@ -3,7 +3,7 @@
 import base64
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,7 +84,7 @@ class Connection:
     def __init__(self, url: str, *, timeout: float = 10.0, retries: int = 3):
         self.address = Address.parse(url)
         self.timeout, self.retries = timeout, retries
-        self._call = (_rest if self.address.scheme.startswith("http") else _grpc)(self.address, timeout)
+        self._transport = (_Rest if self.address.scheme.startswith("http") else _Grpc)(self.address, timeout)
 
     def call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
         """Outputs of a signature by name.
@@ -96,10 +96,25 @@ class Connection:
         Raises:
             UserError: the server cannot be reached, knows no such model, or refuses the request.
         """
+        return self._try(lambda: self._transport.call(signature, inputs))
+
+    def image_shape(self, signature: str) -> tuple[int | None, ...] | None:
+        """What a signature takes as `images`: `(H, W, 3)`, None for a side that is free.
+
+        Returns:
+            None where the model has no such signature, or the signature takes no images.
+
+        Raises:
+            UserError: the server cannot be reached, knows no such model, or does not describe it.
+        """
+        return self._try(self._transport.image_shapes).get(signature)
+
+    def _try(self, request: Callable[[], Any]) -> Any:
+        """What the request gives; it is made again where the server does not take it."""
         wait = FIRST_WAIT
         for attempt in range(self.retries + 1):
             try:
-                return self._call(signature, inputs)
+                return request()
             except Unavailable as error:
                 reason = error
             if attempt < self.retries:
@@ -112,46 +127,68 @@ class Connection:
         )
 
 
-Call = Callable[[str, dict[str, Any]], dict[str, np.ndarray]]
+Shapes = dict[str, tuple[int | None, ...]]
 
 
-def _rest(address: Address, timeout: float) -> Call:
-    """Calls by HTTP and JSON, TF Serving's column format; bytes travel as base64."""
-    with needs("REST", extra="serve"):
-        import requests
+class _Rest:
+    """HTTP and JSON, TF Serving's column format; bytes travel as base64."""
 
-    session = requests.Session()
+    def __init__(self, address: Address, timeout: float):
+        with needs("REST", extra="serve"):
+            import requests
 
-    def call(signature, inputs):
+        self.address, self.timeout, self.session = address, timeout, requests.Session()
+
+    def call(self, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Outputs by name."""
         columns = {name: _json_value(value) for name, value in inputs.items()}
         body = {"signature_name": signature, "inputs": columns}
+        outputs = self._request("POST", f"{self.address}:predict", body)["outputs"]
+        # An output that is alone comes without its name.
+        outputs = outputs if isinstance(outputs, dict) else {ONLY_OUTPUT: outputs}
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    def image_shapes(self) -> Shapes:
+        """The shape of `images` by signature."""
+        said = self._request("GET", f"{self.address}/metadata")
         try:
-            response = session.post(f"{address}:predict", json=body, timeout=timeout)
+            signatures = said["metadata"]["signature_def"]["signature_def"]
+            # The signature that starts a model has no inputs.
+            taken = {name: signature.get("inputs", {}) for name, signature in signatures.items()}
+            return {
+                name: _free_as_none(int(side["size"]) for side in inputs["images"]["tensor_shape"]["dim"])
+                for name, inputs in taken.items()
+                if "images" in inputs
+            }
+        except (KeyError, TypeError, AttributeError):
+            raise UserError(f"{self.address} is no TF Serving: it does not describe the model") from None
+
+    def _request(self, method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON of the answer."""
+        import requests
+
+        try:
+            response = self.session.request(method, url, json=body, timeout=self.timeout)
         except requests.Timeout as error:
             if isinstance(error, requests.ConnectTimeout):
                 raise Unavailable("no connection in time") from None
-            raise _too_slow(address, timeout) from None
+            raise _too_slow(self.address, self.timeout) from None
         except requests.ConnectionError as error:
             raise Unavailable(_reason(error)) from None
         except requests.RequestException as error:
-            raise UserError(f"{address}: {error}") from None
+            raise UserError(f"{self.address}: {error}") from None
         if response.status_code in BUSY:
             raise Unavailable(f"HTTP {response.status_code}")
         try:
             answer = response.json()
         except ValueError:
             raise UserError(
-                f"{address} is no TF Serving: HTTP {response.status_code}, and no JSON in the answer"
+                f"{self.address} is no TF Serving: HTTP {response.status_code}, and no JSON in the answer"
             ) from None
         if response.status_code != 200:
             said = answer.get("error", answer) if isinstance(answer, dict) else answer
-            raise UserError(f"{address} refused the request: {said}")
-        outputs = answer["outputs"]
-        # An output that is alone comes without its name.
-        outputs = outputs if isinstance(outputs, dict) else {ONLY_OUTPUT: outputs}
-        return {name: np.asarray(value) for name, value in outputs.items()}
-
-    return call
+            raise UserError(f"{self.address} refused the request: {said}")
+        return answer
 
 
 def _json_value(value):
@@ -170,37 +207,68 @@ def _too_slow(address: Address, timeout: float) -> UserError:
     return UserError(f"{address} gave no answer within {timeout:g} s; a larger timeout gives it longer")
 
 
-def _grpc(address: Address, timeout: float) -> Call:
-    """Calls by gRPC, with the messages of tensorflow-serving-api."""
-    with needs("gRPC", extra="serve"):
-        import grpc
+def _free_as_none(sides: Iterable[int]) -> tuple[int | None, ...]:
+    """Without the batch; a side that is free is -1 on the wire."""
+    return tuple(side if side >= 0 else None for side in sides)[1:]
+
+
+class _Grpc:
+    """gRPC, with the messages of tensorflow-serving-api."""
+
+    def __init__(self, address: Address, timeout: float):
+        with needs("gRPC", extra="serve"):
+            import grpc
+            import tensorflow  # noqa: F401
+            from tensorflow_serving.apis import prediction_service_pb2_grpc
+
+        options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        if address.scheme == "grpcs":
+            channel = grpc.secure_channel(address.host, grpc.ssl_channel_credentials(), options)
+        else:
+            channel = grpc.insecure_channel(address.host, options)
+        self.address, self.timeout = address, timeout
+        self.service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+    def call(self, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Outputs by name."""
         import tensorflow as tf
-        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+        from tensorflow_serving.apis import predict_pb2
 
-    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    if address.scheme == "grpcs":
-        channel = grpc.secure_channel(address.host, grpc.ssl_channel_credentials(), options)
-    else:
-        channel = grpc.insecure_channel(address.host, options)
-    service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-
-    def call(signature, inputs):
         request = predict_pb2.PredictRequest()
-        request.model_spec.name, request.model_spec.signature_name = address.model, signature
-        if address.version is not None:
-            request.model_spec.version.value = address.version
-        elif address.label:
-            request.model_spec.version_label = address.label
+        request.model_spec.signature_name = signature
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        response = self._request(self.service.Predict, request)
+        return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
+
+    def image_shapes(self) -> Shapes:
+        """The shape of `images` by signature."""
+        from tensorflow_serving.apis import get_model_metadata_pb2
+
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        response = self._request(self.service.GetModelMetadata, request)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(signatures)
+        return {
+            name: _free_as_none(side.size for side in signature.inputs["images"].tensor_shape.dim)
+            for name, signature in signatures.signature_def.items()
+            if "images" in signature.inputs
+        }
+
+    def _request(self, method: Callable, request: Any) -> Any:
+        """The message of the answer."""
+        import grpc
+
+        request.model_spec.name = self.address.model
+        if self.address.version is not None:
+            request.model_spec.version.value = self.address.version
+        elif self.address.label:
+            request.model_spec.version_label = self.address.label
         try:
-            response = service.Predict(request, timeout=timeout)
+            return method(request, timeout=self.timeout)
         except grpc.RpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
                 raise Unavailable(error.details().split(": ")[-1]) from None
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise _too_slow(address, timeout) from None
-            raise UserError(f"{address} refused the request: {error.details()}") from None
-        return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
-
-    return call
+                raise _too_slow(self.address, self.timeout) from None
+            raise UserError(f"{self.address} refused the request: {error.details()}") from None

@@ -8,7 +8,7 @@ from typing import Any
 
 from attention_keras.errors import UserError
 from attention_keras.runs.directory import Run
-from attention_keras.serving.card import complete_card, write_card
+from attention_keras.serving.card import CARD_FILE, LABELS_FILE, complete_card, write_card
 from attention_keras.serving.versions import newest_version, publish, refuse_taken, unfinished_version
 
 __all__ = ["export_model", "export_run", "newest_version"]
@@ -61,10 +61,10 @@ def export_model(
     The dead global branch of softmaxed pc models is left out. The graph computes in the precision that
     the model was trained in, so that it gives the Keras model's numbers; inputs are uint8 and outputs
     float32 in any case. Beside the graph: `assets/labels.txt`, `assets/model_card.json`, and warm-up
-    requests in `assets.extra`.
+    requests in `assets.extra`. What it answers: see `attention_keras.serving.signatures`; the card lists it.
 
     Args:
-        model: outputs `logits` `(b, k)` and `attention_<tap>` `(b, h, w)`; raw pixels in.
+        model: outputs `logits` `(b, k)` and `attention_<tap>` `(b, h, w)`; raw pixels in, of one size or any.
         directory: the model's base path.
         class_names: k names.
         card: facts to keep with the model.
@@ -110,13 +110,15 @@ def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any]) 
 
     pruned = prune_dead_branch(model)
     served = ServedClassifier(pruned)
-    card = complete_card(card, pruned, class_names)
+    signatures = served.signatures()
+    card = complete_card(card, pruned, class_names, signatures)
     with tempfile.TemporaryDirectory() as folder:
-        labels, facts = Path(folder) / "labels.txt", Path(folder) / "model_card.json"
+        labels, facts = Path(folder) / LABELS_FILE.name, Path(folder) / CARD_FILE.name
         labels.write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
         facts.write_text(json.dumps(card), encoding="utf-8")
         served.labels = tf.saved_model.Asset(str(labels))
         served.model_card = tf.saved_model.Asset(str(facts))
-        tf.saved_model.save(served, str(path), signatures=served.signatures())
-    write_warmup(path, served.image_shape)
+        tf.saved_model.save(served, str(path), signatures=signatures)
+    inputs = {name: list(facts["inputs"]) for name, facts in card["signatures"].items()}
+    write_warmup(path, served.image_shape, inputs)
     write_card(path, card)  # last: it has the checksums of all the rest

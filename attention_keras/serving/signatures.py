@@ -1,9 +1,13 @@
-"""What a served model answers: four signatures over one Keras model, everything inside the graph."""
+"""What a served model answers: its signatures over one Keras model, everything inside the graph."""
+
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
-from attention_keras.models.outputs import attention_maps
+from attention_keras.errors import UserError
+from attention_keras.models.evidence import combine_evidence, evidence_model
+from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, attention_maps, evidence_maps
 from attention_keras.serving.decode import decode_pictures
 
 
@@ -14,12 +18,23 @@ class ServedClassifier(tf.Module):
     |---|---|---|
     | `serving_default` | `images` uint8 (b, H, W, 3) | `probabilities` (b, k), `attention_<tap>` (b, h, w) |
     | `classify` | `images` | `probabilities` |
-    | `explain` | `images` | `probabilities`, maps (b, H, W), and `attention`, all maps combined |
+    | `explain` | `images` | `probabilities`, attention (b, H, W), evidence for the predicted class |
+    | `explain_class` | `images`, `classes` int32 (b) | `probabilities`, evidence for the class asked about |
     | `serve_bytes` | `image_bytes` string (b) | as `serving_default`, and `valid` bool (b) |
 
-    `attention` is the geometric mean of the maps, each brought to image size and divided by its
-    maximum: high where all levels agree. `serve_bytes` decodes JPEG, PNG, GIF and BMP, resizes with
-    antialiasing, and answers a row it cannot decode with zero probabilities and `valid` false.
+    Attention at image size is `attention_<tap>`, interpolated, and `attention`, the geometric mean of these
+    maps, each divided by its maximum: high where all levels agree.
+
+    Evidence is `evidence_<tap>` and `evidence`, their sum, (b, H, W), and `evidence_rest` (b). The sum of
+    `evidence` over the pixels plus the rest is the logit of the class less the mean of all logits, in a model
+    that computes in float32. With a classifier for each level (`indep`) every level has logits of its own:
+    then it is the sum of that over the levels, and `evidence_rest` is the sum of their rests. A class outside
+    0..k-1 has evidence zero. A network whose logits are no sum over places (`vgg`) has no evidence: its
+    `explain` gives probabilities and attention, and there is no `explain_class`.
+
+    `serve_bytes` decodes JPEG, PNG, GIF and BMP, resizes with antialiasing, and answers a row it cannot
+    decode with zero probabilities and `valid` false. A model that takes images of any size has no size to
+    bring pictures to, so it has no `serve_bytes`; its maps are as large as the images that are sent.
 
     Args:
         model: outputs `logits` and `attention_<tap>`; raw pixels in.
@@ -29,59 +44,126 @@ class ServedClassifier(tf.Module):
         super().__init__(name="served_classifier")
         self.image_shape = tuple(model.inputs[0].shape[1:])
         # A tf.Module saves what its attributes hold, and a Keras model holds its weights under names of
-        # its own: only the variables are attributes, so that each is saved once.
+        # its own: only the variables are attributes, so that each is saved once. (Evidence has none of
+        # its own.)
         self.weights = [variable.value for variable in model.variables]
-        self._predict = lambda images: model(images, training=False)
-        # One function that the others call: the network is in the graph once, not once a signature.
-        images = tf.TensorSpec((None, *self.image_shape), tf.uint8, name="images")
-        self._answer = tf.function(self.serve).get_concrete_function(images)
+        self._images = tf.TensorSpec((None, *self.image_shape), tf.uint8, name="images")
+        self._classes = tf.TensorSpec((None,), tf.int32, name="classes")
+        try:
+            network = _with_evidence(model)
+            self._predict = lambda images, classes: network([images, classes], training=False)
+            self.has_evidence = True
+        except UserError:
+            self._predict = lambda images, classes: {"predicted": model(images, training=False), "asked": {}}
+            self.has_evidence = False
+        # One function that the others call: the network is in the graph once, not once a signature. What a
+        # signature does not return, TensorFlow does not compute.
+        self._answer = tf.function(self.answer).get_concrete_function(self._images, self._classes)
 
     def signatures(self) -> dict:
         """Concrete functions by signature name."""
-        images = tf.TensorSpec((None, *self.image_shape), tf.uint8, name="images")
-        image_bytes = tf.TensorSpec((None,), tf.string, name="image_bytes")
-        return {
-            "serving_default": self._answer,
-            "classify": tf.function(self.classify).get_concrete_function(images),
-            "explain": tf.function(self.explain).get_concrete_function(images),
-            "serve_bytes": tf.function(self.serve_bytes).get_concrete_function(image_bytes),
+        found = {
+            "serving_default": tf.function(self.serve).get_concrete_function(self._images),
+            "classify": tf.function(self.classify).get_concrete_function(self._images),
+            "explain": tf.function(self.explain).get_concrete_function(self._images),
         }
+        if self.has_evidence:
+            explain_class = tf.function(self.explain_class)
+            found["explain_class"] = explain_class.get_concrete_function(self._images, self._classes)
+        if None not in self.image_shape:
+            image_bytes = tf.TensorSpec((None,), tf.string, name="image_bytes")
+            found["serve_bytes"] = tf.function(self.serve_bytes).get_concrete_function(image_bytes)
+        return found
+
+    def answer(self, images, classes):
+        """All that the network says: `served`, and the evidence for the `predicted` and the `asked` class."""
+        rows, height, width = (tf.shape(images)[axis] for axis in range(3))
+        # Convolution on the CPU gets the shape of an empty batch wrong: it is given one image, whose
+        # answers are cut off again. (By concatenation: padding would lose the static shape.)
+        one_if_empty = tf.cast(tf.equal(rows, 0), tf.int32)
+        filler = tf.zeros((one_if_empty, height, width, self.image_shape[2]), tf.float32)
+        images = tf.ensure_shape(
+            tf.concat([tf.cast(images, tf.float32), filler], axis=0), (None, *self.image_shape)
+        )
+        classes = tf.concat([classes, tf.zeros((one_if_empty,), tf.int32)], axis=0)
+        outputs = self._predict(images, classes)
+        predicted = outputs["predicted"]
+        served = {"probabilities": tf.nn.softmax(tf.cast(predicted["logits"], tf.float32))}
+        served |= {f"attention_{tap}": level for tap, level in attention_maps(predicted).items()}
+        answers = {"served": served} | {asked: _evidence(levels) for asked, levels in outputs.items()}
+        return tf.nest.map_structure(lambda value: value[:rows], answers)
 
     def serve(self, images):
         """Probabilities and attention maps."""
-        rows = tf.shape(images)[0]
-        # Convolution on the CPU gets the shape of an empty batch wrong: it is given one image, whose
-        # answers are cut off again. (By concatenation: padding would lose the static shape.)
-        filler = tf.zeros((tf.cast(tf.equal(rows, 0), tf.int32), *self.image_shape), tf.float32)
-        images = tf.concat([tf.cast(images, tf.float32), filler], axis=0)
-        outputs = self._predict(images)
-        answers = {"probabilities": tf.nn.softmax(tf.cast(outputs["logits"], tf.float32))}
-        answers |= {f"attention_{tap}": level for tap, level in attention_maps(outputs).items()}
-        return {name: value[:rows] for name, value in answers.items()}
+        return self._without_class(images)["served"]
 
     def classify(self, images):
         """Probabilities alone; the maps are not computed where the classifier does not need them."""
-        return {"probabilities": self._answer(images)["probabilities"]}
+        return {"probabilities": self.serve(images)["probabilities"]}
 
     def explain(self, images):
-        """Maps at image size, and their combination."""
-        outputs = dict(self._answer(images))
-        answers = {"probabilities": outputs.pop("probabilities")}
-        for name, level in outputs.items():
-            answers[name] = tf.image.resize(level[..., None], self.image_shape[:2])[..., 0]
-        if outputs:
-            relative = [level / (_peak(level) + 1e-12) for level in answers.values() if len(level.shape) == 3]
-            answers["attention"] = tf.exp(
-                tf.add_n([tf.math.log(r + 1e-12) for r in relative]) / len(relative)
-            )
-        return answers
+        """Maps at image size: attention, and evidence for the predicted class."""
+        answers, size = self._without_class(images), self._size(images)
+        served = dict(answers["served"])
+        explained = {"probabilities": served.pop("probabilities")}
+        attention = {name: tf.image.resize(level[..., None], size)[..., 0] for name, level in served.items()}
+        if attention:
+            relative = [level / (_peak(level) + 1e-12) for level in attention.values()]
+            logarithms = [tf.math.log(level + 1e-12) for level in relative]
+            attention["attention"] = tf.exp(tf.add_n(logarithms) / len(relative))
+        return {**explained, **attention, **_at_size(answers["predicted"], size)}
+
+    def explain_class(self, images, classes):
+        """Evidence at image size for the classes asked about."""
+        answers = self._answer(images, classes)
+        evidence = _at_size(answers["asked"], self._size(images))
+        return {"probabilities": answers["served"]["probabilities"], **evidence}
 
     def serve_bytes(self, image_bytes):
-        """The same from image files of any size."""
+        """Probabilities and attention maps from image files of any size."""
         images, valid = decode_pictures(image_bytes, self.image_shape)
-        outputs = dict(self._answer(images))
+        outputs = dict(self.serve(images))
         outputs["probabilities"] *= tf.cast(valid, tf.float32)[:, None]
         return {**outputs, "valid": valid}
+
+    def _without_class(self, images):
+        return self._answer(images, tf.zeros(tf.shape(images)[:1], tf.int32))
+
+    def _size(self, images):
+        """Height and width of the images: numbers where the model has them, which LiteRT needs."""
+        if None not in self.image_shape:
+            return self.image_shape[:2]
+        return tf.shape(images)[1], tf.shape(images)[2]
+
+
+def _with_evidence(model: keras.Model) -> keras.Model:
+    """[images, classes] -> the outputs of `evidence_model` for the `predicted` and the `asked` class.
+
+    Both are graphs over the same layers, so one model of both holds the network once.
+
+    Raises:
+        UserError: the network has no evidence.
+    """
+    predicted, asked = evidence_model(model, "predicted"), evidence_model(model, "asked")
+    return keras.Model(asked.inputs, {"predicted": predicted.output, "asked": asked.output})
+
+
+def _evidence(outputs: Mapping) -> dict:
+    """The evidence among a model's outputs, and the rest as `(b,)`: of `(b, L)`, the sum over the levels."""
+    found = {f"{EVIDENCE}{tap}": level for tap, level in evidence_maps(outputs).items()}
+    if found:
+        rest = outputs[EVIDENCE_REST]
+        found[EVIDENCE_REST] = rest if len(rest.shape) == 1 else tf.reduce_sum(rest, axis=1)
+    return found
+
+
+def _at_size(outputs: Mapping, size) -> dict:
+    """Evidence `(b, H, W)`: of each tap, and their sum."""
+    maps = {name: combine_evidence({name: level}, size) for name, level in evidence_maps(outputs).items()}
+    if not maps:
+        return {}
+    levels = {f"{EVIDENCE}{tap}": level for tap, level in maps.items()}
+    return {**levels, "evidence": tf.add_n(list(maps.values())), EVIDENCE_REST: outputs[EVIDENCE_REST]}
 
 
 def _peak(level):

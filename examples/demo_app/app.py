@@ -1,4 +1,5 @@
-"""A page to try a model on one's own pictures: drop one in, see the classes and each map laid over it.
+"""A page to try a model on one's own pictures: drop one in, see the classes, where the model looks, and what
+speaks for a class of your choice.
 
     pip install ".[demo-app]"
     python examples/demo_app/app.py saved_models/demo
@@ -12,10 +13,10 @@ import html
 import io
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tyro
@@ -23,11 +24,12 @@ from PIL import Image
 
 from attention_keras.commands.command_line import exit_code, parse
 from attention_keras.commands.quiet_start import import_tensorflow
-from attention_keras.drawing.maps import overlay
+from attention_keras.drawing.maps import overlay, signed_words
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
-from attention_keras.serving.client import ask, read_labels, read_picture
+from attention_keras.serving.client import Picture, ask, read_labels, read_picture
 from attention_keras.serving.connection import Connection
+from attention_keras.serving.explanations import Served, describe_evidence, explain
 from attention_keras.serving.versions import newest_version
 
 TOP = 5
@@ -35,9 +37,12 @@ HEIGHT, NARROWEST = 282, 280  # pixels; the drop zone is as high as five classes
 FONTS = ["system-ui", "sans-serif"]  # some releases of gradio fetch their own from the network
 HELP = """# Where does it look?
 Drop a picture in. It comes back with the attention maps over it, from early to late levels; bright is where
-the model looks. Each map has its own scale, from its lowest to its highest value; both stand under it."""
+the model looks. Each map has its own scale, from its lowest to its highest value; both stand under it.
+
+Evidence is what each place says for a class: red speaks for it, blue against it. What all places say, and
+what stands beside the picture, add up to the logit of the class, less the mean of all logits."""
 STYLE = """
-#maps .html-container {padding: 0}
+#maps .html-container, #evidence .html-container {padding: 0}
 .maps {display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 16px}
 .maps figure {margin: 0; max-width: 512px}
 .maps img {width: 100%}
@@ -57,12 +62,6 @@ class AppConfig:
     """Address to listen on; 0.0.0.0 lets other machines in."""
     port: int = 7860
     """Port of the page."""
-
-
-class Model(Protocol):
-    """Whatever answers a signature: a Connection, or an export in this process."""
-
-    def call(self, signature: str, **inputs: Any) -> Mapping[str, np.ndarray]: ...
 
 
 class LoadedExport:
@@ -85,7 +84,10 @@ class LoadedExport:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f"cannot load {version}: {reason}") from None
         if "serve_bytes" not in self._loaded.signatures:
-            raise UserError(f"{version} has no signature serve_bytes; give an export of attention_keras")
+            raise UserError(
+                f"{version} has no signature serve_bytes; give an export of attention_keras, of a model that "
+                "takes images of one size"
+            )
 
     def call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
         """As Connection.call."""
@@ -94,8 +96,15 @@ class LoadedExport:
         tensors = {name: tf.constant(value) for name, value in inputs.items()}
         return {name: value.numpy() for name, value in self._loaded.signatures[signature](**tensors).items()}
 
+    def image_shape(self, signature: str) -> tuple[int | None, ...] | None:
+        """As Connection.image_shape."""
+        if signature not in self._loaded.signatures:
+            return None
+        _, taken = self._loaded.signatures[signature].structured_input_signature
+        return tuple(taken["images"].shape[1:]) if "images" in taken else None
 
-def open_model(config: AppConfig) -> tuple[Model, list[str] | None]:
+
+def open_model(config: AppConfig) -> tuple[Served, list[str] | None]:
     """The model and its class names, None where a server's are not given.
 
     Raises:
@@ -110,17 +119,16 @@ def open_model(config: AppConfig) -> tuple[Model, list[str] | None]:
     return LoadedExport(version), read_labels(config.labels or version)
 
 
-def look(model: Model, class_names: list[str] | None, path: str | Path) -> tuple[dict, list]:
-    """What the page shows for one picture file.
+def look(model: Served, class_names: list[str] | None, picture: Picture) -> tuple[dict, list]:
+    """The classes of one picture, and where the model looks.
 
     Returns:
         Probability by class (k of them), and pictures `(H, W, 3)` with their titles: first the one that was
         given, by the name of its file, then the same with the map of each tap over it.
 
     Raises:
-        UserError: the file is no picture, or the model does not answer.
+        UserError: the model cannot decode the picture, or does not answer.
     """
-    picture = read_picture(path)
     (answer,) = ask(model, [picture])
     if answer is None:
         raise UserError("the model cannot decode this picture; save it as PNG or JPEG")
@@ -130,6 +138,28 @@ def look(model: Model, class_names: list[str] | None, path: str | Path) -> tuple
         title = f"{tap}, {level.shape[0]}x{level.shape[1]}: {level.min():.2g} to {level.max():.2g}"
         shown.append((overlay(picture.pixels, level), title))
     return classes, shown
+
+
+def why(model: Served, class_names: list[str] | None, picture: Picture, asked: int) -> tuple[str, list]:
+    """What speaks for a class in one picture.
+
+    Returns:
+        The sum in words, and pictures `(H, W, 3)` with their titles: evidence of all levels over the picture,
+        then that of each tap; nothing where the model has no evidence.
+
+    Raises:
+        UserError: the model does not answer.
+    """
+    if model.image_shape("explain_class") is None:
+        return "", []
+    (explanation,) = explain(model, [picture], asked)
+    low, high = signed_words(explanation.limit)
+    shown = [
+        (pixels, f"{name.replace('_', ', ')}: {low} to {high}")
+        for name, pixels in explanation.overlays(picture.pixels).items()
+    ]
+    names = _names(class_names, len(explanation.answer.probabilities))
+    return describe_evidence(explanation, names), shown
 
 
 def _names(class_names: list[str] | None, count: int) -> list[str]:
@@ -154,31 +184,54 @@ def figures(shown: Sequence[tuple[np.ndarray, str]]) -> str:
     return f'<div class="maps">{"".join(parts)}</div>'
 
 
-def build_page(model: Model, class_names: list[str] | None):
+def build_page(model: Served, class_names: list[str] | None):
     """The page as a `gradio.Blocks`; nothing on it is fetched from elsewhere, nothing is reported."""
     import gradio
 
     def answer(path):
-        """What stands in the drop zone (nothing: it is free for the next picture), classes, maps."""
+        """What stands in the drop zone (nothing: it is free for the next picture), and all that is shown."""
         try:
-            classes, shown = look(model, class_names, path)
+            picture = read_picture(path)
+            classes, shown = look(model, class_names, picture)
+            names, best = list(classes), int(np.argmax(list(classes.values())))
+            evidence = evidence_of(picture, best)
         except UserError as error:
             # The name that the user knows, not that of gradio's copy.
-            message = str(error).replace(str(path), Path(path).name)
-            gradio.Warning(html.escape(message), duration=None)
-            return None, None, ""
+            tell(str(error).replace(str(path), Path(path).name))
+            return None, None, None, "", gradio.Dropdown(visible=False), ""
         finally:
             Path(path).unlink(missing_ok=True)  # gradio would keep its copy for good
-        return None, classes, figures(shown)
+        asked = gradio.Dropdown(choices=names, value=names[best], visible=bool(evidence))
+        return None, picture, classes, figures(shown), asked, evidence
+
+    def answer_class(picture, number):
+        """The evidence for another class in the picture that is shown."""
+        try:
+            return evidence_of(picture, number)
+        except UserError as error:
+            tell(str(error))
+            return ""
+
+    def evidence_of(picture, number):
+        words, shown = why(model, class_names, picture, number)
+        return f"<p>{html.escape(words)}</p>{figures(shown)}" if shown else ""
+
+    def tell(message):
+        gradio.Warning(html.escape(message), duration=None)
 
     with gradio.Blocks(title="Where does it look?", analytics_enabled=False) as page:
         gradio.Markdown(HELP)
+        kept = gradio.State()  # the picture that is shown, for questions about other classes
         with gradio.Row():
             # Not gradio.Image, which decodes pictures in its own way and fails on some with a traceback.
-            picture = gradio.File(label="picture", file_types=["image"], height=HEIGHT, min_width=NARROWEST)
+            dropped = gradio.File(label="picture", file_types=["image"], height=HEIGHT, min_width=NARROWEST)
             classes = gradio.Label(label="classes", num_top_classes=TOP, min_width=NARROWEST)
         maps = gradio.HTML(elem_id="maps")
-        picture.upload(answer, picture, [picture, classes, maps], show_progress_on=maps)
+        asked = gradio.Dropdown(label="evidence for", type="index", visible=False, interactive=True)
+        evidence = gradio.HTML(elem_id="evidence")
+        everything = [dropped, kept, classes, maps, asked, evidence]
+        dropped.upload(answer, dropped, everything, show_progress_on=maps)
+        asked.input(answer_class, [kept, asked], evidence)
     return page
 
 

@@ -1,9 +1,10 @@
 /* Asks an exported model from C: TensorFlow's C API, no Python.
 
-     classify SAVED_MODEL SIGNATURE FILE...
+     classify SAVED_MODEL SIGNATURE [--class N] FILE...
 
    Each FILE is one row of the batch: a picture file for serve_bytes, raw RGB bytes (H*W*3) for the
-   signatures that take images. Prints each output on a line: name [shape] values.
+   signatures that take images. explain_class also takes the number of the class that is asked about.
+   Prints each output on a line: name [shape] values.
 
    Names of tensors are looked up in the model's SignatureDef: those in the graph change from export to
    export, those of the signature do not. TF_LoadSessionFromSavedModel hands out the MetaGraphDef as
@@ -150,7 +151,10 @@ static char *read_file(const char *path, size_t *size) {
 static TF_Tensor *read_batch(const Info *info, char **paths, int rows) {
   int64_t shape[MAX_DIMS] = {rows};
   size_t row_size = info->dtype == TF_STRING ? sizeof(TF_TString) : 1;
-  for (int d = 1; d < info->dims; d++) row_size *= (size_t)(shape[d] = info->shape[d]);
+  for (int d = 1; d < info->dims; d++) {
+    if (info->shape[d] < 0) fail("the model takes images of any size; this program needs to know theirs", NULL);
+    row_size *= (size_t)(shape[d] = info->shape[d]);
+  }
   TF_Tensor *tensor = TF_AllocateTensor(info->dtype, shape, info->dims, row_size * (size_t)rows);
   char *data = TF_TensorData(tensor);
   for (int row = 0; row < rows; row++) {
@@ -169,6 +173,15 @@ static TF_Tensor *read_batch(const Info *info, char **paths, int rows) {
   return tensor;
 }
 
+/* The same class for every row. */
+static TF_Tensor *repeat_class(int32_t number, int rows) {
+  int64_t shape[] = {rows};
+  TF_Tensor *tensor = TF_AllocateTensor(TF_INT32, shape, 1, sizeof number * (size_t)rows);
+  int32_t *data = TF_TensorData(tensor);
+  for (int row = 0; row < rows; row++) data[row] = number;
+  return tensor;
+}
+
 static void print_tensor(const char *name, const TF_Tensor *tensor) {
   printf("%s [", name);
   for (int d = 0; d < TF_NumDims(tensor); d++) printf("%s%lld", d ? "," : "", (long long)TF_Dim(tensor, d));
@@ -183,7 +196,13 @@ static void print_tensor(const char *name, const TF_Tensor *tensor) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 4) fail("usage", "classify SAVED_MODEL SIGNATURE FILE...");
+  const char *usage = "classify SAVED_MODEL SIGNATURE [--class N] FILE...", *class = NULL;
+  int first = 3;  /* among argv, of the files */
+  if (argc > 4 && !strcmp(argv[3], "--class")) class = argv[4], first = 5;
+  if (argc <= first) fail("usage", usage);
+  char *end = NULL;
+  int32_t number = class ? (int32_t)strtol(class, &end, 10) : 0;
+  if (class && (end == class || *end)) fail("--class takes the number of a class", class);
   TF_Status *status = TF_NewStatus();
   TF_Graph *graph = TF_NewGraph();
   TF_SessionOptions *options = TF_NewSessionOptions();
@@ -197,19 +216,28 @@ int main(int argc, char **argv) {
   const unsigned char *start = meta_graph->data;
   if (!find_signature((Bytes){start, start + meta_graph->length}, argv[2], &inputs, &outputs))
     fail("the model has no such signature", argv[2]);
-  if (inputs.count != 1) fail("the signature has more than one input", argv[2]);
 
-  TF_Output feed = find_output(graph, &inputs.info[0]), fetch[MAX_TENSORS];
+  int takes_class = 0;
+  for (int i = 0; i < inputs.count; i++) takes_class |= inputs.info[i].dtype == TF_INT32;
+  if (takes_class && !class) fail("this signature needs --class N", argv[2]);
+  if (class && !takes_class) fail("this signature takes no --class", argv[2]);
+
+  TF_Output feed[MAX_TENSORS], fetch[MAX_TENSORS];
+  TF_Tensor *batch[MAX_TENSORS], *answers[MAX_TENSORS];
+  for (int i = 0; i < inputs.count; i++) {
+    feed[i] = find_output(graph, &inputs.info[i]);
+    batch[i] = inputs.info[i].dtype == TF_INT32 ? repeat_class(number, argc - first)
+                                                : read_batch(&inputs.info[i], argv + first, argc - first);
+  }
   for (int i = 0; i < outputs.count; i++) fetch[i] = find_output(graph, &outputs.info[i]);
-  TF_Tensor *batch = read_batch(&inputs.info[0], argv + 3, argc - 3), *answers[MAX_TENSORS];
-  TF_SessionRun(session, NULL, &feed, &batch, 1, fetch, answers, outputs.count, NULL, 0, NULL, status);
+  TF_SessionRun(session, NULL, feed, batch, inputs.count, fetch, answers, outputs.count, NULL, 0, NULL, status);
   check(status, "the model cannot answer");
   for (int i = 0; i < outputs.count; i++) {
     print_tensor(outputs.info[i].key, answers[i]);
     TF_DeleteTensor(answers[i]);
   }
 
-  TF_DeleteTensor(batch);
+  for (int i = 0; i < inputs.count; i++) TF_DeleteTensor(batch[i]);
   TF_CloseSession(session, status);
   TF_DeleteSession(session, status);
   TF_DeleteSessionOptions(options);

@@ -1,6 +1,6 @@
 """Ask about pictures from Python with nothing but requests:   python request.py PICTURE... [--url URL]
 
-The package's own client (python -m attention_keras.serving.client) also speaks gRPC, tries again where
+The package's own client (attention-keras ask) also speaks gRPC, tries again where
 that helps, and draws; this is the whole of what a program of yours needs.
 """
 

@@ -10,13 +10,17 @@ import re
 import threading
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from google.protobuf import json_format
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
-PREDICT = re.compile(r"/v1/models/(\w+)(?:/versions/(\d+)|/labels/(\w+))?:predict")
+MODEL = r"/v1/models/(\w+)(?:/versions/(\d+)|/labels/(\w+))?"
+PREDICT, METADATA = re.compile(f"{MODEL}:predict"), re.compile(f"{MODEL}/metadata")
 VERSION, LABEL = 1, "stable"
 
 
@@ -76,6 +80,17 @@ def answer(signatures, body):
     return {"predictions": [dict(zip(outputs, row)) for row in zip(*outputs.values())]}
 
 
+def metadata(saved_model):
+    """What the server tells of a model: the signatures that stand in its file."""
+    stored = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    for name, signature in stored.meta_graphs[0].signature_def.items():
+        signatures.signature_def[name].CopyFrom(signature)
+    response = get_model_metadata_pb2.GetModelMetadataResponse()
+    response.metadata["signature_def"].Pack(signatures)
+    return response
+
+
 class StandInServer:
     """REST and gRPC on free ports of this machine, for as long as it is entered.
 
@@ -86,6 +101,7 @@ class StandInServer:
 
     def __init__(self, saved_model, model="demo"):
         self.signatures = tf.saved_model.load(str(saved_model)).signatures
+        self.metadata = metadata(Path(saved_model))
         self.model = model
         self.busy = 0  # so many further requests are turned away with 503 or UNAVAILABLE
         self.delay = threading.Event()  # set: requests are not answered until it is cleared
@@ -130,10 +146,7 @@ def _handler(server):
         def do_POST(self):
             content = self.rfile.read(int(self.headers["Content-Length"]))
             try:
-                path = PREDICT.fullmatch(self.path)
-                if not path:
-                    raise Refused(404, f"Malformed request: POST {self.path}")
-                server.admit(path[1], path[2] and int(path[2]), path[3])
+                self.admit(PREDICT)
                 try:
                     body = json.loads(content)
                 except ValueError:
@@ -142,6 +155,20 @@ def _handler(server):
             except Refused as refused:
                 status, message = refused.args
                 self.send(status, {"error": message})
+
+        def do_GET(self):
+            try:
+                self.admit(METADATA)
+                self.send(200, json_format.MessageToDict(server.metadata, preserving_proto_field_name=True))
+            except Refused as refused:
+                status, message = refused.args
+                self.send(status, {"error": message})
+
+        def admit(self, wanted):
+            path = wanted.fullmatch(self.path)
+            if not path:
+                raise Refused(404, f"Malformed request: {self.command} {self.path}")
+            server.admit(path[1], path[2] and int(path[2]), path[3])
 
         def send(self, status, answer):
             content = json.dumps(answer).encode()
@@ -169,12 +196,12 @@ class _Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         self.server = server
 
     def Predict(self, request, context):
-        spec = request.model_spec
         try:
-            version = spec.version.value if spec.HasField("version") else None
-            self.server.admit(spec.name, version, spec.version_label)
+            self.admit(request.model_spec)
             inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
-            outputs = run(self.server.signatures, spec.signature_name or "serving_default", inputs)
+            outputs = run(
+                self.server.signatures, request.model_spec.signature_name or "serving_default", inputs
+            )
         except Refused as refused:
             status, message = refused.args
             context.abort(CODES[status], message)
@@ -182,3 +209,17 @@ class _Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         for name, value in outputs.items():
             response.outputs[name].CopyFrom(tf.make_tensor_proto(np.asarray(value)))
         return response
+
+    def GetModelMetadata(self, request, context):
+        try:
+            self.admit(request.model_spec)
+            if list(request.metadata_field) != ["signature_def"]:
+                raise Refused(400, "Metadata field is not supported")
+        except Refused as refused:
+            status, message = refused.args
+            context.abort(CODES[status], message)
+        return self.server.metadata
+
+    def admit(self, spec):
+        version = spec.version.value if spec.HasField("version") else None
+        self.server.admit(spec.name, version, spec.version_label)

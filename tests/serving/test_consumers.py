@@ -11,7 +11,8 @@ import tensorflow as tf
 from PIL import Image
 
 SOURCE = Path(__file__).parents[2] / "examples" / "serving" / "classify.c"
-IMAGE_SIGNATURES = ("serving_default", "classify", "explain")
+IMAGE_SIGNATURES = ("serving_default", "classify", "explain", "explain_class")
+ASKED = 2
 
 
 @pytest.fixture(scope="module")
@@ -19,16 +20,28 @@ def served(exported, images):
     """Answers of every signature on images, by plain TensorFlow."""
     signatures = tf.saved_model.load(str(exported)).signatures
     return {
-        name: {key: value.numpy() for key, value in signatures[name](images=images).items()}
+        name: {key: value.numpy() for key, value in signatures[name](**inputs(name, images)).items()}
         for name in IMAGE_SIGNATURES
     }
+
+
+def inputs(signature, images):
+    """What an image signature takes; evidence is asked for class ASKED."""
+    classes = {"classes": np.full(len(images), ASKED, "int32")} if signature == "explain_class" else {}
+    return {"images": images, **classes}
 
 
 def check(answers, wanted):
     assert answers.keys() == wanted.keys()
     for name, value in answers.items():
         assert value.shape == wanted[name].shape
+        assert wanted[name].any(), f"{name} is zero, which shows nothing"
         np.testing.assert_allclose(value, wanted[name], atol=1e-5)
+    if "evidence" in answers:  # they add up there too
+        logits = np.log(answers["probabilities"].astype("float64"))
+        total = answers["evidence"].sum((1, 2)) + answers["evidence_rest"]
+        differences = total[:, None] - (logits - logits.mean(-1, keepdims=True))
+        assert np.abs(differences).min(-1).max() < 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +79,8 @@ def test_c_program(classify, exported, served, images, tmp_path):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
     raw = sorted(tmp_path.glob("*.raw"))
     for signature in IMAGE_SIGNATURES:
-        check(read_answers(classify(exported, signature, *raw).stdout), served[signature])
+        words = ["--class", ASKED] if signature == "explain_class" else []
+        check(read_answers(classify(exported, signature, *words, *raw).stdout), served[signature])
     (tmp_path / "3.png").write_text("no picture")
     answers = read_answers(classify(exported, "serve_bytes", *sorted(tmp_path.glob("*.png"))).stdout)
     assert answers.pop("valid").tolist() == [1, 1, 1, 0]
@@ -82,6 +96,10 @@ def test_c_program_says_what_is_wrong(classify, exported, tmp_path):
         ([exported, "classify", tmp_path / "short.raw"], "does not hold H*W*3 bytes"),
         ([exported, "serve_bytes", tmp_path / "none.png"], "cannot open"),
         ([exported], "usage"),
+        ([exported, "explain_class", __file__], "this signature needs --class N"),
+        ([exported, "explain_class", "--class", "cat", __file__], "takes the number of a class: cat"),
+        ([exported, "classify", "--class", "1", __file__], "takes no --class"),
+        ([exported, "classify", "--class", "1"], "usage"),
     ):
         done = classify(*words)
         assert done.returncode == 2 and said in done.stderr.splitlines()[-1], done.stderr
@@ -93,7 +111,7 @@ def test_litert(exported, served, images):
     converted = interpreter.Interpreter(model_content=converter.convert())
     for signature in IMAGE_SIGNATURES:
         for batch in (1, 3):
-            answers = converted.get_signature_runner(signature)(images=images[:batch])
+            answers = converted.get_signature_runner(signature)(**inputs(signature, images[:batch]))
             check(answers, {name: value[:batch] for name, value in served[signature].items()})
 
 
@@ -110,5 +128,5 @@ def test_onnx(signature, exported, served, images, tmp_path):
     session = runtime.InferenceSession(path)
     names = [output.name for output in session.get_outputs()]
     for batch in (1, 3):
-        answers = dict(zip(names, session.run(None, {"images": images[:batch]})))
+        answers = dict(zip(names, session.run(None, inputs(signature, images[:batch]))))
         check(answers, {name: value[:batch] for name, value in served[signature].items()})

@@ -11,10 +11,14 @@ import tensorflow as tf
 from PIL import Image
 from stand_in_server import StandInServer
 
+from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
-from attention_keras.drawing.maps import overlay
+from attention_keras.drawing.maps import overlay, signed_overlay
 from attention_keras.errors import UserError
+from attention_keras.models.evidence import combine_evidence, evidence_model
+from attention_keras.models.outputs import evidence_maps
 from attention_keras.serving.client import read_picture
+from attention_keras.serving.export import export_model
 
 SOURCE = Path(__file__).parents[2] / "examples" / "demo_app" / "app.py"
 COLOR_STEP = 4  # between neighbours of the map's 256 colours; rounding can decide for either
@@ -45,7 +49,7 @@ def picture(images, tmp_path):
 
 def check(app, opened, picture, expected):
     """The numbers and pictures for images[1] are the Keras model's."""
-    classes, shown = app.look(*opened, picture)
+    classes, shown = app.look(*opened, read_picture(picture))
     assert list(classes) == ["zero", "one", "two"]
     np.testing.assert_allclose(list(classes.values()), expected["probabilities"][1], atol=1e-5)
     pixels = read_picture(picture).pixels
@@ -69,7 +73,7 @@ def test_answers_of_a_server(app, exported, picture, expected):
     with StandInServer(exported) as server:
         for url in (server.rest_url, server.grpc_url):
             check(app, app.open_model(app.AppConfig(url, labels=str(exported))), picture, expected)
-        classes, _ = app.look(*app.open_model(app.AppConfig(server.rest_url)), picture)
+        classes, _ = app.look(*app.open_model(app.AppConfig(server.rest_url)), read_picture(picture))
         assert list(classes) == ["class 0", "class 1", "class 2"]
 
 
@@ -79,7 +83,7 @@ def test_a_picture_of_another_kind_is_answered_as_its_colours(app, opened, model
     path = tmp_path / f"picture.{'tiff' if mode == 'CMYK' else 'png'}"
     converted.save(path)
     outputs = model.predict(np.asarray(converted.convert("RGB"), "float32")[None], verbose=0)
-    classes, shown = app.look(*opened, path)
+    classes, shown = app.look(*opened, read_picture(path))
     expected = tf.nn.softmax(outputs["logits"][0])
     np.testing.assert_allclose(list(classes.values()), expected, atol=1e-5)
     assert [pixels.shape for pixels, _ in shown] == [(256, 256, 3)] * 3
@@ -89,17 +93,11 @@ def test_a_large_picture_keeps_its_shape(app, opened, tmp_path):
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (500, 2000, 3), "uint8")).save(
         tmp_path / "x.png"
     )
-    _, shown = app.look(*opened, tmp_path / "x.png")
+    _, shown = app.look(*opened, read_picture(tmp_path / "x.png"))
     assert [pixels.shape for pixels, _ in shown] == [(256, 1024, 3)] * 3
 
 
-def test_what_is_no_picture(app, opened, picture, tmp_path):
-    (tmp_path / "text.png").write_text("no picture")
-    (tmp_path / "cut.png").write_bytes(picture.read_bytes()[:200])
-    for name, said in (("text.png", "is not a picture"), ("cut.png", "cannot read"), ("none", "cannot read")):
-        with pytest.raises(UserError, match=said) as raised:
-            app.look(*opened, tmp_path / name)
-        assert "\n" not in str(raised.value) and name in str(raised.value)
+def test_what_the_model_cannot_decode(app, opened, picture):
     broken = opened[0].call("serve_bytes", image_bytes=[b"\x89PNG"])
 
     class Refusing:
@@ -107,15 +105,47 @@ def test_what_is_no_picture(app, opened, picture, tmp_path):
             return broken
 
     with pytest.raises(UserError, match="cannot decode this picture"):
-        app.look(Refusing(), None, picture)
+        app.look(Refusing(), None, read_picture(picture))
+
+
+def test_why_a_class(app, opened, exported, picture, model, images):
+    """Evidence of an export and of a server is the Keras model's, for every class."""
+    outputs = evidence_model(model).predict(images[1:2].astype("float32"), verbose=0)
+    maps = evidence_maps(outputs)
+    pixels = read_picture(picture).pixels
+    with StandInServer(exported) as server:
+        served = app.open_model(app.AppConfig(server.grpc_url, labels=str(exported)))
+        for (opened_model, names), number in ((opened, 0), (opened, 1), (served, 2)):
+            words, shown = app.why(opened_model, names, read_picture(picture), number)
+            full = {
+                f"evidence, {tap}": np.asarray(combine_evidence({tap: level[..., number]}, (32, 32)))[0]
+                for tap, level in maps.items()
+            }
+            full = {"evidence": sum(full.values()), **full}
+            limit = max(np.abs(level).max() for level in full.values())
+            assert words.startswith(f"evidence for {('zero', 'one', 'two')[number]}: ")
+            for (drawn, title), (name, level) in zip(shown, full.items(), strict=True):
+                begin, ends = title.split(": ")
+                assert begin == name
+                assert [float(end) for end in ends.split(" to ")] == pytest.approx([-limit, limit], rel=0.06)
+                assert np.abs(drawn.astype(int) - signed_overlay(pixels, level, limit)).max() <= COLOR_STEP
+
+
+def test_a_model_without_evidence_shows_none(app, picture, tmp_path):
+    vgg = build_model("vgg", num_classes=3, width=0.05)
+    export_model(vgg, tmp_path / "vgg", class_names=["zero", "one", "two"], card={})
+    opened = app.open_model(app.AppConfig(str(tmp_path / "vgg")))
+    assert app.why(*opened, read_picture(picture), 0) == ("", [])
+    with StandInServer(tmp_path / "vgg" / "1") as server:
+        assert app.why(*app.open_model(app.AppConfig(server.rest_url)), read_picture(picture), 0) == ("", [])
 
 
 def test_names_that_do_not_fit(app, opened, picture, tmp_path):
     (tmp_path / "two.txt").write_text("a\nb\n")
     _, names = app.open_model(app.AppConfig("http://localhost/v1/models/m", labels=str(tmp_path / "two.txt")))
     with pytest.raises(UserError, match="the model has 3 classes, but there are 2 names"):
-        app.look(opened[0], names, picture)
-    classes, _ = app.look(opened[0], ["crane", "crane", "cat"], picture)
+        app.look(opened[0], names, read_picture(picture))
+    classes, _ = app.look(opened[0], ["crane", "crane", "cat"], read_picture(picture))
     assert list(classes) == ["crane (0)", "crane (1)", "cat"]
 
 

@@ -17,7 +17,9 @@ import pytest
 import requests
 from PIL import Image
 
-from attention_keras.drawing.maps import overlay
+from attention_keras.drawing.maps import overlay, signed_overlay
+from attention_keras.models.evidence import combine_evidence, evidence_model
+from attention_keras.models.outputs import evidence_maps
 from attention_keras.serving.client import read_picture
 
 SOURCE = Path(__file__).parents[2] / "examples" / "demo_app" / "app.py"
@@ -111,23 +113,49 @@ def drop(tab, path):
     tab.get_by_text("Drop File Here").dispatch_event("drop", {"dataTransfer": transfer})
 
 
-@pytest.mark.skipif(MISSING, reason=f"there is no {', no '.join(MISSING)}")
-def test_a_person_drops_a_picture_in(page, tab, picture, expected, tmp_path):
-    tab, requested = tab
-    drop(tab, picture)
-    tab.locator("figure").nth(2).wait_for(timeout=30_000)
-    best = expected["probabilities"][1].argmax()
-    assert tab.get_by_test_id("label-output-value").inner_text().strip() == ("zero", "one", "two")[best]
-    pixels = read_picture(picture).pixels
-    levels = [expected["attention_conv10"][1], expected["attention_conv13"][1]]
-    captions = tab.locator("figcaption").all_inner_texts()
-    assert [caption.split(":")[0] for caption in captions] == [picture.name, "conv10, 16x16", "conv13, 8x8"]
-    drawn = [pixels, *(overlay(pixels, level) for level in levels)]
-    for image, wanted in zip(tab.locator("figure img").all(), drawn, strict=True):
+def titles(tab, part):
+    """What stands under the pictures in a part of the page, without the ends of the scales."""
+    return [caption.split(":")[0] for caption in tab.locator(f"{part} figcaption").all_inner_texts()]
+
+
+def check_pictures(tab, part, drawn):
+    """The pictures in a part of the page are seen, and are these."""
+    for image, wanted in zip(tab.locator(f"{part} figure img").all(), drawn, strict=True):
         assert image.is_visible() and image.bounding_box()["width"] > 240
         content = base64.b64decode(image.get_attribute("src").removeprefix("data:image/png;base64,"))
         got = np.asarray(Image.open(io.BytesIO(content))).astype(int)
         assert got.shape == wanted.shape and np.abs(got - wanted).max() <= COLOR_STEP
+
+
+def evidence_pictures(outputs, pixels, number):
+    """Evidence for a class over the picture: of all levels and of each, on one scale."""
+    maps = {tap: level[..., number] for tap, level in evidence_maps(outputs).items()}
+    levels = [np.asarray(combine_evidence({tap: level}, (32, 32)))[0] for tap, level in maps.items()]
+    levels = [sum(levels), *levels]
+    limit = max(np.abs(level).max() for level in levels)
+    return [signed_overlay(pixels, level, limit) for level in levels]
+
+
+@pytest.mark.skipif(MISSING, reason=f"there is no {', no '.join(MISSING)}")
+def test_a_person_drops_a_picture_in(page, tab, picture, expected, model, images, tmp_path):
+    tab, requested = tab
+    drop(tab, picture)
+    tab.locator("figure").nth(5).wait_for(timeout=30_000)
+    best = expected["probabilities"][1].argmax()
+    assert tab.get_by_test_id("label-output-value").inner_text().strip() == ("zero", "one", "two")[best]
+    pixels = read_picture(picture).pixels
+    levels = [expected["attention_conv10"][1], expected["attention_conv13"][1]]
+    assert titles(tab, "#maps") == [picture.name, "conv10, 16x16", "conv13, 8x8"]
+    check_pictures(tab, "#maps", [pixels, *(overlay(pixels, level) for level in levels)])
+    assert titles(tab, "#evidence") == ["evidence", "evidence, conv10", "evidence, conv13"]
+    outputs = evidence_model(model).predict(images[1:2].astype("float32"), verbose=0)
+    check_pictures(tab, "#evidence", evidence_pictures(outputs, pixels, best))
+    # A person asks about another class.
+    other = (best + 1) % 3
+    tab.get_by_label("evidence for").click()
+    tab.get_by_role("option", name=("zero", "one", "two")[other]).click()
+    tab.get_by_text(f"evidence for {('zero', 'one', 'two')[other]}: ").wait_for(timeout=30_000)
+    check_pictures(tab, "#evidence", evidence_pictures(outputs, pixels, other))
     # The next file is no picture: that is said, and the answer to the first one does not stay.
     (tmp_path / "text.png").write_text("no picture")
     drop(tab, tmp_path / "text.png")

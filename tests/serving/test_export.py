@@ -36,10 +36,12 @@ def encoded(image, mode="RGB", kind="PNG"):
 def test_signatures_and_names(served):
     names = {name: sorted(function.structured_outputs) for name, function in served.items()}
     maps = ["attention_conv10", "attention_conv13"]
+    evidence = ["evidence", "evidence_conv10", "evidence_conv13", "evidence_rest"]
     assert names == {
         "serving_default": [*maps, "probabilities"],
         "classify": ["probabilities"],
-        "explain": ["attention", *maps, "probabilities"],
+        "explain": sorted(["attention", *maps, *evidence, "probabilities"]),
+        "explain_class": [*evidence, "probabilities"],
         "serve_bytes": [*maps, "probabilities", "valid"],
     }
 
@@ -75,6 +77,7 @@ def test_any_batch_size_comes_first_in_every_output(served, batch):
         "serving_default": {"images": images},
         "classify": {"images": images},
         "explain": {"images": images},
+        "explain_class": {"images": images, "classes": np.zeros(batch, "int32")},
         "serve_bytes": {"image_bytes": files},
     }.items():
         assert {value.shape[0] for value in served[name](**inputs).values()} == {batch}
