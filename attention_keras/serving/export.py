@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attention_keras.errors import UserError
-from attention_keras.runs.directory import Run
+from attention_keras.runs.directory import TEMPERATURE, Run
 from attention_keras.serving.card import CARD_FILE, LABELS_FILE, complete_card, write_card
 from attention_keras.serving.versions import newest_version, publish, refuse_taken, unfinished_version
 
@@ -45,7 +45,9 @@ def export_run(
     }
     directory = Path(export_dir) / run.name
     model, names = load_model(run.model), run.class_names()
-    return export_model(model, directory, class_names=names, card=card, version=version)
+    return export_model(
+        model, directory, class_names=names, card=card, version=version, temperature=run.temperature
+    )
 
 
 def export_model(
@@ -55,6 +57,7 @@ def export_model(
     class_names: Sequence[str],
     card: dict[str, Any],
     version: int | None = None,
+    temperature: float = 1.0,
 ) -> Path:
     """Write `<directory>/<version>/`, a SavedModel that readers see whole or not at all.
 
@@ -69,6 +72,7 @@ def export_model(
         class_names: k names.
         card: facts to keep with the model.
         version: its number; by default the highest there is plus one.
+        temperature: what the logits are divided by before the softmax; the card has it too.
 
     Returns:
         The version's directory.
@@ -91,7 +95,7 @@ def export_model(
     refuse_taken(directory, version)
     try:
         with unfinished_version(directory) as unfinished:
-            _write(model, unfinished, class_names, card)
+            _write(model, unfinished, class_names, {**card, TEMPERATURE: temperature}, temperature)
             return publish(unfinished, directory, version)
     except OSError as error:
         reason = error.strerror or error
@@ -100,7 +104,7 @@ def export_model(
     raise UserError(f"cannot write to {directory}: {reason}; nothing was exported, choose another folder")
 
 
-def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any]) -> None:
+def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any], temperature: float) -> None:
     """A complete version at `path`."""
     import tensorflow as tf
 
@@ -109,7 +113,7 @@ def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any]) 
     from attention_keras.serving.warmup import write_warmup
 
     pruned = prune_dead_branch(model)
-    served = ServedClassifier(pruned)
+    served = ServedClassifier(pruned, temperature)
     signatures = served.signatures()
     card = complete_card(card, pruned, class_names, signatures)
     with tempfile.TemporaryDirectory() as folder:

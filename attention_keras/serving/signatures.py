@@ -38,10 +38,12 @@ class ServedClassifier(tf.Module):
 
     Args:
         model: outputs `logits` and `attention_<tap>`; raw pixels in.
+        temperature: what the logits are divided by before the softmax. Evidence is of the undivided logits.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, temperature: float = 1.0):
         super().__init__(name="served_classifier")
+        self.temperature = temperature
         self.image_shape = tuple(model.inputs[0].shape[1:])
         # A tf.Module saves what its attributes hold, and a Keras model holds its weights under names of
         # its own: only the variables are attributes, so that each is saved once. (Evidence has none of
@@ -88,7 +90,8 @@ class ServedClassifier(tf.Module):
         classes = tf.concat([classes, tf.zeros((one_if_empty,), tf.int32)], axis=0)
         outputs = self._predict(images, classes)
         predicted = outputs["predicted"]
-        served = {"probabilities": tf.nn.softmax(tf.cast(predicted["logits"], tf.float32))}
+        logits = tf.cast(predicted["logits"], tf.float32)
+        served = {"probabilities": tf.nn.softmax(logits / self.temperature)}
         served |= {f"attention_{tap}": level for tap, level in attention_maps(predicted).items()}
         answers = {"served": served} | {asked: _evidence(levels) for asked, levels in outputs.items()}
         return tf.nest.map_structure(lambda value: value[:rows], answers)

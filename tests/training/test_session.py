@@ -15,6 +15,7 @@ from attention_keras.runs.model_file import load_model
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training.checkpoint import checkpoint_files, load_newest
 from attention_keras.training.checkpointing import Checkpointing, Interrupted
+from attention_keras.training.temperature import fit_temperature
 from attention_keras.training.train import train
 
 EPOCHS, STEPS = 3, 5
@@ -140,6 +141,15 @@ def test_checkpoints_by_the_clock_and_time_over_restarts(config, uninterrupted, 
     assert result.metrics["seconds"] > checkpoint.record["seconds"] > 0
     for resumed, whole in zip(weights(result.run.path), weights(uninterrupted.run.path), strict=True):
         np.testing.assert_allclose(resumed, whole, atol=1e-6)
+
+
+def test_the_temperature_is_that_of_the_validation_images(uninterrupted):
+    validation = load_dataset("cluttered_digits", limit=75).validation
+    model = load_model(uninterrupted.run.model)
+    logits = model.predict(np.asarray(validation.images[:], "float32"), verbose=0)["logits"]
+    expected = fit_temperature(logits, np.asarray(validation.labels))
+    assert expected != 1
+    assert uninterrupted.run.temperature == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_finished_run_says_so_and_is_not_trained_again(uninterrupted):
