@@ -54,6 +54,7 @@ class ClutteredDigits:
 
     class_names = CLASS_NAMES
     roles = frozenset(SCENES)
+    files = None
 
     def read(self, role: str, limit: int | None) -> Split:
         """The first `limit` scenes of a role."""

@@ -1,22 +1,39 @@
 """Datasets by name: the registry, and `load_dataset` from a name to uint8 arrays."""
 
 import difflib
+import logging
+from collections.abc import Container, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from attention_keras.data import cluttered_digits
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
+from attention_keras.data.class_folders import ROLE_FOLDERS
+from attention_keras.data.membership import held_out
 from attention_keras.data.registry import (
     DATASETS,
     VALIDATION_FRACTION,
     DatasetSpec,
     is_mirror_symmetric,
 )
-from attention_keras.data.source import Source, build_dataset
+from attention_keras.data.source import TEST_FRACTION, Source, build_dataset
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
 
-__all__ = ["DATASETS", "DatasetSpec", "ImageDataset", "Split", "has_free_size", "load_dataset"]
+__all__ = [
+    "DATASETS",
+    "DatasetSpec",
+    "ImageDataset",
+    "Split",
+    "has_free_size",
+    "load_dataset",
+    "load_pictures",
+    "seen_in_training",
+]
+
+logger = logging.getLogger(__name__)
 
 
 def load_dataset(
@@ -102,6 +119,51 @@ def load_dataset(
         validation_fraction=validation_fraction,
         limit=limit,
     )
+
+
+def seen_in_training(files: Mapping[str, str]) -> set[str]:
+    """Digests of the pictures that a run on a folder has trained on or chosen by: all but its test pictures.
+
+    Args:
+        files: relative name -> digest, as `ImageDataset.files` has them.
+
+    Example:
+        >>> seen_in_training({"train/a/1.png": "05", "test/a/2.png": "07"})
+        {'05'}
+    """
+    roles = {name: ROLE_FOLDERS.get(name.split("/")[0].casefold()) for name in files}
+    if all(roles.values()):
+        return {digest for name, digest in files.items() if roles[name] != "test"}
+    digests = list(dict.fromkeys(files.values()))
+    tested = held_out(np.array([int(d, 16) for d in digests], "uint64"), TEST_FRACTION, "test")
+    return {digest for digest, is_test in zip(digests, tested) if not is_test}
+
+
+def load_pictures(name: str, *, image_size: int | None = None, without: Container[str] = ()) -> ImageDataset:
+    """Every picture of a folder as a test split, for models that were trained elsewhere.
+
+    Args:
+        name: `folder:PATH`; where it has a folder `test`, only that is taken.
+        image_size: side of the square images.
+        without: digests of pictures to leave out, because the model has seen them.
+
+    Raises:
+        UserError: the folder cannot be used, or nothing is left.
+    """
+    with needs("a folder of images", extra="train"):
+        from attention_keras.data.folder_source import FolderSource
+
+    source = FolderSource(name.removeprefix("folder:"), image_size=image_size)
+    split = source.read("test" if "test" in source.roles else "train", None)
+    unseen = np.array([f"{digest:016x}" not in without for digest in split.digests.tolist()], bool)
+    if not unseen.any():
+        raise UserError(f"the model was trained on every picture of {name}; give others")
+    if not unseen.all():
+        seen = int((~unseen).sum())
+        logger.warning("%s: %d pictures were trained on and are left out", name, seen)
+    test = split.take(np.flatnonzero(unseen))
+    nothing = split.take(slice(0, 0))
+    return ImageDataset(name, source.class_names, nothing, nothing, True, lambda: test, source.files)
 
 
 def has_free_size(name: str) -> bool:

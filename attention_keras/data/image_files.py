@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-EXTENSIONS = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
+EXTENSIONS = frozenset(
+    [".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
+)
 LARGEST_PIXELS = 1 << 26
 GROUND_TRUTH = "GroundTruth"
 """Folder beside the images with their masks: files of the same names, whatever the ending."""
@@ -46,7 +48,8 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
     except UnidentifiedImageError:
         raise UnreadableImage("not an image") from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(str(error) or type(error).__name__) from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadableImage(reason or type(error).__name__) from None
 
 
 def mask_files(folder: Path) -> dict[str, Path]:

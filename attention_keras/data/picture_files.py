@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from attention_keras.data.class_folders import NO_PICTURES
 from attention_keras.data.image_files import EXTENSIONS
 from attention_keras.errors import UserError
-
-_NO_PICTURES = frozenset(["__MACOSX"])
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def find_pictures(words: Sequence[str]) -> PictureFiles:
 def _inside(folder: Path, passed_over: Counter[str]) -> list[Path]:
     files = []
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _NO_PICTURES)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in NO_PICTURES)
         for name in sorted(names):
             ending = Path(name).suffix.lower()
             if name.startswith("."):

@@ -4,10 +4,12 @@ import dataclasses
 import functools
 import hashlib
 import logging
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import numpy as np
 
+from attention_keras.data.membership import held_out
 from attention_keras.data.objects import images_with_object
 from attention_keras.data.registry import VALIDATION_FRACTION
 from attention_keras.data.split import ImageDataset, Split, cut_validation
@@ -27,6 +29,8 @@ class Source(Protocol):
 
     class_names: tuple[str, ...]
     roles: frozenset[Role]
+    files: Mapping[str, str] | None
+    """Relative name of each file -> digest of its content; None where images are no files."""
 
     def read(self, role: Role, limit: int | None) -> Split:
         """The images of a role, the first `limit` of them; any prefix is a fair mix of the classes."""
@@ -66,14 +70,12 @@ def build_dataset(
 
     train = read("train", limit)
     if "test" not in source.roles:
-        training, held_out = cut_validation(train.labels, TEST_FRACTION, TEST_SEED)
-        train, test = train.take(training), train.take(held_out)
+        train, test = _cut(train, TEST_FRACTION, TEST_SEED, "test")
         logger.warning("%s has no test split: %d training images are set aside for it", name, len(test))
     if "validation" in source.roles:
         validation = read("validation", fewer)
     else:
-        training, held_out = cut_validation(train.labels, validation_fraction, seed)
-        train, validation = train.take(training), train.take(held_out)
+        train, validation = _cut(train, validation_fraction, seed, f"validation {seed}")
     if not len(train) or not len(validation):
         raise UserError(
             f"{name} has too few images to train on: {len(train)} and {len(validation)} to validate"
@@ -99,7 +101,17 @@ def build_dataset(
         validation=validation,
         mirror_symmetric=mirror_symmetric,
         load_test=functools.cache(load_and_compare),
+        files=source.files,
     )
+
+
+def _cut(split: Split, fraction: float, seed: int, purpose: str) -> tuple[Split, Split]:
+    """The images to keep and those to hold out: files by their content, others the same share of a class."""
+    if split.digests is None:
+        kept, out = cut_validation(split.labels, fraction, seed)
+        return split.take(kept), split.take(out)
+    chosen = held_out(split.digests, fraction, purpose)
+    return split.take(np.flatnonzero(~chosen)), split.take(np.flatnonzero(chosen))
 
 
 def check_labels(labels: np.ndarray, classes: int, where: str) -> None:

@@ -1,6 +1,6 @@
 """What every dataset becomes: uint8 images with labels, split by purpose."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,19 +18,22 @@ class Split:
         masks: `(n, h, w)` bool, true on the object, where the dataset has masks; all false on an image
             that has none.
         boxes: `(n, 4)` float32, `[y0, x0, y1, x1]` in pixels with exclusive ends, where it has boxes.
+        digests: `(n,)` uint64, what the content of each image's file comes down to, where images are files.
     """
 
     images: np.ndarray | DiskRows
     labels: np.ndarray
     masks: np.ndarray | DiskRows | None = None
     boxes: np.ndarray | None = None
+    digests: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: np.ndarray | slice) -> "Split":
         """The images at `rows` (a slice or an index array), with all that belongs to them."""
-        return Split(*(_rows_of(field, rows) for field in (self.images, self.labels, self.masks, self.boxes)))
+        fields = (self.images, self.labels, self.masks, self.boxes, self.digests)
+        return Split(*(_rows_of(field, rows) for field in fields))
 
 
 def _rows_of(field: np.ndarray | DiskRows | None, rows: np.ndarray | slice):
@@ -51,6 +54,7 @@ class ImageDataset:
         train, validation: `Split`s without a common image.
         mirror_symmetric: whether a mirrored image still belongs to its class; false for digits.
         load_test: what `test()` calls.
+        files: relative name of each file -> digest of its content, where the images are files.
     """
 
     name: str
@@ -59,6 +63,7 @@ class ImageDataset:
     validation: Split
     mirror_symmetric: bool
     load_test: Callable[[], Split]
+    files: Mapping[str, str] | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -106,6 +106,7 @@ class TfdsSource:
         self._to_arrays = to_arrays or (lambda example, size: whole_image(example[self._image], size))
         self._parts = _roles(builder, extra)
         self.roles = frozenset(self._parts)
+        self.files = None
         self.class_names = tuple(builder.info.features[self._label].names)
 
     def read(self, role: Role, limit: int | None) -> Split:

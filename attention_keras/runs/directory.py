@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Run:
     | `history.jsonl` | a line for each finished epoch |
     | `metrics.json` | the numbers of a finished run |
     | `labels.txt` | class names |
+    | `files.json` | of a folder of pictures: relative name of each file -> digest of its content |
     | `model.keras`, `best.keras` | the model after the last and after the best epoch |
     | `checkpoints/`, `tensorboard/`, `evaluation/` | |
 
@@ -50,6 +51,7 @@ class Run:
         self.tensorboard = self.path / file_names.TENSORBOARD
         self.evaluation = self.path / file_names.EVALUATION
         self._config, self._labels = self.path / file_names.CONFIG, self.path / file_names.LABELS
+        self._files = self.path / file_names.FILES
         self._history, self._metrics = self.path / file_names.HISTORY, self.path / file_names.METRICS
 
     @classmethod
@@ -154,6 +156,14 @@ class Run:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read {self._labels}: {error}") from None
 
+    def files(self) -> dict[str, str] | None:
+        """Relative name of each picture -> digest, as they were when the run began; None where none is kept.
+
+        Raises:
+            UserError: `files.json` is not readable.
+        """
+        return _read_json(self._files, self.path) if self._files.is_file() else None
+
     def refuse_another(self, config: RunConfig) -> None:
         """Refuse to go on here with a config that would not continue the run this folder holds.
 
@@ -167,6 +177,26 @@ class Run:
             listing = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
             raise UserError(
                 f"{self.path} holds another run ({listing}); give a new --name, or --restart to discard it"
+            )
+
+    def refuse_changed_files(self, name: str, files: Mapping[str, str] | None) -> None:
+        """Refuse to go on here over other pictures than the run began with.
+
+        Args:
+            name: of the dataset.
+            files: relative name of each picture -> digest; None where the images are no files.
+
+        Raises:
+            UserError: files are new, gone or changed.
+        """
+        from attention_keras.data.membership import Changes
+
+        before = self.files()
+        changes = Changes.between(before, files) if before and files is not None else None
+        if changes:
+            raise UserError(
+                f"{name} has changed since {self.path} began: {changes}; put the files back, or give a new "
+                "--name, or --restart to discard the run"
             )
 
     @contextlib.contextmanager
@@ -207,6 +237,10 @@ class Run:
     def write_class_names(self, names: Sequence[str]) -> None:
         """`labels.txt`, a name a line."""
         write_text(self._labels, "".join(f"{name}\n" for name in names))
+
+    def write_files(self, files: Mapping[str, str]) -> None:
+        """`files.json`."""
+        write_json(self._files, dict(files))
 
     def write_history(self, epochs: Sequence[dict[str, Any]]) -> None:
         """`history.jsonl`, one line for each finished epoch."""

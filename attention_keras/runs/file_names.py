@@ -3,6 +3,7 @@
 CONFIG = "config.json"
 HISTORY = "history.jsonl"
 METRICS = "metrics.json"
+FILES = "files.json"
 LABELS = "labels.txt"
 MODEL = "model.keras"
 BEST_MODEL = "best.keras"

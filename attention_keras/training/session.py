@@ -93,6 +93,8 @@ class Session:
         dataset = load_dataset(
             config.data.dataset, data_dir=machine.data_dir, seed=config.seed, **config.data.for_loading()
         )
+        if not machine.restart:
+            run.refuse_changed_files(dataset.name, dataset.files)
         config = settle(config, None if machine.restart else run, dataset, strategy)
         # Names of layers count up in a process; a resumed run must find those it was saved under.
         keras.utils.clear_session(free_memory=False)
@@ -144,6 +146,8 @@ class Session:
             wait_for_workers(self.strategy)  # until the chief has cleared what a restart throws away
             if self.is_chief:
                 self.run.write_class_names(self.dataset.class_names)
+                if self.dataset.files is not None:
+                    self.run.write_files(self.dataset.files)
             yield
 
     def fit(self) -> tuple[History, float]:

@@ -1,11 +1,23 @@
 """The dataset that subjects are tested on, and whether its classes and images are theirs."""
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 
-from attention_keras.data.datasets import ImageDataset, has_free_size, load_dataset
+from attention_keras.data.datasets import (
+    ImageDataset,
+    has_free_size,
+    load_dataset,
+    load_pictures,
+    seen_in_training,
+)
+from attention_keras.data.membership import Changes
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.subject import Subject
+
+FOLDER = "folder:"
+logger = logging.getLogger(__name__)
 
 
 def dataset_of(
@@ -13,11 +25,12 @@ def dataset_of(
 ) -> ImageDataset:
     """The dataset `name`, or the one that all subjects were trained on.
 
-    Where the subjects saw parts of it of different size, the largest part is loaded.
+    Where the subjects saw parts of it of different size, the largest part is loaded. A folder that no subject
+    was trained on is all test images, but for pictures that a subject has seen elsewhere (a copy, a moved
+    folder). Files that are new, gone or changed since training are counted in the log.
 
     Raises:
-        UserError: no dataset is known, the subjects were trained on different ones, or test images of one
-            may be training images of another.
+        UserError: no dataset is known, or the subjects were trained on different ones.
     """
     trained = [subject for subject in subjects if subject.trained]
     datasets = sorted({subject.trained.data.dataset for subject in trained})
@@ -26,18 +39,29 @@ def dataset_of(
             raise UserError(f"the runs were trained on {' and '.join(datasets)}; evaluate them one by one")
         raise UserError(f"{subjects[0].path} does not say what it was trained on; give dataset")
     name = name or datasets[0]
-    same = [subject for subject in trained if subject.trained.data.dataset == name]
+    same = [subject for subject in trained if _is_same(subject.trained.data.dataset, name)]
     if not same:
-        size = subjects[0].predictor.image_shape[0]
-        return load_dataset(name, data_dir=data_dir, image_size=size if has_free_size(name) else None)
+        size = subjects[0].predictor.image_shape[0] if has_free_size(name) else None
+        if not name.startswith(FOLDER):
+            return load_dataset(name, data_dir=data_dir, image_size=size)
+        seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
+        return load_pictures(name, image_size=size, without=seen)
     whole = max(same, key=lambda subject: subject.trained.data.limit or float("inf"))
-    if name.startswith("folder:") and len({subject.trained.data.limit for subject in same}) > 1:
-        raise UserError(
-            f"the runs were trained on parts of {name} of different size (limit), so test images of "
-            "one may be training images of another; evaluate them one by one"
-        )
     data, seed = whole.trained.data, whole.trained.seed
-    return load_dataset(name, seed=seed, data_dir=data_dir or whole.data_dir, **data.for_loading())
+    dataset = load_dataset(name, seed=seed, data_dir=data_dir or whole.data_dir, **data.for_loading())
+    for subject in same:
+        if subject.files and dataset.files is not None:
+            changes = Changes.between(subject.files, dataset.files)
+            if changes:
+                logger.warning("%s has changed since %s was trained: files %s", name, subject.name, changes)
+    return dataset
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two names are of one dataset: folders by the place they lead to."""
+    if one.startswith(FOLDER) and other.startswith(FOLDER):
+        one, other = (str(Path(n.removeprefix(FOLDER)).expanduser().resolve()) for n in (one, other))
+    return one == other
 
 
 def check_fit(subject: Subject, dataset: ImageDataset, test: Split) -> None:

@@ -37,7 +37,7 @@ def _load(name: str, path: Path) -> Subject:
     predictor = load_predictor(path)
     if is_run(path):
         run = Run.open(path)
-        return Subject(name, path, predictor, run.config, run.data_dir)
+        return Subject(name, path, predictor, run.config, run.data_dir, run.files())
     config = (predictor.card or {}).get("config")
     return Subject(name, path, predictor, None if config is None else RunConfig.from_dict(config))
 

@@ -1,5 +1,6 @@
 """One model under test, with the forms of its network that tasks need."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ class Subject:
         predictor: predicts in the precision of training.
         trained: its training configuration, where it is known.
         data_dir: where its run read TensorFlow Datasets from, where that is known.
+        files: of a run on a folder of pictures, relative name -> digest of each, as the run began with them.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Subject:
     predictor: Predictor
     trained: RunConfig | None
     data_dir: str | None = None
+    files: Mapping[str, str] | None = None
 
     @property
     def shows_layers(self) -> bool:
