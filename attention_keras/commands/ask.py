@@ -8,6 +8,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from attention_keras.commands.command_line import parse
+from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.runs.open_fields import Unset
 
@@ -35,6 +36,8 @@ class AskOptions:
     """What is asked: classes and attention; explain adds the evidence for the most likely class."""
     evidence_for: Unset[str] = None
     """Class, by name or number, to draw the evidence for (signature explain_class)."""
+    resize: Resize = "crop"
+    """How the model brings pictures of another shape to its own; its card says."""
     top: int = 3
     """How many classes to print for each picture."""
     timeout: float = 10.0
@@ -61,7 +64,9 @@ def main(words: Sequence[str], prog: str) -> int:
 
     class_names = read_labels(options.labels) if options.labels else None
     answers = _asker(options, class_names)
-    connection = Connection(options.url, timeout=options.timeout, retries=options.retries)
+    connection = Connection(
+        options.url, timeout=options.timeout, retries=options.retries, resize=options.resize
+    )
     pictures = [read_picture(path) for path in options.images]
     folder = Path(options.output)
     unread = []
@@ -74,11 +79,11 @@ def main(words: Sequence[str], prog: str) -> int:
         print(f"{picture.path}: {describe(answer.probabilities, class_names, options.top)}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for file in write_overlays(picture, answer, folder, stem):
+            for file in write_overlays(picture, answer, folder, stem, options.resize):
                 print(f"  {file}")
             if explanation is not None:
                 print(f"  {describe_evidence(explanation, class_names)}")
-                for file in write_evidence(picture, explanation, folder, stem):
+                for file in write_evidence(picture, explanation, folder, stem, options.resize):
                     print(f"  {file}")
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --output") from None

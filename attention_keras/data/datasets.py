@@ -10,6 +10,7 @@ import numpy as np
 from attention_keras.data import cluttered_digits
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
 from attention_keras.data.class_folders import ROLE_FOLDERS
+from attention_keras.data.geometry import Resize
 from attention_keras.data.membership import held_out
 from attention_keras.data.registry import (
     DATASETS,
@@ -44,6 +45,7 @@ def load_dataset(
     validation_fraction: float = VALIDATION_FRACTION,
     limit: int | None = None,
     image_size: int | None = None,
+    resize: Resize = "crop",
     svhn_extra: bool = False,
     skip_broken: bool = False,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
@@ -65,6 +67,7 @@ def load_dataset(
         limit: keep only the first `limit` training images, and a fifth as many of the other splits.
         image_size: side of square images, for `cub200` (80 by default), `folder:` and `tfds:` (32 by
             default, or the size the dataset fixes).
+        resize: how pictures of a folder are brought to that size: `crop`, `stretch` or `pad`.
         svhn_extra: train on SVHN's 531,131 easier `extra` images too.
         skip_broken: leave out unreadable images of a folder, and say which, instead of refusing.
         memory_limit: bytes of images per split above which they are kept in a file and read by row.
@@ -99,7 +102,9 @@ def load_dataset(
             from attention_keras.data.folder_source import FolderSource
 
         path = name.removeprefix("folder:")
-        source = FolderSource(path, image_size=image_size, skip_broken=skip_broken, store=store)
+        source = FolderSource(
+            path, image_size=image_size, resize=resize, skip_broken=skip_broken, store=store
+        )
     elif name.startswith("tfds:"):
         with needs(name, extra="train"):
             from attention_keras.data.tfds_source import TfdsSource, open_builder
@@ -139,12 +144,15 @@ def seen_in_training(files: Mapping[str, str]) -> set[str]:
     return {digest for digest, is_test in zip(digests, tested) if not is_test}
 
 
-def load_pictures(name: str, *, image_size: int | None = None, without: Container[str] = ()) -> ImageDataset:
+def load_pictures(
+    name: str, *, image_size: int | None = None, resize: Resize = "crop", without: Container[str] = ()
+) -> ImageDataset:
     """Every picture of a folder as a test split, for models that were trained elsewhere.
 
     Args:
         name: `folder:PATH`; where it has a folder `test`, only that is taken.
         image_size: side of the square images.
+        resize: how they are brought to it.
         without: digests of pictures to leave out, because the model has seen them.
 
     Raises:
@@ -153,7 +161,7 @@ def load_pictures(name: str, *, image_size: int | None = None, without: Containe
     with needs("a folder of images", extra="train"):
         from attention_keras.data.folder_source import FolderSource
 
-    source = FolderSource(name.removeprefix("folder:"), image_size=image_size)
+    source = FolderSource(name.removeprefix("folder:"), image_size=image_size, resize=resize)
     split = source.read("test" if "test" in source.roles else "train", None)
     unseen = np.array([f"{digest:016x}" not in without for digest in split.digests.tolist()], bool)
     if not unseen.any():

@@ -9,6 +9,7 @@ import numpy as np
 
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.class_folders import Picture, list_class_folders
+from attention_keras.data.geometry import Resize
 from attention_keras.data.image_files import UnreadableImage, read_image, read_mask
 from attention_keras.data.membership import content_digest
 from attention_keras.data.source import Role
@@ -27,6 +28,7 @@ class FolderSource:
     Args:
         path: the folder.
         image_size: side of the square images; 32 by default.
+        resize: how a picture is brought to that, see `read_image`.
         skip_broken: leave out images that cannot be read, and say which, instead of refusing.
         store: where the arrays go.
 
@@ -39,12 +41,13 @@ class FolderSource:
         path: str | Path,
         *,
         image_size: int | None = None,
+        resize: Resize = "crop",
         skip_broken: bool = False,
         store: ArrayStore | None = None,
     ):
         self._path, self._store = Path(path).expanduser(), store or ArrayStore()
         self._size = (image_size or DEFAULT_SIZE,) * 2
-        self._skip_broken = skip_broken
+        self._resize, self._skip_broken = resize, skip_broken
         if not str(path) or not self._path.is_dir():
             raise UserError(f"folder:{path} is not a folder; give one with a folder of images per class")
         found = list_class_folders(self._path)
@@ -75,12 +78,12 @@ class FolderSource:
         if masks:
             columns["masks"] = ((count, *self._size), "bool")
             states += masks
-        key = f"folder {states} {columns} {self._skip_broken}"
+        key = f"folder {states} {columns} {self._resize} {self._skip_broken}"
         return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, pictures)))
 
     def _fill(self, arrays: dict[str, np.ndarray], pictures: Sequence[Picture]) -> int:
         count, broken = 0, []
-        for picture, pixels in _read_all(pictures, self._size):
+        for picture, pixels in _read_all(pictures, self._size, self._resize):
             if isinstance(pixels, UnreadableImage):
                 broken.append(f"{picture.file.relative_to(self._path)} ({pixels})")
                 continue
@@ -121,17 +124,17 @@ def _state(file: Path) -> tuple[str, int, int]:
 
 
 def _read_all(
-    pictures: Sequence[Picture], size: tuple[int, int]
+    pictures: Sequence[Picture], size: tuple[int, int], resize: Resize
 ) -> Iterator[tuple[Picture, tuple | UnreadableImage]]:
     """Images and masks, read in several threads, a block at a time so that memory stays bounded, in order."""
 
     def attempt(picture: Picture):
         try:
-            pixels = read_image(picture.file, size)
+            pixels = read_image(picture.file, size, resize)
         except UnreadableImage as reason:
             return reason
         try:
-            return pixels, picture.mask and read_mask(picture.mask, size)
+            return pixels, picture.mask and read_mask(picture.mask, size, resize)
         except UnreadableImage as reason:
             mask = picture.mask
             return UnreadableImage(f"its mask {mask.parent.name}/{mask.name}: {reason}")

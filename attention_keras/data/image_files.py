@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from attention_keras.data.geometry import Resize, crop_box, padded_box
+
 EXTENSIONS = frozenset(
     [".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
 )
@@ -18,7 +20,7 @@ class UnreadableImage(Exception):
     """The file is not an image that can be used; the message says why."""
 
 
-def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
+def read_image(path: Path, size: tuple[int, int], resize: Resize = "stretch") -> np.ndarray:
     """Read, convert and resize one image.
 
     Grey is repeated, alpha dropped (as the exported model does), CMYK and palettes converted, 16 bits cut
@@ -26,7 +28,9 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
 
     Args:
         path: of the file.
-        size: `(h, w)` of the result; the aspect ratio is not kept.
+        size: `(h, w)` of the result.
+        resize: `crop` takes the middle, `stretch` does not keep the aspect ratio, `pad` keeps all of it with
+            black at the sides. With antialiasing, as in the exported model.
 
     Returns:
         `(h, w, 3)` uint8.
@@ -34,7 +38,6 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
     Raises:
         UnreadableImage: broken, of an unknown kind, or declared larger than 64 megapixels.
     """
-    height, width = size
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -42,14 +45,29 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
         with image:
             if image.width * image.height > LARGEST_PIXELS:
                 raise UnreadableImage(f"{image.width}x{image.height} pixels are too many")
-            image.draft("RGB", (width, height))
-            image = _to_rgb(ImageOps.exif_transpose(image))
-            return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+            # Not `draft`, which decodes large JPEGs sooner and to other pixels than an exported model does.
+            return fit(_to_rgb(ImageOps.exif_transpose(image)), size, resize)
     except UnidentifiedImageError:
         raise UnreadableImage("not an image") from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableImage(reason or type(error).__name__) from None
+
+
+def fit(image: Image.Image, size: tuple[int, int], resize: Resize) -> np.ndarray:
+    """Pixels of a picture at `size` (h, w), uint8 `(h, w)` or `(h, w, c)`."""
+    top, left, height, width = 0, 0, *size
+    if resize == "crop":
+        y, x, inner_height, inner_width = crop_box(image.height, image.width, size)
+        image = image.crop((x, y, x + inner_width, y + inner_height))
+    elif resize == "pad":
+        top, left, height, width = padded_box(image.height, image.width, size)
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    if (height, width) == tuple(size):
+        return pixels
+    whole = np.zeros((*size, *pixels.shape[2:]), "uint8")
+    whole[top : top + height, left : left + width] = pixels
+    return whole
 
 
 def mask_files(folder: Path) -> dict[str, Path]:
@@ -59,12 +77,13 @@ def mask_files(folder: Path) -> dict[str, Path]:
     return {file.stem: file for file in files if file.suffix.lower() in EXTENSIONS}
 
 
-def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
+def read_mask(path: Path, size: tuple[int, int], resize: Resize = "stretch") -> np.ndarray:
     """Read one mask, white on the object.
 
     Args:
         path: of the file.
         size: `(h, w)` of the result.
+        resize: as the image is read.
 
     Returns:
         `(h, w)` bool, true on the object.
@@ -72,7 +91,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     Raises:
         UnreadableImage: as `read_image`.
     """
-    return read_image(path, size).mean(axis=-1) > 127
+    return read_image(path, size, resize).mean(axis=-1) > 127
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

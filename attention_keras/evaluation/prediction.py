@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from attention_keras.data.geometry import Resize
 from attention_keras.data.image_files import UnreadableImage, read_image
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor
@@ -61,7 +62,7 @@ def predict_files(
     with ThreadPoolExecutor() as readers, ThreadPoolExecutor(1) as ahead:
         # Two pools: a batch that waits for its pictures must not take a reader's place.
         def read(batch: Sequence[Path]):
-            return list(readers.map(lambda file: _read(file, size), batch))
+            return list(readers.map(lambda file: _read(file, size, predictor.resize), batch))
 
         waiting = ahead.submit(read, batches[0]) if batches else None
         for number, batch in enumerate(batches):
@@ -71,10 +72,10 @@ def predict_files(
             yield from _answers(predict, batch, pictures, batch_size, explain)
 
 
-def _read(file: Path, size: tuple[int, int]) -> np.ndarray | str:
+def _read(file: Path, size: tuple[int, int], resize: Resize) -> np.ndarray | str:
     """The pixels, or why there are none."""
     try:
-        return read_image(file, size)
+        return read_image(file, size, resize)
     except UnreadableImage as reason:
         return str(reason)
 

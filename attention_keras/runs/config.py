@@ -160,6 +160,8 @@ def _build(kind: type, values: Any) -> Any:
     unknown = sorted(set(values) - {entry.name for entry in dataclasses.fields(kind)})
     if unknown:
         raise UserError(f"config has unknown fields: {', '.join(map(repr, unknown[:5]))}")
+    if kind is DataOptions:
+        values = _as_before(values)
     groups = {"data": DataOptions, "model": ModelSpec, "recipe": Recipe} if kind is RunConfig else {}
     fields = {}
     for name, value in values.items():
@@ -168,6 +170,12 @@ def _build(kind: type, values: Any) -> Any:
         else:
             fields[name] = tuple(value) if isinstance(value, list) else value
     return _checked(lambda: kind(**fields))
+
+
+def _as_before(data: dict[str, Any]) -> dict[str, Any]:
+    """Data options of a record; one that does not say how pictures were resized had them stretched."""
+    is_folder = str(data.get("dataset", "")).startswith("folder:")
+    return {"resize": "stretch", **data} if is_folder else data
 
 
 def _checked(make: Callable[[], Any]) -> Any:
@@ -205,7 +213,7 @@ def _from_version_0_1(values: dict[str, Any]) -> RunConfig:
     application = str(axes.get("backbone", "")).startswith("keras:")
     return _checked(
         lambda: RunConfig(
-            data=DataOptions(**groups["data"]),
+            data=DataOptions(**_as_before(groups["data"])),
             model=ModelSpec(**axes) if application else ModelSpec.parse(named).replace(**axes),
             recipe=dataclasses.replace(PAPER, **groups["recipe"]),
             **groups[""],

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
+from attention_keras.data.geometry import Resize
 from attention_keras.data.registry import VALIDATION_FRACTION
 from attention_keras.errors import UserError
 from attention_keras.runs.field_types import check_types
@@ -22,6 +23,8 @@ class DataOptions:
     """Use only the first N training images and N/5 test images, for a try."""
     image_size: Annotated[int, arg(help_behavior_hint="(default: 0, the dataset's own, or 32)")] = 0
     """Side of the images, for folder: and tfds: datasets and cub200."""
+    resize: Resize = "crop"
+    """Pictures of a folder: crop takes the middle, stretch changes their shape, pad adds black."""
     svhn_extra: bool = False
     """Train on SVHN's 531,131 easier extra images too."""
     skip_broken: bool = False
@@ -32,8 +35,15 @@ class DataOptions:
         for name in ("limit", "image_size"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} must be 0 or more; got {getattr(self, name)}")
+        if self.resize != DataOptions.resize and not self.is_folder:
+            raise UserError(f"resize is for folder:PATH, whose pictures have any shape; got {self.dataset}")
         if not 0 < self.validation_fraction < 1:
             raise UserError(f"validation_fraction must lie between 0 and 1; got {self.validation_fraction}")
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the images are pictures in a folder."""
+        return self.dataset.startswith("folder:")
 
     def for_loading(self) -> dict[str, Any]:
         """What `load_dataset` takes beside the name, the seed and the place."""
@@ -41,6 +51,7 @@ class DataOptions:
             "validation_fraction": self.validation_fraction,
             "limit": self.limit or None,
             "image_size": self.image_size or None,
+            "resize": self.resize,
             "svhn_extra": self.svhn_extra,
             "skip_broken": self.skip_broken,
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from attention_keras.data.geometry import Resize, crop_box, padded_box
 from attention_keras.drawing.maps import overlay
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import attention_maps
@@ -27,6 +28,19 @@ class Picture:
     path: Path
     content: bytes
     pixels: np.ndarray
+
+    def seen(self, shape: tuple[int, int], resize: Resize) -> np.ndarray:
+        """What a map of `shape` (h, w) lies on: the part of the picture that the model saw, as it saw it."""
+        height, width = self.pixels.shape[:2]
+        if resize == "stretch":
+            return self.pixels
+        if resize == "crop":
+            top, left, inner_height, inner_width = crop_box(height, width, shape)
+            return self.pixels[top : top + inner_height, left : left + inner_width]
+        outer = (max(height, width * shape[0] // shape[1]), max(width, height * shape[1] // shape[0]))
+        top, left, *_ = padded_box(height, width, outer)
+        around = [(top, outer[0] - height - top), (left, outer[1] - width - left), (0, 0)]
+        return np.pad(self.pixels, around)
 
 
 @dataclass(frozen=True)
@@ -95,12 +109,14 @@ def ask(connection: Connection, pictures: Sequence[Picture]) -> Iterator[Answer 
             yield answer if valid else None
 
 
-def write_overlays(picture: Picture, answer: Answer, folder: Path, stem: str) -> list[Path]:
-    """`<folder>/<stem>_<tap>.png` for every map, the picture with the map laid over it."""
+def write_overlays(
+    picture: Picture, answer: Answer, folder: Path, stem: str, resize: Resize = "crop"
+) -> list[Path]:
+    """`<folder>/<stem>_<tap>.png` for every map: the picture as the model saw it, the map laid over it."""
     written = []
     for tap, attention in answer.maps.items():
         written.append(folder / f"{stem}_{tap}.png")
-        Image.fromarray(overlay(picture.pixels, attention)).save(written[-1])
+        Image.fromarray(overlay(picture.seen(attention.shape, resize), attention)).save(written[-1])
     return written
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
 
@@ -74,6 +75,7 @@ class Connection:
         url: see Address.
         timeout: seconds for one try.
         retries: tries after the first.
+        resize: how the model brings pictures of another shape to its own; its card says.
 
     Example:
         >>> served = Connection("http://localhost:8501/v1/models/demo")
@@ -81,8 +83,8 @@ class Connection:
         (1, 10)
     """
 
-    def __init__(self, url: str, *, timeout: float = 10.0, retries: int = 3):
-        self.address = Address.parse(url)
+    def __init__(self, url: str, *, timeout: float = 10.0, retries: int = 3, resize: Resize = "crop"):
+        self.address, self.resize = Address.parse(url), resize
         self.timeout, self.retries = timeout, retries
         self._transport = (_Rest if self.address.scheme.startswith("http") else _Grpc)(self.address, timeout)
 

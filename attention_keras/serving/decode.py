@@ -2,10 +2,13 @@
 
 import tensorflow as tf
 
+from attention_keras.data.geometry import Resize, crop_box, padded_box
+
 PARALLEL = 4
+_IN_A_GRAPH = {"smaller": tf.minimum, "larger": tf.maximum}
 
 
-def decode_pictures(image_bytes, image_shape: tuple[int, int, int]):
+def decode_pictures(image_bytes, image_shape: tuple[int, int, int], resize: Resize = "stretch"):
     """Pixels of a batch of picture files, and which of them are pictures.
 
     JPEG, PNG, GIF (its first frame) and BMP of any size, grey, with a palette, RGBA (alpha dropped) or
@@ -18,6 +21,7 @@ def decode_pictures(image_bytes, image_shape: tuple[int, int, int]):
     Args:
         image_bytes: strings `(b)`.
         image_shape: `(H, W, c)`, c 3 or 1.
+        resize: `crop`, `stretch` or `pad`, as `data.image_files.read_image` does.
 
     Returns:
         uint8 `(b, H, W, c)` and bool `(b)`.
@@ -32,8 +36,7 @@ def decode_pictures(image_bytes, image_shape: tuple[int, int, int]):
     def read(number, content):
         image = tf.io.decode_image(content, channels=image_shape[-1], expand_animations=False)
         image = tf.ensure_shape(image, (None, None, image_shape[-1]))
-        resized = tf.image.resize(image, image_shape[:2], antialias=True)
-        return number, tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+        return number, _to_size(image, image_shape[:2], resize)
 
     rows = tf.shape(image_bytes)[0]
     files = tf.data.Dataset.from_tensor_slices((tf.range(rows), image_bytes))
@@ -45,3 +48,17 @@ def decode_pictures(image_bytes, image_shape: tuple[int, int, int]):
     images = tf.scatter_nd(places, pixels, tf.stack([rows + 1, *image_shape]))[:rows]
     valid = tf.scatter_nd(places, tf.ones_like(numbers), [rows + 1])[:rows] > 0
     return tf.ensure_shape(images, (None, *image_shape)), valid
+
+
+def _to_size(image, size: tuple[int, int], resize: Resize):
+    """A picture `(h, w, c)` of any shape as uint8 `(*size, c)`."""
+    height, width = tf.unstack(tf.shape(image)[:2])
+    inner = size
+    if resize == "crop":
+        top, left, rows, columns = crop_box(height, width, size, **_IN_A_GRAPH)
+        image = image[top : top + rows, left : left + columns]
+    elif resize == "pad":
+        top, left, *inner = padded_box(height, width, size, **_IN_A_GRAPH)
+    pixels = tf.image.resize(image, inner, antialias=True)
+    pixels = tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
+    return tf.image.pad_to_bounding_box(pixels, top, left, *size) if resize == "pad" else pixels

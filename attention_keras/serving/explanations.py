@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from attention_keras.data.geometry import Resize
+from attention_keras.data.image_files import fit
 from attention_keras.drawing.maps import largest, signed_overlay, signed_words
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, attention_maps, evidence_maps
@@ -20,6 +22,8 @@ ALL_LEVELS = "evidence"
 
 class Served(Protocol):
     """A Connection, or whatever else answers signatures and knows what they take."""
+
+    resize: Resize
 
     def call(self, signature: str, **inputs: Any) -> Mapping[str, np.ndarray]: ...
 
@@ -48,9 +52,12 @@ class Explanation:
         """The end of the scale around zero that all maps share: colours compare between levels."""
         return max((largest(level) for level in self.evidence.values()), default=0.0)
 
-    def overlays(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """The picture `(h, w, 3)` with each map of evidence over it, by the map's name."""
-        return {name: signed_overlay(pixels, level, self.limit) for name, level in self.evidence.items()}
+    def overlays(self, picture: Picture, resize: Resize) -> dict[str, np.ndarray]:
+        """The picture as the model saw it with each map of evidence over it, by the map's name."""
+        return {
+            name: signed_overlay(picture.seen(level.shape, resize), level, self.limit)
+            for name, level in self.evidence.items()
+        }
 
 
 def explain(served: Served, pictures: Sequence[Picture], asked: int | None = None) -> Iterator[Explanation]:
@@ -73,7 +80,9 @@ def explain(served: Served, pictures: Sequence[Picture], asked: int | None = Non
         raise UserError(f"the model has no signature {signature}, so it cannot be asked for this evidence")
     together = 1 if None in shape else PICTURES_A_REQUEST
     for start in range(0, len(pictures), together):
-        images = np.stack([_pixels(picture, shape) for picture in pictures[start : start + together]])
+        images = np.stack(
+            [_pixels(picture, shape, served.resize) for picture in pictures[start : start + together]]
+        )
         classes = {} if asked is None else {"classes": np.full(len(images), asked, "int32")}
         outputs = served.call(signature, images=images, **classes)
         count = outputs["probabilities"].shape[-1]
@@ -82,14 +91,12 @@ def explain(served: Served, pictures: Sequence[Picture], asked: int | None = Non
         yield from _explanations(dict(sorted(outputs.items())), asked)
 
 
-def _pixels(picture: Picture, shape: tuple[int | None, ...]) -> np.ndarray:
+def _pixels(picture: Picture, shape: tuple[int | None, ...], resize: Resize) -> np.ndarray:
     """The picture as the model takes it, uint8 `(H, W, c)`."""
     height, width, channels = shape
     with Image.open(io.BytesIO(picture.content)) as opened:
         image = opened.convert("RGB" if channels == 3 else "L")
-    size = (width or image.width, height or image.height)
-    # Pillow's bilinear filter widens when it makes smaller: it is antialiased, as `serve_bytes` is.
-    pixels = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+    pixels = fit(image, (height or image.height, width or image.width), resize)
     return pixels if channels == 3 else pixels[..., None]
 
 
@@ -108,10 +115,12 @@ def _explanations(outputs: Mapping[str, np.ndarray], asked: int | None) -> Itera
         )
 
 
-def write_evidence(picture: Picture, explanation: Explanation, folder: Path, stem: str) -> list[Path]:
+def write_evidence(
+    picture: Picture, explanation: Explanation, folder: Path, stem: str, resize: Resize = "crop"
+) -> list[Path]:
     """`<folder>/<stem>_evidence.png`, and `<stem>_evidence_<tap>.png` for every level."""
     written = []
-    for name, pixels in explanation.overlays(picture.pixels).items():
+    for name, pixels in explanation.overlays(picture, resize).items():
         written.append(folder / f"{stem}_{name}.png")
         Image.fromarray(pixels).save(written[-1])
     return written

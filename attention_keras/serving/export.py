@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.runs.directory import TEMPERATURE, Run
 from attention_keras.serving.card import CARD_FILE, LABELS_FILE, complete_card, write_card
@@ -45,9 +46,8 @@ def export_run(
     }
     directory = Path(export_dir) / run.name
     model, names = load_model(run.model), run.class_names()
-    return export_model(
-        model, directory, class_names=names, card=card, version=version, temperature=run.temperature
-    )
+    settings = {"temperature": run.temperature, "resize": config.data.resize}
+    return export_model(model, directory, class_names=names, card=card, version=version, **settings)
 
 
 def export_model(
@@ -58,6 +58,7 @@ def export_model(
     card: dict[str, Any],
     version: int | None = None,
     temperature: float = 1.0,
+    resize: Resize = "crop",
 ) -> Path:
     """Write `<directory>/<version>/`, a SavedModel that readers see whole or not at all.
 
@@ -73,6 +74,8 @@ def export_model(
         card: facts to keep with the model.
         version: its number; by default the highest there is plus one.
         temperature: what the logits are divided by before the softmax; the card has it too.
+        resize: how `serve_bytes` brings pictures of another shape to the model's: `crop`, `stretch` or `pad`;
+            the card has it too.
 
     Returns:
         The version's directory.
@@ -95,7 +98,7 @@ def export_model(
     refuse_taken(directory, version)
     try:
         with unfinished_version(directory) as unfinished:
-            _write(model, unfinished, class_names, {**card, TEMPERATURE: temperature}, temperature)
+            _write(model, unfinished, class_names, card, temperature, resize)
             return publish(unfinished, directory, version)
     except OSError as error:
         reason = error.strerror or error
@@ -104,7 +107,14 @@ def export_model(
     raise UserError(f"cannot write to {directory}: {reason}; nothing was exported, choose another folder")
 
 
-def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any], temperature: float) -> None:
+def _write(
+    model,
+    path: Path,
+    class_names: Sequence[str],
+    card: dict[str, Any],
+    temperature: float,
+    resize: Resize,
+) -> None:
     """A complete version at `path`."""
     import tensorflow as tf
 
@@ -113,7 +123,8 @@ def _write(model, path: Path, class_names: Sequence[str], card: dict[str, Any], 
     from attention_keras.serving.warmup import write_warmup
 
     pruned = prune_dead_branch(model)
-    served = ServedClassifier(pruned, temperature)
+    served = ServedClassifier(pruned, temperature, resize)
+    card = {**card, TEMPERATURE: temperature, "resize": resize}
     signatures = served.signatures()
     card = complete_card(card, pruned, class_names, signatures)
     with tempfile.TemporaryDirectory() as folder:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
+from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.models.evidence import combine_evidence, evidence_model
 from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, attention_maps, evidence_maps
@@ -39,11 +40,12 @@ class ServedClassifier(tf.Module):
     Args:
         model: outputs `logits` and `attention_<tap>`; raw pixels in.
         temperature: what the logits are divided by before the softmax. Evidence is of the undivided logits.
+        resize: how `serve_bytes` brings pictures of another shape to the model's.
     """
 
-    def __init__(self, model: keras.Model, temperature: float = 1.0):
+    def __init__(self, model: keras.Model, temperature: float = 1.0, resize: Resize = "crop"):
         super().__init__(name="served_classifier")
-        self.temperature = temperature
+        self.temperature, self.resize = temperature, resize
         self.image_shape = tuple(model.inputs[0].shape[1:])
         # A tf.Module saves what its attributes hold, and a Keras model holds its weights under names of
         # its own: only the variables are attributes, so that each is saved once. (Evidence has none of
@@ -124,7 +126,7 @@ class ServedClassifier(tf.Module):
 
     def serve_bytes(self, image_bytes):
         """Probabilities and attention maps from image files of any size."""
-        images, valid = decode_pictures(image_bytes, self.image_shape)
+        images, valid = decode_pictures(image_bytes, self.image_shape, self.resize)
         outputs = dict(self.serve(images))
         outputs["probabilities"] *= tf.cast(valid, tf.float32)[:, None]
         return {**outputs, "valid": valid}

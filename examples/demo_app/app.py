@@ -24,9 +24,11 @@ from PIL import Image
 
 from attention_keras.commands.command_line import exit_code, parse
 from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.data.geometry import Resize
 from attention_keras.drawing.maps import overlay, signed_words
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
+from attention_keras.serving.card import read_card
 from attention_keras.serving.client import Picture, ask, read_labels, read_picture
 from attention_keras.serving.connection import Connection
 from attention_keras.serving.explanations import Served, describe_evidence, explain
@@ -58,6 +60,8 @@ class AppConfig:
     """An export (saved_models/NAME, or one version in it), or a server's http(s):// or grpc(s):// URL."""
     labels: str | None = None
     """File of class names, or a run or export that has one (default: the export's own)."""
+    resize: Resize = "crop"
+    """How a server's model brings pictures of another shape to its own (an export says so itself)."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets other machines in."""
     port: int = 7860
@@ -78,6 +82,7 @@ class LoadedExport:
         import_tensorflow()
         import tensorflow as tf
 
+        self.resize: Resize = read_card(version).get("resize", "stretch")
         try:
             self._loaded = tf.saved_model.load(str(version))
         except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
@@ -111,7 +116,8 @@ def open_model(config: AppConfig) -> tuple[Served, list[str] | None]:
         UserError: there is no such model.
     """
     if "://" in config.model:
-        return Connection(config.model), read_labels(config.labels) if config.labels else None
+        served = Connection(config.model, resize=config.resize)
+        return served, read_labels(config.labels) if config.labels else None
     path = Path(config.model)
     version = path if (path / "saved_model.pb").is_file() else newest_version(path)
     if version is None:
@@ -136,7 +142,7 @@ def look(model: Served, class_names: list[str] | None, picture: Picture) -> tupl
     shown = [(picture.pixels, picture.path.name)]
     for tap, level in answer.maps.items():
         title = f"{tap}, {level.shape[0]}x{level.shape[1]}: {level.min():.2g} to {level.max():.2g}"
-        shown.append((overlay(picture.pixels, level), title))
+        shown.append((overlay(picture.seen(level.shape, model.resize), level), title))
     return classes, shown
 
 
@@ -156,7 +162,7 @@ def why(model: Served, class_names: list[str] | None, picture: Picture, asked: i
     low, high = signed_words(explanation.limit)
     shown = [
         (pixels, f"{name.replace('_', ', ')}: {low} to {high}")
-        for name, pixels in explanation.overlays(picture.pixels).items()
+        for name, pixels in explanation.overlays(picture, model.resize).items()
     ]
     names = _names(class_names, len(explanation.answer.probabilities))
     return describe_evidence(explanation, names), shown

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from attention_keras.commands.command_line import parse
+from attention_keras.data.geometry import RESIZES
 from attention_keras.errors import UserError
 from attention_keras.runs.options import TrainOptions
 from attention_keras.runs.recipes import Recipe, find_recipe
@@ -125,7 +126,9 @@ def test_every_option_that_defines_a_run_changes_its_name():
         for group in (options.data, options.model, options.recipe)
         for field in dataclasses.fields(group)
     }
-    assert told == others.keys() | {"taps", "attend_to_fraction"}
+    kinds = [TrainOptions.of(dataset="folder:photos", resize=kind).run_name() for kind in RESIZES]
+    assert len(set(kinds)) == len(RESIZES)
+    assert told == others.keys() | {"taps", "attend_to_fraction", "resize"}
 
 
 def test_a_long_name_is_cut_and_stays_its_own():

@@ -45,7 +45,7 @@ def dataset_of(
         if not name.startswith(FOLDER):
             return load_dataset(name, data_dir=data_dir, image_size=size)
         seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
-        return load_pictures(name, image_size=size, without=seen)
+        return load_pictures(name, image_size=size, resize=subjects[0].predictor.resize, without=seen)
     whole = max(same, key=lambda subject: subject.trained.data.limit or float("inf"))
     data, seed = whole.trained.data, whole.trained.seed
     dataset = load_dataset(name, seed=seed, data_dir=data_dir or whole.data_dir, **data.for_loading())

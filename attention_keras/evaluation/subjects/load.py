@@ -10,6 +10,7 @@ from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, SavedModelPredictor
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.runs.config import RunConfig
+from attention_keras.runs.data_options import DataOptions
 from attention_keras.runs.directory import Run
 from attention_keras.runs.file_names import LABELS
 from attention_keras.runs.model_file import load_model
@@ -54,7 +55,9 @@ def load_predictor(path: str | Path) -> Predictor:
         return SavedModelPredictor(version, names, _card(version / CARD_FILE))
     if not path.is_dir():
         return KerasPredictor(load_model(path))
-    return KerasPredictor(load_model(path), _class_names(path / LABELS), Run(path).temperature)
+    run, names = Run(path), _class_names(path / LABELS)
+    resize = run.config.data.resize if run.exists else DataOptions.resize
+    return KerasPredictor(load_model(path), names, run.temperature, resize)
 
 
 def is_run(path: Path) -> bool:

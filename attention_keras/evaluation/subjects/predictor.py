@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import softmax
 
+from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.batches import map_batches
 from attention_keras.runs.directory import TEMPERATURE
@@ -14,7 +15,8 @@ from attention_keras.runs.directory import TEMPERATURE
 class Predictor(Protocol):
     """Predicts on pixels; `class_names` and `card` are None where the file does not hold them.
 
-    `temperature` is what the logits are divided by before the softmax.
+    `temperature` is what the logits are divided by before the softmax, and `resize` how the model wants
+    pictures of another shape.
     """
 
     image_shape: tuple[int, int, int]
@@ -22,6 +24,7 @@ class Predictor(Protocol):
     class_names: list[str] | None
     card: dict[str, Any] | None
     temperature: float
+    resize: Resize
 
     def predict(self, images: np.ndarray, batch_size: int = 128) -> dict[str, np.ndarray]:
         """`probabilities` `(n, k)` and `attention_<tap>` `(n, h, w)` of uint8 images `(n, H, W, 3)`."""
@@ -35,6 +38,7 @@ class KerasPredictor:
         model: a model of this package.
         class_names: k names, where they are known.
         temperature: of the softmax.
+        resize: how pictures of another shape are brought to the model's.
 
     Raises:
         UserError: the model has no output named `logits`.
@@ -42,13 +46,19 @@ class KerasPredictor:
 
     card = None
 
-    def __init__(self, model, class_names: list[str] | None = None, temperature: float = 1.0):
+    def __init__(
+        self,
+        model,
+        class_names: list[str] | None = None,
+        temperature: float = 1.0,
+        resize: Resize = "crop",
+    ):
         if not isinstance(model.output, dict) or "logits" not in model.output:
             raise UserError("the model has no output named logits; only models of this package are evaluated")
         self.model = model
         self.image_shape = tuple(model.inputs[0].shape[1:])
         self.num_classes = model.output["logits"].shape[-1]
-        self.class_names, self.temperature = class_names, temperature
+        self.class_names, self.temperature, self.resize = class_names, temperature, resize
 
     def predict(self, images, batch_size=128):
         def call(batch):
@@ -88,6 +98,7 @@ class SavedModelPredictor:
         self.class_names, self.card = class_names, card
         # The graph has applied it already.
         self.temperature = float((card or {}).get(TEMPERATURE, 1.0))
+        self.resize = (card or {}).get("resize", "stretch")
 
     def predict(self, images, batch_size=128):
         def call(batch):

@@ -1,0 +1,45 @@
+"""From a picture of any shape to the network's: which part is taken, and where it goes."""
+
+from typing import Any, Literal, get_args
+
+Resize = Literal["crop", "stretch", "pad"]
+RESIZES = get_args(Resize)
+
+
+def crop_box(height, width, size: tuple[Any, Any], *, smaller=min, larger=max) -> tuple[Any, Any, Any, Any]:
+    """The largest part in the middle of a picture that has the shape of `size`.
+
+    Args:
+        height, width: of the picture, in pixels.
+        size: `(h, w)` that it will be brought to.
+        smaller, larger: of two numbers; in a graph `tf.minimum` and `tf.maximum`.
+
+    Returns:
+        `(top, left, height, width)`.
+
+    Example:
+        >>> crop_box(100, 200, (32, 32))
+        (0, 50, 100, 100)
+    """
+    tall, wide = size
+    inner_height = larger(1, smaller(height, width * tall // wide))
+    inner_width = larger(1, smaller(width, height * wide // tall))
+    return (height - inner_height) // 2, (width - inner_width) // 2, inner_height, inner_width
+
+
+def padded_box(height, width, size: tuple[int, int], **functions) -> tuple[Any, Any, Any, Any]:
+    """Where the whole picture goes inside `size`, as large as it fits; black is around it.
+
+    Args:
+        height, width: of the picture, in pixels.
+        size: `(h, w)` of the result.
+        functions: as for `crop_box`.
+
+    Returns:
+        `(top, left, height, width)`.
+
+    Example:
+        >>> padded_box(100, 200, (32, 32))
+        (8, 0, 16, 32)
+    """
+    return crop_box(*size, (height, width), **functions)

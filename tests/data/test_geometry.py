@@ -1,0 +1,130 @@
+"""Pictures of any shape: the same pixels from a file, in training and in the served graph."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from attention_keras.data.datasets import load_dataset
+from attention_keras.data.geometry import RESIZES, crop_box, padded_box
+from attention_keras.data.image_files import read_image
+from attention_keras.errors import UserError
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.data_options import DataOptions
+from attention_keras.serving.client import read_picture
+from attention_keras.serving.decode import decode_pictures
+
+SHAPES = [(64, 64), (300, 200), (97, 411), (1, 1), (5, 40), (1500, 1100)]
+
+
+def picture(shape, seed=0):
+    """Smooth colours with edges, as photographs have."""
+    noise = np.random.default_rng(seed).uniform(0, 255, (*shape, 3))
+    smooth = gaussian_filter(noise, (3, 3, 0)) * 4 - 380
+    smooth[: shape[0] // 2, : shape[1] // 3] += 100
+    return np.clip(smooth, 0, 255).astype("uint8")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("resize", RESIZES)
+def test_the_served_graph_sees_the_pixels_that_training_saw(tmp_path, resize, kind):
+    for size in ((32, 32), (96, 64)):
+        for shape in SHAPES:
+            path = tmp_path / f"{shape}.{kind.lower()}"
+            Image.fromarray(picture(shape)).save(path, kind)
+            trained = read_image(path, size, resize).astype(int)
+            served, valid = decode_pictures(tf.constant([path.read_bytes()]), (*size, 3), resize)
+            assert valid.numpy().all()
+            difference = np.abs(served.numpy()[0] - trained)
+            # Of PNG: rounding. Of JPEG: the two decoders interpolate colours in their own ways.
+            most, mean = (2, 0.3) if kind == "PNG" else (4, 1.2)
+            assert difference.max() <= most and difference.mean() < mean, (shape, size)
+
+
+def test_boxes_by_hand():
+    assert crop_box(200, 100, (10, 10)) == (50, 0, 100, 100)
+    assert crop_box(100, 200, (10, 20)) == (0, 0, 100, 200)
+    assert crop_box(90, 200, (30, 10)) == (0, 85, 90, 30)
+    assert crop_box(1, 500, (32, 32)) == (0, 249, 1, 1)
+    assert padded_box(200, 100, (32, 32)) == (0, 8, 32, 16)
+    assert padded_box(1, 500, (32, 32)) == (15, 0, 1, 32)
+
+
+def marked(tmp_path):
+    """Red in the middle third, green left of it, blue right of it; three times as wide as high."""
+    pixels = np.zeros((60, 180, 3), "uint8")
+    for index, channel in enumerate((1, 0, 2)):
+        pixels[:, 60 * index : 60 * (index + 1), channel] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    return tmp_path / "a.png"
+
+
+def test_crop_takes_the_middle_and_pad_keeps_the_shape(tmp_path):
+    path = marked(tmp_path)
+    assert (read_image(path, (30, 30), "crop") == [255, 0, 0]).all()
+    padded = read_image(path, (30, 30), "pad")
+    assert (padded[:10] == 0).all() and (padded[20:] == 0).all()
+    assert (padded[12, [3, 15, 26]] == [[0, 255, 0], [255, 0, 0], [0, 0, 255]]).all()
+    stretched = read_image(path, (30, 30), "stretch")
+    assert (stretched[:, [3, 15, 26]] == [[0, 255, 0], [255, 0, 0], [0, 0, 255]]).all()
+
+
+def test_a_map_is_drawn_on_what_the_model_saw(tmp_path):
+    shown = read_picture(marked(tmp_path))
+    height, width = shown.pixels.shape[:2]
+    seen = shown.seen((8, 8), "crop")
+    assert seen.shape[:2] == (height, height) and (seen == [255, 0, 0]).all()
+    padded = shown.seen((8, 8), "pad")
+    assert padded.shape[:2] == (width, width) and (padded[0] == 0).all()
+    assert (padded[width // 2, width // 2] == [255, 0, 0]).all()
+    assert shown.seen((8, 8), "stretch") is shown.pixels
+
+
+def test_a_folder_is_cropped_unless_it_says_otherwise(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for index in range(4):
+            pixels = np.zeros((60, 180, 3), "uint8")
+            pixels[:, :, 0], pixels[:, 60:120, 1] = index, 200
+            Image.fromarray(pixels).save(tmp_path / name / f"{index}.png")
+    shares = {
+        resize: (load_dataset(f"folder:{tmp_path}", image_size=30, **given).train.images[..., 1] > 100).mean()
+        for resize, given in {"crop": {}, "stretch": {"resize": "stretch"}, "pad": {"resize": "pad"}}.items()
+    }
+    assert shares["crop"] == 1
+    assert shares["stretch"] == pytest.approx(1 / 3, abs=0.05)
+    assert shares["pad"] == pytest.approx(1 / 9, abs=0.05)
+
+
+def test_a_record_without_the_field_was_stretched():
+    record = RunConfig(data=DataOptions(dataset="folder:photos")).to_dict()
+    del record["data"]["resize"]
+    assert RunConfig.from_dict(record).data.resize == "stretch"
+    assert RunConfig.from_dict({"dataset": "folder:photos", "seed": 1}).data.resize == "stretch"
+
+
+def test_wrong_uses_are_one_line():
+    with pytest.raises(
+        UserError, match="resize: 'squash' is not allowed; expected one of crop, stretch, pad"
+    ):
+        DataOptions(dataset="folder:photos", resize="squash")
+    with pytest.raises(
+        UserError, match="resize is for folder:PATH, whose pictures have any shape; got cifar10"
+    ):
+        DataOptions(dataset="cifar10", resize="pad")
+
+
+def test_exif_and_files_of_other_kinds(tmp_path):
+    """A turned photograph is upright before its middle is taken."""
+    pixels = np.zeros((40, 120, 3), "uint8")
+    pixels[:, :40] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the left of the file is the top of the picture
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
+    (tmp_path / "a.png").write_bytes(buffer.getvalue())
+    padded = read_image(tmp_path / "a.png", (30, 30), "pad")
+    assert padded[:9, 10:20].min() == 255 and padded[11:, 10:20].max() == 0 and padded[:, :9].max() == 0
