@@ -50,8 +50,8 @@ class Evidence(keras.layers.Layer):
         >>> import numpy as np
         >>> layer = Evidence(num_classes=2, pools=["average"], epsilons=[None])
         >>> evidence, rest = layer([{"features": np.ones((1, 2, 2, 3))}])
-        >>> evidence[0].shape[1:], abs(float(ops.sum(evidence[0]) + ops.sum(rest))) < 1e-6
-        ((2, 2, 2), True)
+        >>> tuple(evidence[0].shape), abs(float(ops.sum(evidence[0]) + ops.sum(rest))) < 1e-6
+        ((1, 2, 2, 2), True)
     """
 
     def __init__(

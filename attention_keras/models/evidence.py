@@ -127,8 +127,8 @@ def combine_evidence(maps: Mapping[str, Any], size: tuple[int, int]):
         >>> import numpy as np
         >>> evidence = {"conv13": np.array([[[1.0, -3.0], [0.5, 2.0]]])}
         >>> combined = combine_evidence(evidence, (6, 8))
-        >>> combined.shape[1:], round(float(ops.sum(combined)), 5)
-        ((6, 8), 0.5)
+        >>> tuple(combined.shape), round(float(ops.sum(combined)), 5)
+        ((1, 6, 8), 0.5)
     """
     total = None
     for evidence in maps.values():

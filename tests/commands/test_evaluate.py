@@ -57,7 +57,9 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
         "classification.json",
         "classification.csv",
         "classification-2.csv",
+        "classification-3.csv",
         "classification-confusion.png",
+        "classification-reliability.png",
         "panels",
         "report.html",
     }
@@ -70,7 +72,7 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
     assert metrics["test_images"] == len(test) == 20
     logits = keras.models.load_model(trained / "model.keras")(test.images.astype("float32"))["logits"]
     assert metrics["test_error"] == pytest.approx(np.mean(np.argmax(logits, -1) != test.labels))
-    assert set(metrics["localization"]) == {"conv10", "conv13"}
+    assert set(metrics["localization"]) == {"conv10", "conv13", "evidence"}
     assert "attention conv13: peak on the object" in capsys.readouterr().out
 
 
@@ -81,8 +83,11 @@ def test_file_and_saved_model_agree_with_the_run(trained, saved_model, tmp_path)
     card = json.loads((saved_model / "assets" / "model_card.json").read_text())
     rows = (tmp_path / "served" / "classification.csv").read_text().splitlines()
     assert rows[1].endswith(f",{card['parameters']}")
-    for tap, scores in results(tmp_path / "run")["localization"].items():
-        assert results(tmp_path / "served")["localization"][tap] == pytest.approx(scores, abs=1e-5)
+    # The layers of a SavedModel cannot be seen, so it has no evidence here.
+    scores, served = (results(tmp_path / name)["localization"] for name in ("run", "served"))
+    assert scores.keys() - served.keys() == {"evidence"}
+    for tap, found in served.items():
+        assert found == pytest.approx(scores[tap], abs=1e-5)
     images = load_dataset("cluttered_digits", limit=50).train.images
     one, other = (load_predictor(path).predict(images, 16) for path in (trained, saved_model))
     for name, values in one.items():
@@ -212,18 +217,3 @@ def test_a_file_where_the_results_should_go(trained, tmp_path):
 def test_no_run_is_a_mistake():
     with pytest.raises(UserError, match="no run given"):
         ClassificationOptions(())
-
-
-def test_runs_on_parts_of_a_folder_are_not_mixed(trained, tmp_path):
-    """Where the test images are cut from the folder, another --limit makes other images test images."""
-    runs = []
-    for limit in (100, 200):
-        path = tmp_path / f"limit{limit}"
-        path.mkdir()
-        options = TrainOptions.of(dataset=f"folder:{tmp_path}", limit=limit, width=0.03)
-        with Run(path).writing(options.resolve(), options.machine):
-            pass
-        (path / "model.keras").write_bytes((trained / "model.keras").read_bytes())
-        runs.append(str(path))
-    with pytest.raises(UserError, match="evaluate them one by one"):
-        run(ClassificationOptions(tuple(runs), output=str(tmp_path / "out")))

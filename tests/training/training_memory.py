@@ -10,17 +10,6 @@ import os
 import sys
 from pathlib import Path
 
-import keras
-import small_network
-
-from attention_keras.models import zoo
-
-zoo.build_model = small_network.build_small_network
-
-from attention_keras.runs.options import TrainOptions  # noqa: E402
-from attention_keras.training.session import Session  # noqa: E402
-from attention_keras.training.train import train  # noqa: E402
-
 
 def resident() -> int:
     """Resident memory of this process, in bytes."""
@@ -30,10 +19,13 @@ def resident() -> int:
 
 def run(folder: str, name: str, **flags) -> None:
     """Train once, and forget what was trained."""
-    options = TrainOptions.of(
-        limit=64, batch_size=32, precision="float32", run_dir=folder, name=name, **flags
-    )
-    train(options, report=lambda line: None)
+    import keras
+
+    from attention_keras.runs.options import TrainOptions
+    from attention_keras.training.train import train
+
+    small = {"limit": 64, "batch_size": 32, "precision": "float32"}
+    train(TrainOptions.of(**small, run_dir=folder, name=name, **flags), report=lambda line: None)
     keras.utils.clear_session()
     gc.collect()
 
@@ -49,6 +41,10 @@ def after_each_training(folder: str, number: int) -> list[int]:
 
 def after_each_epoch(folder: str, number: int) -> list[int]:
     """Memory after each of `number` epochs that draw panels."""
+    import keras
+
+    from attention_keras.training.session import Session
+
     sizes, records = [], Session._records
     measure = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: sizes.append(resident()))
     Session._records = lambda *arguments: [*records(*arguments), measure]
@@ -57,6 +53,11 @@ def after_each_epoch(folder: str, number: int) -> list[int]:
 
 
 if __name__ == "__main__":
+    from small_network import build_small_network
+
+    from attention_keras.models import zoo
+
+    zoo.build_model = build_small_network
     measures = {"trainings": after_each_training, "epochs": after_each_epoch}
     what, folder, number = sys.argv[1:]
     print(json.dumps(measures[what](folder, int(number))))
