@@ -1,6 +1,7 @@
 """The evidence of a network: the terms of a class's logit, place by place."""
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -38,7 +39,7 @@ def evidence_of(
     Returns:
         Tap -> `(n, h, w)`, from early to late levels, and where there are several, `all` -> `(n, H, W)`.
     """
-    network, size = evidence_model(model, of="asked"), images.shape[1:3]
+    network, size = _explained(model), images.shape[1:3]
     targets = np.asarray(targets, "int32")
 
     def call(rows: np.ndarray):
@@ -49,6 +50,16 @@ def evidence_of(
         return maps
 
     return map_batches(call, np.arange(len(images)), batch_size)
+
+
+_EXPLAINED: WeakKeyDictionary[keras.Model, keras.Model] = WeakKeyDictionary()
+
+
+def _explained(model: keras.Model) -> keras.Model:
+    """Its evidence model, made once: the first answer of a new model takes seconds."""
+    if model not in _EXPLAINED:
+        _EXPLAINED[model] = evidence_model(model, of="asked")
+    return _EXPLAINED[model]
 
 
 def total_evidence(
@@ -68,10 +79,7 @@ def total_evidence(
     Returns:
         `(n, H, W)`; of a network with one tap `(n, h, w)`.
     """
+    *_, total = evidence_of(model, images, targets, batch_size).values()
     if rather_than is None:
-        *_, total = evidence_of(model, images, targets, batch_size).values()
         return total
-    # In one pass, since a network's first answer takes longest.
-    twice, asked = np.concatenate([images, images]), np.concatenate([targets, rather_than])
-    both = total_evidence(model, twice, asked, batch_size=batch_size)
-    return both[: len(images)] - both[len(images) :]
+    return total - total_evidence(model, images, rather_than, batch_size=batch_size)
