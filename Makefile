@@ -18,7 +18,7 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 
 ## demo: train on the embedded data, evaluate, export (about 4 minutes on 2 cores)
 demo: setup
-	$(BIN)/python train.py --name demo
+	$(BIN)/python train.py --name demo --compat scaled
 	$(BIN)/python evaluate.py runs/demo
 	@echo "next: open runs/demo/evaluation/report.html; then, to see where it looked after each epoch,"
 	@echo "      source $(BIN)/activate && tensorboard --logdir runs"

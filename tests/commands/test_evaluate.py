@@ -76,6 +76,7 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
     assert "attention conv13: peak on the object" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_file_and_saved_model_agree_with_the_run(trained, saved_model, tmp_path):
     evaluate(trained, output=str(tmp_path / "run"))
     evaluate(trained / "model.keras", dataset="cluttered_digits", limit=20, output=str(tmp_path / "file"))
