@@ -58,7 +58,8 @@ def main(words: Sequence[str], prog: str) -> int:
         raise UserError("no picture was given; type the names of one or more picture files")
     if options.top < 1 or options.timeout <= 0 or options.retries < 0:
         raise UserError("--top must be 1 or more, --timeout more than 0, --retries 0 or more")
-    from attention_keras.serving.client import describe, read_labels, read_picture, stems, write_overlays
+    from attention_keras.data.picture_files import stems
+    from attention_keras.serving.client import describe, read_labels, read_picture, write_overlays
     from attention_keras.serving.connection import Connection
     from attention_keras.serving.explanations import describe_evidence, write_evidence
 

@@ -65,7 +65,7 @@ def main(words: Sequence[str], prog: str) -> int:
     predictor = load_predictor(options.model)
     answers = predict_files(predictor, found.files, batch_size=options.batch_size, explain=options.pictures)
     done = write_predictions(
-        answers, len(found.files), Path(options.output), predictor, table=options.format, top=options.top
+        answers, found.files, Path(options.output), predictor, table=options.format, top=options.top
     )
     print(f"{done.read:,} pictures in {done.table}, {done.speed:.0f} a second")
     if found.passed_over:

@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,3 +70,20 @@ def _inside(folder: Path, passed_over: Counter[str]) -> list[Path]:
             else:
                 passed_over[ending or "no ending"] += 1
     return files
+
+
+def stems(paths: Iterable[Path]) -> list[str]:
+    """A name for what is made of each picture; where two files share one, a number tells them apart.
+
+    Example:
+        >>> stems([Path("a/cat.png"), Path("b/cat.jpg"), Path("dog.png")])
+        ['cat', 'cat-2', 'dog']
+    """
+    names: dict[str, str] = {}  # some file systems do not tell Cat from cat
+    for path in paths:
+        name, number = path.stem, 1
+        while name.casefold() in names:
+            number += 1
+            name = f"{path.stem}-{number}"
+        names[name.casefold()] = name
+    return list(names.values())

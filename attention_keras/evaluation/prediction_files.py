@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from attention_keras.data.picture_files import stems
 from attention_keras.drawing.panel import panel, prediction_title
 from attention_keras.errors import UserError
 from attention_keras.evaluation.prediction import Answer
@@ -33,7 +34,7 @@ class Done:
 
 def write_predictions(
     answers: Iterator[Answer],
-    total: int,
+    files: Sequence[Path],
     folder: Path,
     predictor: Predictor,
     *,
@@ -46,7 +47,7 @@ def write_predictions(
 
     Args:
         answers: from `predict_files`.
-        total: how many there will be.
+        files: what they are for, in their order.
         folder: made where it does not exist.
         predictor: names the classes, where it knows them.
         table: its format.
@@ -57,24 +58,25 @@ def write_predictions(
     """
     names = predictor.class_names or [str(number) for number in range(predictor.num_classes)]
     path, top = folder / f"predictions.{table}", min(top, len(names))
-    part, taken = path.with_name(f"{path.name}.part"), Stems()
+    part = path.with_name(f"{path.name}.part")
     read = unread = 0
     began = time.perf_counter()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             write = _csv_rows(file, top) if table == "csv" else _json_lines(file)
-            for answer in tqdm(answers, total=total, unit=" pictures", disable=None, leave=False, delay=3):
+            shown = tqdm(answers, total=len(files), unit=" pictures", disable=None, leave=False, delay=3)
+            for answer, stem in zip(shown, stems(files)):
                 write(answer, _best(answer, names, top))
                 read, unread = read + (answer.reason is None), unread + (answer.reason is not None)
                 if answer.pixels is not None:
-                    _draw(answer, names, folder / PICTURES / f"{taken.name(answer.path)}.png")
+                    _draw(answer, names, folder / PICTURES / f"{stem}.png")
         os.replace(part, path)
     except OSError as error:
         raise UserError(
             f"cannot write to {folder}: {error.strerror or error}; choose another --output"
         ) from None
-    return Done(path, read, unread, total / (time.perf_counter() - began))
+    return Done(path, read, unread, len(files) / (time.perf_counter() - began))
 
 
 def _best(answer: Answer, names, top: int) -> list[tuple[str, float]]:
@@ -119,25 +121,3 @@ def _draw(answer: Answer, names, path: Path) -> None:
     evidence = {} if answer.evidence is None else {f"for {predicted}": answer.evidence}
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(panel(answer.pixels, answer.attention, title, evidence=evidence)).save(path)
-
-
-class Stems:
-    """Names for files made from paths; where two paths end alike, a number tells them apart.
-
-    Example:
-        >>> stems = Stems()
-        >>> [stems.name(Path(path)) for path in ("a/cat.png", "b/cat.jpg", "dog.png")]
-        ['cat', 'cat-2', 'dog']
-    """
-
-    def __init__(self):
-        self._taken: set[str] = set()
-
-    def name(self, path: Path) -> str:
-        """A name that was not given before."""
-        name, number = path.stem, 1
-        while name.casefold() in self._taken:
-            number += 1
-            name = f"{path.stem}-{number}"
-        self._taken.add(name.casefold())
-        return name

@@ -120,23 +120,6 @@ def write_overlays(
     return written
 
 
-def stems(paths: Sequence[Path]) -> list[str]:
-    """A name for each path's overlays; where two files share one, a number tells them apart.
-
-    Example:
-        >>> stems([Path("a/cat.png"), Path("b/cat.jpg"), Path("dog.png")])
-        ['cat', 'cat-2', 'dog']
-    """
-    names: list[str] = []
-    for path in paths:
-        name, number = path.stem, 1
-        while name in names:
-            number += 1
-            name = f"{path.stem}-{number}"
-        names.append(name)
-    return names
-
-
 def describe(probabilities: np.ndarray, class_names: Sequence[str] | None, top: int) -> str:
     """The `top` most likely classes in words.
 

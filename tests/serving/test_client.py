@@ -15,9 +15,10 @@ from stand_in_server import StandInServer
 
 from attention_keras.commands.ask import main
 from attention_keras.commands.command_line import exit_code
+from attention_keras.data.picture_files import stems
 from attention_keras.errors import UserError
 from attention_keras.serving import connection as connection_module
-from attention_keras.serving.client import ask, describe, read_labels, read_picture, stems
+from attention_keras.serving.client import ask, describe, read_labels, read_picture
 from attention_keras.serving.connection import Address, Connection
 
 MODEL_SERVER = shutil.which("tensorflow_model_server")
