@@ -68,7 +68,7 @@ class Experiment:
 
 TABLES = {
     "digits": Experiment(
-        "the embedded digits: all scores and both controls, about 3 minutes a run on 2 cores",
+        "the embedded digits: all scores and both controls, about 5 minutes a run on 2 cores",
         "cluttered_digits",
         (
             "vgg",
