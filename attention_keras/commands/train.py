@@ -8,7 +8,7 @@ from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.runs.directory import Run
 from attention_keras.runs.options import TrainOptions
 
-DESCRIPTION = """Train an attention classifier, without options on the embedded data (about 5 minutes on 2 cores).
+DESCRIPTION = """Train an attention classifier, without options on the embedded data (5 minutes on 2 cores).
 
 The same command goes on with a run that was interrupted. Results go to runs/<name>/ and
 saved_models/<name>/<version>/. `attention-keras list-models` shows the networks. Exit codes: 0 done, 2 a
