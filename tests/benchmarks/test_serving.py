@@ -13,7 +13,10 @@ def model():
     return build_model("vgg-att2-concat-pc", num_classes=3, width=0.05)
 
 
-@pytest.mark.parametrize("signature", ["classify", "explain_class", "serve_bytes"])
+@pytest.mark.parametrize(
+    "signature",
+    ["classify", *(pytest.param(name, marks=pytest.mark.slow) for name in ("explain_class", "serve_bytes"))],
+)
 def test_export_unpruned_and_predict_are_measured(signature, model, tmp_path):
     pruned = load_signatures(prune_dead_branch(model), tmp_path / "pruned")
     whole = load_signatures(model, tmp_path / "whole")

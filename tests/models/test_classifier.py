@@ -68,7 +68,10 @@ def test_averaging_probabilities_is_not_averaging_logits():
     assert levels.mean(axis=1).argmax() == 1
 
 
-@pytest.mark.parametrize("name", ["vgg-att2-concat-dp", "vgg-att2-indep-dp", "vgg"])
+@pytest.mark.parametrize(
+    "name",
+    ["vgg-att2-indep-dp", *(pytest.param(n, marks=pytest.mark.slow) for n in ("vgg-att2-concat-dp", "vgg"))],
+)
 def test_fit_learns_and_the_maps_stay_outputs(name):
     model = build_model(name, num_classes=3, width=0.05, init="keras", dropout=False)
     images = RNG.uniform(0, 255, (6, 32, 32, 3)).astype("float32")

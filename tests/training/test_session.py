@@ -113,7 +113,13 @@ def test_a_run_directory_is_complete(uninterrupted):
 
 
 @pytest.mark.parametrize(
-    ("options", "step"), [*((OPTIONS, step) for step in (1, 4, 5, 8, 11)), (GUIDED, 4), (GUIDED, 8)]
+    ("options", "step"),
+    [
+        *((OPTIONS, step) for step in (1, 5, 8)),  # the first, the last of an epoch, the middle of one
+        (GUIDED, 8),
+        *(pytest.param(OPTIONS, step, marks=pytest.mark.slow) for step in (4, 11)),
+        pytest.param(GUIDED, 4, marks=pytest.mark.slow),
+    ],
 )
 def test_resume_after_a_crash_is_exact(options, step, tmp_path, uninterrupted, guided, monkeypatch):
     config, whole_run = options.replace(run_dir=str(tmp_path)), guided if options is GUIDED else uninterrupted
