@@ -63,5 +63,6 @@ def test_train_py(photos, tmp_path):
     said = run(ROOT / "train.py", *words, "--name", "photos", cwd=tmp_path)
     assert "mobilenetv2-att2-linear-scaled" in said and "exported to saved_models/photos/1" in said
     metrics = json.loads((tmp_path / "runs" / "photos" / "metrics.json").read_text())
-    assert metrics["test_images"] == 8 and metrics["steps"] == 4
+    # A fifth of 40 pictures or so, by their content; the rest in batches of 8.
+    assert 2 <= metrics["test_images"] <= 16 and 2 <= metrics["steps"] <= 5
     assert (tmp_path / "runs/photos/labels.txt").read_text().split() == ["blue", "red"]
