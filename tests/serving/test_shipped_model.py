@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from attention_keras.data.datasets import load_dataset
+from attention_keras.evaluation.measures.agreement import movement
 from attention_keras.evaluation.measures.localization import localize
 from attention_keras.evaluation.subjects.load import load_predictor
+from attention_keras.evaluation.subjects.questions import questioned_maps
 from attention_keras.models.outputs import attention_maps
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.options import TrainOptions
+from attention_keras.training.network import build_network
 
 VERSION = Path(__file__).parents[2] / "saved_models" / "cluttered-digits" / "1"
 
@@ -44,3 +48,19 @@ def test_it_finds_and_names_digits(card):
     assert abs(error - card["test_error"]) < 0.03
     found = localize(attention_maps(outputs), np.asarray(test.masks[:]))
     assert max(scores["pointing_game"] for scores in found.values()) > 0.9
+
+
+def test_another_images_g_moves_its_maps(card):
+    """The score depends on g, and in a trained network that is seen: over a tenth of the attention moves."""
+    dataset = load_dataset("cluttered_digits")  # all of it: pixels are normalised by its mean
+    model = build_network(RunConfig.from_dict(card["config"]), dataset)
+    stored = tf.saved_model.load(str(VERSION)).weights
+    for variable, value in zip(model.variables, stored, strict=True):
+        variable.assign(value)
+    images = np.asarray(dataset.test().images[:24])
+    served = load_predictor(VERSION).predict(images)
+    for name, level in attention_maps(model(images.astype("float32"))).items():
+        np.testing.assert_allclose(level, served[f"attention_{name}"], atol=1e-5)  # the weights are in place
+    own, asked = questioned_maps(model, images[4:].astype("float32"), images[:4].astype("float32"))
+    for tap in ("conv10", "conv13"):
+        assert movement(own[tap], asked[tap])["total_variation"] > 0.1, tap
