@@ -54,7 +54,7 @@ def main(words: Sequence[str], prog: str) -> int:
         raise UserError("no picture was given; type names of picture files or folders")
     if options.top < 1 or options.batch_size < 1:
         raise UserError("--top and --batch-size must be 1 or more")
-    from attention_keras.data.picture_files import find_pictures
+    from attention_keras.data.picture_files import find_pictures, in_words
 
     found = find_pictures(options.files)
     import_tensorflow("predict")
@@ -69,8 +69,7 @@ def main(words: Sequence[str], prog: str) -> int:
     )
     print(f"{done.read:,} pictures in {done.table}, {done.speed:.0f} a second")
     if found.passed_over:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.passed_over.most_common())
-        print(f"passed over: {kinds}")
+        print(f"passed over: {in_words(found.passed_over)}")
     if done.unread:
         print(f"warning: {done.unread:,} files could not be read; their rows say why", file=sys.stderr)
     return 0

@@ -3,13 +3,13 @@
 Pictures may lie in folders below their class's. Masks may lie beside them, as `GroundTruth/IMAGE.png`.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from attention_keras.data.image_files import EXTENSIONS, GROUND_TRUTH, mask_files
+from attention_keras.data.picture_files import NO_PICTURES, pictures_below
 from attention_keras.data.source import Role
 from attention_keras.errors import UserError
 
@@ -23,7 +23,6 @@ ROLE_FOLDERS: dict[str, Role] = {
     "testing": "test",
 }
 """What the folders in between may be called, in any case."""
-NO_PICTURES = frozenset(["__MACOSX"])
 
 
 @dataclass(frozen=True)
@@ -127,18 +126,12 @@ def _pictures(folder: Path, passed_over: Counter[str]) -> Iterator[tuple[Path, P
     def refuse(error: OSError):
         raise _unreadable(Path(error.filename or folder), error) from None
 
-    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        folders[:] = [n for n in folders if not n.startswith(".") and n not in (GROUND_TRUTH, *NO_PICTURES)]
-        masks = mask_files(Path(place))
-        for name in sorted(names):
-            file = Path(place, name)
-            ending = file.suffix.lower()
-            if name.startswith("."):
-                passed_over["hidden"] += 1
-            elif ending in EXTENSIONS:
-                yield file, masks.get(file.stem)
-            else:
-                passed_over[ending or "without an ending"] += 1
+    masks: dict[Path, dict[str, Path]] = {}
+    walking = {"onerror": refuse, "followlinks": True}
+    for file in pictures_below(folder, passed_over, [GROUND_TRUTH], **walking):
+        if file.parent not in masks:
+            masks[file.parent] = mask_files(file.parent)
+        yield file, masks[file.parent].get(file.stem)
 
 
 def _unreadable(path: Path, error: OSError) -> UserError:

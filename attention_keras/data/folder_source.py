@@ -12,6 +12,7 @@ from attention_keras.data.class_folders import Picture, list_class_folders
 from attention_keras.data.geometry import Resize
 from attention_keras.data.image_files import UnreadableImage, read_image, read_mask
 from attention_keras.data.membership import content_digest
+from attention_keras.data.picture_files import in_words
 from attention_keras.data.source import Role
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
@@ -55,8 +56,8 @@ class FolderSource:
         self.roles: frozenset[Role] = frozenset(found.pictures)
         pictures = [picture.file for role in found.pictures.values() for picture in role]
         if found.passed_over:
-            kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.passed_over.most_common())
-            logger.warning("folder:%s: %d images; passed over: %s", path, len(pictures), kinds)
+            passed_over = in_words(found.passed_over)
+            logger.warning("folder:%s: %d images; passed over: %s", path, len(pictures), passed_over)
         with ThreadPoolExecutor() as threads:
             self._digests = dict(zip(pictures, threads.map(_digest_or_zero, pictures)))
         self.files = {

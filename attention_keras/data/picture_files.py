@@ -3,13 +3,16 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from attention_keras.data.class_folders import NO_PICTURES
 from attention_keras.data.image_files import EXTENSIONS
 from attention_keras.errors import UserError
+
+NO_PICTURES = frozenset(["__MACOSX"])
+"""Folders whose files only look like pictures."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,12 @@ def find_pictures(words: Sequence[str]) -> PictureFiles:
     for word in words:
         path = Path(word).expanduser()
         if path.is_dir():
-            found |= dict.fromkeys(_inside(path, passed_over))
+            found |= dict.fromkeys(pictures_below(path, passed_over))
         elif path.exists() or path.is_symlink():
             found[path] = None
         elif matches := sorted(glob.glob(str(path), recursive=True)):
             for match in map(Path, matches):
-                found |= dict.fromkeys(_inside(match, passed_over) if match.is_dir() else [match])
+                found |= dict.fromkeys(pictures_below(match, passed_over) if match.is_dir() else [match])
         else:
             raise UserError(f"there is no file or folder {word}")
     if not found:
@@ -57,19 +60,39 @@ def find_pictures(words: Sequence[str]) -> PictureFiles:
     return PictureFiles(list(found), passed_over)
 
 
-def _inside(folder: Path, passed_over: Counter[str]) -> list[Path]:
-    files = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in NO_PICTURES)
+def pictures_below(
+    folder: Path, passed_over: Counter[str], leave_out: Collection[str] = (), **walking: Any
+) -> Iterator[Path]:
+    """Every picture in a folder and below, by name.
+
+    Args:
+        folder: to look through; hidden folders in it and `NO_PICTURES` are left out.
+        passed_over: counts the other files, by what they are.
+        leave_out: names of further folders that are not looked through.
+        walking: options of `os.walk`.
+    """
+    for place, folders, names in os.walk(folder, **walking):
+        folders[:] = sorted(
+            n for n in folders if not n.startswith(".") and n not in NO_PICTURES and n not in leave_out
+        )
         for name in sorted(names):
             ending = Path(name).suffix.lower()
             if name.startswith("."):
                 passed_over["hidden"] += 1
             elif ending in EXTENSIONS:
-                files.append(Path(place, name))
+                yield Path(place, name)
             else:
-                passed_over[ending or "no ending"] += 1
-    return files
+                passed_over[ending or "without an ending"] += 1
+
+
+def in_words(passed_over: Counter[str]) -> str:
+    """The most frequent first.
+
+    Example:
+        >>> in_words(Counter({".txt": 1, "hidden": 1200}))
+        '1,200 hidden, 1 .txt'
+    """
+    return ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common())
 
 
 def stems(paths: Iterable[Path]) -> list[str]:

@@ -115,4 +115,8 @@ def _maps(
             attention = attention or kinds[0].compute(model, images, predicted, **settings)
         return attention, None, None
     evidence = total_evidence(model, images, predicted, batch_size=size)
-    return attention, evidence, evidence - total_evidence(model, images, labels, batch_size=size)
+    errors = int((predicted != labels).sum())  # they come first; of a right answer there is no contrast
+    if not errors:
+        return attention, evidence, None
+    true = total_evidence(model, images[:errors], labels[:errors], batch_size=size)
+    return attention, evidence, evidence[:errors] - true
