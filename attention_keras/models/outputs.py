@@ -14,15 +14,10 @@ EVIDENCE_REST = "evidence_rest"
 def attention_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
     """The attention outputs of a model, `attention_<tap>` -> `<tap>`, from early to late levels.
 
-    Early levels have the larger maps; outputs of a SavedModel or a server come in no order.
-
     Args:
         outputs: of a model or a server; arrays, tensors or symbolic tensors.
     """
-    maps = {
-        name.removeprefix(ATTENTION): value for name, value in outputs.items() if name.startswith(ATTENTION)
-    }
-    return dict(sorted(maps.items(), key=lambda item: -math.prod(side or 0 for side in item[1].shape[-2:])))
+    return _early_to_late(outputs, ATTENTION, slice(-2, None))
 
 
 def evidence_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,9 +26,14 @@ def evidence_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         outputs: of a model of `evidence_model`, or of a server; maps `(b, h, w)` or `(b, h, w, k)`.
     """
-    maps = {
-        name.removeprefix(EVIDENCE): value
-        for name, value in outputs.items()
-        if name.startswith(EVIDENCE) and name != EVIDENCE_REST
-    }
-    return dict(sorted(maps.items(), key=lambda item: -math.prod(side or 0 for side in item[1].shape[1:3])))
+    places = {name: value for name, value in outputs.items() if name != EVIDENCE_REST}
+    return _early_to_late(places, EVIDENCE, slice(1, 3))
+
+
+def _early_to_late(outputs: Mapping[str, Any], prefix: str, sides: slice) -> dict[str, Any]:
+    """The outputs with a prefix, by what follows it; `sides` are the axes h and w.
+
+    Early levels have the larger maps; outputs of a SavedModel or a server come in no order.
+    """
+    maps = {name.removeprefix(prefix): value for name, value in outputs.items() if name.startswith(prefix)}
+    return dict(sorted(maps.items(), key=lambda item: -math.prod(side or 0 for side in item[1].shape[sides])))

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from attention_keras import build_model
+from attention_keras.commands.ask import main
+from attention_keras.commands.command_line import exit_code
 from attention_keras.serving.export import export_model
 
 NAMES = ["zero", "one", "two"]
@@ -36,3 +39,19 @@ def expected(model, images):
     outputs = model.predict(images.astype("float32"), verbose=0)
     exponentials = np.exp(outputs.pop("logits"))
     return {"probabilities": exponentials / exponentials.sum(-1, keepdims=True), **outputs}
+
+
+@pytest.fixture
+def pictures(images, tmp_path):
+    """The images as files."""
+    paths = [tmp_path / f"{name}.png" for name in ("red", "green", "blue")]
+    for path, image in zip(paths, images):
+        Image.fromarray(image).save(path)
+    return paths
+
+
+@pytest.fixture
+def client(monkeypatch, tmp_path):
+    """`attention-keras ask`, with `attention/` in a folder of its own; returns the exit code."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: exit_code(lambda: main([*map(str, words)], "attention-keras ask"))

@@ -13,8 +13,6 @@ import requests
 from PIL import Image
 from stand_in_server import StandInServer
 
-from attention_keras.commands.ask import main
-from attention_keras.commands.command_line import exit_code
 from attention_keras.data.picture_files import stems
 from attention_keras.errors import UserError
 from attention_keras.serving import connection as connection_module
@@ -58,25 +56,6 @@ def model_server(exported):
             yield [f"{kind}://127.0.0.1:{port}/v1/models/demo" for kind, port in zip(("http", "grpc"), ports)]
         finally:
             process.terminate()
-
-
-@pytest.fixture
-def pictures(images, tmp_path):
-    paths = [tmp_path / f"{name}.png" for name in ("red", "green", "blue")]
-    for path, image in zip(paths, images):
-        Image.fromarray(image).save(path)
-    return paths
-
-
-@pytest.fixture
-def client(monkeypatch, tmp_path):
-    """The command line, with `attention/` in a folder of its own; returns the exit code."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        return exit_code(lambda: main([*map(str, words)], "attention-keras ask"))
-
-    return run
 
 
 def check_numbers(url, images, expected):

@@ -9,8 +9,6 @@ from PIL import Image
 from stand_in_server import StandInServer
 
 from attention_keras import attend, build_model
-from attention_keras.commands.ask import main
-from attention_keras.commands.command_line import exit_code
 from attention_keras.drawing.maps import signed_overlay
 from attention_keras.errors import UserError
 from attention_keras.models.evidence import combine_evidence, evidence_model
@@ -40,20 +38,6 @@ def wanted(model, images):
         {"evidence": sum(levels.values()), **levels},
         outputs["evidence_rest"],
     )
-
-
-@pytest.fixture
-def pictures(images, tmp_path):
-    paths = [tmp_path / f"{name}.png" for name in ("red", "green", "blue")]
-    for path, image in zip(paths, images):
-        Image.fromarray(image).save(path)
-    return paths
-
-
-@pytest.fixture
-def client(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    return lambda *words: exit_code(lambda: main([*map(str, words)], "attention-keras ask"))
 
 
 @pytest.mark.parametrize("kind", ["rest_url", "grpc_url"])
