@@ -11,6 +11,7 @@ import statistics
 import time
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -44,8 +45,9 @@ CASES = (
 
 
 def plain_batches(split: Split, case: Case, batch_size: int) -> tf.data.Dataset:
-    """What one writes first: from_tensor_slices, shuffle, a map per image, batch, prefetch."""
-    moves = parse_augment(case.augment).moves
+    """What one writes first: from_tensor_slices, shuffle, a map per image, batch, mix, prefetch."""
+    plan = parse_augment(case.augment)
+    moves = plan.moves
     shape = split.images.shape[1:]
     mode = "REFLECT" if "crop_reflect" in moves else "CONSTANT"
 
@@ -60,7 +62,21 @@ def plain_batches(split: Split, case: Case, batch_size: int) -> tf.data.Dataset:
     with tf.device("CPU:0"):
         images = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
     images = images.shuffle(min(10_000, len(split))).repeat()
-    return images.map(augment, tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    batches = images.map(augment, tf.data.AUTOTUNE).batch(batch_size)
+    for name in plan.mixes:
+        batches = batches.map(rival_mix(name), tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def rival_mix(name: str):
+    """Keras's own layer in a map over batches."""
+    layer = {"mixup": keras.layers.MixUp, "cutmix": keras.layers.CutMix}[name]()
+
+    def mix(images, labels):
+        mixed = layer({"images": images, "labels": labels})
+        return mixed["images"], mixed["labels"]
+
+    return mix
 
 
 def images_per_second(batches: tf.data.Dataset, seconds: float) -> float:
@@ -88,10 +104,6 @@ def measure(case: Case, batch_size: int, seconds: float, repeats: int) -> tuple[
         augment=case.augment,
     )
     plain = plain_batches(split, case, batch_size)
-    if parse_augment(case.augment).policies:
-        from attention_keras.data.policies import policy_map
-
-        plain = plain.map(policy_map(parse_augment(case.augment).policies), tf.data.AUTOTUNE)
     pairs = [(images_per_second(ours, seconds), images_per_second(plain, seconds)) for _ in range(repeats)]
     return tuple(statistics.median(column) for column in zip(*pairs))
 

@@ -1,12 +1,13 @@
 """tf.data batches whose order and augmentation are a pure function of (seed, epoch, step).
 
 Nothing in the input has a state: epoch e visits the images in a permutation drawn from (seed, e), and
-step s of it flips and crops with draws from (seed, e, s). So a resumed run continues exactly where it was
-(by counting, not by replaying), workers agree, and neither prefetching nor parallelism shows.
+step s of it moves and mixes them with draws from (seed, e, s). So a resumed run continues exactly where it
+was (by counting, not by replaying), workers agree, and neither prefetching nor parallelism shows.
 The policies of KerasCV are the exception, see `policies.py`.
 
 Where objects are asked for, the mask of each image goes along as a fourth channel, so that it is flipped
-and cropped as the image is. An image whose object is unknown, or was cropped away, has an empty mask.
+and cropped as the image is; mixes and policies, which would leave it as it was, are refused. An image whose
+object is unknown, or was cropped away, has an empty mask.
 """
 
 import numpy as np
@@ -15,6 +16,7 @@ import tensorflow as tf
 from attention_keras.data.array_store import DiskRows
 from attention_keras.data.augment import move_batch
 from attention_keras.data.augmentations import parse_augment
+from attention_keras.data.mixing import mix_batch
 from attention_keras.data.objects import BoxMasks
 from attention_keras.data.policies import policy_map
 from attention_keras.data.split import Split
@@ -22,8 +24,8 @@ from attention_keras.data.untuned import untuned
 from attention_keras.errors import UserError
 
 READY_BATCHES = 8
-# Keeps the seeds of augmentation apart from those of the order.
-_AUGMENTATION = 1
+# Keep the seeds of moving and mixing apart from each other and from those of the order.
+_MOVING, _MIXING = 1, 2
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
@@ -61,11 +63,11 @@ def training_batches(
 
     Returns:
         Dataset of `(images (b, h, w, 3), one-hot labels (b, k) float32)`; images are uint8, or float32 in
-        [0, 255] after a policy. With `objects`, the second is a dictionary: `labels` as before, and
-        `objects` `(b, h, w)` uint8, 1 on the object.
+        [0, 255] after mixup or a policy. Mixup and cutmix mix the labels as well. With `objects`, the
+        second is a dictionary: `labels` as before, and `objects` `(b, h, w)` uint8, 1 on the object.
 
     Raises:
-        UserError: an unknown augmentation, or objects with a policy, which would move the image alone.
+        UserError: an unknown augmentation, or objects with what changes the image and not its mask.
 
     Example:
         >>> split = Split(np.zeros((10, 8, 8, 3), "uint8"), np.arange(10, dtype="int32"))
@@ -74,8 +76,8 @@ def training_batches(
         [4, 2, 4, 4, 2]
     """
     plan = parse_augment(augment)
-    if objects is not None and plan.policies:
-        raise UserError(f"augment {plan.policies[0]} moves images without their masks")
+    if objects is not None and plan.without_masks:
+        raise UserError(f"augment {plan.without_masks[0]} changes images without their masks")
     count = len(split)
     steps = steps_per_epoch(count, batch_size)
     first_epoch, first_step = divmod(start_step, steps)
@@ -88,11 +90,16 @@ def training_batches(
             lambda step: (epoch, step, order[step * batch_size : (step + 1) * batch_size])
         )
 
+    def seed_of(purpose, epoch, step):
+        of_epoch = tf.random.fold_in(tf.constant([seed, purpose], tf.int64), epoch)
+        return tf.random.fold_in(of_epoch, step)
+
     def batch_of(epoch, step, rows):
         images, labels = fetch(rows)
-        key = tf.random.fold_in(tf.constant([seed, _AUGMENTATION], tf.int64), epoch)
-        images = move_batch(images, plan.moves, tf.random.fold_in(key, step))
-        return (images, labels) if objects is None else _with_objects(images, labels)
+        images = move_batch(images, plan.moves, seed_of(_MOVING, epoch, step))
+        if objects is not None:
+            return _with_objects(images, labels)
+        return mix_batch(images, labels, plan.mixes, seed_of(_MIXING, epoch, step))
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(steps_of)
     batches = batches.map(batch_of, tf.data.AUTOTUNE)

@@ -1,10 +1,10 @@
-"""Augmentation policies of KerasCV by name: RandAugment, CutMix, MixUp, GridMask.
+"""Augmentation policies of KerasCV by name: RandAugment and GridMask.
 
-KerasCV is frozen upstream, and some of its layers fail inside a model; in a `tf.data` map all four work.
+KerasCV is frozen upstream, and some of its layers fail inside a model; in a `tf.data` map these two work.
 It is imported when a policy is asked for and nothing else depends on it.
 
-These layers draw from TensorFlow's stateful random numbers, so unlike flips and crops they are *not* a
-function of (seed, epoch, step): the order of the data stays exact, the augmented pixels do not repeat
+These layers draw from TensorFlow's stateful random numbers, so unlike all other augmentation they are *not*
+a function of (seed, epoch, step): the order of the data stays exact, the augmented pixels do not repeat
 from run to run, and a resumed run goes on with other draws.
 """
 
@@ -21,16 +21,6 @@ def _rand_augment(layers: Any):
     return layers.RandAugment(value_range=(0, 255), augmentations_per_image=2, magnitude=0.3, dtype="float32")
 
 
-def _cut_mix(layers: Any):
-    """A rectangle of another image, labels mixed by area."""
-    return layers.CutMix(alpha=1.0, dtype="float32")
-
-
-def _mix_up(layers: Any):
-    """A weighted mean with another image, labels likewise."""
-    return layers.MixUp(alpha=0.2, dtype="float32")
-
-
 def _grid_mask(layers: Any):
     """Black out a rotated grid of squares."""
     return layers.GridMask(dtype="float32")
@@ -38,8 +28,6 @@ def _grid_mask(layers: Any):
 
 _POLICIES: dict[str, Callable[[Any], Any]] = {
     "randaugment": _rand_augment,
-    "cutmix": _cut_mix,
-    "mixup": _mix_up,
     "gridmask": _grid_mask,
 }
 
@@ -51,8 +39,10 @@ def policy_map(names: tuple[str, ...]) -> Callable[[tf.Tensor, tf.Tensor], tuple
         names: names in `attention_keras.data.augmentations.POLICIES`.
 
     Returns:
-        From `(images (b, h, w, 3), one-hot labels (b, k))` to the same, both float32; CutMix and MixUp
-        mix the labels.
+        From `(images (b, h, w, 3), labels)` to the same, with the images float32 in [0, 255].
+
+    Raises:
+        UserError: KerasCV is not installed.
     """
     with needs("this augmentation", extra="train"):
         import keras_cv
@@ -61,10 +51,9 @@ def policy_map(names: tuple[str, ...]) -> Callable[[tf.Tensor, tf.Tensor], tuple
 
     def apply(images, labels):
         shape = images.shape
-        batch = {"images": tf.cast(images, tf.float32), "labels": labels}
+        images = tf.cast(images, tf.float32)
         for layer in layers:
-            batch = layer(batch)
-        images = tf.clip_by_value(batch["images"], 0.0, 255.0)
-        return tf.ensure_shape(images, shape), tf.ensure_shape(batch["labels"], labels.shape)
+            images = layer(images)
+        return tf.ensure_shape(tf.clip_by_value(images, 0.0, 255.0), shape), labels
 
     return apply

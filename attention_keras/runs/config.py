@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from attention_keras.data.augmentations import parse_augment
+from attention_keras.data.augmentations import MIXES, MOVES, parse_augment
 from attention_keras.data.registry import WHERE_MASKS_ARE, has_no_masks
 from attention_keras.errors import UserError
 from attention_keras.models.spec import ModelSpec
@@ -66,7 +66,7 @@ class RunConfig:
         if not parse_augment(self.recipe.augment).is_repeatable and self.deterministic:
             raise UserError(
                 f"augment {self.recipe.augment} draws random numbers that cannot be repeated; leave out "
-                "deterministic, or use flip, crop, crop_reflect"
+                f"deterministic, or use {', '.join(MOVES + MIXES)}"
             )
         if self.attend_to:
             self._check_attend_to()
@@ -79,10 +79,10 @@ class RunConfig:
             )
         if has_no_masks(self.data.dataset):
             raise UserError(f"{self.data.dataset} has no masks for attend_to; {WHERE_MASKS_ARE}")
-        if policies := parse_augment(self.recipe.augment).policies:
+        if alone := parse_augment(self.recipe.augment).without_masks:
             raise UserError(
-                f"attend_to needs masks that move with the images, and augment {policies[0]} moves images "
-                "alone; use flip, crop, crop_reflect"
+                f"attend_to needs masks that change with the images, and augment {alone[0]} changes images "
+                f"alone; use {', '.join(MOVES)}"
             )
 
     @property

@@ -36,7 +36,7 @@ class RecipeOptions:
     label_smoothing: ByRecipe[float] = None
     """Share of the target spread over all classes."""
     augment: ByRecipe[str] = None
-    """none, or joined by +: flip, crop, crop_reflect, randaugment, cutmix, mixup, gridmask."""
+    """none, or joined by +: flip, crop, crop_reflect, cutout, mixup, cutmix, randaugment, gridmask."""
     attend_to: Annotated[float, arg(help_behavior_hint="(default: 0, off)")] = 0.0
     """Weight of a loss on the share of attention that lies off the object; it needs images with masks."""
     attend_to_fraction: float = 1.0

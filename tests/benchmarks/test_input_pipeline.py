@@ -15,7 +15,7 @@ def test_the_rival_delivers_the_same_kind_of_batches():
     assert images.shape == (8, 16, 16, 3) and labels.shape == (8, 3)
 
 
-@pytest.mark.parametrize("augment", ["flip+crop", "mixup"])
+@pytest.mark.parametrize("augment", ["flip+crop", "mixup", "flip+cutmix"])
 def test_both_are_measured(augment):
     case = Case("tiny", 16, 40, 3, augment)
     ours, plain = measure(case, batch_size=8, seconds=0.02, repeats=1)

@@ -62,13 +62,16 @@ def test_seed_decides(image):
 def test_names():
     assert parse_augment("none") == Augment()
     assert parse_augment("flip+crop") == Augment(("flip", "crop"))
+    ordered = Augment(("flip",), ("cutmix", "cutout"), ("gridmask",))
+    assert parse_augment("gridmask+cutmix+flip+cutout") == ordered
     for wrong in ("", "flip+", "flip+flip", "none+flip", "Flip"):
         with pytest.raises(UserError, match="allowed: none, or any of flip, crop, crop_reflect"):
             parse_augment(wrong)
 
 
 def test_what_the_command_line_knows_is_what_there_is():
-    from attention_keras.data import augment, augmentations, policies
+    from attention_keras.data import augment, augmentations, mixing, policies
 
     assert tuple(augment._MOVES) == augmentations.MOVES
+    assert tuple(mixing._MIXES) == augmentations.MIXES
     assert tuple(policies._POLICIES) == augmentations.POLICIES

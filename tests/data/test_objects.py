@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from attention_keras.data.array_store import DiskRows
+from attention_keras.data.augmentations import MIXES, POLICIES
 from attention_keras.data.cluttered_digits import generate_scenes
 from attention_keras.data.objects import BoxMasks, choose_objects, images_with_object
 from attention_keras.data.pipeline import evaluation_batches, training_batches
@@ -70,9 +71,10 @@ def test_images_that_are_not_told_have_an_empty_mask(split):
     assert objects.any()
 
 
-def test_a_policy_would_move_the_image_alone(split):
-    with pytest.raises(UserError, match="augment cutmix moves images without their masks"):
-        read(split, np.ones(COUNT, bool), augment="flip+cutmix")
+@pytest.mark.parametrize("name", [*MIXES, *POLICIES])
+def test_nothing_changes_the_image_alone(split, name):
+    with pytest.raises(UserError, match=f"augment {name} changes images without their masks"):
+        read(split, np.ones(COUNT, bool), augment=f"flip+{name}")
 
 
 @pytest.mark.parametrize("fraction, count", [(1.0, 30), (0.1, 3), (0.5, 15), (0.001, 1)])

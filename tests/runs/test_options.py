@@ -141,6 +141,11 @@ def test_a_folder_is_the_same_from_everywhere(tmp_path, monkeypatch):
     assert resolved(dataset="folder:photos/").data.dataset == f"folder:{tmp_path}{os.sep}photos"
 
 
+def test_what_is_repeatable_goes_with_deterministic():
+    config = resolved(augment="flip+cutout+mixup+cutmix", deterministic=True)
+    assert config.deterministic and config.recipe.augment == "flip+cutout+mixup+cutmix"
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -163,7 +168,10 @@ def test_a_folder_is_the_same_from_everywhere(tmp_path, monkeypatch):
         ({"checkpoint_every": "often"}, "got 'often'"),
         ({"checkpoint_every": "5min", "strategy": "multi_worker"}, "does not work under multi_worker"),
         ({"augment": "flips"}, "unknown augmentation 'flips'"),
-        ({"augment": "flip+cutmix", "deterministic": True}, "cannot be repeated"),
+        (
+            {"augment": "cutmix+randaugment", "deterministic": True},
+            "cannot be repeated; .* use flip, crop, crop_reflect, cutout, mixup, cutmix$",
+        ),
         ({"accumulate": 3}, "accumulate must divide batch_size; got 3 and 64"),
         ({"attend_to": -1.0}, "attend_to must be 0 or a positive number; got -1.0"),
         ({"attend_to": float("inf")}, "attend_to must be 0 or a positive number; got inf"),
@@ -176,7 +184,8 @@ def test_a_folder_is_the_same_from_everywhere(tmp_path, monkeypatch):
             {"attend_to": 1.0, "dataset": "svhn"},
             "no masks .* come with cluttered_digits, cub200, and",
         ),
-        ({"attend_to": 1.0, "augment": "flip+mixup"}, "augment mixup moves images alone; use flip, crop"),
+        ({"attend_to": 1.0, "augment": "flip+mixup"}, "augment mixup changes images alone; use flip, crop"),
+        ({"attend_to": 1.0, "augment": "cutout"}, "augment cutout changes images alone"),
         ({"epoch": 3}, "there is no option 'epoch'"),
     ],
 )
