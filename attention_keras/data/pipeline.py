@@ -5,6 +5,8 @@ step s of it moves and mixes them with draws from (seed, e, s). So a resumed run
 was (by counting, not by replaying), workers agree, and neither prefetching nor parallelism shows.
 The policies of KerasCV are the exception, see `policies.py`.
 
+In place of pixels, a split may have the features of a frozen network (`features.py`).
+
 Where objects are asked for, the mask of each image goes along as a fourth channel, so that it is flipped
 and cropped as the image is; mixes and policies, which would leave it as it was, are refused. An image whose
 object is unknown, or was cropped away, has an empty mask.
@@ -16,6 +18,7 @@ import tensorflow as tf
 from attention_keras.data.array_store import DiskRows
 from attention_keras.data.augment import move_batch
 from attention_keras.data.augmentations import parse_augment
+from attention_keras.data.features import FeatureRows
 from attention_keras.data.mixing import mix_batch
 from attention_keras.data.objects import BoxMasks
 from attention_keras.data.policies import policy_map
@@ -145,15 +148,27 @@ def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None):
     return fetch
 
 
-def _reader(field: np.ndarray | DiskRows | BoxMasks):
-    """A graph function from row numbers `(b,)` to these rows of a field, as uint8."""
+def _reader(field: np.ndarray | DiskRows | BoxMasks | FeatureRows):
+    """A graph function from row numbers `(b,)` to these rows of a field: uint8, or float32 features."""
+    if isinstance(field, FeatureRows):
+        columns = [_column_reader(column, tf.uint16) for column in field.columns]
+        return lambda rows: tuple(
+            tf.cast(tf.bitcast(read(rows), tf.bfloat16), tf.float32) for read in columns
+        )
+    return _column_reader(field, tf.uint8)
+
+
+def _column_reader(field: np.ndarray | DiskRows | BoxMasks, dtype: tf.DType):
     if type(field) is np.ndarray:
         whole = _on_cpu(field)
-        return lambda rows: tf.cast(tf.gather(whole, rows), tf.uint8)
+        return lambda rows: tf.cast(tf.gather(whole, rows), dtype)
 
     def read(rows):
         batch = tf.numpy_function(
-            lambda wanted: field[wanted].astype("uint8", copy=False), [rows], tf.uint8, stateful=False
+            lambda wanted: field[wanted].astype(dtype.as_numpy_dtype, copy=False),
+            [rows],
+            dtype,
+            stateful=False,
         )
         return tf.ensure_shape(batch, (None, *field.shape[1:]))
 

@@ -14,6 +14,7 @@ class Split:
 
     Attributes:
         images: `(n, h, w, 3)` uint8; an array, or `DiskRows` where the set is larger than the memory limit.
+            While a backbone is frozen, what it makes of them stands here (`FeatureRows`).
         labels: `(n,)` int32 in `[0, k)`.
         masks: `(n, h, w)` bool, true on the object, where the dataset has masks; all false on an image
             that has none.

@@ -55,7 +55,8 @@ def attend(
             with or without class token.
         num_classes: k.
         preprocess: what is done to raw pixels in [0, 255] before the backbone: a layer, or the name of an
-            application such as `"ResNet50"`, whose `preprocess_input` goes into the graph. None for nothing.
+            application such as `"ResNet50"`, whose `preprocess_input` goes into the graph, or `"imagenet"`
+            (mean and deviation, as Torch's networks expect). None for nothing.
         trainable_backbone: None makes the model of the backbone's own layers: weights and `trainable` flags
             are shared, so `backbone.trainable = False` freezes them here too, before or after. True and
             False make it of copies with the same weights, all trainable or all frozen; neither the backbone

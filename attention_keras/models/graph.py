@@ -1,7 +1,7 @@
 """The graph of any backbone: its layers by path, a copy of it, the same graph behind other pixels."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -51,20 +51,24 @@ def graph_tensors(model: keras.Model) -> dict[str, Any]:
     A layer may have been called in other graphs too, so `layer.output` can be another graph's tensor. Of a
     layer that this graph calls twice, the later output counts.
     """
-    found, seen = {}, set()
+    return {node.operation.name: operation_output(node) for node in graph_nodes(model)}
+
+
+def graph_nodes(model: keras.Model) -> Iterator[Any]:
+    """The calls of this model's graph, each after those it depends on; those of its inputs first of all."""
+    seen = set()
     waiting = [(tensor, False) for tensor in reversed(model.outputs)]
     while waiting:
         tensor, ready = waiting.pop()
         operation, node_index, _ = tensor._keras_history
         node = operation._inbound_nodes[node_index]
         if ready:
-            found[operation.name] = operation_output(node)
+            yield node
         elif id(node) not in seen:
             seen.add(id(node))
             waiting.append((tensor, True))
             if not any(tensor is image for image in model.inputs):
                 waiting += [(source, False) for source in reversed(node.input_tensors)]
-    return found
 
 
 def operation_output(node):

@@ -7,7 +7,10 @@ import keras
 import numpy as np
 
 from attention_keras.errors import UserError
+from attention_keras.layers.choices import IMAGENET
 from attention_keras.layers.pixel_affine import PixelAffine
+
+_LIKE_TORCH = "DenseNet121"  # the application whose preprocessing is that of Torch's networks
 
 
 def find_application(name: str):
@@ -55,15 +58,19 @@ def application_pixels(application: str, data_format: str | None = None) -> Pixe
 def preprocessing_layer(preprocess: str | keras.layers.Layer | None) -> keras.layers.Layer | None:
     """The layer that `attend(preprocess=...)` means; None where pixels stay as they are.
 
+    Args:
+        preprocess: a layer, the name of an application, or `imagenet`: ImageNet's mean taken off and divided
+            by its deviation, as Torch's networks expect.
+
     Raises:
         UserError: neither a layer nor the name of an application.
     """
     if isinstance(preprocess, str):
-        layer = application_pixels(preprocess)
+        layer = application_pixels(_LIKE_TORCH if preprocess == IMAGENET else preprocess)
         return None if layer.is_identity else layer
     if preprocess is not None and not isinstance(preprocess, keras.layers.Layer):
         raise UserError(
-            "preprocess is a Keras layer or the name of an application such as 'ResNet50'; "
+            "preprocess is a Keras layer, the name of an application such as 'ResNet50', or 'imagenet'; "
             f"got {type(preprocess).__name__}"
         )
     return preprocess

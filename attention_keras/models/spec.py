@@ -6,6 +6,7 @@ Light on purpose (no Keras): the command line and `--list-models` read names wit
 import dataclasses
 import re
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal, get_args
 
 from attention_keras.errors import UserError
@@ -18,6 +19,9 @@ Globals = Literal["shared", "per_level"]
 Init = Literal["torch", "keras"]
 Head = Literal["paper", "linear"]
 LocalNorm = Literal["image", "position", "channel", "none"]
+
+APPLICATION, FILE = "keras:", "file:"
+AUTOMATIC_LEVELS = 2  # what `attend(taps="auto")` takes
 
 _ATTENTION_NAME = re.compile(
     r"(?P<backbone>vgg|rn164)-att(?P<levels>[123])(-(?P<aggregate>concat|indep))?(?P<linear>-linear)?"
@@ -42,7 +46,8 @@ class ModelSpec:
     `down` maps g to c (the official default), `up` maps the local features to d (`-lup`).
     `head` is `paper`, or `linear` (`-linear`, which implies concat unless the name says indep): see `attend`.
     `globals` is `shared` (one g for all levels) or `per_level` (`-2g`, `-3g`).
-    `taps` names the layers to attend to on a `keras:<Application>` backbone.
+    `backbone` is `vgg`, `rn164`, `keras:<Application>`, or `file:PATH` of a saved model.
+    `taps` names the layers to attend to on one of the last two; without any, `attend` chooses.
 
     Example:
         >>> ModelSpec.parse("vgg-att2-concat-dp").compat
@@ -69,14 +74,14 @@ class ModelSpec:
             value = getattr(self, field)
             if value not in allowed:
                 raise UserError(f"{field} must be one of {', '.join(map(str, allowed))}; got {value!r}")
-        if self.is_application:
+        if self.is_brought:
             if self.variant != "attention":
                 raise UserError(f"{self.backbone} is built with attention only; got variant {self.variant!r}")
-            if not self.taps:
-                raise UserError(f"{self.backbone} needs taps: the names of the layers to attend to")
-            object.__setattr__(self, "levels", len(self.taps))
+            object.__setattr__(self, "levels", len(self.taps) or AUTOMATIC_LEVELS)
         elif self.backbone not in ("vgg", "rn164"):
-            raise UserError(f"backbone must be vgg, rn164 or keras:<Application>; got {self.backbone!r}")
+            raise UserError(
+                f"backbone must be vgg, rn164, keras:<Application> or a .keras file; got {self.backbone!r}"
+            )
         elif self.taps:
             raise UserError(
                 f"taps are fixed by the paper for {self.backbone}; choose them with levels instead"
@@ -87,17 +92,28 @@ class ModelSpec:
             raise UserError(f"there is no {self.variant!r} variant of {self.backbone}")
 
     @property
-    def is_application(self) -> bool:
-        """True for a backbone from keras.applications."""
-        return self.backbone.startswith("keras:")
+    def application(self) -> str | None:
+        """The name in keras.applications, of a backbone that is there."""
+        return self.backbone.removeprefix(APPLICATION) if self.backbone.startswith(APPLICATION) else None
+
+    @property
+    def file(self) -> str | None:
+        """The path of a backbone that is a saved model."""
+        return self.backbone.removeprefix(FILE) if self.backbone.startswith(FILE) else None
+
+    @property
+    def is_brought(self) -> bool:
+        """True for a backbone that the paper does not have: an application or a saved model."""
+        return self.backbone.startswith((APPLICATION, FILE))
 
     @property
     def name(self) -> str:
         """The canonical name; `ModelSpec.parse` is its inverse for the paper's backbones."""
         if self.variant != "attention":
             return next(name for name, key in BASELINES.items() if key == (self.backbone, self.variant))
-        backbone = self.backbone.removeprefix("keras:").lower()
-        parts = [backbone, f"att{self.levels}"]
+        own = PurePath(self.file).stem if self.file else self.application
+        backbone = own.lower() if own else self.backbone
+        parts = [backbone, f"att{'' if self.is_brought and not self.taps else self.levels}"]
         linear = self.head == "linear"
         if self.levels > 1 and not (linear and self.aggregate == "concat"):
             parts.append(self.aggregate)

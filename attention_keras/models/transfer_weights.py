@@ -20,26 +20,31 @@ class Transfer:
     def table(self) -> str:
         """A line for each layer that was not loaded, after the count of those that were."""
         lines = [f"loaded {len(self.loaded)} layers by name"]
-        lines += [f"  {name:<24} kept as initialised (classifier)" for name in self.skipped]
+        lines += [f"  {name:<24} kept as initialised (other classes)" for name in self.skipped]
         lines += [f"  {name:<24} kept as initialised (not in the source)" for name in self.missing]
         return "\n".join(lines)
 
 
-def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
-    """Copy the weights of every layer that both models have, except the classifier and preprocessing.
+def transfer_weights(source: keras.Model, target: keras.Model, same_classes: bool = False) -> Transfer:
+    """Copy the weights of every layer that both models have, except preprocessing.
 
     Source: `main_multiplicativeatt_hl_ll.lua`, which fine-tunes all of a CIFAR-100 model on CUB with a
     new classifier. Pixel statistics stay those of the target's data.
+
+    Args:
+        source, target: models of this package.
+        same_classes: whether the classes are the same, so that the classifier is copied too.
 
     Raises:
         UserError: a layer of the same name has weights of another shape.
     """
     partners = {layer.name: layer for layer in source.layers if layer.weights}
+    kept = ("preprocess",) if same_classes else ("preprocess", CLASSIFIER)
     loaded, skipped, missing, mismatched = [], [], [], []
     for layer in target.layers:
         if not layer.weights:
             continue
-        if layer.name.startswith((CLASSIFIER, "preprocess")):
+        if layer.name.startswith(kept):
             skipped.append(layer.name)
         elif layer.name not in partners:
             missing.append(layer.name)

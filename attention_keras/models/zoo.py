@@ -1,17 +1,15 @@
 """Every network that the paper compares, by name."""
 
-import inspect
-
 import keras
 
 from attention_keras.errors import UserError
 from attention_keras.models import resnet, vgg
 from attention_keras.models.attend import attend
+from attention_keras.models.backbones import build_application
 from attention_keras.models.blocks import Builder, image_input
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.heads import PAPER_DROPOUT, AttentionHead
 from attention_keras.models.initializers import InitScheme
-from attention_keras.models.preprocessing import find_application
 from attention_keras.models.spec import ModelSpec
 
 _BASELINES = {
@@ -54,6 +52,7 @@ def build_model(
     dropout: bool = True,
     init: str = "torch",
     preprocess: keras.layers.Layer | None = None,
+    backbone: keras.Model | None = None,
 ) -> keras.Model:
     """A network of the paper, from raw pixels in [0, 255] to named outputs.
 
@@ -65,6 +64,8 @@ def build_model(
         dropout: the official dropout, or none.
         init: `torch` as in the official code, or `keras`.
         preprocess: layer that normalises pixels; None leaves them as they are.
+        backbone: of a spec whose backbone is none of the paper's; by default the application it names, with
+            fresh weights.
 
     Returns:
         A `Classifier`, which `compile` and `fit` train directly; outputs `logits` `(b, k)`, `attention_<tap>`
@@ -82,15 +83,19 @@ def build_model(
     builder = Builder(width, dropout, InitScheme(init))
     if spec.backbone == "vgg":
         vgg.check_input(input_shape)
+    axes = {name: getattr(spec, name) for name in ("head", "compat", "normalization", "aggregate", "project")}
+    if spec.is_brought:
+        _check_brought(spec, width)
+        backbone = backbone or build_application(spec.application, input_shape)
+        taps = spec.taps or "auto"
+        return attend(
+            backbone, taps, num_classes, preprocess=preprocess, **axes, builder=builder, name=spec.name
+        )
     images = image_input(input_shape)
     pixels = images if preprocess is None else preprocess(images)
     if spec.variant != "attention":
         outputs = _BASELINES[spec.backbone, spec.variant](pixels, builder, num_classes)
         return Classifier(images, outputs, name=spec.name)
-    axes = {name: getattr(spec, name) for name in ("head", "compat", "normalization", "aggregate", "project")}
-    if spec.is_application:
-        backbone = _application(images, pixels, spec, builder)
-        return attend(backbone, spec.taps, num_classes, **axes, builder=builder, name=spec.name)
     local, queries, dropout = _GRAPHS[spec.backbone](pixels, spec, builder)
     head = AttentionHead(**axes, dropout=dropout if spec.head == "paper" else None)
     if spec.compat == "mean":
@@ -119,23 +124,11 @@ def _resnet(pixels, spec: ModelSpec, builder: Builder):
     return used, dict.fromkeys(used, g), resnet.HEAD_DROPOUT
 
 
-def _application(images, pixels, spec: ModelSpec, builder: Builder):
-    """A backbone from keras.applications with fresh weights, on pixels normalised by `preprocess`."""
-    make = find_application(spec.backbone.removeprefix("keras:"))
-    if builder.width != 1:
+def _check_brought(spec: ModelSpec, width: float) -> None:
+    if width != 1:
         raise UserError(f"width is for vgg and rn164; {spec.backbone} is built as it is, use width 1")
     if spec.globals == "per_level":
         raise UserError("globals per_level is for vgg")
-    # Networks that bring their own normalisation leave it to `preprocess` here.
-    own = (
-        {"include_preprocessing": False}
-        if "include_preprocessing" in inspect.signature(make).parameters
-        else {}
-    )
-    try:
-        return make(include_top=False, weights=None, input_tensor=pixels, **own)
-    except ValueError as error:
-        raise UserError(f"{spec.backbone} cannot take images of {images.shape[1:]}: {error}") from None
 
 
 _GRAPHS = {"vgg": _vgg, "rn164": _resnet}

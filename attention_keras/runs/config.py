@@ -12,7 +12,7 @@ from typing import Any
 from attention_keras.data.augmentations import MIXES, MOVES, parse_augment
 from attention_keras.data.registry import WHERE_MASKS_ARE, has_no_masks
 from attention_keras.errors import UserError
-from attention_keras.models.spec import ModelSpec
+from attention_keras.models.spec import APPLICATION, ModelSpec
 from attention_keras.runs.data_options import DataOptions
 from attention_keras.runs.field_types import check_types
 from attention_keras.runs.recipes import PAPER, Precision, Recipe
@@ -32,7 +32,10 @@ class RunConfig:
         model: the network.
         recipe: how it is made and trained.
         seed: of initial weights, data order, augmentation and dropout.
+        weights: of a backbone from keras.applications: `imagenet` or a file; empty for none.
         init_from: run or file that the weights come from; empty for none.
+        patience: epochs without a better one after which the run ends with the best; 0 is off.
+        balance: whether all classes count alike in the loss.
         attend_to: weight of the loss on attention off the object; 0 is off.
         attend_to_fraction: share of the masks that it uses.
         accumulate: parts in which an update is computed.
@@ -48,7 +51,10 @@ class RunConfig:
     model: ModelSpec = field(default_factory=ModelSpec)
     recipe: Recipe = PAPER
     seed: int = 0
+    weights: str = ""
     init_from: str = ""
+    patience: int = 0
+    balance: bool = False
     attend_to: float = 0.0
     attend_to_fraction: float = 1.0
     accumulate: int = 1
@@ -68,6 +74,12 @@ class RunConfig:
                 f"augment {self.recipe.augment} draws random numbers that cannot be repeated; leave out "
                 f"deterministic, or use {', '.join(MOVES + MIXES)}"
             )
+        if self.recipe.all_epochs < 1:
+            raise UserError("epochs must be 1 or more; 0 is for a run of frozen_epochs alone")
+        if self.recipe.frozen_epochs and not self.model.is_brought:
+            raise UserError(
+                f"frozen_epochs are for a backbone keras:<Application> or FILE.keras; got {self.model.name}"
+            )
         if self.attend_to:
             self._check_attend_to()
 
@@ -79,6 +91,8 @@ class RunConfig:
             )
         if has_no_masks(self.data.dataset):
             raise UserError(f"{self.data.dataset} has no masks for attend_to; {WHERE_MASKS_ARE}")
+        if self.recipe.frozen_epochs:
+            raise UserError("attend_to needs a backbone that learns from the start; give frozen_epochs 0")
         if alone := parse_augment(self.recipe.augment).without_masks:
             raise UserError(
                 f"attend_to needs masks that change with the images, and augment {alone[0]} changes images "
@@ -119,9 +133,10 @@ class RunConfig:
             plain: what the same dataset, network and seed give without further options.
         """
         data = self.data.dataset
-        if data.startswith("folder:"):  # called by its own name, wherever it lies
+        if self.data.is_folder:  # called by its own name, wherever it lies
             data = f"folder-{PurePath(data).name}"
-        parts = [data, self.model.name, *self.model.taps, f"s{self.seed}"]
+        weights = [PurePath(self.weights).name.split(".")[0]] if self.weights else []
+        parts = [data, self.model.name, *weights, *self.model.taps, f"s{self.seed}"]
         known = plain.flat()
         for name, value in self.flat().items():
             if value == known[name]:
@@ -210,7 +225,7 @@ def _from_version_0_1(values: dict[str, Any]) -> RunConfig:
     if not isinstance(named, str):
         raise UserError(f"config: model must be a name; got {named!r}")
     axes = groups["model"]
-    application = str(axes.get("backbone", "")).startswith("keras:")
+    application = str(axes.get("backbone", "")).startswith(APPLICATION)
     return _checked(
         lambda: RunConfig(
             data=DataOptions(**_as_before(groups["data"])),

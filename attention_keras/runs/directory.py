@@ -33,6 +33,7 @@ class Run:
     | `labels.txt` | class names |
     | `files.json` | of a folder of pictures: relative name of each file -> digest of its content |
     | `model.keras`, `best.keras` | the model after the last and after the best epoch |
+    | `features/` | what a frozen backbone makes of the images, while it is frozen and they need much memory |
     | `checkpoints/`, `tensorboard/`, `evaluation/` | |
 
     Args:
@@ -48,6 +49,7 @@ class Run:
         self.model = self.path / file_names.MODEL
         self.best_model = self.path / file_names.BEST_MODEL
         self.checkpoints = self.path / file_names.CHECKPOINTS
+        self.features = self.path / file_names.FEATURES
         self.tensorboard = self.path / file_names.TENSORBOARD
         self.evaluation = self.path / file_names.EVALUATION
         self._config, self._labels = self.path / file_names.CONFIG, self.path / file_names.LABELS

@@ -8,12 +8,13 @@ import dataclasses
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tyro.conf import OmitArgPrefixes
 
 from attention_keras.errors import UserError
-from attention_keras.models.spec import ModelSpec
+from attention_keras.layers.choices import AUTO, IMAGENET, Preprocessing
+from attention_keras.models.spec import APPLICATION, FILE, ModelSpec
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.data_options import DataOptions
 from attention_keras.runs.machine_options import MachineOptions
@@ -89,22 +90,30 @@ class TrainOptions:
         model = self.model
         axes = [entry.name for entry in dataclasses.fields(ModelSpec) if entry.name != "variant"]
         given = {axis: value for axis in axes if (value := getattr(model, axis)) not in (None, ())}
-        if not (model.backbone or "").startswith("keras:"):
+        backbone = model.backbone or ""
+        if _is_file(backbone):
+            given["backbone"] = FILE + _absolute(backbone)
+        elif not backbone.startswith(APPLICATION):
             return ModelSpec.parse(model.model).replace(**given)
         spec = ModelSpec(**{"head": "linear", "compat": "scaled", **given})
         if model.model not in (ModelOptions.model, spec.name):
             raise UserError(
                 f"model {model.model} and backbone {model.backbone} are two networks; give one of them "
-                "(a keras: backbone takes taps, compat and the other axes)"
+                "(a keras: or .keras backbone takes taps, compat and the other axes)"
             )
-        if model.levels not in (None, spec.levels):
-            raise UserError(f"a keras: backbone has a level for each tap: {spec.levels}; got {model.levels}")
+        if model.levels is not None and (not spec.taps or model.levels != spec.levels):
+            raise UserError(
+                f"{model.backbone} has a level for each of its taps ({', '.join(spec.taps) or 'automatic'}); "
+                f"choose them with taps; got levels {model.levels}"
+            )
         return spec
 
     def resolve(self) -> RunConfig:
         """The run's config: the model's axes and the recipe's values in place of what was left open."""
         spec = self.spec()
-        recipe = find_recipe(self.recipe.recipe, self.data.dataset, spec.backbone)
+        pretrained = bool(self.model.weights or spec.file)
+        recipe = find_recipe(self.recipe.recipe, self.data.dataset, spec.backbone, pretrained)
+        _check_preprocess(self.model.preprocess, spec)
         decided = [entry.name for entry in dataclasses.fields(recipe)]
         given = {
             name: value
@@ -117,7 +126,10 @@ class TrainOptions:
             model=spec,
             recipe=dataclasses.replace(recipe, **given),
             seed=self.recipe.seed,
+            weights=_weights(self.model.weights),
             init_from=self.model.init_from,
+            patience=self.recipe.patience,
+            balance=self.recipe.balance,
             attend_to=self.recipe.attend_to,
             attend_to_fraction=self.recipe.attend_to_fraction,
             accumulate=self.recipe.accumulate,
@@ -156,4 +168,31 @@ def _anywhere(dataset: str) -> str:
     if not dataset.startswith("folder:"):
         return dataset
     path = dataset.removeprefix("folder:")
-    return f"folder:{os.path.abspath(os.path.expanduser(path))}" if path else dataset
+    return f"folder:{_absolute(path)}" if path else dataset
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _is_file(backbone: str) -> bool:
+    """Whether a backbone is given as a file. Nothing else ends so."""
+    return not backbone.startswith(APPLICATION) and backbone.endswith(".keras")
+
+
+def _weights(weights: str) -> str:
+    """`imagenet`, or a file's name that holds in every working directory."""
+    return weights if weights in ("", IMAGENET) else _absolute(weights)
+
+
+def _check_preprocess(preprocess: str | None, spec: ModelSpec) -> None:
+    """Refuse a preprocessing that the network cannot have. Names of applications are looked up later."""
+    if preprocess is None or spec.file or (spec.application and preprocess == AUTO):
+        return
+    if spec.application:
+        raise UserError(
+            f"{spec.backbone} comes with its own preprocessing; leave out preprocess {preprocess}"
+        )
+    if preprocess not in get_args(Preprocessing):
+        allowed = ", ".join(get_args(Preprocessing))
+        raise UserError(f"preprocess must be one of {allowed} for {spec.name}; got {preprocess!r}")

@@ -18,9 +18,19 @@ class RecipeOptions:
     """The training."""
 
     recipe: RecipeName = "auto"
-    """Values for what is not given: paper, quick (a tenth of its steps), embedded; auto picks by dataset."""
+    """Values for what is not given: paper, quick (a tenth of its steps), embedded, finetune (a pretrained
+    backbone, first frozen, then not); auto picks by backbone and dataset."""
     epochs: ByRecipe[int] = None
-    """Passes over the training split."""
+    """Passes over the training split in which all weights learn."""
+    frozen_epochs: ByRecipe[int] = None
+    """Passes before these in which a keras: or .keras backbone is frozen. Its features are computed once."""
+    frozen_learning_rate: ByRecipe[float] = None
+    """Peak learning rate of the frozen epochs."""
+    patience: Annotated[int, arg(help_behavior_hint="(default: 0, off)")] = 0
+    """End after this many epochs without a better validation accuracy; the best epoch is tested and exported
+    (counted once all weights learn, if they ever do)."""
+    balance: bool = False
+    """Weight the loss of each class by its rarity, so that all classes count alike."""
     batch_size: ByRecipe[int] = None
     """Images per update of the weights, over all devices."""
     accumulate: int = 1
@@ -52,13 +62,18 @@ class RecipeOptions:
 
     def __post_init__(self):
         check_types(self)
-        for name in ("epochs", "batch_size", "accumulate", "steps_per_execution"):
+        for name in ("batch_size", "accumulate", "steps_per_execution"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name} must be 1 or more; got {value}")
-        rate = self.learning_rate
-        if rate is not None and not (math.isfinite(rate) and rate > 0):
-            raise UserError(f"learning_rate must be a positive number; got {rate}")
+        for name in ("epochs", "frozen_epochs", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise UserError(f"{name} must be 0 or more; got {value}")
+        for name in ("learning_rate", "frozen_learning_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not (math.isfinite(rate) and rate > 0):
+                raise UserError(f"{name} must be a positive number; got {rate}")
         for name in ("weight_decay", "label_smoothing"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:

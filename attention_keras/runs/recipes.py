@@ -1,4 +1,5 @@
-"""The paper's training, per dataset and backbone, in Keras terms; and a quick start for the embedded data.
+"""The paper's training, per dataset and backbone, in Keras terms; a quick start for the embedded data; and
+fine-tuning of a backbone that is trained already.
 
 Sources: run_expt_cifar10.sh, run_expt_cifar100.sh, run_expt_cubs200.sh and RESNET/scripts/main.sh of the
 official code. Torch's SGD defaults dampening to the momentum, so its VGG learning rates are ten times
@@ -9,10 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from attention_keras.data.registry import is_mirror_symmetric
-from attention_keras.layers.choices import Preprocessing
-from attention_keras.models.spec import Init
+from attention_keras.models.spec import APPLICATION, FILE, Init
 
-RecipeName = Literal["auto", "paper", "quick", "embedded"]
+RecipeName = Literal["auto", "paper", "quick", "embedded", "finetune"]
 Optimizer = Literal["sgd", "nesterov", "adamw"]
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 Schedule = Literal["constant", "cosine", "halve_25", "step_60_120_160", "cub_30"]
@@ -30,7 +30,7 @@ class Recipe:
     width: float
     dropout: bool
     init: Init
-    preprocess: Preprocessing
+    preprocess: str
     epochs: int
     batch_size: int
     optimizer: Optimizer
@@ -39,6 +39,13 @@ class Recipe:
     weight_decay: float
     label_smoothing: float
     augment: str
+    frozen_epochs: int = 0
+    frozen_learning_rate: float = 2e-3
+
+    @property
+    def all_epochs(self) -> int:
+        """Passes over the training split, with a frozen backbone and without."""
+        return self.frozen_epochs + self.epochs
 
 
 PAPER = Recipe(
@@ -99,28 +106,54 @@ EMBEDDED = Recipe(
     augment="none",
 )
 
+# The head first, on features that do not change; then all weights but those of batch normalisation, at a
+# twentieth of the rate, as Keras's guide to transfer learning has it.
+FINETUNE = Recipe(
+    width=1.0,
+    dropout=False,
+    init="keras",
+    preprocess="auto",
+    epochs=3,
+    batch_size=32,
+    optimizer="adamw",
+    learning_rate=1e-4,
+    schedule="cosine",
+    weight_decay=1e-4,
+    label_smoothing=0.0,
+    augment="flip",
+    frozen_epochs=10,
+)
 
-def find_recipe(name: RecipeName, dataset: str, backbone: str) -> Recipe:
+
+def find_recipe(name: RecipeName, dataset: str, backbone: str, pretrained: bool = False) -> Recipe:
     """The recipe of this name for a dataset and a backbone.
 
     Args:
-        name: `auto` is `embedded` for cluttered_digits and `paper` for everything else; `quick` is a
-            tenth of the paper's epochs.
+        name: `auto` is `finetune` for a pretrained backbone, `embedded` for cluttered_digits and `paper`
+            for everything else; `quick` is a tenth of the paper's epochs.
         dataset: name of the dataset.
-        backbone: `vgg`, `rn164` or `keras:<Application>`.
+        backbone: as in ModelSpec.
+        pretrained: whether it comes with weights.
     """
     if name == "auto":
         name = "embedded" if dataset == "cluttered_digits" else "paper"
-    if name == "embedded":
-        return replace(EMBEDDED, width=1.0) if backbone.startswith("keras:") else EMBEDDED
-    values = dict(_PAPER_BY_DATASET.get(dataset, {}))
-    if backbone == "rn164":
-        values |= _PAPER_RESNET
-    if name == "quick":
-        values |= _QUICK
-    recipe = replace(PAPER, **values)
+        name = "finetune" if pretrained else name
+    recipe = _find(name, dataset, backbone)
+    if backbone.startswith((APPLICATION, FILE)):  # built as it is, and it knows what it wants of pixels
+        recipe = replace(recipe, width=1.0, preprocess="auto")
     if is_mirror_symmetric(dataset):
         return recipe
     # Flipped only if asked; the official VGG scripts flip everything.
     others = [word for word in recipe.augment.split("+") if word != "flip"]
     return replace(recipe, augment="+".join(others) or "none")
+
+
+def _find(name: RecipeName, dataset: str, backbone: str) -> Recipe:
+    if name in ("embedded", "finetune"):
+        return EMBEDDED if name == "embedded" else FINETUNE
+    values = dict(_PAPER_BY_DATASET.get(dataset, {}))
+    if backbone == "rn164":
+        values |= _PAPER_RESNET
+    if name == "quick":
+        values |= _QUICK
+    return replace(PAPER, **values)

@@ -7,7 +7,9 @@ metrics, plus the number of steps done; the order of the data is a function of t
 
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from attention_keras.runs.durations import Interval
 from attention_keras.training.checkpoint import Checkpoint, assign, save_checkpoint
 from attention_keras.training.history import History
-from attention_keras.training.state import build_metrics, training_state
+from attention_keras.training.state import MODEL, build_metrics, training_state
 
 SIGNAL_EXIT_BASE = 128
 
@@ -34,6 +36,7 @@ class Checkpointing(keras.callbacks.Callback):
     Must be the last callback, so that the records of the others are complete when it saves.
 
     Args:
+        whole: the network; what is compiled and trained may be a part of it.
         directory: where checkpoint files go.
         history: of the run; it counts the steps, and its records are saved.
         every: when to save, in steps or in time.
@@ -46,6 +49,7 @@ class Checkpointing(keras.callbacks.Callback):
 
     def __init__(
         self,
+        whole: keras.Model,
         directory: Path,
         history: History,
         every: Interval,
@@ -55,6 +59,7 @@ class Checkpointing(keras.callbacks.Callback):
         saves_on_signal: bool = True,
     ):
         super().__init__()
+        self.whole = whole
         self.directory = directory
         self.history = history
         self.every = every
@@ -73,17 +78,26 @@ class Checkpointing(keras.callbacks.Callback):
         """Time spent on the run, by this process and by those before it up to their last checkpoint."""
         return self._earlier_seconds + time.monotonic() - self._began
 
-    def restore(self, model: keras.Model) -> None:
-        """Put the resumed checkpoint's state back."""
-        if self.resumed:
-            build_metrics(model)
-            assign(training_state(model), self.resumed.arrays)
+    def restore(self, trained: keras.Model, first_step: int) -> None:
+        """Put the resumed checkpoint's state back, if it is from this stage or ends the one before.
+
+        Args:
+            trained: the compiled model of a stage, the whole network or a part.
+            first_step: steps of the run before the stage.
+        """
+        build_metrics(trained)
+        if not self.resumed or self.resumed.step < first_step:
+            return
+        state, arrays = training_state(self.whole, trained), self.resumed.arrays
+        if 0 < self.resumed.step == first_step:  # its optimiser is another's
+            state, arrays = _only_model(state), _only_model(arrays)
+        assign(state, arrays)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._saved_step = self.history.step
         # fit() has just reset the metrics; an epoch taken up in the middle needs its running sums back.
         if self.resumed and not self.history.is_between_epochs:
-            assign(training_state(self.model), self.resumed.arrays)
+            assign(training_state(self.whole, self.model), self.resumed.arrays)
 
     def on_train_batch_end(self, batch, logs=None):
         if self.history.is_between_epochs:
@@ -125,8 +139,12 @@ class Checkpointing(keras.callbacks.Callback):
         # Reading a metric sums it over the workers, so all of them read, and then the chief writes.
         arrays = {
             name: np.asarray(keras.ops.convert_to_numpy(variable))
-            for name, variable in training_state(self.model).items()
+            for name, variable in training_state(self.whole, self.model).items()
         }
         if self.writes:
             record = {"history": self.history.records, "seconds": self.seconds}
             save_checkpoint(self.directory, Checkpoint(self.history.step, arrays, record), self.keep)
+
+
+def _only_model(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in state.items() if name.startswith(MODEL)}

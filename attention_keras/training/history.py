@@ -63,6 +63,12 @@ class History(keras.callbacks.Callback):
         """Of all finished epochs; -1 before the first."""
         return max((record["val_accuracy"] for record in self.records), default=-1.0)
 
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch with that accuracy, counted from 1; 0 before the first."""
+        best = max(self.records, key=lambda record: record["val_accuracy"], default={"epoch": 0})
+        return best["epoch"]
+
     def on_epoch_begin(self, epoch, logs=None):
         self._first_step = self.step
         self._clock = None

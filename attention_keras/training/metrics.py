@@ -25,16 +25,18 @@ def final_metrics(
         seconds: that all epochs took.
     """
     last = history.records[-1]
+    tested = history.records[history.best_epoch - 1] if config.patience else last
     return {
         "test_error": 1 - accuracy,
         "test_accuracy": accuracy,
         "test_images": images,
-        "validation_error": 1 - last["val_accuracy"],
+        "validation_error": 1 - tested["val_accuracy"],
         "best_validation_error": 1 - history.best_validation_accuracy,
         "parameters": count_parameters(model),
         "macs": count_macs(model),
         "images_per_second": float(np.median([record["images_per_second"] for record in history.records])),
-        "epochs": config.recipe.epochs,
+        "epochs": last["epoch"],
+        "tested_epoch": tested["epoch"],
         "steps": last["step"],
         "images_seen": last["images_seen"],
         "seconds": seconds,

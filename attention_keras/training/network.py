@@ -1,20 +1,50 @@
 """The network of a run: its config settled, the model built and compiled."""
 
 import dataclasses
+from pathlib import Path
 
 import keras
+import numpy as np
 
-from attention_keras.data.datasets import ImageDataset
+from attention_keras.data.datasets import ImageDataset, has_free_size
 from attention_keras.data.pipeline import steps_per_epoch
-from attention_keras.layers.preprocess import build_preprocess
+from attention_keras.errors import UserError
+from attention_keras.layers.choices import AUTO, RAW
+from attention_keras.layers.preprocess import PREPROCESSING, build_preprocess
+from attention_keras.models.backbones import (
+    DEFAULT_SIZE,
+    application_size,
+    begins_with_preprocessing,
+    build_application,
+)
 from attention_keras.models.classifier import Classifier
+from attention_keras.models.frozen import all_layers, thaw
+from attention_keras.models.preprocessing import application_pixels, preprocessing_layer
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
+from attention_keras.runs.data_options import DataOptions
 from attention_keras.runs.directory import Run
 from attention_keras.runs.machine_options import MachineOptions
+from attention_keras.runs.model_file import load_model
+from attention_keras.training.loss import build_loss
 from attention_keras.training.optimizers import build_optimizer, build_schedule
 from attention_keras.training.precision import choose_precision
+from attention_keras.training.stages import Stage
 from attention_keras.training.strategy import Strategy, spans_workers
+
+
+def sized(config: RunConfig) -> DataOptions:
+    """The data options with the image size that a trained backbone calls for, where the data have none."""
+    data, model = config.data, config.model
+    if data.image_size or not model.is_brought or not has_free_size(data.dataset):
+        return data
+    if model.application:
+        # From random weights any size does, and small images train sooner.
+        return dataclasses.replace(
+            data, image_size=application_size(model.application) if config.weights else 0
+        )
+    side = load_model(model.file).input_shape[1]
+    return dataclasses.replace(data, image_size=side or DEFAULT_SIZE)
 
 
 def settle(
@@ -38,12 +68,30 @@ def settle(
     return dataclasses.replace(config, precision=precision, data=data)
 
 
+def check_steps_per_execution(config: RunConfig, steps: int) -> None:
+    """Refuse a number of steps for each call that does not divide the `steps` of an epoch."""
+    at_once = config.steps_per_execution
+    if steps % at_once:
+        divisors = [d for d in range(1, min(steps, 100) + 1) if steps % d == 0]
+        raise UserError(
+            f"steps_per_execution must divide the {steps} steps of an epoch; "
+            f"got {at_once}, allowed here: {', '.join(map(str, divisors))}"
+        )
+
+
 def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
-    """The network in the run's precision, with the run's initial weights."""
+    """The network in the run's precision, with the run's initial weights.
+
+    A backbone that the paper does not have is frozen where the recipe begins with frozen epochs.
+
+    Raises:
+        UserError: the backbone or its weights are not to be had, or do not fit the images.
+    """
     keras.utils.set_random_seed(config.seed)
     earlier_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:
+        backbone = _backbone(config, dataset.image_shape)
         return build_model(
             config.model,
             input_shape=dataset.image_shape,
@@ -51,36 +99,91 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
             width=config.recipe.width,
             dropout=config.recipe.dropout,
             init=config.recipe.init,
-            preprocess=build_preprocess(config.recipe.preprocess, dataset.train.images),
+            preprocess=_preprocess(config, dataset, backbone),
+            backbone=backbone,
         )
     finally:
         keras.config.set_dtype_policy(earlier_policy)
 
 
+def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Model | None:
+    """The backbone of an application or a file, with its weights; None for the paper's own.
+
+    A pretrained one keeps its batch normalisation as it is, also when all else learns from the start.
+    """
+    model = config.model
+    if not model.is_brought:
+        return None
+    if model.application:
+        backbone = build_application(model.application, image_shape, config.weights)
+    else:
+        backbone = load_model(model.file)
+        takes = tuple(backbone.input_shape[1:])
+        if any(side not in (None, wanted) for side, wanted in zip(takes, image_shape)):
+            raise UserError(
+                f"{Path(model.file).name} takes images of {takes[1]}x{takes[0]} and these are "
+                f"{image_shape[1]}x{image_shape[0]}; image_size and a dataset of free size make them agree"
+            )
+    if config.recipe.frozen_epochs:
+        backbone.trainable = False
+    elif config.weights or model.file:
+        thaw(list(all_layers(backbone)))
+    return backbone
+
+
+def _preprocess(
+    config: RunConfig, dataset: ImageDataset, backbone: keras.Model | None
+) -> keras.layers.Layer | None:
+    """What stands before the backbone; None where it takes raw pixels."""
+    kind = config.recipe.preprocess
+    if kind in PREPROCESSING:
+        return build_preprocess(kind, dataset.train.images)
+    if kind == RAW:
+        return None
+    if kind != AUTO:
+        return preprocessing_layer(kind)
+    if config.model.application:
+        layer = application_pixels(config.model.application)
+        return None if layer.is_identity else layer
+    if begins_with_preprocessing(backbone):
+        return None
+    raise UserError(
+        f"{Path(config.model.file).name} does not begin with a layer that normalises pixels; say with "
+        "preprocess what it expects: imagenet (mean and deviation, as Torch's networks), the name of an "
+        "application such as MobileNetV2, none (pixels from -1 to 1), or raw (0 to 255)"
+    )
+
+
 def compile_network(
-    model: Classifier, config: RunConfig, machine: MachineOptions, images: int, told: int = 0
+    model: Classifier,
+    config: RunConfig,
+    machine: MachineOptions,
+    stage: Stage,
+    labels: np.ndarray,
+    told: int = 0,
 ) -> None:
     """Give the network its loss and optimiser; call it in the strategy's scope.
 
     Args:
-        model: from `build_network`, replicated where there is a strategy.
+        model: what the stage trains, replicated where there is a strategy.
         config: of the run.
         machine: says whether XLA compiles.
-        images: training images in an epoch.
+        stage: the epochs that follow, and their learning rate.
+        labels: `(n,)`, of the training images of an epoch.
         told: how many of them come with their object; where there are any, the model is a guided one.
     """
     recipe = config.recipe
-    updates = steps_per_epoch(images, recipe.batch_size)
-    schedule = build_schedule(recipe.schedule, recipe.learning_rate, updates, recipe.epochs)
+    updates = steps_per_epoch(len(labels), recipe.batch_size)
+    schedule = build_schedule(recipe.schedule, stage.learning_rate, updates, stage.epochs)
     optimizer = build_optimizer(recipe.optimizer, schedule, recipe.weight_decay, config.accumulate)
     if config.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
     if told:
-        model.attend_to(config.attend_to * images / told)
-    smoothing = recipe.label_smoothing
+        model.attend_to(config.attend_to * len(labels) / told)
+    classes = model.output["logits"].shape[-1]
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing),
+        loss=build_loss(recipe.label_smoothing, np.bincount(labels, minlength=classes), config.balance),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile={"auto": "auto", "on": True, "off": False}[machine.jit],
         steps_per_execution=config.steps_per_execution,

@@ -86,6 +86,7 @@ def build_optimizer(
         accumulate: steps whose gradients are averaged into one update.
     """
     steps = accumulate if accumulate > 1 else None
+    # Keras counts names up within a process; a resumed run looks for those it was saved under.
     if name in ("sgd", "nesterov"):
         return CoupledSGD(
             learning_rate,
@@ -93,9 +94,10 @@ def build_optimizer(
             nesterov=name == "nesterov",
             coupled_decay=weight_decay,
             gradient_accumulation_steps=steps,
+            name="coupled_sgd",
         )
     if name == "adamw":
         return keras.optimizers.AdamW(
-            learning_rate, weight_decay=weight_decay, gradient_accumulation_steps=steps
+            learning_rate, weight_decay=weight_decay, gradient_accumulation_steps=steps, name="adamw"
         )
     raise ValueError(f"optimizer must be one of {', '.join(get_args(Optimizer))}; got {name!r}")

@@ -1,9 +1,10 @@
 """A training session: what one run needs in one object, from its preparation to its metrics."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -15,21 +16,31 @@ from attention_keras.data.objects import Objects
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
-from attention_keras.models.transfer_weights import transfer_weights
+from attention_keras.models.frozen import frozen_layers, thaw
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import TEMPERATURE, Run
 from attention_keras.runs.machine_options import MachineOptions
 from attention_keras.runs.model_file import load_model, save_model
-from attention_keras.training.batch_norm import fused_batch_norm
 from attention_keras.training.checkpoint import Checkpoint, load_newest
 from attention_keras.training.checkpointing import Checkpointing
+from attention_keras.training.epoch_records import epoch_records
+from attention_keras.training.fit_epochs import fit_epochs
+from attention_keras.training.frozen_part import FrozenPart, forget_features
 from attention_keras.training.guard import NonFiniteGuard
 from attention_keras.training.guided import OFF_OBJECT
 from attention_keras.training.history import History
-from attention_keras.training.keep_best import KeepBest
 from attention_keras.training.metrics import final_metrics
-from attention_keras.training.network import build_network, compile_network, settle
+from attention_keras.training.network import (
+    build_network,
+    check_steps_per_execution,
+    compile_network,
+    settle,
+    sized,
+)
+from attention_keras.training.patience import Patience
 from attention_keras.training.progress import Progress
+from attention_keras.training.stages import Stage, stages_of
+from attention_keras.training.start import start_from
 from attention_keras.training.strategy import (
     Strategy,
     is_chief,
@@ -41,7 +52,7 @@ from attention_keras.training.strategy import (
 )
 from attention_keras.training.summary import summarize
 from attention_keras.training.temperature import fit_temperature
-from attention_keras.training.tensorboard import AttentionImages, Scalars, log_confusion
+from attention_keras.training.tensorboard import log_confusion
 
 Report = Callable[[str], None]
 
@@ -56,7 +67,8 @@ class Session:
         run: the directory.
         dataset: its test split is unread until `finish`.
         strategy: None on a single device.
-        model: compiled; it shares its layers with all models that the session saves.
+        model: the whole network; it shares its layers with all models that the session trains and saves.
+        frozen: its frozen part, where the backbone is frozen at first.
         report: called with each line a person should read.
     """
 
@@ -66,6 +78,7 @@ class Session:
     dataset: ImageDataset
     strategy: Strategy | None
     model: Classifier
+    frozen: FrozenPart | None
     report: Report
 
     @classmethod
@@ -77,7 +90,7 @@ class Session:
         strategy: Strategy | None,
         report: Report = print,
     ) -> "Session":
-        """Read the data, build and compile the model, and say what is about to happen.
+        """Read the data, build the model, and say what is about to happen.
 
         Args:
             config: may leave precision and image size open; an earlier part of the run decides them, or
@@ -90,11 +103,14 @@ class Session:
         Raises:
             UserError: the data, the network or the weights to start from are not to be had.
         """
+        config = dataclasses.replace(config, data=sized(config))
         dataset = load_dataset(
             config.data.dataset, data_dir=machine.data_dir, seed=config.seed, **config.data.for_loading()
         )
         if not machine.restart:
             run.refuse_changed_files(dataset.name, dataset.files)
+        if config.patience and spans_workers(strategy):
+            raise UserError("patience does not work with several workers: only the chief has the best epoch")
         config = settle(config, None if machine.restart else run, dataset, strategy)
         # Names of layers count up in a process; a resumed run must find those it was saved under.
         keras.utils.clear_session(free_memory=False)
@@ -102,18 +118,16 @@ class Session:
             model = build_network(config, dataset)
             synchronize_batch_norm(model, strategy is not None)
             if config.init_from:
-                report(transfer_weights(load_model(config.init_from), model).table())
+                report(start_from(config.init_from, model, dataset.class_names))
         model = replicated(model, strategy, guided=config.attend_to > 0)
-        session = cls(config, machine, run, dataset, strategy, model, report)
-        session._check_steps_per_execution()
-        told = session.objects.count if session.objects else 0
-        with scope(strategy):
-            compile_network(model, config, machine, len(dataset.train), told)
+        frozen = FrozenPart.of(model, strategy) if config.recipe.frozen_epochs else None
+        session = cls(config, machine, run, dataset, strategy, model, frozen, report)
+        check_steps_per_execution(config, session.steps_per_epoch)
         if session.is_chief:
             for line in summarize(config, dataset, model, strategy):
                 report(line)
-            if told:
-                report(f"attention trained with the object of {told:,} training images")
+            if session.objects:
+                report(f"attention trained with the object of {session.objects.count:,} training images")
         return session
 
     @property
@@ -163,6 +177,7 @@ class Session:
         resumed = load_newest(self.run.checkpoints, self.report)
         history = self._history(resumed)
         checkpointing = Checkpointing(
+            self.model,
             self.run.checkpoints,
             history,
             self.machine.checkpoint_interval(),
@@ -171,18 +186,20 @@ class Session:
             writes=self.is_chief,
             saves_on_signal=not spans_workers(self.strategy),
         )
-        checkpointing.restore(self.model)
-        epochs = self.config.recipe.epochs
+        stages = stages_of(self.config.recipe)
+        epochs = stages[-1].last
         if resumed:
             self.report(f"resuming at step {history.step:,} of {self.steps_per_epoch * epochs:,}")
+        patience = Patience(history, self.config.patience, stages[-1].first)
         progress = Progress(history, epochs=epochs, report=self.report, show_bar=self.is_chief)
         # The history first, because the others read it; the checkpoint last, because it saves the rest.
-        callbacks = [history, NonFiniteGuard(history), progress, *self._records(history), checkpointing]
+        callbacks = [history, NonFiniteGuard(history), progress, patience, *self._records(history)]
         checkpointing.listen()
         progress.open()
         try:
-            with fused_batch_norm(self.model):
-                self._fit_epochs(history, callbacks)
+            for stage in stages:
+                if history.step < stage.last * self.steps_per_epoch and not patience.is_over:
+                    self._fit_stage(stage, history, [*callbacks, checkpointing], patience)
         finally:
             progress.close()
             checkpointing.stop_listening()
@@ -190,10 +207,13 @@ class Session:
 
     def finish(self, history: History, seconds: float) -> dict[str, Any]:
         """Save the model, then read the test set, once; the metrics finish the run."""
+        forget_features(self.run.features)
+        if self.config.patience:
+            self.model.set_weights(load_model(self.run.best_model).get_weights())
         self._save(self.run.model)
         # A view without the maps, which nobody reads here.
         classifier = keras.Model(self.model.input, self.model.output["logits"])
-        temperature = self._temperature(classifier)
+        temperature = self._temperature(classifier) if self.machine.calibrate else 1.0
         test = self.dataset.test()
         predicted = classifier.predict(self._in_order(test), verbose=0).argmax(axis=-1)
         accuracy = float(np.mean(predicted == test.labels))
@@ -201,15 +221,13 @@ class Session:
         metrics[TEMPERATURE] = temperature
         if self.is_chief:
             names = self.dataset.class_names
-            log_confusion(self.run.tensorboard, test.labels, predicted, names, self.config.recipe.epochs)
+            log_confusion(self.run.tensorboard, test.labels, predicted, names, history.records[-1]["epoch"])
             self.run.write_metrics(metrics)
         return metrics
 
     def _temperature(self, classifier: keras.Model) -> float:
-        """What the logits of the validation images call for; 1 where it is not to be fitted."""
+        """What the logits of the validation images call for."""
         validation = self.dataset.validation
-        if not self.machine.calibrate or not len(validation):
-            return 1.0
         logits = classifier.predict(self._in_order(validation), verbose=0)
         return fit_temperature(logits, np.asarray(validation.labels))
 
@@ -224,51 +242,45 @@ class Session:
         )
 
     def _records(self, history: History) -> list[keras.callbacks.Callback]:
-        """What the chief writes after each epoch: history, TensorBoard, attention panels, the best model."""
+        """What the chief writes after each epoch."""
         if not self.is_chief:
             return []
-        self.run.write_history(history.records)
         shown = self.dataset.validation.take(slice(0, self.machine.panels))
-        return [
-            keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda epoch, logs: self.run.write_history(history.records)
-            ),
-            Scalars(self.run.tensorboard, history),
-            AttentionImages(shown.images, shown.labels, self.dataset.class_names, self.run.tensorboard),
-            KeepBest(history, lambda: self._save(self.run.best_model)),
-        ]
+        return epoch_records(self.run, history, self.model, shown, lambda: self._save(self.run.best_model))
 
-    def _fit_epochs(self, history: History, callbacks: list[keras.callbacks.Callback]) -> None:
-        """`fit` the rest of an interrupted epoch, if any, and then the whole epochs."""
-        steps, epochs = self.steps_per_epoch, self.config.recipe.epochs
-        validation = self._in_order(
-            self.dataset.validation, self.objects.validation if self.objects else None
-        )
-        epoch, done = divmod(history.step, steps)
-        parts = [(epoch, epoch + 1, steps - done), (epoch + 1, epochs, steps)] if done else []
-        for first, last, length in parts or [(epoch, epochs, steps)]:
-            if first >= last:
-                continue
-            batches = training_batches(
-                self.dataset.train,
+    def _fit_stage(
+        self, stage: Stage, history: History, callbacks: list[keras.callbacks.Callback], patience: Patience
+    ) -> None:
+        """Train the epochs of a stage that are left; the last callback is the checkpointing."""
+        trained, train, validation = self.model, self.dataset.train, self.dataset.validation
+        if stage.frozen:
+            self.report(f"computing the features of {len(train) + len(validation):,} images, once")
+            trained = self.frozen.head
+            train, validation = self.frozen.features_of(
+                self.dataset, self.config.step_batch_size, self.run.features, show=self.is_chief
+            )
+        elif self.frozen:
+            thaw(frozen_layers(self.model))
+        told = self.objects.count if self.objects else 0
+        compile_network(trained, self.config, self.machine, stage, np.asarray(train.labels), told)
+        callbacks[-1].restore(trained, stage.first * self.steps_per_epoch)
+        fit_epochs(
+            trained,
+            partial(
+                training_batches,
+                train,
                 num_classes=self.dataset.num_classes,
                 batch_size=self.config.step_batch_size,
                 seed=self.config.seed,
-                epochs=last,
-                augment=self.config.recipe.augment,
-                start_step=(first + 1) * steps - length,
-                objects=self.objects.train if self.objects else None,
-            )
-            self.model.fit(
-                batches,
-                initial_epoch=first,
-                epochs=last,
-                steps_per_epoch=length,
-                shuffle=False,  # the batches come in their order already
-                validation_data=validation,
-                callbacks=callbacks,
-                verbose=0,
-            )
+                objects=self.objects and self.objects.train,
+            ),
+            self._in_order(validation, self.objects and self.objects.validation),
+            stage=stage,
+            step=history.step,
+            steps=self.steps_per_epoch,
+            callbacks=callbacks,
+            is_over=lambda: patience.is_over,
+        )
 
     def _in_order(self, split, objects: np.ndarray | None = None) -> tf.data.Dataset:
         return evaluation_batches(
@@ -284,12 +296,3 @@ class Session:
         if self.is_chief:
             save_model(self.model, path)
         synchronize_batch_norm(self.model, self.strategy is not None)
-
-    def _check_steps_per_execution(self) -> None:
-        steps, at_once = self.steps_per_epoch, self.config.steps_per_execution
-        if steps % at_once:
-            divisors = [d for d in range(1, min(steps, 100) + 1) if steps % d == 0]
-            raise UserError(
-                f"steps_per_execution must divide the {steps} steps of an epoch; "
-                f"got {at_once}, allowed here: {', '.join(map(str, divisors))}"
-            )

@@ -10,23 +10,30 @@ from attention_keras.models.outputs import LEVEL_LOGITS, LOGITS
 _SEED = re.compile(r"^seed_generator(_\d+)?/")
 
 
-def training_state(model: keras.Model) -> dict[str, Any]:
-    """Variables of a compiled model, its optimiser and its running metrics, by names that stay the same.
+MODEL = "model/"
+"""What the names of the network's own variables begin with."""
+
+
+def training_state(model: keras.Model, trained: keras.Model | None = None) -> dict[str, Any]:
+    """Variables of a model, and of the optimiser and running metrics it is trained with, by names that stay
+    the same.
 
     A name is `model/`, `optimizer/` or `metrics/` and the variable's path. Random seeds are the exception:
     Keras counts them up within a process, so they are named by the layer they belong to.
 
     Args:
-        model: compiled; its optimiser and metrics are built.
+        model: the whole network.
+        trained: the part of it that is compiled, its optimiser and metrics built; the whole by default.
     """
+    trained = trained or model
     owners = {id(variable): layer.name for layer in model.layers for variable in layer.variables}
     state: dict[str, Any] = {}
     for variable in model.variables:
         path, count = _SEED.subn("seed_generator/", variable.path)
-        _add(state, f"model/{owners[id(variable)]}/{path}" if count else f"model/{path}", variable)
-    for variable in model.optimizer.variables:
+        _add(state, f"{MODEL}{owners[id(variable)]}/{path}" if count else f"{MODEL}{path}", variable)
+    for variable in trained.optimizer.variables:
         _add(state, f"optimizer/{variable.path}", variable)
-    for variable in model.metrics_variables:
+    for variable in trained.metrics_variables:
         _add(state, f"metrics/{variable.path}", variable)
     return state
 

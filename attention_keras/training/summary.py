@@ -10,6 +10,7 @@ from attention_keras.data.datasets import ImageDataset
 from attention_keras.models.compute import count_macs, count_parameters
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.durations import duration
+from attention_keras.runs.recipes import Recipe
 
 DAY = 86400
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
@@ -26,10 +27,13 @@ def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, stra
         f"{count_macs(model) / 1e6:,.0f} M multiply-adds per image",
         f"data      {dataset.name}: {len(dataset.train):,} training and {len(dataset.validation):,} "
         f"validation images of {width}x{height}, {dataset.num_classes} classes",
-        f"recipe    {recipe.epochs} epochs, batch {recipe.batch_size}, {recipe.optimizer} at "
-        f"{recipe.learning_rate:g} ({recipe.schedule}), weight decay {recipe.weight_decay:g}, "
-        f"dropout {'on' if recipe.dropout else 'off'}, init {recipe.init}, preprocess {recipe.preprocess}, "
-        f"augment {recipe.augment}, label smoothing {recipe.label_smoothing:g}, seed {config.seed}",
+        f"recipe    {_frozen(recipe)}{recipe.epochs} epochs, batch {recipe.batch_size}, "
+        f"{recipe.optimizer} at {recipe.learning_rate:g} ({recipe.schedule}), "
+        f"weight decay {recipe.weight_decay:g}, dropout {'on' if recipe.dropout else 'off'}, "
+        f"init {recipe.init}, preprocess {recipe.preprocess}, augment {recipe.augment}, "
+        f"label smoothing {recipe.label_smoothing:g}, seed {config.seed}"
+        + f", ends after {config.patience} epochs without a better one" * bool(config.patience)
+        + ", classes balanced" * config.balance,
         f"device    {len(devices)} x {devices[0].device_type}, {config.precision}, strategy "
         f"{type(strategy).__name__ if strategy else 'none'}" + (", deterministic" * config.deterministic),
         f"time      about {duration(seconds)} (estimate)",
@@ -50,7 +54,10 @@ def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, stra
 
 
 def estimate_seconds(config: RunConfig, dataset: ImageDataset, model: keras.Model) -> float:
-    """Time of the run, from two timed forward passes; a backward pass costs about two forward ones."""
+    """Time of the run, from two timed forward passes; a backward pass costs about two forward ones.
+
+    While the backbone is frozen, the images go forward once for all epochs.
+    """
     images = tf.constant(dataset.train.images[: min(config.recipe.batch_size, 64)], "float32")
     forward = tf.function(lambda pixels: model(pixels, training=False)["logits"], autograph=False)
     durations = []
@@ -58,4 +65,12 @@ def estimate_seconds(config: RunConfig, dataset: ImageDataset, model: keras.Mode
         start = time.perf_counter()
         keras.ops.convert_to_numpy(forward(images))
         durations.append(time.perf_counter() - start)
-    return 3 * min(durations) / len(images) * len(dataset.train) * config.recipe.epochs
+    passes = 3 * config.recipe.epochs + bool(config.recipe.frozen_epochs)
+    return passes * min(durations) / len(images) * len(dataset.train)
+
+
+def _frozen(recipe: Recipe) -> str:
+    """The stage before all weights learn, where there is one."""
+    if not recipe.frozen_epochs:
+        return ""
+    return f"{recipe.frozen_epochs} epochs with a frozen backbone at {recipe.frozen_learning_rate:g}, then "

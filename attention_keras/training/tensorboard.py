@@ -55,26 +55,24 @@ class AttentionImages(keras.callbacks.Callback):
     a share of the largest possible (1: looks everywhere, 0: at one place).
 
     Args:
+        model: the whole network; what is trained may be a part of it.
         images: `(n, h, w, 3)` uint8, fixed for the run.
         labels: `(n,)`.
         class_names: k names.
         log_dir: TensorBoard folder.
     """
 
-    def __init__(self, images, labels, class_names, log_dir: Path):
+    def __init__(self, model: keras.Model, images, labels, class_names, log_dir: Path):
         super().__init__()
-        self.images = np.asarray(images)
-        self.labels = np.asarray(labels)
-        self.class_names = class_names
-        self.writer = tf.summary.create_file_writer(str(log_dir / "validation"))
-
-    def set_model(self, model):
-        super().set_model(model)
         try:
             # It shares the weights, so that it follows the training.
             self.explained = evidence_model(model, of="predicted")
         except UserError:  # a network without evidence
             self.explained = model
+        self.images = np.asarray(images)
+        self.labels = np.asarray(labels)
+        self.class_names = class_names
+        self.writer = tf.summary.create_file_writer(str(log_dir / "validation"))
 
     def on_epoch_end(self, epoch, logs=None):
         if len(self.images) == 0:

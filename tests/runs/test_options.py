@@ -112,7 +112,7 @@ def test_every_option_that_defines_a_run_changes_its_name():
         "deterministic": True, "precision": "float32", "steps_per_execution": 2,
         "levels": 1, "compat": "dp", "aggregate": "indep", "normalization": "sigmoid", "project": "up",
         "globals": "per_level", "head": "linear", "recipe": "quick", "dataset": "svhn", "model": "vgg",
-        "backbone": "rn164", "attend_to": 0.5,
+        "backbone": "rn164", "attend_to": 0.5, "patience": 3, "balance": True, "frozen_learning_rate": 0.1,
     }  # fmt: skip
     names = {TrainOptions().run_name()} | {TrainOptions.of(**{k: v}).run_name() for k, v in others.items()}
     assert len(names) == 1 + len(others)
@@ -128,7 +128,13 @@ def test_every_option_that_defines_a_run_changes_its_name():
     }
     kinds = [TrainOptions.of(dataset="folder:photos", resize=kind).run_name() for kind in RESIZES]
     assert len(set(kinds)) == len(RESIZES)
-    assert told == others.keys() | {"taps", "attend_to_fraction", "resize"}
+    weights = [
+        TrainOptions.of(backbone="keras:VGG16", weights=name, frozen_epochs=epochs).run_name()
+        for name in ("imagenet", "mine.weights.h5")
+        for epochs in (2, 3)
+    ]
+    assert len(set(weights)) == 4
+    assert told == others.keys() | {"taps", "attend_to_fraction", "resize", "weights", "frozen_epochs"}
 
 
 def test_a_long_name_is_cut_and_stays_its_own():
@@ -149,7 +155,7 @@ def test_what_is_repeatable_goes_with_deterministic():
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"epochs": -1}, "epochs must be 1 or more; got -1"),
+        ({"epochs": -1}, "epochs must be 0 or more; got -1"),
         ({"batch_size": 0}, "batch_size"),
         ({"model": "vgg-att9-pc"}, "unknown model"),
         ({"model": "vgg", "compat": "dp"}, "no attention"),
@@ -161,9 +167,11 @@ def test_what_is_repeatable_goes_with_deterministic():
         ({"name": "../up"}, "name must be"),
         ({"seed": -1}, "seed"),
         ({"epochs": "3"}, "epochs: '3' is not allowed"),
-        ({"backbone": "keras:VGG16"}, "needs taps"),
         ({"backbone": "keras:VGG16", "taps": ("x",), "model": "vgg"}, "are two networks; give one of them"),
-        ({"backbone": "keras:VGG16", "taps": ("x",), "levels": 2}, "a level for each tap: 1; got 2"),
+        (
+            {"backbone": "keras:VGG16", "taps": ("x",), "levels": 2},
+            r"of its taps \(x\); .*got levels 2",
+        ),
         ({"checkpoint_every": 0}, "must be steps, such as 500, or minutes, such as 10min; got 0"),
         ({"checkpoint_every": "often"}, "got 'often'"),
         ({"checkpoint_every": "5min", "strategy": "multi_worker"}, "does not work under multi_worker"),

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def build_small_network(spec, input_shape, num_classes, *, width, dropout, init, preprocess):
+def build_small_network(spec, input_shape, num_classes, *, width, dropout, init, preprocess, backbone=None):
     """Two convolutions with batch norm and swish, dp attention on the first."""
     import keras
     from keras import layers

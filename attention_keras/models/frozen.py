@@ -1,0 +1,78 @@
+"""A network with a frozen part: where that part ends, and how it is thawed."""
+
+from collections.abc import Iterator, Sequence
+
+import keras
+
+from attention_keras.errors import UserError
+from attention_keras.models.classifier import Classifier
+from attention_keras.models.graph import graph_nodes
+
+
+def split_frozen(model: Classifier) -> tuple[keras.Model, Classifier]:
+    """The model in two: what training does not change, and the rest.
+
+    The frozen part is everything that depends on images alone and on no weight that is trained: a backbone
+    with `trainable = False`, and what is pooled from it. Its outputs, the features, are the inputs of the
+    rest. Both parts share their layers with `model`, so training the rest trains the model.
+
+    Args:
+        model: with a frozen part; layers of it may be models themselves.
+
+    Returns:
+        `features`, from images `(b, h, w, 3)` to a list of tensors, and `rest`, from that list to the
+        outputs of `model`.
+
+    Raises:
+        UserError: nothing is frozen, or all of it is.
+
+    Example:
+        >>> from attention_keras import attend
+        >>> images = keras.Input((8, 8, 3))
+        >>> frozen = keras.Model(images, keras.layers.Conv2D(4, 3, name="conv")(images))
+        >>> frozen.trainable = False
+        >>> features, rest = split_frozen(attend(frozen, ["conv"], num_classes=2))
+        >>> sorted(tuple(tensor.shape) for tensor in features.outputs)
+        [(None, 4), (None, 6, 6, 4)]
+    """
+    images = {id(tensor) for tensor in model.inputs}
+    constant, features = set(images), {}
+    for node in graph_nodes(model):
+        if not node.input_tensors:
+            continue
+        sources = node.input_tensors
+        trained = getattr(node.operation, "trainable_variables", [])
+        if not trained and all(id(source) in constant for source in sources):
+            constant |= {id(tensor) for tensor in node.output_tensors}
+        else:
+            features |= {id(source): source for source in sources if id(source) in constant}
+    if not features or images & features.keys():
+        raise UserError(f"no part of {model.name} that begins with the images is frozen")
+    tensors = list(features.values())
+    return (
+        keras.Model(model.input, tensors, name="features"),
+        Classifier(tensors, model.output, name=f"{model.name}_head"),
+    )
+
+
+def frozen_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers that are not trained, also those of nested models."""
+    return [layer for layer in all_layers(model) if not layer.trainable]
+
+
+def thaw(layers: Sequence[keras.layers.Layer]) -> None:
+    """Train these layers, but leave batch normalisation as it is, statistics, scale and offset.
+
+    Batches of fine-tuning are small, and their statistics would take those of a million images apart
+    (keras.io, guide "Transfer learning and fine-tuning").
+    """
+    for layer in layers:
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Every layer, a nested model before the layers inside it."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from all_layers(layer)

@@ -1,0 +1,77 @@
+"""A frozen backbone computes its features once; the head trains on them."""
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+from attention_keras.data.array_store import ArrayStore
+from attention_keras.data.features import FeatureRows
+from attention_keras.data.pipeline import evaluation_batches
+from attention_keras.data.split import ImageDataset, Split
+from attention_keras.models.classifier import Classifier
+from attention_keras.models.frozen import split_frozen
+from attention_keras.training.strategy import Strategy, replicated
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenPart:
+    """What is frozen of a network, and the head that learns meanwhile.
+
+    Attributes:
+        features: from images `(b, h, w, 3)` to a list of tensors.
+        head: from these to the network's outputs; it shares the network's layers.
+    """
+
+    features: keras.Model
+    head: Classifier
+
+    @classmethod
+    def of(cls, model: Classifier, strategy: Strategy | None) -> "FrozenPart":
+        """The parts of a network with a frozen backbone; call it outside the strategy's scope."""
+        features, head = split_frozen(model)
+        return cls(features, replicated(head, strategy))
+
+    def features_of(
+        self, dataset: ImageDataset, batch_size: int, folder: Path, show: bool
+    ) -> tuple[Split, Split]:
+        """The training and the validation split with features in place of pixels.
+
+        Args:
+            dataset: of the run.
+            batch_size: images at a time.
+            folder: for features that need much memory. An earlier process may have left them there.
+            show: whether a bar shows the progress.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        splits = []
+        for name in ("train", "validation"):
+            split, store = getattr(dataset, name), ArrayStore(cache_dir=folder / name)
+            shapes = [tuple(tensor.shape[1:]) for tensor in self.features.outputs]
+            batches = self._computed(split, dataset.num_classes, batch_size, f"features, {name}", show)
+            rows = FeatureRows.kept(batches, shapes, len(split), store)
+            splits.append(dataclasses.replace(split, images=rows, masks=None, boxes=None))
+        return splits[0], splits[1]
+
+    def _computed(
+        self, split: Split, num_classes: int, batch_size: int, title: str, show: bool
+    ) -> Iterator[list[tf.Tensor]]:
+        compute = tf.function(lambda images: self.features(images, training=False), autograph=False)
+        with tqdm(
+            total=len(split), desc=title, unit=" images", leave=False, disable=None if show else True
+        ) as bar:
+            for images, _ in evaluation_batches(split, num_classes=num_classes, batch_size=batch_size):
+                yield compute(tf.cast(images, tf.float32))
+                bar.update(len(images))
+
+
+def forget_features(folder: Path) -> None:
+    """Remove what `FrozenPart.features_of` has left on disk; it is no use once all weights learn."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,62 @@
+"""The stages of a training: with a frozen backbone, then with all weights; or the latter alone."""
+
+from dataclasses import dataclass
+
+from attention_keras.runs.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Epochs of a run that are trained with one optimiser.
+
+    Attributes:
+        first, last: the epochs are first + 1 to last, counted from the start of the run.
+        learning_rate: the peak of the stage's schedule.
+        augment: of its images.
+        frozen: whether the backbone is, so that its features are computed once.
+    """
+
+    first: int
+    last: int
+    learning_rate: float
+    augment: str
+    frozen: bool
+
+    @property
+    def epochs(self) -> int:
+        """How many there are."""
+        return self.last - self.first
+
+
+def stages_of(recipe: Recipe) -> list[Stage]:
+    """The stages of a recipe that have epochs.
+
+    Example:
+        >>> from attention_keras.runs.recipes import FINETUNE
+        >>> [(stage.first, stage.last, stage.frozen) for stage in stages_of(FINETUNE)]
+        [(0, 10, True), (10, 13, False)]
+    """
+    frozen = Stage(0, recipe.frozen_epochs, recipe.frozen_learning_rate, "none", True)
+    whole = Stage(recipe.frozen_epochs, recipe.all_epochs, recipe.learning_rate, recipe.augment, False)
+    return [stage for stage in (frozen, whole) if stage.epochs]
+
+
+def parts_left(stage: Stage, step: int, steps_per_epoch: int) -> list[tuple[int, int, int]]:
+    """What is left of a stage: the rest of an interrupted epoch, if any, and then the whole epochs.
+
+    Args:
+        stage: not finished.
+        step: steps of the run that are done.
+        steps_per_epoch: steps in a whole epoch.
+
+    Returns:
+        For each part its first epoch, counted from 0, the one after its last, and the steps in an epoch.
+
+    Example:
+        >>> parts_left(Stage(0, 3, 1e-3, "none", False), step=14, steps_per_epoch=10)
+        [(1, 2, 6), (2, 3, 10)]
+    """
+    epoch, done = divmod(step, steps_per_epoch)
+    rest = [(epoch, epoch + 1, steps_per_epoch - done)] if done else []
+    whole = (epoch + bool(done), stage.last, steps_per_epoch)
+    return rest + ([whole] if whole[0] < whole[1] else [])

@@ -1,0 +1,294 @@
+"""Fine-tuning: a frozen stage on features, then all weights; class weights, early stopping, more epochs."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from attention_keras.data.array_store import ArrayStore
+from attention_keras.data.datasets import load_dataset
+from attention_keras.data.features import FeatureRows
+from attention_keras.errors import UserError
+from attention_keras.evaluation.subjects.load import load_subjects
+from attention_keras.runs.options import TrainOptions
+from attention_keras.training import frozen_part
+from attention_keras.training.checkpointing import Checkpointing
+from attention_keras.training.history import History
+from attention_keras.training.loss import BalancedCrossentropy, build_loss, class_weights
+from attention_keras.training.patience import Patience
+from attention_keras.training.train import train
+
+FROZEN, WHOLE, STEPS = 2, 2, 5
+BACKBONE = ("early", "norm", "late")
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    """A small "pretrained" network that normalises its pixels itself."""
+    keras.utils.set_random_seed(5)
+    images = keras.Input((32, 32, 3))
+    x = layers.Rescaling(1 / 127.5, offset=-1)(images)
+    x = layers.Conv2D(6, 3, 2, padding="same", name="early")(x)
+    x = layers.Activation("swish")(layers.BatchNormalization(name="norm")(x))
+    x = layers.Conv2D(8, 3, 2, padding="same", activation="swish", name="late")(x)
+    model = keras.Model(images, x, name="small")
+    model.get_layer("norm").moving_mean.assign(np.linspace(-0.2, 0.2, 6))
+    path = tmp_path_factory.mktemp("backbone") / "small.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def options(backbone):
+    return TrainOptions.of(
+        backbone=str(backbone),
+        limit=75,  # 5 steps of 16, the last one of 11
+        batch_size=16,
+        frozen_epochs=FROZEN,
+        epochs=WHOLE,
+        panels=1,
+        precision="float32",
+        checkpoint_every=2,
+        name="run",
+    )
+
+
+def run(options, folder, **changes):
+    return train(options.replace(run_dir=str(folder), **changes), report=lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(options, tmp_path_factory):
+    return run(options, tmp_path_factory.mktemp("whole"))
+
+
+def loaded(result):
+    return keras.models.load_model(result.run.path / "model.keras", compile=False)
+
+
+def history(result):
+    lines = [json.loads(line) for line in (result.run.path / "history.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in ("time", "images_per_second")} for line in lines]
+
+
+def moved(model, backbone):
+    """Largest change of the weights of each layer of the backbone."""
+    before = keras.models.load_model(backbone)
+    pairs = {
+        name: zip(model.get_layer(name).get_weights(), before.get_layer(name).get_weights())
+        for name in BACKBONE
+    }
+    return {name: max(np.abs(a - b).max() for a, b in weights) for name, weights in pairs.items()}
+
+
+def test_a_pretrained_file_is_fine_tuned_by_default(backbone):
+    config = TrainOptions.of(backbone=str(backbone)).resolve()
+    assert (config.recipe.frozen_epochs, config.recipe.epochs, config.recipe.preprocess) == (10, 3, "auto")
+    assert config.model.name == "small-att-linear-scaled" and config.model.taps == ()
+
+
+def test_the_frozen_stage_trains_the_head_alone(options, tmp_path, backbone):
+    result = run(options, tmp_path, epochs=0)
+    model = loaded(result)
+    assert moved(model, backbone) == dict.fromkeys(BACKBONE, 0.0)
+    assert [line["step"] for line in history(result)] == [STEPS, 2 * STEPS]
+    # What the head saw as features is what the whole network computes, but for the bits of bfloat16.
+    validation = load_dataset("cluttered_digits", limit=75).validation
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    seen = float(loss(validation.labels, model.predict(validation.images, verbose=0)["logits"]))
+    assert seen == pytest.approx(history(result)[-1]["val_loss"], abs=0.01)
+
+
+def test_then_all_weights_but_those_of_batch_norm_learn(uninterrupted, backbone):
+    changes = moved(loaded(uninterrupted), backbone)
+    assert changes["norm"] == 0 and changes["early"] > 1e-5 and changes["late"] > 1e-5
+    rates = [line["learning_rate"] for line in history(uninterrupted)]
+    assert max(rates[:FROZEN]) > 1e-3 > 1e-4 >= max(rates[FROZEN:])
+    assert uninterrupted.metrics["epochs"] == FROZEN + WHOLE
+
+
+@pytest.mark.parametrize("step", [3, 10, 11, 17])  # both stages, the end of the first, and right after it
+def test_both_stages_resume_exactly(step, options, tmp_path, uninterrupted, monkeypatch):
+    class Crash(Exception):
+        pass
+
+    original = Checkpointing.on_train_batch_end
+
+    def crash(self, batch, logs=None):
+        if self.history.step == step + 1:
+            raise Crash
+        original(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpointing, "on_train_batch_end", crash)
+        with pytest.raises(Crash):
+            run(options, tmp_path)
+    result = run(options, tmp_path)
+    for resumed, whole in zip(loaded(result).get_weights(), loaded(uninterrupted).get_weights(), strict=True):
+        np.testing.assert_allclose(resumed, whole, atol=1e-6)
+    for resumed, whole in zip(history(result), history(uninterrupted), strict=True):
+        assert resumed == pytest.approx(whole, abs=1e-5)
+
+
+def test_features_on_disk_train_to_the_same_weights_and_go(options, tmp_path, uninterrupted, monkeypatch):
+    stores = []
+
+    def on_disk(cache_dir):
+        stores.append(ArrayStore(memory_limit=0, cache_dir=cache_dir))
+        return stores[-1]
+
+    monkeypatch.setattr(frozen_part, "ArrayStore", on_disk)
+    result = run(options, tmp_path)
+    assert len(stores) == 2 and not result.run.features.exists()
+    for one, other in zip(loaded(result).get_weights(), loaded(uninterrupted).get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_features_of_other_images_are_refused(tmp_path):
+    store = ArrayStore(memory_limit=0, cache_dir=tmp_path)
+    FeatureRows.kept(iter([[np.zeros((3, 2), "float32")]]), [(2,)], 3, store)
+    with pytest.raises(UserError, match="are not those of this run; delete that folder"):
+        FeatureRows.kept(iter([]), [(2,)], 4, store)
+
+
+@pytest.mark.parametrize("strategy", ["mirrored"])
+def test_two_devices_do_what_one_does(strategy, options, tmp_path, uninterrupted):
+    result = run(options, tmp_path, strategy=strategy)
+    for one, two in zip(history(uninterrupted), history(result), strict=True):
+        assert one == pytest.approx(two, abs=2e-3)
+
+
+def test_a_fine_tuned_run_is_evaluated_as_any_other(uninterrupted):
+    subject = load_subjects([str(uninterrupted.run.path)])[0]
+    images = load_dataset("cluttered_digits", limit=75).test().images
+    answers = subject.predictor.predict(images)
+    assert set(answers) >= {"probabilities"} and answers["probabilities"].shape == (15, 10)
+
+
+# Class weights
+
+
+def test_balanced_loss_is_kerass_class_weight():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(6, 3)).astype("float32"), np.array([0, 0, 0, 1, 1, 2])
+    weights = class_weights(np.bincount(labels))
+    np.testing.assert_allclose(weights, [6 / 9, 1, 2])
+    log = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    by_hand = np.mean([-weights[k] * row[k] for row, k in zip(log, labels)])
+    loss = build_loss(0.0, np.bincount(labels), balance=True)
+    assert float(loss(np.eye(3, dtype="float32")[labels], logits)) == pytest.approx(by_hand, rel=1e-5)
+    # Each class weighs the same in an epoch, and an image 1 on average.
+    np.testing.assert_allclose(np.bincount(labels) * weights, 2)
+
+
+def test_a_class_without_images_weighs_nothing_and_mixed_labels_the_mean():
+    assert class_weights(np.array([4, 0, 4])).tolist() == [1.0, 0.0, 1.0]
+    loss = BalancedCrossentropy([1.0, 3.0])
+    mixed = float(loss(np.array([[0.5, 0.5]], "float32"), np.zeros((1, 2), "float32")))
+    assert mixed == pytest.approx(2 * np.log(2), rel=1e-5)
+
+
+def test_balance_changes_what_a_run_learns(options, tmp_path):
+    plain, balanced = (
+        run(options, tmp_path / str(balance), epochs=0, frozen_epochs=1, balance=balance)
+        for balance in (False, True)
+    )
+    assert history(plain)[0]["loss"] != history(balanced)[0]["loss"]
+
+
+# Early stopping
+
+
+def of(accuracies):
+    records = [{"epoch": place + 1, "val_accuracy": value} for place, value in enumerate(accuracies)]
+    return History(steps_per_epoch=1, images_per_epoch=1, batch_size=1, records=records)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "first", "over"),
+    [
+        ([], 0, False),
+        ([0.5, 0.4], 0, False),
+        ([0.5, 0.4, 0.5], 0, True),  # as good is not better
+        ([0.5, 0.4, 0.6], 0, False),
+        ([0.9, 0.4, 0.3, 0.3], 3, False),  # one epoch that counts, of the two
+        ([0.9, 0.4, 0.3, 0.3, 0.2], 3, True),
+    ],
+)
+def test_patience_counts_epochs_without_a_better_one(accuracies, first, over):
+    assert Patience(of(accuracies), 2, first).is_over == over
+    assert not Patience(of(accuracies), 0, first).is_over
+
+
+def test_the_best_epoch_is_tested_and_saved(options, tmp_path):
+    # A rate that ruins what the frozen stage has learnt: the best epoch is one of its.
+    result = run(options, tmp_path, epochs=9, learning_rate=0.3, patience=2)
+    lines = history(result)
+    accuracies = [line["val_accuracy"] for line in lines]
+    best = accuracies.index(max(accuracies))
+    assert len(lines) == max(best + 1, FROZEN) + 2 < FROZEN + 9
+    assert result.metrics["tested_epoch"] == best + 1
+    assert result.metrics["validation_error"] == pytest.approx(1 - max(accuracies))
+    best_model = keras.models.load_model(result.run.best_model, compile=False)
+    for one, other in zip(loaded(result).get_weights(), best_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    test = load_dataset("cluttered_digits", limit=75).test()
+    predicted = loaded(result).predict(test.images, verbose=0)["logits"].argmax(-1)
+    assert result.metrics["test_error"] == pytest.approx(np.mean(predicted != test.labels))
+
+
+# Further epochs for a finished run
+
+
+def test_a_run_goes_on_from_another_with_its_classifier(options, uninterrupted, tmp_path):
+    more = {"init_from": str(uninterrupted.run.path), "frozen_epochs": 0, "epochs": 1, "learning_rate": 1e-9}
+    result = run(options, tmp_path, **more)
+    for one, other in zip(loaded(result).get_weights(), loaded(uninterrupted).get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=0.05)  # batch norm's statistics move
+    kernel = loaded(result).get_layer("classifier").get_weights()[0]
+    np.testing.assert_allclose(
+        kernel, loaded(uninterrupted).get_layer("classifier").get_weights()[0], atol=1e-5
+    )
+    (uninterrupted.run.path / "labels.txt").rename(tmp_path / "labels.txt")
+    (uninterrupted.run.path / "labels.txt").write_text("\n".join("abcdefghij"))
+    other = run(options, tmp_path, name="other", **more)
+    (tmp_path / "labels.txt").rename(uninterrupted.run.path / "labels.txt")
+    assert np.abs(loaded(other).get_layer("classifier").get_weights()[0] - kernel).max() > 0.01
+
+
+# What a user may get wrong
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"frozen_epochs": 1}, "frozen_epochs are for a backbone keras:<Application> or FILE.keras"),
+        ({"weights": "imagenet"}, "weights are for a backbone keras:<Application>"),
+        ({"frozen_epochs": -1}, "frozen_epochs must be 0 or more"),
+        ({"patience": -1}, "patience must be 0 or more"),
+        ({"epochs": 0}, "epochs must be 1 or more; 0 is for a run of frozen_epochs alone"),
+        ({"backbone": "keras:ResNet50", "preprocess": "meanstd"}, "comes with its own preprocessing"),
+        ({"preprocess": "ResNet50"}, "preprocess must be one of none, meanstd"),
+        ({"backbone": "x.keras", "attend_to": 1.0}, "give frozen_epochs 0"),
+        ({"backbone": "x.keras", "levels": 1}, "for each of its taps \\(automatic\\)"),
+    ],
+)
+def test_wrong_options(flags, said):
+    with pytest.raises(UserError, match=said):
+        TrainOptions.of(**flags)
+
+
+def test_wrong_backbone_files(options, tmp_path, backbone):
+    with pytest.raises(UserError, match=r"cannot load .*nothing\.keras: it is missing"):
+        run(options, tmp_path, backbone=str(tmp_path / "nothing.keras"))
+    plain = keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(4, 3, name="conv")])
+    plain.save(tmp_path / "plain.keras")
+    with pytest.raises(UserError, match=r"plain\.keras takes images of 16x16 and these are 32x32"):
+        run(options, tmp_path, backbone=str(tmp_path / "plain.keras"))
+    raw = keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(4, 3, name="conv")])
+    raw.save(tmp_path / "raw.keras")
+    with pytest.raises(UserError, match="does not begin with a layer that normalises pixels"):
+        run(options, tmp_path, backbone=str(tmp_path / "raw.keras"))
+    assert not (tmp_path / "run").exists()  # nothing half-written
