@@ -34,18 +34,25 @@ def register_with_keras() -> None:
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):
-    """Lets the import of Keras go its way, and calls `register` at its end."""
+    """Lets the import of Keras go its way, and calls `register` at its end.
+
+    TensorFlow asks where Keras is before anyone imports it, so being asked is not yet the import.
+    """
 
     def find_spec(self, name, path=None, target=None):
         if name != "keras":
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        sys.meta_path.remove(self)  # while the others look
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            sys.meta_path.insert(0, self)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_register(module):
                 execute(module)
+                sys.meta_path.remove(self)
                 register()
 
             spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]

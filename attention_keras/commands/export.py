@@ -1,4 +1,4 @@
-"""`attention-keras export`: from a finished run to a versioned SavedModel that appears all at once."""
+"""`attention-keras export`: from a finished run to files for servers and other runtimes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,12 @@ from tyro.conf import Positional
 from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.runs.open_fields import Unset
+from attention_keras.serving.formats import SAVED_MODEL, Format, Precision
 
-DESCRIPTION = """Write a finished run as a SavedModel for TensorFlow Serving.
+DESCRIPTION = """Write a finished run as a SavedModel for TensorFlow Serving, or for other runtimes.
 
-The version appears all at once, so that a server may watch the folder."""
+Everything that is written is first held against the Keras model. It appears all at once, so that a server may
+watch the folder. A file that exists is never overwritten."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,13 @@ class ExportOptions:
     to: str = "saved_models"
     """Folder of all exports: <to>/<run's name>/<version>/."""
     version: Unset[int] = None
-    """Version number (default: the highest there is, plus one)."""
+    """Version number (default: the highest there is, plus one; files without a SavedModel take the number of
+    the SavedModel of the same run)."""
+    format: tuple[Format, ...] = (SAVED_MODEL,)
+    """One or several: saved_model is <to>/<name>/<version>/; litert <to>/<name>/<name>-<version>.tflite, for
+    telephones; onnx .onnx; openvino .xml and .bin."""
+    precision: Precision = "trained"
+    """What the SavedModel computes in: as it was trained, or float32. The other formats are float32."""
 
 
 def main(words: Sequence[str], prog: str) -> int:
@@ -35,7 +43,9 @@ def main(words: Sequence[str], prog: str) -> int:
     """
     options = parse(ExportOptions, words, description=DESCRIPTION, prog=prog)
     import_tensorflow("export")
-    from attention_keras.serving.export import export_run
+    from attention_keras.serving.export_formats import export_run_as
 
-    print(f"exported to {export_run(options.run, options.to, options.version)}")
+    where = {"export_dir": options.to, "version": options.version}
+    for written in export_run_as(options.run, options.format, precision=options.precision, **where):
+        print(written)
     return 0

@@ -68,7 +68,9 @@ COMMANDS = {
     "train": Command("train a classifier, or go on with a run that was interrupted", _train, "train"),
     "evaluate": Command("measure trained models: error, and where they look", _evaluate, "evaluate"),
     "predict": Command("say what a model sees in pictures, and where", _predict, "evaluate"),
-    "export": Command("write a finished run as a SavedModel for TensorFlow Serving", _export, "serve"),
+    "export": Command(
+        "write a finished run for TensorFlow Serving, LiteRT, ONNX or OpenVINO", _export, "serve"
+    ),
     "ask": Command("ask a model server about pictures", _ask, "serve"),
     "reproduce": Command("train and measure a whole table of networks", _reproduce, "all"),
     "list-models": Command("the networks by name, with sizes and the paper's errors", _list_models, "train"),

@@ -2,9 +2,9 @@
 
 import os
 import sys
-import tempfile
 
 from attention_keras.errors import UserError
+from attention_keras.serving.quiet import held_back_stderr
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 BACKEND = "KERAS_BACKEND"
@@ -28,18 +28,7 @@ def import_tensorflow(command: str = "this command") -> None:
     if LOG_LEVEL in os.environ or "tensorflow" in sys.modules:
         return
     os.environ[LOG_LEVEL] = "2"
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as held_back:
-        os.dup2(held_back.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with held_back_stderr():
+        import tensorflow as tf
 
-            tf.config.list_physical_devices()
-        except BaseException:
-            held_back.seek(0)
-            os.write(stderr, held_back.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+        tf.config.list_physical_devices()

@@ -7,6 +7,8 @@ from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.runs.directory import Run
 from attention_keras.runs.options import TrainOptions
+from attention_keras.serving.card import read_card
+from attention_keras.serving.versions import newest_version, refuse_unwritable
 
 DESCRIPTION = """Train an attention classifier, without options on the embedded data (5 minutes on 2 cores).
 
@@ -33,6 +35,7 @@ def main(words: Sequence[str], prog: str) -> int:
 
 def run(options: TrainOptions) -> int:
     """Train and export; the return value is the exit code."""
+    _refuse_unwritable_export(options)
     import_tensorflow("train")
     from attention_keras.training.checkpointing import Interrupted
     from attention_keras.training.train import train
@@ -54,13 +57,32 @@ def run(options: TrainOptions) -> int:
     return 0
 
 
+def _refuse_unwritable_export(options: TrainOptions) -> None:
+    """A folder that the export could not be written to is refused before the training, not after it.
+
+    Raises:
+        UserError: one line says which folder, and why.
+    """
+    machine, run = options.machine, Run(options.run_path)
+    # Of several workers one writes, and it alone needs the folder; which one, they find out together.
+    if not machine.export or machine.strategy == "multi_worker":
+        return
+    if machine.restart or not run.is_finished or _earlier_export(run, machine.export_dir) is None:
+        refuse_unwritable(Path(machine.export_dir) / run.name)
+
+
+def _earlier_export(run: Run, export_dir: str) -> Path | None:
+    """The newest version, if it was made from this run."""
+    earlier = newest_version(Path(export_dir) / run.name)
+    return earlier if earlier and read_card(earlier).get("run") == run.id else None
+
+
 def _export(run: Run, export_dir: str) -> Path:
     """The finished run's SavedModel; a run that was exported before keeps that version."""
-    from attention_keras.serving.card import read_card
-    from attention_keras.serving.export import export_run, newest_version
+    from attention_keras.serving.export import export_run
 
-    earlier = newest_version(Path(export_dir) / run.name)
-    if earlier and read_card(earlier).get("run") == run.id:
+    earlier = _earlier_export(run, export_dir)
+    if earlier:
         return earlier
     exported = export_run(run.path, export_dir)
     _print(f"exported to {exported}")

@@ -1,8 +1,10 @@
-"""Version directories as TF Serving reads them, and publishing a new one by a single rename."""
+"""Versions as TF Serving reads them, files of other formats beside them, and publishing both whole."""
 
+import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,19 +36,71 @@ def newest_version(directory: str | Path) -> Path | None:
     return next(reversed(versions(directory).values()), None)
 
 
-def refuse_taken(directory: Path, version: int | None) -> None:
-    """Versions are never overwritten.
+def beside(directory: Path, number: int, suffix: str) -> Path:
+    """Where a file of another format stands: beside the version directories, where a server passes it over.
+
+    Args:
+        directory: the model's base path.
+        number: of the version.
+        suffix: of the file; the empty one stands for the SavedModel's directory.
+
+    Example:
+        >>> beside(Path("saved_models/pets"), 3, ".onnx").as_posix()
+        'saved_models/pets/pets-3.onnx'
+    """
+    return directory / (f"{directory.resolve().name}-{number}{suffix}" if suffix else str(number))
+
+
+def next_number(directory: Path) -> int:
+    """One above every number here, of a version or of a file beside the versions."""
+    numbers = set(versions(directory))
+    if directory.is_dir():
+        pattern = re.compile(re.escape(directory.resolve().name) + r"-([0-9]{1,18})\.\w+")
+        found = (pattern.fullmatch(entry.name) for entry in directory.iterdir())
+        numbers |= {int(match[1]) for match in found if match}
+    return max(numbers, default=0) + 1
+
+
+def refuse_taken(directory: Path, version: int | None, suffixes: Sequence[str] = ("",)) -> None:
+    """Nothing is ever overwritten.
+
+    Args:
+        directory: the model's base path.
+        version: the number that is wanted, if one is.
+        suffixes: of the files that will have this number; the empty one stands for the SavedModel.
 
     Raises:
-        UserError: `version` is there already, or is no version number.
+        UserError: one of them is there already, or `version` is no version number.
     """
     if version is None:
         return
     if not 0 <= version <= LARGEST:
         raise UserError(f"version must be a number from 0 to {LARGEST}; got {version}")
-    taken = versions(directory).get(version)
+    taken = versions(directory).get(version) if "" in suffixes else None
+    files = (beside(directory, version, suffix) for suffix in suffixes if suffix)
+    taken = taken or next((file for file in files if os.path.lexists(file)), None)
     if taken is not None:
         raise UserError(f"{taken} exists already; leave the version out to get the next one")
+
+
+def refuse_unwritable(directory: str | Path) -> None:
+    """Say now what would fail later: the folder is not there and cannot be made, or cannot be written.
+
+    Args:
+        directory: a model's base path, there or not.
+
+    Raises:
+        UserError: one line says which folder, and why.
+    """
+    directory = Path(directory)
+    there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    if not os.path.isdir(there):
+        reason = f"{there} is no folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        reason = f"{there} is not writable"
+    else:
+        return
+    raise UserError(f"cannot write to {directory}: {reason}; choose another folder")
 
 
 @contextmanager
@@ -70,23 +124,75 @@ def unfinished_version(directory: Path) -> Iterator[Path]:
                 break
 
 
-def publish(unfinished: Path, directory: Path, version: int | None) -> Path:
-    """Rename into place; where another exporter took the number first, the next one is taken.
+def publish(
+    directory: Path,
+    version: int | None,
+    saved_model: Path | None = None,
+    files: Mapping[str, Path] | None = None,
+    preferred: int | None = None,
+) -> int:
+    """Put everything in place under one number; where another exporter took that first, the next is taken.
+
+    Args:
+        directory: the model's base path; what is published lies on the same disk.
+        version: the number, if it must be this one.
+        saved_model: a finished version, which becomes `<directory>/<number>`.
+        files: suffix -> finished file, which becomes `<directory>/<name>-<number><suffix>`.
+        preferred: the number, if it is free; else the next one above all.
+
+    Returns:
+        The number.
 
     Raises:
-        UserError: the version that was asked for is there already.
+        UserError: what was asked for by number is there already.
     """
-    for path in (unfinished, *unfinished.rglob("*")):
+    files = files or {}
+    suffixes = [*([""] if saved_model else []), *files]
+    for path in filter(None, (saved_model, *files.values())):
         flush(path)
+        for inside in path.rglob("*"):
+            flush(inside)
     while True:
-        refuse_taken(directory, version)
-        target = directory / str(version if version is not None else max(versions(directory), default=0) + 1)
-        try:
-            # Renaming a directory fails when the target is there, unless that is an empty directory.
-            unfinished.rename(target)
-        except OSError:
-            if not target.exists():
-                raise
-        else:
+        refuse_taken(directory, version, suffixes)
+        number = next(n for n in (version, preferred, next_number(directory)) if n is not None)
+        preferred = None
+        if _put(directory, number, saved_model, files):
             flush(directory)
-            return target
+            return number
+
+
+def _put(directory: Path, number: int, saved_model: Path | None, files: Mapping[str, Path]) -> bool:
+    """Everything in place, or nothing: False where the number is taken."""
+    placed: list[tuple[Path, Path]] = []
+    try:
+        for suffix, file in files.items():
+            target = beside(directory, number, suffix)
+            _place(file, target)
+            placed.append((file, target))
+        if saved_model:
+            # Renaming a directory fails when the target is there, unless that is an empty directory.
+            saved_model.rename(directory / str(number))
+    except OSError as error:
+        for file, target in placed:
+            target.unlink() if file.exists() else target.rename(file)
+        renaming = len(placed) == len(files)
+        if isinstance(error, FileExistsError) or (renaming and (directory / str(number)).exists()):
+            return False
+        raise
+    return True
+
+
+def _place(file: Path, target: Path) -> None:
+    """Give the file its name.
+
+    Raises:
+        FileExistsError: there is a file of that name.
+    """
+    try:
+        os.link(file, target)  # unlike a rename, it never takes the place of another file
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links
+        if target.exists():
+            raise FileExistsError(target) from None
+        file.rename(target)

@@ -1,5 +1,10 @@
 """`attention-keras export`: a finished run to a version, and one line where that cannot be."""
 
+import re
+import sys
+
+import pytest
+
 from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.commands.export import main
@@ -27,8 +32,27 @@ def test_the_command_line(tmp_path, capsys):
     (run / "labels.txt").write_text("\n".join(NAMES))
     for version in ("1", "4"):
         assert export() == 0
-        assert capsys.readouterr().out == f"exported to {tmp_path}/out/digits/{version}\n"
+        line = rf"saved_model: {tmp_path}/out/digits/{version}, \d\.\d MB, probabilities differ .* \de-\d\d\n"
+        assert re.fullmatch(line, capsys.readouterr().out)
         command[3:] = ["--version", "4"]
     assert export() == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "4 exists already" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "tflite"], "invalid choice 'tflite'"),
+        (["--format", "onnx", "onnx"], "the format onnx is named twice"),
+        (["--precision", "int8"], "invalid choice 'int8'"),
+        (["--format", "onnx"], "the format onnx needs tf2onnx, which is not installed; pip install"),
+        (["--format", "openvino"], "the format openvino needs openvino, which is not installed"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_run_is_read(words, said, tmp_path, capsys, monkeypatch):
+    for package in ("tf2onnx", "openvino"):
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    assert exit_code(lambda: main([str(tmp_path), *words], "attention-keras export")) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and said in error

@@ -49,3 +49,15 @@ def test_a_fresh_process_loads_the_file_and_gets_the_same_numbers(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_classes_are_registered_also_where_someone_asked_for_keras_before_importing_it():
+    """TensorFlow does: it looks for Keras without importing it."""
+    program = (
+        "import importlib.util, attention_keras\n"
+        "importlib.util.find_spec('keras')\n"
+        "import keras\n"
+        "assert 'attention_keras>CompatibilityScore' in keras.saving.get_custom_objects()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

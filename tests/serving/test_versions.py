@@ -66,7 +66,7 @@ def test_exporters_at_the_same_time_take_different_numbers(tmp_path):
     def export(number):
         with unfinished_version(tmp_path) as unfinished:
             (unfinished / "who").write_text(str(number))
-            return publish(unfinished, tmp_path, None)
+            return tmp_path / str(publish(tmp_path, None, unfinished))
 
     with ThreadPoolExecutor(8) as pool:
         published = list(pool.map(export, range(64)))

@@ -1,4 +1,4 @@
-"""Other networks made from a trained one: in float32, up to a feature map, with new weights."""
+"""Other networks made from a trained one: up to a feature map, with new weights."""
 
 import math
 from collections.abc import Callable
@@ -13,24 +13,6 @@ from attention_keras.layers.attention_pool import AttentionPool
 
 # Where Grad-CAM and its kin look when there is no attention: the end of the last stage.
 _LAST_STAGE = ("conv13", "stage3")
-
-
-def in_float32(model: keras.Model) -> keras.Model:
-    """The same network computing in float32; itself if it does already.
-
-    Mixed precision rounds gradients to eight bits, and in half precision small changes of a pixel vanish.
-    """
-    if all(layer.compute_dtype == "float32" for layer in model.layers if layer.weights):
-        return model
-
-    def clone(layer):
-        # Some applications have bare operations in their graphs, which have no type of their own.
-        dtype = {"dtype": "float32"} if isinstance(layer, keras.layers.Layer) else {}
-        return layer.__class__.from_config({**layer.get_config(), **dtype})
-
-    copy = keras.models.clone_model(model, clone_function=clone)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def logits_view(model: keras.Model) -> keras.Model:

@@ -1,4 +1,4 @@
-"""Views of a network: in float32, up to the layer that is explained, its descriptors, with new weights."""
+"""Views of a network: up to the layer that is explained, its descriptors, with new weights."""
 
 import keras
 import numpy as np
@@ -10,9 +10,9 @@ from attention_keras.evaluation.subjects.views import (
     descriptor_model,
     descriptors,
     explained_layer,
-    in_float32,
     randomized,
 )
+from attention_keras.models.float32 import in_float32
 
 
 @pytest.mark.parametrize(

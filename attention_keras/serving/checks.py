@@ -1,0 +1,162 @@
+"""Is a written file the model? Each format is run by its own runtime and held against the Keras model."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from attention_keras.errors import UserError
+from attention_keras.models.outputs import ATTENTION, LOGITS
+from attention_keras.serving.formats import Format, import_openvino, quiet
+from attention_keras.serving.warmup import SIDE
+
+Answers = dict[str, np.ndarray]
+PROBABILITIES = "probabilities"
+IMAGES = 4
+TOLERANCE = 2e-3
+TOLERANCE_LOW = 5e-2  # where the network rounds to eight bits
+
+
+def noise(model: keras.Model) -> np.ndarray:
+    """A few seeded images, uint8 `(4, H, W, 3)`, of growing contrast. A free side is as in warm-up requests.
+
+    Args:
+        model: raw pixels in.
+    """
+    shape = (IMAGES, *(side or SIDE for side in model.inputs[0].shape[1:]))
+    contrast = np.linspace(0.25, 1, IMAGES).reshape(-1, 1, 1, 1)
+    return (np.random.default_rng(0).uniform(0, 256, shape) * contrast).astype("uint8")
+
+
+@contextlib.contextmanager
+def exact_products() -> Iterator[None]:
+    """Float32 is float32 inside: GPUs otherwise round the factors of products to eleven bits."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+def model_answers(model: keras.Model, images: np.ndarray, temperature: float) -> Answers:
+    """What the Keras model says: `probabilities` `(b, k)` and `attention_<tap>` `(b, h, w)`.
+
+    Args:
+        model: outputs `logits` and `attention_<tap>`.
+        images: uint8 `(b, H, W, 3)`.
+        temperature: what the logits are divided by.
+    """
+    outputs = model.predict(images.astype("float32"), verbose=0)
+    logits = outputs[LOGITS].astype("float64")
+    maps = {name: value for name, value in outputs.items() if name.startswith(ATTENTION)}
+    return {PROBABILITIES: tf.nn.softmax(logits / temperature).numpy(), **maps}
+
+
+def file_answers(name: Format, file: Path, images: np.ndarray) -> Answers | None:
+    """What a written file says to images, in the runtime of its format.
+
+    Args:
+        name: the format.
+        file: the SavedModel's directory, or the file that the runtime is told.
+        images: uint8 `(b, H, W, 3)`.
+
+    Returns:
+        Outputs by name, as of the model; None where the runtime is not installed.
+    """
+    with quiet():
+        return _RUNTIMES[name](file, images)
+
+
+def _saved_model(file: Path, images: np.ndarray) -> Answers:
+    signature = tf.saved_model.load(str(file)).signatures["serving_default"]
+    return {name: value.numpy() for name, value in signature(images=images).items()}
+
+
+def _litert(file: Path, images: np.ndarray) -> Answers:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ModuleNotFoundError:
+        Interpreter = tf.lite.Interpreter
+    return Interpreter(model_path=str(file)).get_signature_runner("serving_default")(images=images)
+
+
+def _onnx(file: Path, images: np.ndarray) -> Answers | None:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError:
+        return None
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"images": images})))
+
+
+def _openvino(file: Path, images: np.ndarray) -> Answers:
+    # Processors that multiply bfloat16 do that unless they are told not to.
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    network = import_openvino().Core().compile_model(file, "CPU", exact)
+    return {output.any_name: value for output, value in network(images).items()}
+
+
+_RUNTIMES: dict[str, Callable[[Path, np.ndarray], Answers | None]] = {
+    "saved_model": _saved_model,
+    "litert": _litert,
+    "onnx": _onnx,
+    "openvino": _openvino,
+}
+
+
+def largest_difference(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Output -> largest difference. A number that is NaN in both does not differ.
+
+    Args:
+        found: of a file.
+        wanted: of the model; the same names and shapes.
+
+    Raises:
+        UserError: an output is missing, is one too many, or has another shape.
+
+    Example:
+        >>> largest_difference({"attention_conv13": np.array([0.25])}, {"attention_conv13": np.array([0.5])})
+        {'attention_conv13': 0.25}
+    """
+    shapes = [{name: value.shape for name, value in answers.items()} for answers in (found, wanted)]
+    if shapes[0] != shapes[1]:
+        raise UserError(f"the file answers with {shapes[0]}, the model with {shapes[1]}")
+    return {
+        name: float(np.abs(np.nan_to_num(found[name], nan=-1.0) - np.nan_to_num(value, nan=-1.0)).max())
+        for name, value in wanted.items()
+    }
+
+
+def check_file(name: Format, file: Path, images: np.ndarray, precision: str, wanted: Answers) -> float | None:
+    """Hold a written file against the Keras model.
+
+    Args:
+        name: its format.
+        file: see `file_answers`.
+        images: uint8 `(b, H, W, 3)`.
+        precision: of the file.
+        wanted: what the Keras model of that precision says to the images.
+
+    Returns:
+        The largest difference of a probability; None where the runtime is not installed.
+
+    Raises:
+        UserError: an output differs by more than 2e-3, or 5e-2 in a model of low precision.
+    """
+    found = file_answers(name, file, images)
+    if found is None:
+        return None
+    tolerance = TOLERANCE if precision == "float32" else TOLERANCE_LOW
+    differences = largest_difference(found, wanted)
+    for output, difference in differences.items():
+        if not difference <= tolerance:
+            raise UserError(
+                f"the {name} file's {output} differs from the model's by {difference:.0e}, more than "
+                f"{tolerance:.0e}; nothing was exported"
+            )
+    return differences[PROBABILITIES]

@@ -1,0 +1,34 @@
+"""Remarks of native libraries, which write to the terminal past Python."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def held_back_stderr(show_on: type[BaseException] = BaseException) -> Iterator[None]:
+    """What is written to the process's standard error inside is dropped, and comes out only after an error.
+
+    Args:
+        show_on: the errors after which it comes out.
+
+    Example:
+        >>> with held_back_stderr():
+        ...     _ = os.write(2, b"this is dropped")
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except show_on:
+            held_back.seek(0)
+            os.write(stderr, held_back.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
