@@ -20,8 +20,8 @@ def split_frozen(model: Classifier) -> tuple[keras.Model, Classifier]:
         model: with a frozen part; layers of it may be models themselves.
 
     Returns:
-        `features`, from images `(b, h, w, 3)` to a list of tensors, and `rest`, from that list to the
-        outputs of `model`.
+        `features`, from images `(b, h, w, 3)` to a list of tensors, and `rest`, from that list to those
+        outputs of `model` that training changes: not to attention that has no weights of its own.
 
     Raises:
         UserError: nothing is frozen, or all of it is.
@@ -49,9 +49,10 @@ def split_frozen(model: Classifier) -> tuple[keras.Model, Classifier]:
     if not features or images & features.keys():
         raise UserError(f"no part of {model.name} that begins with the images is frozen")
     tensors = list(features.values())
+    outputs = {name: tensor for name, tensor in model.output.items() if id(tensor) not in constant}
     return (
         keras.Model(model.input, tensors, name="features"),
-        Classifier(tensors, model.output, name=f"{model.name}_head"),
+        Classifier(tensors, outputs, name=f"{model.name}_head"),
     )
 
 

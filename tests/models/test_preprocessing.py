@@ -34,6 +34,12 @@ def test_what_leaves_pixels_as_they_are_puts_no_layer_into_the_graph():
     assert preprocessing_layer("ResNet50").order == [2, 1, 0]
 
 
+def test_imagenet_is_what_torch_networks_expect():
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    pixels = keras.ops.convert_to_numpy(preprocessing_layer("imagenet")(PIXELS))
+    np.testing.assert_allclose(pixels, (PIXELS / 255 - mean) / deviation, atol=2e-5)
+
+
 def convolution():
     images = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, padding="same", use_bias=False, name="conv")(images)
