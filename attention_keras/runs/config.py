@@ -144,7 +144,7 @@ class RunConfig:
             label = name.replace("_", "-")
             number = f"{value:g}" if isinstance(value, float) else str(value)
             parts.append(label if value is True else f"no-{label}" if value is False else label + number)
-        name = "-".join(re.sub(r"[^\w.\-]+", "_", part).strip("_") for part in parts)
+        name = "-".join(safe_name(part) for part in parts)
         if len(name) <= LONGEST_NAME:
             return name
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -166,6 +166,16 @@ class RunConfig:
         if isinstance(values.get("model"), dict):
             return _build(cls, values)
         return _from_version_0_1(values)
+
+
+def safe_name(text: str) -> str:
+    """Text as part of a file name.
+
+    Example:
+        >>> safe_name("my photos/2026")
+        'my_photos_2026'
+    """
+    return re.sub(r"[^\w.\-]+", "_", text).strip("_")
 
 
 def _build(kind: type, values: Any) -> Any:

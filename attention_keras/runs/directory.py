@@ -166,6 +166,14 @@ class Run:
         """
         return _read_json(self._files, self.path) if self._files.is_file() else None
 
+    def may_hold(self, config: RunConfig) -> bool:
+        """Whether a run with this config begins or goes on here."""
+        try:
+            self.refuse_another(config)
+        except UserError:
+            return False
+        return self.exists or not self.path.exists()
+
     def refuse_another(self, config: RunConfig) -> None:
         """Refuse to go on here with a config that would not continue the run this folder holds.
 

@@ -7,7 +7,7 @@ what was left open, which gives a `RunConfig`.
 import dataclasses
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, get_args
 
 from tyro.conf import OmitArgPrefixes
@@ -15,8 +15,9 @@ from tyro.conf import OmitArgPrefixes
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import AUTO, IMAGENET, Preprocessing
 from attention_keras.models.spec import APPLICATION, FILE, ModelSpec
-from attention_keras.runs.config import RunConfig
+from attention_keras.runs.config import RunConfig, safe_name
 from attention_keras.runs.data_options import DataOptions
+from attention_keras.runs.directory import Run
 from attention_keras.runs.machine_options import MachineOptions
 from attention_keras.runs.model_options import ModelOptions
 from attention_keras.runs.recipe_options import RecipeOptions
@@ -141,6 +142,8 @@ class TrainOptions:
     def run_name(self) -> str:
         """The run's name: the one given, else dataset, model and seed, and what differs from their recipe.
 
+        A pretrained network on a folder of pictures is called by the folder, unless another run is.
+
         Example:
             >>> TrainOptions.of(epochs=3, width=0.25).run_name()
             'cluttered_digits-vgg-att2-concat-pc-s0-width0.25-epochs3'
@@ -155,7 +158,11 @@ class TrainOptions:
             ),
             recipe=RecipeOptions(seed=self.recipe.seed),
         ).resolve()
-        return config.name_beside(plain)
+        name = config.name_beside(plain)
+        if config.data.is_folder and (config.weights or config.model.file):
+            short = safe_name(PurePath(config.data.dataset).name)
+            return short if Run(Path(self.machine.run_dir) / short).may_hold(config) else name
+        return name
 
     @property
     def run_path(self) -> Path:

@@ -12,6 +12,7 @@ from attention_keras.data.datasets import load_dataset
 from attention_keras.data.features import FeatureRows
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.load import load_subjects
+from attention_keras.runs.directory import Run
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training import frozen_part
 from attention_keras.training.checkpointing import Checkpointing
@@ -278,6 +279,17 @@ def test_a_run_goes_on_from_another_with_its_classifier(options, uninterrupted, 
 def test_wrong_options(flags, said):
     with pytest.raises(UserError, match=said):
         TrainOptions.of(**flags)
+
+
+def test_a_run_on_a_folder_is_called_by_it_unless_another_is(options, tmp_path, backbone):
+    more = {"dataset": "folder:my/Photos 1", "name": None, "run_dir": str(tmp_path)}
+    mine = options.replace(**more)
+    assert mine.run_name() == "Photos_1"
+    with Run(mine.run_path).writing(mine.resolve(), mine.machine):
+        assert mine.run_name() == "Photos_1"
+        other = mine.replace(seed=1)
+        assert other.run_name().startswith("folder-Photos_1-small-att-linear-scaled-s1")
+    assert TrainOptions.of(dataset="folder:Photos").run_name() == "folder-Photos-vgg-att2-concat-pc-s0"
 
 
 def test_wrong_backbone_files(options, tmp_path, backbone):
