@@ -79,7 +79,7 @@ class FolderSource:
         if masks:
             columns["masks"] = ((count, *self._size), "bool")
             states += masks
-        key = f"folder {states} {columns} {self._resize} {self._skip_broken}"
+        key = f"folder, resized in floating point {states} {columns} {self._resize} {self._skip_broken}"
         return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, pictures)))
 
     def _fill(self, arrays: dict[str, np.ndarray], pictures: Sequence[Picture]) -> int:

@@ -34,7 +34,12 @@ def decode_pictures(image_bytes, image_shape: tuple[int, int, int], resize: Resi
     """
 
     def read(number, content):
-        image = tf.io.decode_image(content, channels=image_shape[-1], expand_animations=False)
+        image = tf.cond(
+            tf.io.is_jpeg(content),
+            # As Pillow decodes it, to the bit; TensorFlow's default is up to six levels of grey away.
+            lambda: tf.io.decode_jpeg(content, image_shape[-1], dct_method="INTEGER_ACCURATE"),
+            lambda: tf.io.decode_image(content, channels=image_shape[-1], expand_animations=False),
+        )
         image = tf.ensure_shape(image, (None, None, image_shape[-1]))
         return number, _to_size(image, image_shape[:2], resize)
 
