@@ -107,7 +107,7 @@ EMBEDDED = Recipe(
 )
 
 # The head first, on features that do not change; then all weights but those of batch normalisation, at a
-# twentieth of the rate, as Keras's guide to transfer learning has it.
+# fortieth of the rate, in the manner of Keras's guide to transfer learning.
 FINETUNE = Recipe(
     width=1.0,
     dropout=False,
@@ -116,7 +116,7 @@ FINETUNE = Recipe(
     epochs=3,
     batch_size=32,
     optimizer="adamw",
-    learning_rate=1e-4,
+    learning_rate=5e-5,
     schedule="cosine",
     weight_decay=1e-4,
     label_smoothing=0.0,
