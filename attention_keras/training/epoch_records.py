@@ -1,6 +1,6 @@
 """What a run writes after each epoch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import keras
 
@@ -12,7 +12,12 @@ from attention_keras.training.tensorboard import AttentionImages, Scalars
 
 
 def epoch_records(
-    run: Run, history: History, model: keras.Model, shown: Split, save_best: Callable[[], None]
+    run: Run,
+    history: History,
+    model: keras.Model,
+    shown: Split,
+    shown_after: Container[int],
+    save_best: Callable[[], None],
 ) -> list[keras.callbacks.Callback]:
     """Callbacks for the history, the curves and attention panels in TensorBoard, and the best model.
 
@@ -21,6 +26,7 @@ def epoch_records(
         history: of the run.
         model: the whole network; what is trained may be a part of it.
         shown: validation images for the panels.
+        shown_after: the epochs that panels are drawn after, counted from 1.
         save_best: saves the model.
     """
     run.write_history(history.records)
@@ -28,6 +34,6 @@ def epoch_records(
     return [
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: run.write_history(history.records)),
         Scalars(run.tensorboard, history),
-        AttentionImages(model, shown.images, shown.labels, names, run.tensorboard),
+        AttentionImages(model, shown.images, shown.labels, names, shown_after, run.tensorboard),
         KeepBest(history, save_best),
     ]

@@ -39,7 +39,7 @@ from attention_keras.training.network import (
 )
 from attention_keras.training.patience import Patience
 from attention_keras.training.progress import Progress
-from attention_keras.training.stages import Stage, stages_of
+from attention_keras.training.stages import Stage, panel_epochs, stages_of
 from attention_keras.training.start import start_from
 from attention_keras.training.strategy import (
     Strategy,
@@ -245,8 +245,10 @@ class Session:
         """What the chief writes after each epoch."""
         if not self.is_chief:
             return []
-        shown = self.dataset.validation.take(slice(0, self.machine.panels))
-        return epoch_records(self.run, history, self.model, shown, lambda: self._save(self.run.best_model))
+        shown, stages = self.dataset.validation, stages_of(self.config.recipe)
+        shown = shown.take(slice(0, self.machine.panels))
+        save_best = partial(self._save, self.run.best_model)
+        return epoch_records(self.run, history, self.model, shown, panel_epochs(stages), save_best)
 
     def _fit_stage(
         self, stage: Stage, history: History, callbacks: list[keras.callbacks.Callback], patience: Patience

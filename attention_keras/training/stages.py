@@ -1,5 +1,6 @@
 """The stages of a training: with a frozen backbone, then with all weights; or the latter alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attention_keras.runs.recipes import Recipe
@@ -39,6 +40,21 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     frozen = Stage(0, recipe.frozen_epochs, recipe.frozen_learning_rate, "none", True)
     whole = Stage(recipe.frozen_epochs, recipe.all_epochs, recipe.learning_rate, recipe.augment, False)
     return [stage for stage in (frozen, whole) if stage.epochs]
+
+
+def panel_epochs(stages: Sequence[Stage]) -> set[int]:
+    """The epochs, counted from 1, after which a person looks at attention.
+
+    All of them, but only the last with a frozen backbone, where drawing would take longer than training.
+
+    Example:
+        >>> sorted(panel_epochs([Stage(0, 3, 1e-3, "none", True), Stage(3, 5, 1e-4, "none", False)]))
+        [3, 4, 5]
+    """
+    epochs: set[int] = set()
+    for stage in stages:
+        epochs.update(range(stage.last if stage.frozen else stage.first + 1, stage.last + 1))
+    return epochs
 
 
 def parts_left(stage: Stage, step: int, steps_per_epoch: int) -> list[tuple[int, int, int]]:

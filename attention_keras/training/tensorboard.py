@@ -1,5 +1,6 @@
 """What a run shows in TensorBoard: curves, attention and evidence on the same images, confusion matrix."""
 
+from collections.abc import Container
 from pathlib import Path
 
 import keras
@@ -48,7 +49,7 @@ class Scalars(keras.callbacks.Callback):
 
 
 class AttentionImages(keras.callbacks.Callback):
-    """After each epoch: where every attention level looks on the same validation images, and what for.
+    """After some epochs: where every attention level looks on the same validation images, and what for.
 
     One panel per image, titled with the true and the predicted class: attention of each level, and the
     evidence for the predicted class, all levels added up. And for each level the entropy of its attention as
@@ -59,23 +60,27 @@ class AttentionImages(keras.callbacks.Callback):
         images: `(n, h, w, 3)` uint8, fixed for the run.
         labels: `(n,)`.
         class_names: k names.
+        epochs: those after which to draw, counted from 1.
         log_dir: TensorBoard folder.
     """
 
-    def __init__(self, model: keras.Model, images, labels, class_names, log_dir: Path):
+    def __init__(
+        self, model: keras.Model, images, labels, class_names, epochs: Container[int], log_dir: Path
+    ):
         super().__init__()
         try:
             # It shares the weights, so that it follows the training.
             self.explained = evidence_model(model, of="predicted")
         except UserError:  # a network without evidence
             self.explained = model
+        self.epochs = epochs
         self.images = np.asarray(images)
         self.labels = np.asarray(labels)
         self.class_names = class_names
         self.writer = tf.summary.create_file_writer(str(log_dir / "validation"))
 
     def on_epoch_end(self, epoch, logs=None):
-        if len(self.images) == 0:
+        if len(self.images) == 0 or epoch + 1 not in self.epochs:
             return
         outputs = self.explained(self.images.astype("float32"), training=False)
         evidence = combine_evidence(evidence_maps(outputs), self.images.shape[1:3])

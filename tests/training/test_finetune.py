@@ -5,7 +5,9 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
+from tensorboard.compat.proto import event_pb2
 
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.datasets import load_dataset
@@ -108,6 +110,18 @@ def test_then_all_weights_but_those_of_batch_norm_learn(uninterrupted, backbone)
     rates = [line["learning_rate"] for line in history(uninterrupted)]
     assert max(rates[:FROZEN]) > 1e-3 > 5e-5 >= max(rates[FROZEN:])
     assert uninterrupted.metrics["epochs"] == FROZEN + WHOLE
+
+
+def test_panels_are_drawn_once_in_the_frozen_stage(uninterrupted):
+    """Drawing takes longer than a frozen epoch does."""
+    events = [
+        event
+        for file in (uninterrupted.run.tensorboard / "validation").glob("events*")
+        for record in tf.data.TFRecordDataset(str(file))
+        if (event := event_pb2.Event.FromString(record.numpy())).summary.value
+    ]
+    drawn = [event.step for event in events if event.summary.value[0].tag == "attention/00"]
+    assert drawn == [FROZEN, FROZEN + 1, FROZEN + 2]
 
 
 @pytest.mark.parametrize("step", [3, 10, 11, 17])  # both stages, the end of the first, and right after it
