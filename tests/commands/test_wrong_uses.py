@@ -16,7 +16,7 @@ CASES = {
     "flag value": ([*TRAIN, "--compat", "cosine"], "invalid choice 'cosine'"),
     "unknown flag": ([*TRAIN, "--epoch", "3"], "perhaps you meant --epochs"),
     "missing data": ([*TRAIN, "--dataset", "cifar10", "--data-dir", "{tmp}/nothing"], "cifar10"),
-    "negative epochs": ([*TRAIN, "--epochs", "-3"], "epochs must be 1 or more"),
+    "negative epochs": ([*TRAIN, "--epochs", "-3"], "epochs must be 0 or more"),
     "file as run directory": ([*TRAIN, "--run-dir", "{tmp}/file", "--limit", "20"], "cannot write"),
     "unreadable run": ([*EVALUATE, "{tmp}/missing"], "missing"),
     "corrupt .keras": ([*EVALUATE, "{tmp}/corrupt.keras", "--dataset", "cluttered_digits"], "cannot load"),

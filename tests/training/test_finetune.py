@@ -268,9 +268,9 @@ def test_a_run_goes_on_from_another_with_its_classifier(options, uninterrupted, 
     )
     (uninterrupted.run.path / "labels.txt").rename(tmp_path / "labels.txt")
     (uninterrupted.run.path / "labels.txt").write_text("\n".join("abcdefghij"))
-    other = run(options, tmp_path, name="other", **more)
+    other = run(options, tmp_path, name="other", seed=1, **more)
     (tmp_path / "labels.txt").rename(uninterrupted.run.path / "labels.txt")
-    assert np.abs(loaded(other).get_layer("classifier").get_weights()[0] - kernel).max() > 0.01
+    assert np.abs(loaded(other).get_layer("classifier").get_weights()[0] - kernel).max() > 0.1
 
 
 # What a user may get wrong
