@@ -74,7 +74,8 @@ def _resample(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Pixels `(h, w)` or `(h, w, c)` at another size, bilinear with antialiasing.
 
     Each channel by itself and in floating point: on uint8, Pillow rounds twice, and one pixel in six differs
-    from what an exported model sees by a level of grey; so, one in a thousand.
+    from what an exported model sees by a level of grey; so, one in a thousand, or a few in a hundred where
+    halves are frequent.
     """
     if pixels.shape[:2] == tuple(size):
         return pixels
