@@ -1,6 +1,8 @@
 """A fresh Keras for every test, on the backend that KERAS_BACKEND names; a quiet log."""
 
 import os
+import subprocess
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -27,3 +29,16 @@ def a_fresh_keras():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def fresh_process():
+    """Run a program, a text, in a Python of its own; its output, if it ends well."""
+
+    def run(program: str, *arguments: str, **options) -> str:
+        words = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(words, capture_output=True, text=True, **options)
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    return run

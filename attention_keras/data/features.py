@@ -50,10 +50,9 @@ class FeatureRows:
                 done += len(bits)
             return done
 
-        arrays = store.build("features", columns, fill)
-        rows = [array if isinstance(array, DiskRows) else np.asarray(array) for array in arrays.values()]
-        if any(len(array) != count for array in rows):
+        features = cls(tuple(store.build("features", columns, fill).values()))
+        if len(features) != count:
             raise UserError(
                 f"the features in {store.cache_dir} are not those of this run; delete that folder"
             )
-        return cls(tuple(rows))
+        return features

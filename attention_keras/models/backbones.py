@@ -68,14 +68,13 @@ def build_application(
 def _no_weights(name: str, weights: str, error: Exception) -> str:
     """Why weights are not to be had, in one line, and what can be done."""
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    fetched = re.search(r"URL fetch failure on (\S+?)/?:? ", said + " ")
+    fetched = re.search(r"URL fetch failure on \S+/(\S+): ", said)
     if not fetched:
         return f"cannot use {weights} as weights of {name} without its top: {said[:200]}"
-    url = fetched[1].rstrip(":")
     return (
         f"weights {weights} of {name} are not on this machine and cannot be downloaded; call "
         f"keras.applications.{name}(include_top=False) on one with a network, and copy "
-        f"~/.keras/models/{url.rsplit('/', 1)[-1]} from there, or give that file as --weights"
+        f"~/.keras/models/{fetched[1]} from there, or give that file as --weights"
     )
 
 

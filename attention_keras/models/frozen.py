@@ -1,12 +1,12 @@
 """A network with a frozen part: where that part ends, and how it is thawed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import keras
 
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
-from attention_keras.models.graph import graph_nodes
+from attention_keras.models.graph import all_layers, graph_nodes
 
 
 def split_frozen(model: Classifier) -> tuple[keras.Model, Classifier]:
@@ -69,11 +69,3 @@ def thaw(layers: Sequence[keras.layers.Layer]) -> None:
     """
     for layer in layers:
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
-
-
-def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Every layer, a nested model before the layers inside it."""
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from all_layers(layer)

@@ -45,6 +45,14 @@ def _chain(backbone: keras.Sequential) -> keras.Model:
     return keras.Model(images, x, name=backbone.name)
 
 
+def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Every layer, a nested model before the layers inside it."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from all_layers(layer)
+
+
 def graph_tensors(model: keras.Model) -> dict[str, Any]:
     """Layer name -> its output in this model's graph, from the images on.
 

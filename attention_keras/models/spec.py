@@ -37,6 +37,16 @@ BASELINES = {
 }
 
 
+def is_brought(backbone: str) -> bool:
+    """Whether a backbone is none of the paper's, but an application or a saved model.
+
+    Example:
+        >>> is_brought("keras:MobileNetV2"), is_brought("vgg")
+        (True, False)
+    """
+    return backbone.startswith((APPLICATION, FILE))
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """What distinguishes one network of the comparison from another.
@@ -104,7 +114,7 @@ class ModelSpec:
     @property
     def is_brought(self) -> bool:
         """True for a backbone that the paper does not have: an application or a saved model."""
-        return self.backbone.startswith((APPLICATION, FILE))
+        return is_brought(self.backbone)
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from attention_keras.data.registry import is_mirror_symmetric
-from attention_keras.models.spec import APPLICATION, FILE, Init
+from attention_keras.models.spec import Init, is_brought
 
 RecipeName = Literal["auto", "paper", "quick", "embedded", "finetune"]
 Optimizer = Literal["sgd", "nesterov", "adamw"]
@@ -135,11 +135,12 @@ def find_recipe(name: RecipeName, dataset: str, backbone: str, pretrained: bool 
         backbone: as in ModelSpec.
         pretrained: whether it comes with weights.
     """
-    if name == "auto":
+    if name == "auto" and pretrained:
+        name = "finetune"
+    elif name == "auto":
         name = "embedded" if dataset == "cluttered_digits" else "paper"
-        name = "finetune" if pretrained else name
     recipe = _find(name, dataset, backbone)
-    if backbone.startswith((APPLICATION, FILE)):  # built as it is, and it knows what it wants of pixels
+    if is_brought(backbone):  # built as it is, and it knows what it wants of pixels
         recipe = replace(recipe, width=1.0, preprocess="auto")
     if is_mirror_symmetric(dataset):
         return recipe
@@ -149,8 +150,10 @@ def find_recipe(name: RecipeName, dataset: str, backbone: str, pretrained: bool 
 
 
 def _find(name: RecipeName, dataset: str, backbone: str) -> Recipe:
-    if name in ("embedded", "finetune"):
-        return EMBEDDED if name == "embedded" else FINETUNE
+    if name == "embedded":
+        return EMBEDDED
+    if name == "finetune":
+        return FINETUNE
     values = dict(_PAPER_BY_DATASET.get(dataset, {}))
     if backbone == "rn164":
         values |= _PAPER_RESNET

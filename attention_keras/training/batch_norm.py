@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from attention_keras.models.graph import all_layers
+
 FUSED_TYPES = ("float32", "bfloat16", "float16")
 """Inputs for which TensorFlow has the operation, with variables in float32."""
 
@@ -32,7 +34,7 @@ def fused_batch_norm(model: keras.Model) -> Iterator[None]:
         >>> outputs.shape
         TensorShape([1, 4, 4, 2])
     """
-    layers = list(_batch_norms(model))
+    layers = [layer for layer in all_layers(model) if type(layer) is keras.layers.BatchNormalization]
     for layer in layers:
         layer.call = functools.partial(_call, layer, layer.call)
     try:
@@ -40,14 +42,6 @@ def fused_batch_norm(model: keras.Model) -> Iterator[None]:
     finally:
         for layer in layers:
             del layer.call  # the class's own is behind it
-
-
-def _batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _batch_norms(layer)
-        elif type(layer) is keras.layers.BatchNormalization:
-            yield layer
 
 
 def _call(layer, keras_call, inputs, training=None, mask=None):

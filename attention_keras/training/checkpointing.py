@@ -85,9 +85,9 @@ class Checkpointing(keras.callbacks.Callback):
             trained: the compiled model of a stage, the whole network or a part.
             first_step: steps of the run before the stage.
         """
-        build_metrics(trained)
         if not self.resumed or self.resumed.step < first_step:
             return
+        build_metrics(trained)
         state, arrays = training_state(self.whole, trained), self.resumed.arrays
         if 0 < self.resumed.step == first_step:  # its optimiser is another's
             state, arrays = _only_model(state), _only_model(arrays)

@@ -18,8 +18,9 @@ from attention_keras.models.backbones import (
     build_application,
 )
 from attention_keras.models.classifier import Classifier
-from attention_keras.models.frozen import all_layers, thaw
-from attention_keras.models.preprocessing import application_pixels, preprocessing_layer
+from attention_keras.models.frozen import thaw
+from attention_keras.models.graph import all_layers
+from attention_keras.models.preprocessing import preprocessing_layer
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.data_options import DataOptions
@@ -143,8 +144,7 @@ def _preprocess(
     if kind != AUTO:
         return preprocessing_layer(kind)
     if config.model.application:
-        layer = application_pixels(config.model.application)
-        return None if layer.is_identity else layer
+        return preprocessing_layer(config.model.application)
     if begins_with_preprocessing(backbone):
         return None
     raise UserError(

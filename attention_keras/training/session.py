@@ -103,14 +103,14 @@ class Session:
         Raises:
             UserError: the data, the network or the weights to start from are not to be had.
         """
+        if config.patience and spans_workers(strategy):
+            raise UserError("patience does not work with several workers: only the chief has the best epoch")
         config = dataclasses.replace(config, data=sized(config))
         dataset = load_dataset(
             config.data.dataset, data_dir=machine.data_dir, seed=config.seed, **config.data.for_loading()
         )
         if not machine.restart:
             run.refuse_changed_files(dataset.name, dataset.files)
-        if config.patience and spans_workers(strategy):
-            raise UserError("patience does not work with several workers: only the chief has the best epoch")
         config = settle(config, None if machine.restart else run, dataset, strategy)
         # Names of layers count up in a process; a resumed run must find those it was saved under.
         keras.utils.clear_session(free_memory=False)
@@ -187,19 +187,19 @@ class Session:
             saves_on_signal=not spans_workers(self.strategy),
         )
         stages = stages_of(self.config.recipe)
-        epochs = stages[-1].last
+        last = stages[-1]
         if resumed:
-            self.report(f"resuming at step {history.step:,} of {self.steps_per_epoch * epochs:,}")
-        patience = Patience(history, self.config.patience, stages[-1].first)
-        progress = Progress(history, epochs=epochs, report=self.report, show_bar=self.is_chief)
+            self.report(f"resuming at step {history.step:,} of {self.steps_per_epoch * last.last:,}")
+        patience = Patience(history, self.config.patience, last.first)
+        progress = Progress(history, epochs=last.last, report=self.report, show_bar=self.is_chief)
         # The history first, because the others read it; the checkpoint last, because it saves the rest.
-        callbacks = [history, NonFiniteGuard(history), progress, patience, *self._records(history)]
+        callbacks = [history, NonFiniteGuard(history), progress, patience, *self._records(history, stages)]
         checkpointing.listen()
         progress.open()
         try:
             for stage in stages:
                 if history.step < stage.last * self.steps_per_epoch and not patience.is_over:
-                    self._fit_stage(stage, history, [*callbacks, checkpointing], patience)
+                    self._fit_stage(stage, history, patience, callbacks, checkpointing)
         finally:
             progress.close()
             checkpointing.stop_listening()
@@ -241,19 +241,18 @@ class Session:
             leave_out=() if not self.objects or self.objects.validation.any() else (f"val_{OFF_OBJECT}",),
         )
 
-    def _records(self, history: History) -> list[keras.callbacks.Callback]:
+    def _records(self, history: History, stages: list[Stage]) -> list[keras.callbacks.Callback]:
         """What the chief writes after each epoch."""
         if not self.is_chief:
             return []
-        shown, stages = self.dataset.validation, stages_of(self.config.recipe)
-        shown = shown.take(slice(0, self.machine.panels))
+        shown = self.dataset.validation.take(slice(0, self.machine.panels))
         save_best = partial(self._save, self.run.best_model)
         return epoch_records(self.run, history, self.model, shown, panel_epochs(stages), save_best)
 
     def _fit_stage(
-        self, stage: Stage, history: History, callbacks: list[keras.callbacks.Callback], patience: Patience
+        self, stage: Stage, history: History, patience: Patience, callbacks: list, saving: Checkpointing
     ) -> None:
-        """Train the epochs of a stage that are left; the last callback is the checkpointing."""
+        """Train the epochs of a stage that are left."""
         trained, train, validation = self.model, self.dataset.train, self.dataset.validation
         if stage.frozen:
             self.report(f"computing the features of {len(train) + len(validation):,} images, once")
@@ -265,7 +264,7 @@ class Session:
             thaw(frozen_layers(self.model))
         told = self.objects.count if self.objects else 0
         compile_network(trained, self.config, self.machine, stage, np.asarray(train.labels), told)
-        callbacks[-1].restore(trained, stage.first * self.steps_per_epoch)
+        saving.restore(trained, stage.first * self.steps_per_epoch)
         fit_epochs(
             trained,
             partial(
@@ -280,7 +279,7 @@ class Session:
             stage=stage,
             step=history.step,
             steps=self.steps_per_epoch,
-            callbacks=callbacks,
+            callbacks=[*callbacks, saving],
             is_over=lambda: patience.is_over,
         )
 

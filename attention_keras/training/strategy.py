@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
+from attention_keras.models.graph import all_layers
 from attention_keras.models.outputs import LOGITS
 from attention_keras.training.guided import GuidedClassifier
 
@@ -173,8 +174,6 @@ def synchronize_batch_norm(model: keras.Model, synchronized: bool) -> None:
     Without this, replicas normalise by their own part of the batch, and N devices no longer
     compute what one device does.
     """
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            synchronize_batch_norm(layer, synchronized)
-        elif isinstance(layer, keras.layers.BatchNormalization):
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = synchronized

@@ -1,8 +1,6 @@
 """Layers survive configuration, files and fresh processes."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -32,7 +30,7 @@ def test_get_config_round_trip(kind):
     assert AttentionPool.from_config(AttentionPool("sigmoid").get_config()).normalization == "sigmoid"
 
 
-def test_a_fresh_process_loads_the_file_and_gets_the_same_numbers(tmp_path):
+def test_a_fresh_process_loads_the_file_and_gets_the_same_numbers(tmp_path, fresh_process):
     rng = np.random.default_rng(0)
     local, g = rng.normal(size=(3, 4, 4, 6)).astype("float32"), rng.normal(size=(3, 6)).astype("float32")
     model = attention_model()
@@ -47,11 +45,10 @@ def test_a_fresh_process_loads_the_file_and_gets_the_same_numbers(tmp_path):
         "assert len(out) == 20\n"
         "for k, v in out.items(): np.testing.assert_allclose(v, io['out_' + k], atol=1e-6)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    fresh_process(program)
 
 
-def test_classes_are_registered_also_where_someone_asked_for_keras_before_importing_it():
+def test_classes_are_registered_also_where_someone_asked_for_keras_before_importing_it(fresh_process):
     """TensorFlow does: it looks for Keras without importing it."""
     program = (
         "import importlib.util, attention_keras\n"
@@ -59,5 +56,4 @@ def test_classes_are_registered_also_where_someone_asked_for_keras_before_import
         "import keras\n"
         "assert 'attention_keras>CompatibilityScore' in keras.saving.get_custom_objects()"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    fresh_process(program)

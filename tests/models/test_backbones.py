@@ -1,8 +1,5 @@
 """attend() on every kind of backbone: a step of training, a file, the same numbers from the file."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -170,7 +167,7 @@ def test_trains_saves_and_loads(make, tmp_path):
 
 
 @pytest.mark.slow
-def test_fresh_processes_load_them(tmp_path):
+def test_fresh_processes_load_them(tmp_path, fresh_process):
     for make in EXPORTED:
         model = trained(make)
         model.save(tmp_path / f"{make.__name__}.keras")
@@ -184,8 +181,7 @@ def test_fresh_processes_load_them(tmp_path):
         "    for name, value in np.load(file.with_suffix('.npz')).items():\n"
         "        np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=file.stem + name)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    fresh_process(program, str(tmp_path))
 
 
 @pytest.mark.slow

@@ -1,8 +1,5 @@
 """compile and fit on what build_model and attend return: loss and metrics against NumPy."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -86,7 +83,7 @@ def test_fit_learns_and_the_maps_stay_outputs(name):
     assert set(model.predict(images, verbose=0)) == set(model.output)
 
 
-def test_a_compiled_classifier_of_attend_loads_in_a_process_that_only_imports_the_package(tmp_path):
+def test_a_compiled_classifier_loads_in_a_process_that_only_imports_the_package(tmp_path, fresh_process):
     inputs = keras.Input((8, 8, 3))
     features = keras.layers.Conv2D(4, 3, padding="same", name="features")(inputs)
     model = attend(keras.Model(inputs, features), ["features"], 3, compat="dp")
@@ -106,16 +103,14 @@ def test_a_compiled_classifier_of_attend_loads_in_a_process_that_only_imports_th
             "    np.testing.assert_allclose(value, data[name], atol=1e-6)\n"
             "model.fit(data['images'], data['labels'], verbose=0)\n"
         )
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-2000:]
+        fresh_process(program)
 
 
-def test_importing_the_package_imports_no_framework():
+def test_importing_the_package_imports_no_framework(fresh_process):
     program = (
         "import sys, attention_keras\n"
         "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'numpy', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "assert attention_keras.__version__\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    fresh_process(program)

@@ -1,8 +1,5 @@
 """Evidence adds up to the logits, for every network whose logits are a sum over places, on every backend."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -172,7 +169,7 @@ def test_it_follows_further_training():
 
 
 @pytest.mark.parametrize("of", ["all", "asked"])
-def test_a_saved_file_gives_the_same_in_a_fresh_process(tmp_path, of):
+def test_a_saved_file_gives_the_same_in_a_fresh_process(tmp_path, of, fresh_process):
     model = evidence_model(scattered(small_attended(head="paper")), of=of)
     inputs = [SMALL] if of == "all" else [SMALL, np.array([1, 3, 0], "int32")]
     expected = outputs_of(model, *inputs)
@@ -186,8 +183,7 @@ def test_a_saved_file_gives_the_same_in_a_fresh_process(tmp_path, of):
         "found = {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}\n"
         f"numpy.savez({str(tmp_path / 'found.npz')!r}, **found)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    fresh_process(program)
     found = np.load(tmp_path / "found.npz")
     assert set(found) == set(expected)
     for name, value in expected.items():

@@ -7,7 +7,8 @@ from keras import layers, ops
 
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError
-from attention_keras.models.frozen import all_layers, frozen_layers, split_frozen, thaw
+from attention_keras.models.frozen import frozen_layers, split_frozen, thaw
+from attention_keras.models.graph import all_layers
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 16, 16, 3)).astype("float32")
 

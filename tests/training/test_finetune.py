@@ -18,9 +18,6 @@ from attention_keras.runs.directory import Run
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training import frozen_part
 from attention_keras.training.checkpointing import Checkpointing
-from attention_keras.training.history import History
-from attention_keras.training.loss import BalancedCrossentropy, build_loss, class_weights
-from attention_keras.training.patience import Patience
 from attention_keras.training.train import train
 
 FROZEN, WHOLE, STEPS = 2, 2, 5
@@ -185,26 +182,6 @@ def test_a_fine_tuned_run_is_evaluated_as_any_other(uninterrupted):
 # Class weights
 
 
-def test_balanced_loss_is_kerass_class_weight():
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(6, 3)).astype("float32"), np.array([0, 0, 0, 1, 1, 2])
-    weights = class_weights(np.bincount(labels))
-    np.testing.assert_allclose(weights, [6 / 9, 1, 2])
-    log = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    by_hand = np.mean([-weights[k] * row[k] for row, k in zip(log, labels)])
-    loss = build_loss(0.0, np.bincount(labels), balance=True)
-    assert float(loss(np.eye(3, dtype="float32")[labels], logits)) == pytest.approx(by_hand, rel=1e-5)
-    # Each class weighs the same in an epoch, and an image 1 on average.
-    np.testing.assert_allclose(np.bincount(labels) * weights, 2)
-
-
-def test_a_class_without_images_weighs_nothing_and_mixed_labels_the_mean():
-    assert class_weights(np.array([4, 0, 4])).tolist() == [1.0, 0.0, 1.0]
-    loss = BalancedCrossentropy([1.0, 3.0])
-    mixed = float(loss(np.array([[0.5, 0.5]], "float32"), np.zeros((1, 2), "float32")))
-    assert mixed == pytest.approx(2 * np.log(2), rel=1e-5)
-
-
 def test_balance_changes_what_a_run_learns(options, tmp_path):
     plain, balanced = (
         run(options, tmp_path / str(balance), epochs=0, frozen_epochs=1, balance=balance)
@@ -214,27 +191,6 @@ def test_balance_changes_what_a_run_learns(options, tmp_path):
 
 
 # Early stopping
-
-
-def of(accuracies):
-    records = [{"epoch": place + 1, "val_accuracy": value} for place, value in enumerate(accuracies)]
-    return History(steps_per_epoch=1, images_per_epoch=1, batch_size=1, records=records)
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "first", "over"),
-    [
-        ([], 0, False),
-        ([0.5, 0.4], 0, False),
-        ([0.5, 0.4, 0.5], 0, True),  # as good is not better
-        ([0.5, 0.4, 0.6], 0, False),
-        ([0.9, 0.4, 0.3, 0.3], 3, False),  # one epoch that counts, of the two
-        ([0.9, 0.4, 0.3, 0.3, 0.2], 3, True),
-    ],
-)
-def test_patience_counts_epochs_without_a_better_one(accuracies, first, over):
-    assert Patience(of(accuracies), 2, first).is_over == over
-    assert not Patience(of(accuracies), 0, first).is_over
 
 
 def test_the_best_epoch_is_tested_and_saved(options, tmp_path):

@@ -1,10 +1,7 @@
 """Measures are NumPy: they import no framework."""
 
-import subprocess
-import sys
 
-
-def test_measures_need_no_framework():
+def test_measures_need_no_framework(fresh_process):
     program = (
         "import sys, pkgutil, importlib\n"
         "from attention_keras.evaluation import measures\n"
@@ -13,5 +10,4 @@ def test_measures_need_no_framework():
         "assert len(names) == 9, names\n"
         "assert not {'keras', 'tensorflow'} & set(sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    fresh_process(program)
