@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from attention_keras.errors import UserError
 from attention_keras.runs.durable import flush, write_whole
+from attention_keras.training.state import MODEL
 
 SUFFIX = ".safetensors"
 
@@ -101,6 +102,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"checkpoint {path} cannot be read: {error}") from None
 
 
+def model_arrays(arrays: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    """Those of a checkpoint's arrays that belong to the model itself.
+
+    Args:
+        arrays: of a checkpoint.
+        count: variables of the model; version 0.1 numbered tensors, and the model's come first.
+    """
+    if _are_numbered(arrays):
+        return {name: arrays[name] for name in sorted(arrays)[:count]}
+    return {name: array for name, array in arrays.items() if name.startswith(MODEL)}
+
+
+def _are_numbered(arrays: Mapping[str, np.ndarray]) -> bool:
+    return bool(arrays) and all(name.isdigit() for name in arrays)
+
+
 def assign(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Put saved arrays back into Keras variables of the same names.
 
@@ -109,7 +126,7 @@ def assign(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> No
     Raises:
         UserError: names or shapes differ, so the checkpoint belongs to another model.
     """
-    if arrays and all(name.isdigit() for name in arrays) and len(arrays) == len(variables):
+    if _are_numbered(arrays) and len(arrays) == len(variables):
         arrays = dict(zip(variables, (arrays[name] for name in sorted(arrays))))
     same_names = variables.keys() == arrays.keys()
     if not same_names or any(tuple(v.shape) != arrays[name].shape for name, v in variables.items()):

@@ -7,17 +7,15 @@ metrics, plus the number of steps done; the order of the data is a function of t
 
 import signal
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from attention_keras.runs.durations import Interval
-from attention_keras.training.checkpoint import Checkpoint, assign, save_checkpoint
+from attention_keras.training.checkpoint import Checkpoint, assign, model_arrays, save_checkpoint
 from attention_keras.training.history import History
-from attention_keras.training.state import MODEL, build_metrics, training_state
+from attention_keras.training.state import build_metrics, model_state, training_state
 
 SIGNAL_EXIT_BASE = 128
 
@@ -78,20 +76,24 @@ class Checkpointing(keras.callbacks.Callback):
         """Time spent on the run, by this process and by those before it up to their last checkpoint."""
         return self._earlier_seconds + time.monotonic() - self._began
 
+    def restore_model(self) -> None:
+        """Put the network back as the resumed checkpoint has it, also where no stage is left to train."""
+        if self.resumed:
+            variables = model_state(self.whole)
+            assign(variables, model_arrays(self.resumed.arrays, len(variables)))
+
     def restore(self, trained: keras.Model, first_step: int) -> None:
-        """Put the resumed checkpoint's state back, if it is from this stage or ends the one before.
+        """Put the whole state of the resumed checkpoint back, if it is from within this stage.
+
+        A checkpoint that ends the stage before has the optimiser of that stage, which is another one.
 
         Args:
             trained: the compiled model of a stage, the whole network or a part.
             first_step: steps of the run before the stage.
         """
-        if not self.resumed or self.resumed.step < first_step:
-            return
-        build_metrics(trained)
-        state, arrays = training_state(self.whole, trained), self.resumed.arrays
-        if 0 < self.resumed.step == first_step:  # its optimiser is another's
-            state, arrays = _only_model(state), _only_model(arrays)
-        assign(state, arrays)
+        if self.resumed and self.resumed.step > first_step:
+            build_metrics(trained)
+            assign(training_state(self.whole, trained), self.resumed.arrays)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._saved_step = self.history.step
@@ -144,7 +146,3 @@ class Checkpointing(keras.callbacks.Callback):
         if self.writes:
             record = {"history": self.history.records, "seconds": self.seconds}
             save_checkpoint(self.directory, Checkpoint(self.history.step, arrays, record), self.keep)
-
-
-def _only_model(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in state.items() if name.startswith(MODEL)}

@@ -194,6 +194,7 @@ class Session:
         progress = Progress(history, epochs=last.last, report=self.report, show_bar=self.is_chief)
         # The history first, because the others read it; the checkpoint last, because it saves the rest.
         callbacks = [history, NonFiniteGuard(history), progress, patience, *self._records(history, stages)]
+        checkpointing.restore_model()
         checkpointing.listen()
         progress.open()
         try:

@@ -14,23 +14,31 @@ MODEL = "model/"
 """What the names of the network's own variables begin with."""
 
 
-def training_state(model: keras.Model, trained: keras.Model | None = None) -> dict[str, Any]:
-    """Variables of a model, and of the optimiser and running metrics it is trained with, by names that stay
-    the same.
+def model_state(model: keras.Model) -> dict[str, Any]:
+    """Variables of a model, by names that stay the same.
 
-    A name is `model/`, `optimizer/` or `metrics/` and the variable's path. Random seeds are the exception:
-    Keras counts them up within a process, so they are named by the layer they belong to.
+    A name is `model/` and the variable's path. Random seeds are the exception: Keras counts them up within a
+    process, so they are named by the layer they belong to.
+    """
+    owners = {id(variable): layer.name for layer in model.layers for variable in layer.variables}
+    state: dict[str, Any] = {}
+    for variable in model.variables:
+        path, count = _SEED.subn("seed_generator/", variable.path)
+        _add(state, f"{MODEL}{owners[id(variable)]}/{path}" if count else f"{MODEL}{path}", variable)
+    return state
+
+
+def training_state(model: keras.Model, trained: keras.Model | None = None) -> dict[str, Any]:
+    """Variables of a model, and of the optimiser and running metrics it is trained with, by name.
+
+    The last two are called `optimizer/` or `metrics/` and the variable's path.
 
     Args:
         model: the whole network.
         trained: the part of it that is compiled, its optimiser and metrics built; the whole by default.
     """
     trained = trained or model
-    owners = {id(variable): layer.name for layer in model.layers for variable in layer.variables}
-    state: dict[str, Any] = {}
-    for variable in model.variables:
-        path, count = _SEED.subn("seed_generator/", variable.path)
-        _add(state, f"{MODEL}{owners[id(variable)]}/{path}" if count else f"{MODEL}{path}", variable)
+    state = model_state(model)
     for variable in trained.optimizer.variables:
         _add(state, f"optimizer/{variable.path}", variable)
     for variable in trained.metrics_variables:

@@ -18,7 +18,13 @@ from attention_keras.runs.directory import Run
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training import frozen_part
 from attention_keras.training.checkpointing import Checkpointing
+from attention_keras.training.session import Session
 from attention_keras.training.train import train
+
+
+class Crash(Exception):
+    """Stands in for a kill."""
+
 
 FROZEN, WHOLE, STEPS = 2, 2, 5
 BACKBONE = ("early", "norm", "late")
@@ -123,9 +129,6 @@ def test_panels_are_drawn_once_in_the_frozen_stage(uninterrupted):
 
 @pytest.mark.parametrize("step", [3, 10, 11, 17])  # both stages, the end of the first, and right after it
 def test_both_stages_resume_exactly(step, options, tmp_path, uninterrupted, monkeypatch):
-    class Crash(Exception):
-        pass
-
     original = Checkpointing.on_train_batch_end
 
     def crash(self, batch, logs=None):
@@ -137,7 +140,24 @@ def test_both_stages_resume_exactly(step, options, tmp_path, uninterrupted, monk
         patch.setattr(Checkpointing, "on_train_batch_end", crash)
         with pytest.raises(Crash):
             run(options, tmp_path)
-    result = run(options, tmp_path)
+    ends_as(uninterrupted, run(options, tmp_path))
+
+
+def test_a_run_that_died_between_training_and_test_ends_the_same(
+    options, tmp_path, uninterrupted, monkeypatch
+):
+    def die(self, history, seconds):
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "finish", die)
+        with pytest.raises(Crash):
+            run(options, tmp_path)
+    ends_as(uninterrupted, run(options, tmp_path))
+
+
+def ends_as(uninterrupted, result):
+    """The same weights and the same history."""
     for resumed, whole in zip(loaded(result).get_weights(), loaded(uninterrupted).get_weights(), strict=True):
         np.testing.assert_allclose(resumed, whole, atol=1e-6)
     for resumed, whole in zip(history(result), history(uninterrupted), strict=True):

@@ -15,6 +15,7 @@ from attention_keras.runs.model_file import load_model
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training.checkpoint import checkpoint_files, load_newest
 from attention_keras.training.checkpointing import Checkpointing, Interrupted
+from attention_keras.training.session import Session
 from attention_keras.training.temperature import fit_temperature
 from attention_keras.training.train import train
 
@@ -133,6 +134,25 @@ def test_resume_after_a_crash_is_exact(options, step, tmp_path, uninterrupted, g
         np.testing.assert_allclose(resumed, whole, atol=1e-6)
     for resumed, whole in zip(read_history(result.run.path), read_history(whole_run.run.path), strict=True):
         assert resumed == pytest.approx(whole, abs=1e-5)
+
+
+@pytest.mark.parametrize("options", [OPTIONS, GUIDED])
+def test_a_run_that_died_with_nothing_left_to_train_is_tested_as_trained(
+    options, tmp_path, uninterrupted, guided, monkeypatch
+):
+    config, whole_run = options.replace(run_dir=str(tmp_path)), guided if options is GUIDED else uninterrupted
+
+    def die(self, history, seconds):
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "finish", die)
+        with pytest.raises(Stop):
+            train(config, report=lambda line: None)
+    result = train(config, report=lambda line: None)
+    for resumed, whole in zip(weights(result.run.path), weights(whole_run.run.path), strict=True):
+        np.testing.assert_allclose(resumed, whole, atol=1e-6)
+    assert result.metrics["test_error"] == whole_run.metrics["test_error"]
 
 
 def test_checkpoints_by_the_clock_and_time_over_restarts(config, uninterrupted, monkeypatch):
