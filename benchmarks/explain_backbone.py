@@ -24,7 +24,7 @@ from attention_keras.commands.command_line import exit_code
 from attention_keras.drawing.grids import map_grid
 from attention_keras.evaluation.explanations.attention import attention_of
 from attention_keras.evaluation.explanations.evidence import total_evidence
-from attention_keras.evaluation.explanations.kinds import KINDS, kinds_of
+from attention_keras.evaluation.explanations.kinds import kinds_of
 from attention_keras.evaluation.tasks.map_scores import score_maps
 from benchmarks.attend_backbone import (
     Features,
@@ -63,7 +63,7 @@ def measure(
         model = whole_model(backbone, trained, options, local_norm=norm)
         _, test = split(features.labels, seed)
         rows = test[: options.images]
-        kinds = [kind for kind in kinds_of(model) if not options.maps or kind.name in options.maps]
+        kinds = kinds_of(model, options.maps)
         labels = features.labels[rows]
         scores = score_maps(model, images[rows], labels, kinds=kinds, batch_size=16, seed=seed).values
         for name, score in scores.items():
@@ -121,9 +121,7 @@ def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=32, help="test images measured for each seed")
     parser.add_argument("--local-norm", nargs="+", default=["image"], help="normalisations to compare")
-    parser.add_argument(
-        "--maps", nargs="+", choices=[kind.name for kind in KINDS], help="kinds of maps; all by default"
-    )
+    parser.add_argument("--maps", nargs="+", default=[], help="kinds of maps; all by default")
     parser.add_argument("--figure", type=Path, help="folder for a picture of each normalisation")
     print(report(parser.parse_args()), flush=True)
 

@@ -43,11 +43,26 @@ def matrix_product(dtype: str, side: int = SIDE, repeats: int = 5) -> float:
     return 2 * side**3 / seconds_of(lambda: product(left, left), repeats)
 
 
-def convolution(dtype: str, shape: tuple[int, int, int, int] = CONVOLUTION, repeats: int = 5) -> float:
-    """FLOP/s of a 3x3 convolution that keeps the number of channels, forward only."""
+def convolution(
+    dtype: str, shape: tuple[int, int, int, int] = CONVOLUTION, repeats: int = 5, depth: int = 1
+) -> float:
+    """FLOP/s of a 3x3 convolution that keeps the number of channels, forward only.
+
+    Args:
+        dtype: `float32` or `bfloat16`.
+        shape: b h w c.
+        repeats: calls, of which the fastest counts.
+        depth: convolutions one after the other in a call; on a GPU one is over before its call is.
+    """
     channels = shape[-1]
     images = ops.cast(keras.random.normal(shape), dtype)
     kernel = ops.cast(keras.random.normal((3, 3, channels, channels)), dtype)
-    convolve = compiled(lambda x, k: ops.sum(ops.cast(ops.conv(x, k, padding="same"), "float32")))
-    flops = 2 * 9 * channels * math.prod(shape)
+
+    def chain(x, k):
+        for _ in range(depth):
+            x = ops.conv(x, k, padding="same")
+        return ops.sum(ops.cast(x, "float32"))
+
+    convolve = compiled(chain)
+    flops = depth * 2 * 9 * channels * math.prod(shape)
     return flops / seconds_of(lambda: convolve(images, kernel), repeats)

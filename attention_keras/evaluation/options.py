@@ -96,6 +96,9 @@ class FaithfulnessOptions(CommonOptions):
     """Use only the first N images."""
     steps: int = 16
     """Steps in which pixels are removed or shown."""
+    maps: Annotated[tuple[str, ...], _unless_given("all that a network has", "KIND [KIND ...]")] = ()
+    """Kinds of maps to measure, such as attention evidence Grad-CAM random; Score-CAM and SmoothGrad take
+    most of the time."""
 
     def __post_init__(self):
         super().__post_init__()

@@ -16,6 +16,7 @@ from attention_keras.errors import UserError
 from attention_keras.evaluation.options import (
     TASKS,
     AllOptions,
+    FaithfulnessOptions,
     MapsOptions,
     QueryOptions,
     SegmentationOptions,
@@ -99,6 +100,13 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
 def test_what_does_not_apply_is_refused_alone(runs, tmp_path):
     with pytest.raises(UserError, match="no run has attention"):
         run(QueryOptions((runs[2],), output=str(tmp_path)))
+
+
+def test_faithfulness_of_chosen_maps(runs, tmp_path):
+    options = {"limit": 4, "output": str(tmp_path), "maps": ("evidence", "random")}
+    assert run(FaithfulnessOptions((runs[0],), **options)) == 0
+    [values] = json.loads((tmp_path / "faithfulness.json").read_text())["values"].values()
+    assert set(values) == {"evidence conv10", "evidence conv13", "evidence all", "random"}
 
 
 def test_a_class_that_there_is_not_is_refused_in_one_line(runs, tmp_path):

@@ -1,12 +1,13 @@
 """The one list of all kinds of maps: which a network has, which are shown, and their computation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import keras
 import numpy as np
 
+from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.explanations.attention import attention_of
 from attention_keras.evaluation.explanations.cam import cam_of
 from attention_keras.evaluation.explanations.evidence import evidence_of, has_evidence
@@ -82,9 +83,27 @@ KINDS = (
 """In order of preference: a network is shown with its attention and evidence, or with what comes next."""
 
 
-def kinds_of(model: keras.Model) -> list[MapKind]:
-    """Every kind of map that the network has."""
-    return [kind for kind in KINDS if kind.exists(model)]
+def kinds_of(model: keras.Model, names: Collection[str] = ()) -> list[MapKind]:
+    """Every kind of map that the network has.
+
+    Args:
+        model: in float32, with the outputs of this package.
+        names: only kinds of these names, if any are given.
+
+    Raises:
+        UserError: a name is unknown.
+        NotApplicable: the network has none of those asked for.
+    """
+    known = {kind.name for kind in KINDS}
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(
+            f"there is no kind of map called {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        )
+    asked = [kind for kind in KINDS if not names or kind.name in names]
+    found = [kind for kind in asked if kind.exists(model)]
+    if not found:
+        raise NotApplicable(f"{model.name} has no {' or '.join(names)}")
+    return found
 
 
 def shown_kinds(model: keras.Model) -> list[MapKind]:

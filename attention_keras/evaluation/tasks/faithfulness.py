@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from attention_keras.drawing.charts import line_chart
-from attention_keras.evaluation.explanations.kinds import RANDOM
+from attention_keras.evaluation.explanations.kinds import RANDOM, kinds_of
 from attention_keras.evaluation.measures.mosaic import CHANCE
 from attention_keras.evaluation.measures.perturbation import Curves
 from attention_keras.evaluation.options import FEW_IMAGES, FaithfulnessOptions
@@ -35,7 +35,15 @@ def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
     options = context.options
     settings = {"steps": options.steps, "batch_size": options.batch_size, "seed": options.seed}
     scores = {
-        subject.name: score_maps(subject.model, images, labels, masks, **settings, progress=subject.name)
+        subject.name: score_maps(
+            subject.model,
+            images,
+            labels,
+            masks,
+            kinds=kinds_of(subject.model, options.maps),
+            **settings,
+            progress=subject.name,
+        )
         for subject in context.subjects
     }
     names = list(dict.fromkeys(name for found in scores.values() for name in found.curves))

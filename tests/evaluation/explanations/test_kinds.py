@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras import build_model, evidence_model
-from attention_keras.errors import NotApplicable
+from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.explanations.evidence import evidence_of, total_evidence
 from attention_keras.evaluation.explanations.kinds import (
     RANDOM,
@@ -22,6 +22,16 @@ IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype("float3
 def network(name):
     preprocess = keras.layers.Rescaling(1 / 127.5, offset=-1, name="preprocess")
     return build_model(name, width=0.03, init="keras", preprocess=preprocess)
+
+
+def test_only_the_kinds_that_are_asked_for():
+    attended, plain = network("vgg-att2-concat-dp"), network("vgg")
+    assert [kind.name for kind in kinds_of(attended, ["random", "evidence"])] == ["evidence", "random"]
+    assert [kind.name for kind in kinds_of(plain, ["evidence", "random"])] == ["random"]
+    with pytest.raises(NotApplicable, match="vgg has no evidence or CAM"):
+        kinds_of(plain, ["evidence", "CAM"])
+    with pytest.raises(UserError, match=r"no kind of map called 'gradcam'; there are .*Grad-CAM"):
+        kinds_of(plain, ["gradcam"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Full-width training with Keras on JAX, on one GPU, without TensorFlow: see docs/performance.md."""

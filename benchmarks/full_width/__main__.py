@@ -1,0 +1,95 @@
+"""Train networks of the paper on one GPU with Keras on JAX, without TensorFlow.
+
+    KERAS_BACKEND=jax python -m benchmarks.full_width DATA --models vgg-att2-concat-scaled vgg-hires
+
+DATA is a folder that `python -m benchmarks.full_width.parts` wrote. Each network is trained for --seconds: a
+few steps are timed, and then the number of epochs follows. results.jsonl in --output has a line for each
+start, epoch and end; the table goes to the terminal. The same command goes on where an interrupted one has
+saved its state (--save-every).
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+import keras
+
+from attention_keras.commands.command_line import exit_code
+from attention_keras.errors import UserError
+from attention_keras.models.zoo import list_models
+from attention_keras.runs.recipes import MODERN
+from benchmarks.full_width.parts import read_parts
+from benchmarks.full_width.run import Budget, Setting, peak_flops, train
+
+HEADS = (
+    *("model", "seed", "epochs", "images/s", "utilisation", "seconds"),
+    *("validation error", "test error", "with flips"),
+)
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.full_width", description=__doc__.split("\n\n")[0]
+    )
+    parser.add_argument("data", type=Path, help="a folder with part0.npz and so on")
+    parser.add_argument(
+        "--models", nargs="+", default=["vgg-att2-concat-scaled"], choices=list_models(), metavar="NAME"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--seconds", type=float, default=90, help="of training each network (default 90)")
+    parser.add_argument("--epochs", type=int, help="a fixed number instead of --seconds")
+    parser.add_argument("--output", type=Path, default=Path("runs/full_width"))
+    parser.add_argument("--precision", choices=["mixed_bfloat16", "float32"], default="mixed_bfloat16")
+    parser.add_argument("--validation", type=int, default=5000, help="images held out (default 5000)")
+    parser.add_argument("--limit", type=int, help="take only so many images of each split")
+    parser.add_argument("--save-every", type=int, default=0, help="epochs between two saved states")
+    parser.add_argument("--keep-weights", action="store_true", help="write trained weights, as bfloat16")
+    for field in ("width", "batch_size", "learning_rate", "weight_decay", "label_smoothing"):
+        value = getattr(MODERN, field)
+        parser.add_argument(
+            f"--{field.replace('_', '-')}", type=type(value), default=value, help=f"default {value}"
+        )
+    parser.add_argument("--augment", default=MODERN.augment, help=f"default {MODERN.augment}")
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> None:
+    options = parse(words)
+    if keras.backend.backend() != "jax":
+        raise UserError("this trains with JAX; set the environment variable KERAS_BACKEND=jax")
+    pixels = read_parts(options.data)
+    if options.limit:
+        splits = (tuple(a[: options.limit] for a in split) for split in (pixels.train, pixels.test))
+        pixels = dataclasses.replace(pixels, **dict(zip(("train", "test"), splits, strict=True)))
+    if not 0 <= options.validation < len(pixels.train[0]):
+        raise UserError(f"--validation must leave images to train on; there are {len(pixels.train[0])}")
+    fields = ("width", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "augment")
+    recipe = dataclasses.replace(MODERN, **{field: getattr(options, field) for field in fields})
+    options.output.mkdir(parents=True, exist_ok=True)
+    setting = Setting(
+        options.output, options.precision, options.validation, options.save_every, options.keep_weights
+    )
+    budget = Budget(options.epochs, options.seconds)
+    peak = peak_flops(options.precision)
+    print(f"a bare convolution reaches {peak / 1e12:.1f} TFLOP/s here", file=sys.stderr, flush=True)
+    lines = ["| " + " | ".join(HEADS) + " |", "|---" * len(HEADS) + "|"]
+    for seed in options.seeds:
+        for name in options.models:
+            end = train(name, recipe, pixels, budget, setting, seed, peak)
+            cells = (
+                *(name, seed, end["epochs"], f"{end['images_per_second']:,.0f}"),
+                *(f"{end['utilisation']:.0%}", f"{end['training_seconds']:.0f}"),
+                *(_per_cent(end[k]) for k in ("validation_error", "test_error", "test_error_with_flips")),
+            )
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
+            keras.utils.clear_session()
+    print("\n".join(lines), flush=True)
+
+
+def _per_cent(share: float | None) -> str:
+    return "" if share is None else f"{share:.2%}"
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

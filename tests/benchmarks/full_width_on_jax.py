@@ -1,0 +1,80 @@
+"""What the test of full-width training runs in a process of its own, which has Keras on JAX.
+
+python full_width_on_jax.py step NAME GIVEN.npz      one step from given weights on a given batch
+python full_width_on_jax.py train DATA FOLDER [STOP]  a training of four epochs, ended after epoch STOP
+"""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from attention_keras.runs.recipes import Recipe
+from benchmarks.full_width import __main__ as command
+from benchmarks.full_width import learner, run
+
+SMALL = Path(__file__).parents[1] / "training" / "small_network.py"
+RECIPE = Recipe(
+    width=0.0625,
+    dropout=False,
+    init="keras",
+    preprocess="none",
+    epochs=4,
+    batch_size=16,
+    optimizer="nesterov",
+    learning_rate=0.05,
+    schedule="cosine",
+    weight_decay=5e-4,
+    label_smoothing=0.1,
+    augment="none",
+)
+
+
+PEAK = 1e11
+
+
+class Stop(Exception):
+    """Stands in for a kill."""
+
+
+def use_small_network():
+    learner.build_model = runpy.run_path(str(SMALL))["build_small_network"]
+
+
+def one_step(name, path):
+    """Weights after a step, and its loss, into the file that gave weights, images and labels."""
+    with np.load(path) as file:
+        given = dict(file)
+    images, labels = given["images"], given["labels"]
+    weights = [given[key] for key in sorted(given) if key.startswith("weight")]
+    if name == "small":
+        use_small_network()
+    trained = learner.Learner(name, RECIPE, images, labels, num_classes=10, precision="float32")
+    trained.model.set_weights(weights)
+    trained.state = tuple([v.value for v in variables] for variables in trained._variables())
+    loss = trained.run_epoch(0, np.float32([RECIPE.learning_rate]))
+    np.savez(path, *trained.trained().get_weights(), loss=np.asarray(loss))
+
+
+def train(data, folder, stop=None):
+    use_small_network()
+    command.peak_flops = lambda precision: PEAK  # to measure it takes longer than these trainings
+    if stop:
+        original = run.save_state
+
+        def save_and_die(path, state, about):
+            original(path, state, about)
+            if about["done"] == int(stop):
+                raise Stop
+
+        run.save_state = save_and_die
+    words = "--models vgg --precision float32 --epochs 4 --batch-size 16 --learning-rate 0.05 --validation 20"
+    try:
+        command.main([data, *words.split(), "--save-every", "1", "--keep-weights", "--output", folder])
+    except Stop:
+        print("stopped")
+
+
+if __name__ == "__main__":
+    {"step": one_step, "train": train}[sys.argv[1]](*sys.argv[2:])
