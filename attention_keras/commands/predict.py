@@ -10,6 +10,7 @@ from tyro.conf import Positional
 
 from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.data.geometry import MEGAPIXELS, check_megapixels
 from attention_keras.errors import UserError
 
 DESCRIPTION = """Say what a model sees in pictures, without a server.
@@ -40,6 +41,8 @@ class PredictOptions:
     """Draw each picture with its attention and evidence."""
     batch_size: int = 32
     """Pictures at a time."""
+    megapixels: int = MEGAPIXELS
+    """Pictures with more millions of pixels than this are not read."""
 
 
 def main(words: Sequence[str], prog: str) -> int:
@@ -54,6 +57,7 @@ def main(words: Sequence[str], prog: str) -> int:
         raise UserError("no picture was given; type names of picture files or folders")
     if options.top < 1 or options.batch_size < 1:
         raise UserError("--top and --batch-size must be 1 or more")
+    check_megapixels(options.megapixels)
     from attention_keras.data.picture_files import find_pictures, in_words
 
     found = find_pictures(options.files)
@@ -63,7 +67,13 @@ def main(words: Sequence[str], prog: str) -> int:
     from attention_keras.evaluation.subjects.load import load_predictor
 
     predictor = load_predictor(options.model)
-    answers = predict_files(predictor, found.files, batch_size=options.batch_size, explain=options.pictures)
+    answers = predict_files(
+        predictor,
+        found.files,
+        batch_size=options.batch_size,
+        explain=options.pictures,
+        megapixels=options.megapixels,
+    )
     done = write_predictions(
         answers, found.files, Path(options.output), predictor, table=options.format, top=options.top
     )

@@ -10,7 +10,7 @@ import numpy as np
 from attention_keras.data import cluttered_digits
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
 from attention_keras.data.class_folders import ROLE_FOLDERS
-from attention_keras.data.geometry import Resize
+from attention_keras.data.geometry import MEGAPIXELS, Resize
 from attention_keras.data.membership import held_out
 from attention_keras.data.registry import (
     DATASETS,
@@ -48,6 +48,7 @@ def load_dataset(
     resize: Resize = "crop",
     svhn_extra: bool = False,
     skip_broken: bool = False,
+    megapixels: int = MEGAPIXELS,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     cache_dir: str | Path | None = None,
 ) -> ImageDataset:
@@ -70,6 +71,7 @@ def load_dataset(
         resize: how pictures of a folder are brought to that size: `crop`, `stretch` or `pad`.
         svhn_extra: train on SVHN's 531,131 easier `extra` images too.
         skip_broken: leave out unreadable images of a folder, and say which, instead of refusing.
+        megapixels: millions of pixels above which an image of a folder counts as unreadable.
         memory_limit: bytes of images per split above which they are kept in a file and read by row.
         cache_dir: folder for such files; by default in the user's cache folder.
 
@@ -103,7 +105,12 @@ def load_dataset(
 
         path = name.removeprefix("folder:")
         source = FolderSource(
-            path, image_size=image_size, resize=resize, skip_broken=skip_broken, store=store
+            path,
+            image_size=image_size,
+            resize=resize,
+            skip_broken=skip_broken,
+            megapixels=megapixels,
+            store=store,
         )
     elif name.startswith("tfds:"):
         with needs(name, extra="train"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.class_folders import Picture, list_class_folders
-from attention_keras.data.geometry import Resize
+from attention_keras.data.geometry import MEGAPIXELS, Resize
 from attention_keras.data.image_files import UnreadableImage, read_image, read_mask
 from attention_keras.data.membership import content_digest
 from attention_keras.data.picture_files import in_words
@@ -31,6 +31,7 @@ class FolderSource:
         image_size: side of the square images; 32 by default.
         resize: how a picture is brought to that, see `read_image`.
         skip_broken: leave out images that cannot be read, and say which, instead of refusing.
+        megapixels: millions of pixels above which an image is one that cannot be read.
         store: where the arrays go.
 
     Raises:
@@ -44,11 +45,12 @@ class FolderSource:
         image_size: int | None = None,
         resize: Resize = "crop",
         skip_broken: bool = False,
+        megapixels: int = MEGAPIXELS,
         store: ArrayStore | None = None,
     ):
         self._path, self._store = Path(path).expanduser(), store or ArrayStore()
         self._size = (image_size or DEFAULT_SIZE,) * 2
-        self._resize, self._skip_broken = resize, skip_broken
+        self._resize, self._skip_broken, self._megapixels = resize, skip_broken, megapixels
         if not str(path) or not self._path.is_dir():
             raise UserError(f"folder:{path} is not a folder; give one with a folder of images per class")
         found = list_class_folders(self._path)
@@ -79,12 +81,13 @@ class FolderSource:
         if masks:
             columns["masks"] = ((count, *self._size), "bool")
             states += masks
-        key = f"folder, resized in floating point {states} {columns} {self._resize} {self._skip_broken}"
+        how = (self._resize, self._skip_broken, self._megapixels)
+        key = f"folder, resized in floating point {states} {columns} {how}"
         return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, pictures)))
 
     def _fill(self, arrays: dict[str, np.ndarray], pictures: Sequence[Picture]) -> int:
         count, broken = 0, []
-        for picture, pixels in _read_all(pictures, self._size, self._resize):
+        for picture, pixels in self._read_all(pictures):
             if isinstance(pixels, UnreadableImage):
                 broken.append(f"{picture.file.relative_to(self._path)} ({pixels})")
                 continue
@@ -106,6 +109,26 @@ class FolderSource:
                 raise UserError(f"no image of the class {name!r} can be read; repair some or remove it")
         return count
 
+    def _read_all(self, pictures: Sequence[Picture]) -> Iterator[tuple[Picture, tuple | UnreadableImage]]:
+        """Images and masks, in order; by several threads, a block at a time so that memory stays bounded."""
+        size, resize = self._size, self._resize
+
+        def attempt(picture: Picture):
+            try:
+                pixels = read_image(picture.file, size, resize, self._megapixels)
+            except UnreadableImage as reason:
+                return reason
+            try:
+                return pixels, picture.mask and read_mask(picture.mask, size, resize)
+            except UnreadableImage as reason:
+                mask = picture.mask
+                return UnreadableImage(f"its mask {mask.parent.name}/{mask.name}: {reason}")
+
+        with ThreadPoolExecutor() as threads:
+            for start in range(0, len(pictures), _READ_AT_ONCE):
+                block = pictures[start : start + _READ_AT_ONCE]
+                yield from zip(block, threads.map(attempt, block))
+
 
 def _digest_or_zero(file: Path) -> int:
     """0 for a file that cannot be read; whoever needs its pixels says so."""
@@ -122,25 +145,3 @@ def _state(file: Path) -> tuple[str, int, int]:
     except OSError:
         return ascii(str(file.absolute())), 0, 0
     return ascii(str(file.absolute())), found.st_size, found.st_mtime_ns
-
-
-def _read_all(
-    pictures: Sequence[Picture], size: tuple[int, int], resize: Resize
-) -> Iterator[tuple[Picture, tuple | UnreadableImage]]:
-    """Images and masks, read in several threads, a block at a time so that memory stays bounded, in order."""
-
-    def attempt(picture: Picture):
-        try:
-            pixels = read_image(picture.file, size, resize)
-        except UnreadableImage as reason:
-            return reason
-        try:
-            return pixels, picture.mask and read_mask(picture.mask, size, resize)
-        except UnreadableImage as reason:
-            mask = picture.mask
-            return UnreadableImage(f"its mask {mask.parent.name}/{mask.name}: {reason}")
-
-    with ThreadPoolExecutor() as threads:
-        for start in range(0, len(pictures), _READ_AT_ONCE):
-            block = pictures[start : start + _READ_AT_ONCE]
-            yield from zip(block, threads.map(attempt, block))

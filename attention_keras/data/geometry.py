@@ -2,8 +2,23 @@
 
 from typing import Any, Literal, get_args
 
+from attention_keras.errors import UserError
+
 Resize = Literal["crop", "stretch", "pad"]
 RESIZES = get_args(Resize)
+MEGAPIXELS, MOST_MEGAPIXELS = 64, 178
+"""Millions of pixels above which a picture is refused before it is decoded, and how far that may be raised:
+Pillow refuses what is larger."""
+
+
+def check_megapixels(value: int) -> None:
+    """Refuse a limit on the size of pictures that means nothing.
+
+    Raises:
+        UserError: it is not from 1 to what Pillow reads.
+    """
+    if not 1 <= value <= MOST_MEGAPIXELS:
+        raise UserError(f"megapixels must be from 1 to {MOST_MEGAPIXELS}; got {value}")
 
 
 def crop_box(height, width, size: tuple[Any, Any], *, smaller=min, larger=max) -> tuple[Any, Any, Any, Any]:

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from attention_keras.data.geometry import Resize, crop_box, padded_box
+from attention_keras.data.geometry import MEGAPIXELS, Resize, crop_box, padded_box
 
 EXTENSIONS = frozenset(
     [".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
 )
-LARGEST_PIXELS = 1 << 26
 GROUND_TRUTH = "GroundTruth"
 """Folder beside the images with their masks: files of the same names, whatever the ending."""
 
@@ -20,7 +19,9 @@ class UnreadableImage(Exception):
     """The file is not an image that can be used; the message says why."""
 
 
-def read_image(path: Path, size: tuple[int, int], resize: Resize = "stretch") -> np.ndarray:
+def read_image(
+    path: Path, size: tuple[int, int], resize: Resize = "stretch", megapixels: int = MEGAPIXELS
+) -> np.ndarray:
     """Read, convert and resize one image.
 
     Grey is repeated, alpha dropped (as the exported model does), CMYK and palettes converted, 16 bits cut
@@ -31,20 +32,21 @@ def read_image(path: Path, size: tuple[int, int], resize: Resize = "stretch") ->
         size: `(h, w)` of the result.
         resize: `crop` takes the middle, `stretch` does not keep the aspect ratio, `pad` keeps all of it with
             black at the sides. With antialiasing, as in the exported model.
+        megapixels: millions of pixels above which it is refused.
 
     Returns:
         `(h, w, 3)` uint8.
 
     Raises:
-        UnreadableImage: broken, of an unknown kind, or declared larger than 64 megapixels.
+        UnreadableImage: broken, of an unknown kind, or declared larger than `megapixels`.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path)
         with image:
-            if image.width * image.height > LARGEST_PIXELS:
-                raise UnreadableImage(f"{image.width}x{image.height} pixels are too many")
+            if image.width * image.height > megapixels * 1e6:
+                raise UnreadableImage(f"{image.width}x{image.height} is over {megapixels} megapixels")
             # Not `draft`, which decodes large JPEGs sooner and to other pixels than an exported model does.
             return fit(_to_rgb(ImageOps.exif_transpose(image)), size, resize)
     except UnidentifiedImageError:

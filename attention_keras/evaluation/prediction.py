@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from attention_keras.data.geometry import Resize
+from attention_keras.data.geometry import MEGAPIXELS, Resize
 from attention_keras.data.image_files import UnreadableImage, read_image
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor
@@ -38,7 +38,12 @@ class Answer:
 
 
 def predict_files(
-    predictor: Predictor, files: Sequence[Path], *, batch_size: int = 32, explain: bool = True
+    predictor: Predictor,
+    files: Sequence[Path],
+    *,
+    batch_size: int = 32,
+    explain: bool = True,
+    megapixels: int = MEGAPIXELS,
 ) -> Iterator[Answer]:
     """One answer a file, in order.
 
@@ -49,6 +54,7 @@ def predict_files(
         files: any number.
         batch_size: pictures at a time.
         explain: bring pixels, attention and evidence too.
+        megapixels: millions of pixels above which a picture is not read.
 
     Raises:
         UserError: the model does not say how large its pictures are.
@@ -62,7 +68,7 @@ def predict_files(
     with ThreadPoolExecutor() as readers, ThreadPoolExecutor(1) as ahead:
         # Two pools: a batch that waits for its pictures must not take a reader's place.
         def read(batch: Sequence[Path]):
-            return list(readers.map(lambda file: _read(file, size, predictor.resize), batch))
+            return list(readers.map(lambda file: _read(file, size, predictor.resize, megapixels), batch))
 
         waiting = ahead.submit(read, batches[0]) if batches else None
         for number, batch in enumerate(batches):
@@ -72,10 +78,10 @@ def predict_files(
             yield from _answers(predict, batch, pictures, batch_size, explain)
 
 
-def _read(file: Path, size: tuple[int, int], resize: Resize) -> np.ndarray | str:
+def _read(file: Path, size: tuple[int, int], resize: Resize, megapixels: int) -> np.ndarray | str:
     """The pixels, or why there are none."""
     try:
-        return read_image(file, size, resize)
+        return read_image(file, size, resize, megapixels)
     except UnreadableImage as reason:
         return str(reason)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
-from attention_keras.data.geometry import Resize
+from attention_keras.data.geometry import MEGAPIXELS, Resize, check_megapixels
 from attention_keras.data.registry import VALIDATION_FRACTION
 from attention_keras.errors import UserError
 from attention_keras.runs.field_types import check_types
@@ -29,12 +29,15 @@ class DataOptions:
     """Train on SVHN's 531,131 easier extra images too."""
     skip_broken: bool = False
     """Leave out unreadable images of a folder, and list them, instead of stopping."""
+    megapixels: int = MEGAPIXELS
+    """Pictures of a folder with more millions of pixels than this count as unreadable."""
 
     def __post_init__(self):
         check_types(self)
         for name in ("limit", "image_size"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} must be 0 or more; got {getattr(self, name)}")
+        check_megapixels(self.megapixels)
         if self.resize != DataOptions.resize and not self.is_folder:
             raise UserError(f"resize is for folder:PATH, whose pictures have any shape; got {self.dataset}")
         if not 0 < self.validation_fraction < 1:
@@ -54,4 +57,5 @@ class DataOptions:
             "resize": self.resize,
             "svhn_extra": self.svhn_extra,
             "skip_broken": self.skip_broken,
+            "megapixels": self.megapixels,
         }

@@ -105,6 +105,7 @@ def test_a_training_learns_and_says_what_it_did(trained):
     assert not list(folder.glob("*.state.npz"))
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_the_same_weights(trained, data, tmp_path):
     assert "stopped" in on_jax("train", data, tmp_path, 2)
     assert (tmp_path / "vgg-s0.state.npz").exists()

@@ -9,6 +9,7 @@ from PIL import Image
 from attention_keras.data.datasets import load_dataset
 from attention_keras.data.image_files import UnreadableImage, read_image
 from attention_keras.errors import UserError
+from attention_keras.runs.data_options import DataOptions
 
 
 def save(path, value, mode="RGB", size=(12, 10), **options):
@@ -145,6 +146,16 @@ def test_a_decompression_bomb_is_not_opened(tmp_path):
         )
         with pytest.raises(UnreadableImage, match="pixels"):
             read_image(tmp_path / "a.png", (32, 32))
+
+
+def test_how_large_pictures_may_be_is_an_option(tmp_path):
+    fill(tmp_path)
+    Image.new("RGB", (1250, 1000), (9, 9, 9)).save(tmp_path / "a" / "large.png")
+    load_dataset(f"folder:{tmp_path}", megapixels=2)
+    with pytest.raises(UserError, match=r"a/large.png \(1250x1000 is over 1 megapixels\)"):
+        load_dataset(f"folder:{tmp_path}", megapixels=1)
+    with pytest.raises(UserError, match="megapixels must be from 1 to 178; got 500"):
+        DataOptions(dataset=f"folder:{tmp_path}", megapixels=500)
 
 
 def test_masks_beside_the_images(tmp_path):

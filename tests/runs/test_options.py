@@ -107,6 +107,7 @@ def test_every_option_that_defines_a_run_changes_its_name():
     others = {
         "validation_fraction": 0.2, "limit": 50, "image_size": 48, "svhn_extra": True, "skip_broken": True,
         "width": 0.5, "dropout": True, "init": "torch", "preprocess": "none", "init_from": "runs/x",
+        "megapixels": 100,
         "epochs": 3, "batch_size": 32, "accumulate": 2, "optimizer": "sgd", "learning_rate": 0.5,
         "schedule": "constant", "weight_decay": 0.5, "label_smoothing": 0.3, "augment": "flip", "seed": 5,
         "deterministic": True, "precision": "float32", "steps_per_execution": 2,
