@@ -120,7 +120,23 @@ def copied_and_frozen():
     return attend(convolutions(), ["early"], 5, trainable_backbone=False, preprocess="DenseNet121")
 
 
+def keras_hub_resnet():
+    hub = pytest.importorskip("keras_hub")
+    sizes = {
+        "stackwise_num_filters": [64, 8],
+        "stackwise_num_blocks": [1, 1],
+        "stackwise_num_strides": [1, 2],
+    }
+    stem = {"input_conv_filters": [8], "input_conv_kernel_sizes": [3]}
+    return attend(
+        hub.models.ResNetBackbone(**stem, **sizes, block_type="basic_block", image_shape=(32, 32, 3)),
+        "auto",
+        5,
+    )
+
+
 KINDS = {
+    keras_hub_resnet: {"stack0_block0_out": (8, 8), "stack1_block0_out": (4, 4)},
     functional: {"early": (16, 16), "late": (8, 8)},
     sequential: {"early": (16, 16), "late": (8, 8)},
     sequential_around_an_application: {MOBILENET_TAP: (2, 2), "out_relu": (1, 1)},
