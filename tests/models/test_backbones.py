@@ -127,7 +127,7 @@ def keras_hub_resnet():
         "stackwise_num_blocks": [1, 1],
         "stackwise_num_strides": [1, 2],
     }
-    stem = {"input_conv_filters": [8], "input_conv_kernel_sizes": [3]}
+    stem = {"input_conv_filters": [64], "input_conv_kernel_sizes": [3]}
     return attend(
         hub.models.ResNetBackbone(**stem, **sizes, block_type="basic_block", image_shape=(32, 32, 3)),
         "auto",
