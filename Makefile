@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # arithmetic of each. (Not for TensorFlow's other pool: devices that wait for each other need two.)
 PYTEST := TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: setup demo test test-all test-core lint format clean
+.PHONY: setup demo test test-all test-core lint docs format clean
 
 ## setup: the virtual environment with everything, in .venv
 setup: $(VENV)/.ready
@@ -40,6 +40,14 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+## docs: the documentation as a site, in build/docs; every warning is an error
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	touch $@
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -22,10 +22,10 @@ class CompatibilityScore(keras.layers.Layer):
 
     | compat | score of position i | source |
     |---|---|---|
-    | `scaled` | <l_i, q> / sqrt(c), q = g / rms(g) | ours, after Vaswani et al. 2017, section 3.2.1 |
-    | `dp` | <l_i, g> | paper, section 3.1; `*DP*/3_atten.lua` |
-    | `pc` | <u, l_i + g> + bias, u learned | paper, section 3.1; `3_atten.lua` |
-    | `additive` | <u, tanh(l_i + g)> + bias | ours, not from the paper |
+    | `scaled` | `<l_i, q> / sqrt(c)`, `q = g / rms(g)` | ours, after Vaswani et al. 2017, section 3.2.1 |
+    | `dp` | `<l_i, g>` | paper, section 3.1; `*DP*/3_atten.lua` |
+    | `pc` | `<u, l_i + g> + bias`, u learned | paper, section 3.1; `3_atten.lua` |
+    | `additive` | `<u, tanh(l_i + g)> + bias` | ours, not from the paper |
     | `mean` | 0: uniform attention, the control | ours |
 
     `pc` is computed as `<u, l_i> + <u, g>`; `l + g` is never formed. A softmax over the map cancels

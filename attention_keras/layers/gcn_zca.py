@@ -13,7 +13,7 @@ SMALLEST_NORM = 1e-8
 class ContrastWhitening(keras.layers.Layer):
     """Pixels `(b, h, w, c)` to whitened pixels of the same shape.
 
-    Each image x, as a vector of length m = h*w*c, loses its mean and is scaled to norm 55; then
+    Each image x, as a vector of length `m = h*w*c`, loses its mean and is scaled to norm 55; then
     (x - mean) W decorrelates the vector over the training split, W = (covariance + 0.1 I)^(-1/2).
     `mean` (m,) and W (m, m) are weights of the layer that training leaves alone; `adapt` fits them.
     Source: pylearn2's `global_contrast_normalize` and `ZCA`, scale 55 as in RESNET/README.md.

@@ -45,7 +45,7 @@ class MachineOptions:
     export: bool = True
     """Write a SavedModel when training is done."""
     export_dir: str = "saved_models"
-    """Folder of all exports: <export-dir>/<name>/<version>/."""
+    """Folder of all exports: `<export-dir>/<name>/<version>/`."""
 
     def __post_init__(self):
         check_types(self)
