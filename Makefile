@@ -43,7 +43,7 @@ lint: setup
 
 ## docs: the documentation as a site, in build/docs; every warning is an error
 docs: $(VENV)/.docs
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 $(VENV)/.docs: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet -e ".[docs]"
