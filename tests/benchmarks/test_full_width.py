@@ -44,7 +44,7 @@ def pixels():
     return np.asarray(split.images[:]), np.asarray(split.labels, "int32")
 
 
-@pytest.mark.parametrize("name", ["small", "vgg"])
+@pytest.mark.parametrize("name", ["small", pytest.param("vgg", marks=pytest.mark.slow)])
 def test_a_step_is_the_tensorflow_trainers(name, pixels, tmp_path):
     images, labels = (array[:BATCH] for array in pixels)
     # Many layers of two channels would turn the last bit of a sum into another sign behind a ReLU.

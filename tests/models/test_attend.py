@@ -161,6 +161,7 @@ def ask(name):
     return max(np.abs(other[key] - own[key]).max() for key in own)
 
 
+@pytest.mark.slow
 def test_another_g_moves_dp_and_scaled_maps_only():
     assert ask("vgg-att2-concat-dp") > 1e-3
     assert ask("vgg-att3-concat-dp") > 1e-3

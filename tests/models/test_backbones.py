@@ -168,7 +168,14 @@ def answers(model):
     return {name: np.asarray(value) for name, value in model(IMAGES, training=False).items()}
 
 
-@pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
+SLOW = (preprocessing_before_a_nested_application, sequential_around_an_application)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(make, marks=pytest.mark.slow) if make in SLOW else make for make in KINDS],
+    ids=lambda make: make.__name__,
+)
 def test_trains_saves_and_loads(make, tmp_path):
     model = trained(make)
     expected = answers(model)

@@ -83,6 +83,7 @@ def test_fit_learns_and_the_maps_stay_outputs(name):
     assert set(model.predict(images, verbose=0)) == set(model.output)
 
 
+@pytest.mark.slow
 def test_a_compiled_classifier_loads_in_a_process_that_only_imports_the_package(tmp_path, fresh_process):
     inputs = keras.Input((8, 8, 3))
     features = keras.layers.Conv2D(4, 3, padding="same", name="features")(inputs)

@@ -15,11 +15,7 @@ WITHOUT = {"vgg", "vgg-hires", "rn164-hires"}
 OF_EACH_KIND = [
     "vgg-gap",
     "vgg-pan",
-    "vgg-att1-scaled",
-    "vgg-att2-concat-dp",
     "vgg-att2-indep-pc",
-    "vgg-att2-concat-mean",
-    "vgg-att3-concat-pc-lup",
     "vgg-att3-concat-pc-3g",
     "vgg-att2-linear-scaled",
     "vgg-att2-concat-additive-sigmoid",
@@ -168,7 +164,7 @@ def test_it_follows_further_training():
     assert len({id(v) for v in explained.variables}) == len({id(v) for v in model.variables})
 
 
-@pytest.mark.parametrize("of", ["all", "asked"])
+@pytest.mark.parametrize("of", [pytest.param("all", marks=pytest.mark.slow), "asked"])
 def test_a_saved_file_gives_the_same_in_a_fresh_process(tmp_path, of, fresh_process):
     model = evidence_model(scattered(small_attended(head="paper")), of=of)
     inputs = [SMALL] if of == "all" else [SMALL, np.array([1, 3, 0], "int32")]

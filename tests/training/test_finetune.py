@@ -127,7 +127,8 @@ def test_panels_are_drawn_once_in_the_frozen_stage(uninterrupted):
     assert drawn == [FROZEN, FROZEN + 1, FROZEN + 2]
 
 
-@pytest.mark.parametrize("step", [3, 10, 11, 17])  # both stages, the end of the first, and right after it
+# Both stages, the end of the first, and right after it.
+@pytest.mark.parametrize("step", [3, 10, *(pytest.param(step, marks=pytest.mark.slow) for step in (11, 17))])
 def test_both_stages_resume_exactly(step, options, tmp_path, uninterrupted, monkeypatch):
     original = Checkpointing.on_train_batch_end
 
@@ -185,6 +186,7 @@ def test_features_of_other_images_are_refused(tmp_path):
         FeatureRows.kept(iter([]), [(2,)], 4, store)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["mirrored"])
 def test_two_devices_do_what_one_does(strategy, options, tmp_path, uninterrupted):
     result = run(options, tmp_path, strategy=strategy)
