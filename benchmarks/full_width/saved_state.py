@@ -1,7 +1,7 @@
 """The state of a training on disk: an interrupted one continues, also on another machine."""
 
+import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attention_keras.errors import UserError
+from attention_keras.runs.durable import write_whole
 
 _ABOUT = "about"
 
@@ -18,12 +19,9 @@ def save_state(path: Path, state: Any, about: dict[str, Any]) -> None:
     """Write all arrays of `state` and what is to be known about it; whole or not at all."""
     arrays = {f"{place:05d}": np.asarray(value) for place, value in enumerate(jax.tree.leaves(state))}
     arrays[_ABOUT] = np.frombuffer(json.dumps(about).encode(), "uint8")
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    write_whole(path, file.getvalue())
 
 
 def load_state(path: Path, like: Any, **expected: Any) -> tuple[Any, dict[str, Any]]:

@@ -6,31 +6,17 @@ python full_width_on_jax.py train DATA FOLDER [STOP]  a training of four epochs,
 
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from attention_keras.runs.recipes import Recipe
+from attention_keras.runs.recipes import MODERN
 from benchmarks.full_width import __main__ as command
 from benchmarks.full_width import learner, run
 
 SMALL = Path(__file__).parents[1] / "training" / "small_network.py"
-RECIPE = Recipe(
-    width=0.0625,
-    dropout=False,
-    init="keras",
-    preprocess="none",
-    epochs=4,
-    batch_size=16,
-    optimizer="nesterov",
-    learning_rate=0.05,
-    schedule="cosine",
-    weight_decay=5e-4,
-    label_smoothing=0.1,
-    augment="none",
-)
-
-
+RECIPE = replace(MODERN, width=0.0625, preprocess="none", batch_size=16, learning_rate=0.05, augment="none")
 PEAK = 1e11
 
 
