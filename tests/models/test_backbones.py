@@ -4,10 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from small_backbones import convolutions, mobilenet
 
-import attention_keras
 from attention_keras import attend
-from attention_keras.errors import UserError
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(0, 255, (4, 32, 32, 3)).astype("float32")
@@ -16,17 +15,6 @@ pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="test_attend.py runs on every backend",
 )
-
-
-def mobilenet(**options):
-    options = {"include_top": False, "weights": None, "input_shape": (32, 32, 3), "alpha": 0.35, **options}
-    return keras.applications.MobileNetV2(name="mobilenetv2", **options)
-
-
-def convolutions(shape=(32, 32, 3)):
-    inputs = keras.Input(shape)
-    x = layers.Conv2D(6, 3, 2, padding="same", activation="relu", name="early")(inputs)
-    return keras.Model(inputs, layers.Conv2D(8, 3, 2, padding="same", activation="relu", name="late")(x))
 
 
 def functional():
@@ -248,71 +236,3 @@ def test_the_class_token_is_g_and_no_place():
     sequence = np.asarray(backbone(IMAGES))
     np.testing.assert_allclose(g, sequence[:, 0], atol=1e-6)
     np.testing.assert_allclose(places, sequence[:, 1:].reshape(4, 4, 4, 12), atol=1e-6)
-
-
-class Subclassed(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.conv = layers.Conv2D(4, 3)
-
-    def call(self, images):
-        return self.conv(images)
-
-
-def several_outputs_without_g():
-    early = convolutions()
-    return attend(keras.Model(early.inputs, [early.output, early.get_layer("early").output]), ["early"], 5)
-
-
-def not_square():
-    images = keras.Input((32, 48, 3))
-    x = layers.Reshape((24, 5), name="tokens")(layers.Conv2D(5, 8, 8)(images))
-    return attend(keras.Model(images, x), ["tokens"], 5)
-
-
-def two_of_one_name():
-    images = keras.Input((32, 32, 3))
-    one, two = convolutions(), convolutions()
-    one.name, two.name = "one", "two"
-    backbone = keras.Model(images, layers.Add()([one(images), two(images)]))
-    return attend(backbone, ["one/late", "two/late"], 5)
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda: attend(Subclassed(), ["conv"], 5), "is a subclassed model, .* give keras.Model"),
-        (lambda: attend("MobileNetV2", ["conv"], 5), "backbone must be a keras.Model; got str"),
-        (lambda: attend(keras.Sequential([layers.Conv2D(4, 3)]), ["c"], 5), "begin it with keras.Input"),
-        (several_outputs_without_g, "has several outputs; say which is g with global_features="),
-        (not_square, "'tokens' has 24 tokens, which make no square map"),
-        (two_of_one_name, "several layers called late; give a mapping"),
-        (lambda: attend(convolutions((None, None, 3)), "auto", 5), "needs images of a fixed size"),
-        (lambda: attend(convolutions(), "early", 5), "layer names in a list"),
-        (lambda: attend(convolutions(), ["early/x"], 5), "'early' of the backbone is no model"),
-        (lambda: attend(mobilenet(), ["x/block"], 5), "no layer 'x'; the closest names"),
-        (lambda: attend(convolutions(), ["early"], 5, preprocess="ResNet5"), "closest names are ResNet50"),
-        (lambda: attend(convolutions(), ["early"], 5, preprocess=lambda x: x), "preprocess is a Keras layer"),
-        (lambda: attend(convolutions(), ["early"], 5, global_features={"x": 1}), "one g for each of early"),
-    ],
-)
-def test_what_cannot_work_ends_in_one_line(make, said):
-    with pytest.raises(UserError, match=said) as error:
-        make()
-    assert "\n" not in str(error.value)
-
-
-def test_a_subclassed_model_works_as_the_message_says():
-    images = keras.Input((32, 32, 3))
-    model = attend(keras.Model(images, Subclassed()(images)), ["subclassed"], 5)
-    assert model.output["attention_subclassed"].shape == (None, 30, 30)
-
-
-def test_taps_by_mapping_tell_two_layers_of_one_name_apart():
-    images = keras.Input((32, 32, 3))
-    one, two = convolutions(), convolutions()
-    one.name, two.name = "one", "two"
-    backbone = keras.Model(images, layers.Add()([one(images), two(images)]))
-    model = attend(backbone, {"a": "one/late", "b": "two/late"}, 5)
-    assert set(model.output) == {"logits", "attention_a", "attention_b"}
-    assert attention_keras.UserError is UserError
