@@ -5,15 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from attention_keras.data.geometry import MEGAPIXELS, Resize
 from attention_keras.data.image_files import UnreadableImage, read_image
 from attention_keras.errors import UserError
-from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor
-from attention_keras.models.evidence import combine_evidence, evidence_model
-from attention_keras.models.outputs import attention_maps, evidence_maps
+from attention_keras.evaluation.subjects.predictor import Predictor
+from attention_keras.models.outputs import attention_maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +60,7 @@ def predict_files(
     size = predictor.image_shape[:2]
     if not all(size):
         raise UserError("the model takes pictures of any size; predict needs one with a fixed size")
-    predict = _answering(predictor, explain)
+    predict = predictor.explain if explain else predictor.predict
     batch_size = min(batch_size, len(files))
     batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     with ThreadPoolExecutor() as readers, ThreadPoolExecutor(1) as ahead:
@@ -84,24 +82,6 @@ def _read(file: Path, size: tuple[int, int], resize: Resize, megapixels: int) ->
         return read_image(file, size, resize, megapixels)
     except UnreadableImage as reason:
         return str(reason)
-
-
-def _answering(predictor: Predictor, explain: bool):
-    """From pixels `(b, H, W, 3)` to probabilities and maps, in one pass through the network."""
-    if not explain or not isinstance(predictor, KerasPredictor):
-        return lambda images: predictor.predict(images, len(images))
-    try:
-        network = evidence_model(predictor.model, of="predicted")
-    except UserError:  # a network without evidence
-        return lambda images: predictor.predict(images, len(images))
-
-    def answer(images):
-        outputs = network.predict_on_batch(images.astype("float32"))
-        combined = combine_evidence(evidence_maps(outputs), images.shape[1:3])
-        found = {"probabilities": predictor.probabilities(outputs["logits"])}
-        return outputs | found | {"evidence": keras.ops.convert_to_numpy(combined)}
-
-    return answer
 
 
 def _answers(predict, batch, pictures: list, batch_size: int, explain: bool) -> Iterator[Answer]:

@@ -1,14 +1,19 @@
 """One face for what can be evaluated: a run directory, a `.keras` file, or a SavedModel."""
 
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import keras
 import numpy as np
 from scipy.special import softmax
 
 from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.batches import map_batches
+from attention_keras.models.evidence import combine_evidence, evidence_model
+from attention_keras.models.outputs import evidence_maps
 from attention_keras.runs.directory import TEMPERATURE
 
 
@@ -28,6 +33,13 @@ class Predictor(Protocol):
 
     def predict(self, images: np.ndarray, batch_size: int = 128) -> dict[str, np.ndarray]:
         """`probabilities` `(n, k)` and `attention_<tap>` `(n, h, w)` of uint8 images `(n, H, W, 3)`."""
+        ...
+
+    def explain(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """As `predict`, of one batch, and `evidence` `(b, H, W)` for the predicted class.
+
+        `evidence` is left out where the model has none. Attention may be as large as the images.
+        """
         ...
 
 
@@ -67,13 +79,28 @@ class KerasPredictor:
 
         return map_batches(call, images, batch_size, progress=True)
 
+    def explain(self, images):
+        if self._explained is None:
+            return self.predict(images, len(images))
+        outputs = self._explained.predict_on_batch(images.astype("float32"))
+        evidence = combine_evidence(evidence_maps(outputs), images.shape[1:3])
+        found = {"probabilities": self.probabilities(outputs["logits"]), **_maps(outputs)}
+        return found | {"evidence": keras.ops.convert_to_numpy(evidence)}
+
+    @cached_property
+    def _explained(self) -> keras.Model | None:
+        try:
+            return evidence_model(self.model, of="predicted")
+        except UserError:  # a network without evidence
+            return None
+
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Of logits `(n, k)`."""
         return softmax(logits / self.temperature, axis=-1)
 
 
 class SavedModelPredictor:
-    """Predictions of a SavedModel's `serving_default` signature.
+    """Predictions of a SavedModel's `serving_default` signature, and what its others explain.
 
     Args:
         path: directory with `saved_model.pb`.
@@ -106,6 +133,27 @@ class SavedModelPredictor:
             return {"probabilities": outputs["probabilities"], **_maps(outputs)}
 
         return map_batches(call, images, batch_size, progress=True)
+
+    def explain(self, images):
+        # Exports of version 0.1 have no evidence.
+        function = self._loaded.signatures.get("explain", self._function)
+        outputs = {name: value.numpy() for name, value in sorted(function(images=images).items())}
+        found = {"evidence": outputs["evidence"]} if "evidence" in outputs else {}
+        return {"probabilities": outputs["probabilities"], **_maps(outputs), **found}
+
+    def evidence(
+        self, images: np.ndarray, classes: Sequence[int], batch_size: int = 128
+    ) -> np.ndarray | None:
+        """Evidence for these classes, `(n, H, W)`; None where the model has none."""
+        if "explain_class" not in self._loaded.signatures:
+            return None
+        function, classes = self._loaded.signatures["explain_class"], np.asarray(classes, "int32")
+
+        def call(rows: np.ndarray):
+            asked = {"images": np.asarray(images[rows]), "classes": classes[rows]}
+            return {"evidence": function(**asked)["evidence"].numpy()}
+
+        return map_batches(call, np.arange(len(images)), batch_size)["evidence"]
 
 
 def _maps(outputs: dict) -> dict:

@@ -1,6 +1,6 @@
 """One model under test, with the forms of its network that tasks need."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from attention_keras.errors import NotApplicable
-from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor
+from attention_keras.evaluation.explanations.evidence import has_evidence, total_evidence
+from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, SavedModelPredictor
 from attention_keras.evaluation.subjects.views import logits_view, probability_function
 from attention_keras.models.float32 import in_float32
 from attention_keras.models.outputs import attention_maps
@@ -77,6 +78,19 @@ class Subject:
     def taps(self) -> list[str]:
         """Names of the attention taps, from early to late levels; none for a SavedModel."""
         return list(attention_maps(self.predictor.model.output)) if self.shows_layers else []
+
+    def evidence(
+        self, images: np.ndarray, classes: Sequence[int], batch_size: int = 128
+    ) -> np.ndarray | None:
+        """Evidence for these classes, of all taps, `(n, h, w)` with its sign; None where the model has none.
+
+        h and w are those of the images, or of the map of a network with one tap.
+        """
+        if isinstance(self.predictor, SavedModelPredictor):
+            return self.predictor.evidence(images, classes, batch_size)
+        if not has_evidence(self.model):
+            return None
+        return total_evidence(self.model, images, classes, batch_size=batch_size)
 
     def probabilities(self, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
         """Class probabilities `(n, k)` of pixels `(n, h, w, 3)`, in float32."""

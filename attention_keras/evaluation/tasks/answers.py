@@ -8,8 +8,7 @@ import numpy as np
 from attention_keras.data.split import Split
 from attention_keras.drawing.panel import panel, prediction_title
 from attention_keras.errors import NotApplicable
-from attention_keras.evaluation.explanations.evidence import total_evidence
-from attention_keras.evaluation.explanations.kinds import EVIDENCE, shown_kinds
+from attention_keras.evaluation.explanations.kinds import shown_kinds
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.report.result import Figure, Gallery
 from attention_keras.evaluation.report.store import file_name
@@ -36,7 +35,7 @@ def answer_galleries(
         probabilities: `(n, k)`.
         attention: tap -> `(n, h, w)`. Beside it stands the evidence for the predicted class, and for a wrong
             answer the evidence for it rather than for the true class. A network that has neither is shown
-            with its Grad-CAM. A SavedModel is shown with its attention alone.
+            with its Grad-CAM, but for a SavedModel, whose layers cannot be seen.
     """
     labels = np.asarray(test.labels)
     wrong, right = chosen_answers(probabilities, labels, context.options.panels)
@@ -46,9 +45,7 @@ def answer_galleries(
     images = np.asarray(test.images[rows])
     predicted, names = probabilities[rows].argmax(axis=-1), context.class_names
     maps = {tap: level[rows] for tap, level in attention.items()}
-    evidence, contrast = None, None
-    if subject.shows_layers:
-        maps, evidence, contrast = _maps(context, subject, images, predicted, labels[rows], maps)
+    maps, evidence, contrast = _maps(context, subject, images, predicted, labels[rows], maps)
     figures = []
     for place, row in enumerate(rows):
         title, correct = prediction_title(probabilities[row], context.class_names, labels[row])
@@ -107,16 +104,18 @@ def _maps(
     attention: dict[str, np.ndarray],
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None, np.ndarray | None]:
     """Maps without signs; the evidence for the prediction; and that for it rather than for the true class."""
-    model, size = subject.model, context.options.batch_size
-    kinds = shown_kinds(model)
-    if EVIDENCE not in kinds:
-        settings = {"batch_size": size, "seed": context.options.seed}
-        with contextlib.suppress(NotApplicable):  # no feature map to explain
-            attention = attention or kinds[0].compute(model, images, predicted, **settings)
+    size = context.options.batch_size
+    evidence = subject.evidence(images, predicted, size)
+    if evidence is None:
+        if subject.shows_layers and not attention:
+            settings = {"batch_size": size, "seed": context.options.seed}
+            with contextlib.suppress(NotApplicable):  # no feature map to explain
+                attention = shown_kinds(subject.model)[0].compute(
+                    subject.model, images, predicted, **settings
+                )
         return attention, None, None
-    evidence = total_evidence(model, images, predicted, batch_size=size)
     errors = int((predicted != labels).sum())  # they come first; of a right answer there is no contrast
     if not errors:
         return attention, evidence, None
-    true = total_evidence(model, images[:errors], labels[:errors], batch_size=size)
+    true = subject.evidence(images[:errors], labels[:errors], size)
     return attention, evidence, evidence[:errors] - true

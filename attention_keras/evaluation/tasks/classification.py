@@ -7,8 +7,7 @@ import numpy as np
 from attention_keras.data.split import Split
 from attention_keras.drawing.confusion import confusion_figure
 from attention_keras.drawing.reliability import reliability_diagram
-from attention_keras.evaluation.explanations.evidence import total_evidence
-from attention_keras.evaluation.explanations.kinds import EVIDENCE, shown_kinds
+from attention_keras.evaluation.explanations.kinds import EVIDENCE
 from attention_keras.evaluation.measures.calibration import reliability, uncalibrated
 from attention_keras.evaluation.measures.classification import Classification, classify
 from attention_keras.evaluation.measures.localization import localize
@@ -106,9 +105,9 @@ def _localization(
     if test.masks is None:
         return {}
     maps = dict(maps)
-    if subject.shows_layers and EVIDENCE in shown_kinds(subject.model):
-        predicted, size = probabilities.argmax(axis=-1), context.options.batch_size
-        maps[EVIDENCE.name] = total_evidence(subject.model, test.images, predicted, batch_size=size)
+    predicted, size = probabilities.argmax(axis=-1), context.options.batch_size
+    if (evidence := subject.evidence(test.images, predicted, size)) is not None:
+        maps[EVIDENCE.name] = evidence
     return localize(maps, np.asarray(test.masks[:])) if maps else {}
 
 
