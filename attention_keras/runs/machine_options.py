@@ -25,7 +25,8 @@ class MachineOptions:
     strategy: str = "auto"
     """tf.distribute: auto (mirrors over several GPUs), none, mirrored, multi_worker, tpu (untested)."""
     jit: Literal["auto", "on", "off"] = "auto"
-    """XLA compilation: auto uses it on a single GPU only (on CPUs it is slower)."""
+    """XLA compilation: auto uses it on a single GPU only (on CPUs it is slower), and not on one of compute
+    capability 12, where TensorFlow aborts in it."""
     checkpoint_every: int | str = 500
     """Steps between checkpoints, or minutes, as in 10min; one is always written at the end of an epoch."""
     keep: int = 2

@@ -50,7 +50,9 @@ def model_answers(model: keras.Model, images: np.ndarray, temperature: float) ->
         images: uint8 `(b, H, W, 3)`.
         temperature: what the logits are divided by.
     """
-    outputs = model.predict(images.astype("float32"), verbose=0)
+    # Not by `predict`, which Keras compiles with XLA on a GPU, and on some that aborts.
+    outputs = model(images.astype("float32"), training=False)
+    outputs = {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
     logits = outputs[LOGITS].astype("float64")
     maps = {name: value for name, value in outputs.items() if name.startswith(ATTENTION)}
     return {PROBABILITIES: tf.nn.softmax(logits / temperature).numpy(), **maps}

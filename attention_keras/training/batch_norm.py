@@ -1,4 +1,4 @@
-"""Batch normalisation in fewer passes over memory where TensorFlow trains on CPUs."""
+"""Batch normalisation in fewer passes over memory where TensorFlow trains without XLA."""
 
 import contextlib
 import functools
@@ -15,17 +15,17 @@ FUSED_TYPES = ("float32", "bfloat16", "float16")
 
 @contextlib.contextmanager
 def fused_batch_norm(model: keras.Model) -> Iterator[None]:
-    """Inside, the model's `BatchNormalization` layers train faster on CPUs, with the same results.
+    """Inside, the model's `BatchNormalization` layers train faster without XLA, with the same results.
 
     Keras takes mean, variance and result in a pass over the map each, in float32, and as many for the
     gradient. TensorFlow has one operation for all, and with it the networks of this package train up to 1.2
-    times as fast on CPUs (docs/performance.md). It stands in only where it computes the same: in training,
-    with channels last and the statistics of one device. Elsewhere, and on accelerators, whose compilers fuse
-    the passes, Keras's own code runs. The layers stay what they are: files saved inside hold plain Keras
-    layers.
+    times as fast on CPUs (docs/performance.md); on GPUs it is cuDNN's. It stands in only where it computes
+    the same: in training, with channels last and the statistics of one device. Elsewhere, and where XLA
+    compiles for a GPU and fuses the passes itself, Keras's own code runs. The layers stay what they are:
+    files saved inside hold plain Keras layers.
 
     Args:
-        model: its layers, and those of models nested in it.
+        model: its layers, and those of models nested in it. Whether XLA compiles it is said by its `compile`.
 
     Example:
         >>> model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.BatchNormalization()])
@@ -35,6 +35,8 @@ def fused_batch_norm(model: keras.Model) -> Iterator[None]:
         TensorShape([1, 4, 4, 2])
     """
     layers = [layer for layer in all_layers(model) if type(layer) is keras.layers.BatchNormalization]
+    if model.jit_compile and tf.config.list_physical_devices("GPU"):
+        layers = []
     for layer in layers:
         layer.call = functools.partial(_call, layer, layer.call)
     try:
@@ -51,7 +53,7 @@ def _call(layer, keras_call, inputs, training=None, mask=None):
 
 
 def _is_fusible(layer: keras.layers.BatchNormalization, inputs) -> bool:
-    if layer.synchronized or layer.renorm or tf.config.get_visible_devices("GPU"):
+    if layer.synchronized or layer.renorm:
         return False
     plain = layer.scale and layer.center and len(inputs.shape) == 4 and layer.axis in (-1, 3)
     known = keras.backend.standardize_dtype(inputs.dtype) in FUSED_TYPES

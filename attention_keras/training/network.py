@@ -32,6 +32,7 @@ from attention_keras.training.optimizers import build_optimizer, build_schedule
 from attention_keras.training.precision import choose_precision
 from attention_keras.training.stages import Stage
 from attention_keras.training.strategy import Strategy, spans_workers
+from attention_keras.training.xla import jit_compile
 
 
 def sized(config: RunConfig) -> DataOptions:
@@ -185,7 +186,7 @@ def compile_network(
         optimizer=optimizer,
         loss=build_loss(recipe.label_smoothing, np.bincount(labels, minlength=classes), config.balance),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile={"auto": "auto", "on": True, "off": False}[machine.jit],
+        jit_compile=jit_compile(machine.jit),
         steps_per_execution=config.steps_per_execution,
     )
     optimizer.build(model.trainable_variables)

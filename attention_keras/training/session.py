@@ -53,6 +53,7 @@ from attention_keras.training.strategy import (
 from attention_keras.training.summary import summarize
 from attention_keras.training.temperature import fit_temperature
 from attention_keras.training.tensorboard import log_confusion
+from attention_keras.training.xla import about_xla
 
 Report = Callable[[str], None]
 
@@ -125,6 +126,8 @@ class Session:
         check_steps_per_execution(config, session.steps_per_epoch)
         if session.is_chief:
             for line in summarize(config, dataset, model, strategy):
+                report(line)
+            if strategy is None and (line := about_xla(machine.jit)):
                 report(line)
             if session.objects:
                 report(f"attention trained with the object of {session.objects.count:,} training images")
@@ -214,6 +217,7 @@ class Session:
         self._save(self.run.model)
         # A view without the maps, which nobody reads here.
         classifier = keras.Model(self.model.input, self.model.output["logits"])
+        classifier.jit_compile = False  # Keras's own choice is XLA on a GPU, also where --jit is off
         temperature = self._temperature(classifier) if self.machine.calibrate else 1.0
         test = self.dataset.test()
         predicted = classifier.predict(self._in_order(test), verbose=0).argmax(axis=-1)
