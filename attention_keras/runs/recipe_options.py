@@ -45,6 +45,9 @@ class RecipeOptions:
     """L2 on every parameter for sgd and nesterov, decoupled for adamw."""
     label_smoothing: ByRecipe[float] = None
     """Share of the target spread over all classes."""
+    ema: ByRecipe[float] = None
+    """Average the weights over the updates, each counting this much less than the next (0: off); the average
+    is validated, tested and exported."""
     augment: ByRecipe[str] = None
     """none, or joined by +: flip, crop, crop_reflect, cutout, mixup, cutmix, randaugment, gridmask."""
     attend_to: Annotated[float, arg(help_behavior_hint="(default: 0, off)")] = 0.0
@@ -74,7 +77,7 @@ class RecipeOptions:
             rate = getattr(self, name)
             if rate is not None and not (math.isfinite(rate) and rate > 0):
                 raise UserError(f"{name} must be a positive number; got {rate}")
-        for name in ("weight_decay", "label_smoothing"):
+        for name in ("weight_decay", "label_smoothing", "ema"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise UserError(f"{name} must be from 0 up to 1; got {value}")

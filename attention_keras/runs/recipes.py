@@ -41,6 +41,7 @@ class Recipe:
     augment: str
     frozen_epochs: int = 0
     frozen_learning_rate: float = 2e-3
+    ema: float = 0.0
 
     @property
     def all_epochs(self) -> int:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from attention_keras.training.batch_norm import fused_batch_norm
 from attention_keras.training.stages import Stage, parts_left
+from attention_keras.training.weight_average import AverageInPlace
 
 
 def fit_epochs(
@@ -19,6 +20,7 @@ def fit_epochs(
     step: int,
     steps: int,
     callbacks: Sequence[keras.callbacks.Callback],
+    saving: keras.callbacks.Callback,
     is_over: Callable[[], bool],
 ) -> None:
     """Train from any step of a stage to its end.
@@ -30,10 +32,14 @@ def fit_epochs(
         stage: not finished.
         step: steps of the run that are done.
         steps: in an epoch.
-        callbacks: as `fit` takes them.
+        callbacks: as `fit` takes them. What they write after an epoch is of the averaged network, where the
+            model averages its weights.
+        saving: the callback that keeps what training goes on with.
         is_over: whether training is to end before the stage does.
     """
     batches = partial(batches, augment=stage.augment)
+    if average := getattr(model, "average", None):
+        callbacks = [*callbacks, AverageInPlace(average, stage.last)]
     with fused_batch_norm(model):
         for first, last, length in parts_left(stage, step, steps):
             if is_over():
@@ -45,6 +51,6 @@ def fit_epochs(
                 steps_per_epoch=length,
                 shuffle=False,  # the batches come in their order already
                 validation_data=validation,
-                callbacks=list(callbacks),
+                callbacks=[*callbacks, saving],
                 verbose=0,
             )

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from attention_keras.models.classifier import Classifier
 from attention_keras.models.outputs import attention_maps
+from attention_keras.training.weight_average import AveragedClassifier
 
 OFF_OBJECT = "off_object"
 
@@ -69,7 +69,7 @@ class OffObject(keras.losses.Loss):
         return share_off_object(y_pred, y_true)
 
 
-class GuidedClassifier(Classifier):
+class GuidedClassifier(AveragedClassifier):
     """A classifier whose attention is trained too, on the images whose object is told.
 
     Its targets are one-hot labels, or a dictionary of `labels` and `objects` `(b, H, W)`, with an empty mask

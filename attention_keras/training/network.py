@@ -166,12 +166,12 @@ def compile_network(
     """Give the network its loss and optimiser; call it in the strategy's scope.
 
     Args:
-        model: what the stage trains, replicated where there is a strategy.
+        model: what the stage trains, from `replicated`.
         config: of the run.
         machine: says whether XLA compiles.
         stage: the epochs that follow, and their learning rate.
         labels: `(n,)`, of the training images of an epoch.
-        told: how many of them come with their object; where there are any, the model is a guided one.
+        told: how many of them come with their object.
     """
     recipe = config.recipe
     updates = steps_per_epoch(len(labels), recipe.batch_size)
@@ -190,3 +190,5 @@ def compile_network(
         steps_per_execution=config.steps_per_execution,
     )
     optimizer.build(model.trainable_variables)
+    if recipe.ema:
+        model.average_weights(recipe.ema)

@@ -53,7 +53,6 @@ from attention_keras.training.strategy import (
 from attention_keras.training.summary import summarize
 from attention_keras.training.temperature import fit_temperature
 from attention_keras.training.tensorboard import log_confusion
-from attention_keras.training.xla import about_xla
 
 Report = Callable[[str], None]
 
@@ -120,14 +119,13 @@ class Session:
             synchronize_batch_norm(model, strategy is not None)
             if config.init_from:
                 report(start_from(config.init_from, model, dataset.class_names))
-        model = replicated(model, strategy, guided=config.attend_to > 0)
-        frozen = FrozenPart.of(model, strategy) if config.recipe.frozen_epochs else None
+        more = bool(config.attend_to or config.recipe.ema)
+        model = replicated(model, strategy, more)
+        frozen = FrozenPart.of(model, strategy, more) if config.recipe.frozen_epochs else None
         session = cls(config, machine, run, dataset, strategy, model, frozen, report)
         check_steps_per_execution(config, session.steps_per_epoch)
         if session.is_chief:
-            for line in summarize(config, dataset, model, strategy):
-                report(line)
-            if strategy is None and (line := about_xla(machine.jit)):
+            for line in summarize(config, dataset, model, strategy, machine.jit):
                 report(line)
             if session.objects:
                 report(f"attention trained with the object of {session.objects.count:,} training images")
@@ -218,7 +216,10 @@ class Session:
         # A view without the maps, which nobody reads here.
         classifier = keras.Model(self.model.input, self.model.output["logits"])
         classifier.jit_compile = False  # Keras's own choice is XLA on a GPU, also where --jit is off
-        temperature = self._temperature(classifier) if self.machine.calibrate else 1.0
+        temperature, validation = 1.0, self.dataset.validation
+        if self.machine.calibrate:
+            logits = classifier.predict(self._in_order(validation), verbose=0)
+            temperature = fit_temperature(logits, np.asarray(validation.labels))
         test = self.dataset.test()
         predicted = classifier.predict(self._in_order(test), verbose=0).argmax(axis=-1)
         accuracy = float(np.mean(predicted == test.labels))
@@ -229,12 +230,6 @@ class Session:
             log_confusion(self.run.tensorboard, test.labels, predicted, names, history.records[-1]["epoch"])
             self.run.write_metrics(metrics)
         return metrics
-
-    def _temperature(self, classifier: keras.Model) -> float:
-        """What the logits of the validation images call for."""
-        validation = self.dataset.validation
-        logits = classifier.predict(self._in_order(validation), verbose=0)
-        return fit_temperature(logits, np.asarray(validation.labels))
 
     def _history(self, resumed: Checkpoint | None) -> History:
         return History(
@@ -284,7 +279,8 @@ class Session:
             stage=stage,
             step=history.step,
             steps=self.steps_per_epoch,
-            callbacks=[*callbacks, saving],
+            callbacks=callbacks,
+            saving=saving,
             is_over=lambda: patience.is_over,
         )
 

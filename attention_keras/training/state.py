@@ -29,9 +29,10 @@ def model_state(model: keras.Model) -> dict[str, Any]:
 
 
 def training_state(model: keras.Model, trained: keras.Model | None = None) -> dict[str, Any]:
-    """Variables of a model, and of the optimiser and running metrics it is trained with, by name.
+    """Variables of a model, and of the optimiser, running metrics and averages it is trained with, by name.
 
-    The last two are called `optimizer/` or `metrics/` and the variable's path.
+    The last three are called `optimizer/`, `metrics/` or `average/` and the variable's path; an average has
+    that of what it averages.
 
     Args:
         model: the whole network.
@@ -43,6 +44,9 @@ def training_state(model: keras.Model, trained: keras.Model | None = None) -> di
         _add(state, f"optimizer/{variable.path}", variable)
     for variable in trained.metrics_variables:
         _add(state, f"metrics/{variable.path}", variable)
+    if average := getattr(trained, "average", None):
+        for variable, mean in zip(average.variables, average.averages, strict=True):
+            _add(state, f"average/{variable.path}", mean)
     return state
 
 

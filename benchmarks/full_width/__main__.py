@@ -22,6 +22,7 @@ from attention_keras.runs.recipes import MODERN
 from benchmarks.full_width.parts import read_parts
 from benchmarks.full_width.run import Budget, Setting, peak_flops, train
 
+NUMBERS = ("width", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "ema")
 HEADS = (
     *("model", "seed", "epochs", "images/s", "utilisation", "seconds"),
     *("validation error", "test error", "with flips"),
@@ -45,7 +46,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="take only so many images of each split")
     parser.add_argument("--save-every", type=int, default=0, help="epochs between two saved states")
     parser.add_argument("--keep-weights", action="store_true", help="write trained weights, as bfloat16")
-    for field in ("width", "batch_size", "learning_rate", "weight_decay", "label_smoothing"):
+    for field in NUMBERS:
         value = getattr(MODERN, field)
         parser.add_argument(
             f"--{field.replace('_', '-')}", type=type(value), default=value, help=f"default {value}"
@@ -64,8 +65,8 @@ def main(words: list[str] | None = None) -> None:
         pixels = dataclasses.replace(pixels, **dict(zip(("train", "test"), splits, strict=True)))
     if not 0 <= options.validation < len(pixels.train[0]):
         raise UserError(f"--validation must leave images to train on; there are {len(pixels.train[0])}")
-    fields = ("width", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "augment")
-    recipe = dataclasses.replace(MODERN, **{field: getattr(options, field) for field in fields})
+    fields = {field: getattr(options, field) for field in (*NUMBERS, "augment")}
+    recipe = dataclasses.replace(MODERN, **fields)
     options.output.mkdir(parents=True, exist_ok=True)
     setting = Setting(
         options.output, options.precision, options.validation, options.save_every, options.keep_weights

@@ -11,6 +11,7 @@ from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.recipes import Recipe
 from attention_keras.training.optimizers import build_optimizer, build_schedule
+from attention_keras.training.weight_average import newest_share
 from benchmarks.full_width.augment import augmentation
 
 _ORDER, _AUGMENT = 0, 1  # keep the draws of order and augmentation apart
@@ -23,7 +24,8 @@ class Learner:
     A step is Keras's own `train_step` for JAX, compiled with the augmentation before it. Order and
     augmentation are functions of (seed, epoch, step). The learning rate is a variable of the optimiser, set
     for each step, so that the number of epochs can be chosen once the speed is known. The last images of an
-    epoch, too few for a batch, are left out; each epoch leaves out others.
+    epoch, too few for a batch, are left out; each epoch leaves out others. Where the recipe averages the
+    weights, `trained` has the average, as `attention_keras.training.weight_average` makes it.
 
     Args:
         name: of a network of the zoo.
@@ -57,10 +59,10 @@ class Learner:
         self.model.optimizer.build(self.model.trainable_variables)
         self.images, self.labels = jax.device_put(images), jax.device_put(labels)
         self._augment = augmentation(recipe.augment)
-        self._rate = [v.path for v in self.model.optimizer.variables].index(
-            self.model.optimizer._learning_rate.path
-        )
-        self.state = tuple([v.value for v in variables] for variables in self._variables())
+        paths = [v.path for v in self.model.optimizer.variables]
+        self._rate = paths.index(self.model.optimizer._learning_rate.path)
+        self._updates = paths.index(self.model.optimizer.iterations.path)
+        self.begin()
         self._step = jax.jit(self._train_step, donate_argnums=0)
 
     def _build(self, images: np.ndarray, precision: str) -> keras.Model:
@@ -79,6 +81,12 @@ class Learner:
             )
         finally:
             keras.config.set_dtype_policy(earlier)
+
+    def begin(self) -> None:
+        """The state of a training that begins with the model's weights: variables, and averages if any."""
+        state = tuple([v.value for v in variables] for variables in self._variables())
+        # The step gives its arguments' memory away, so that an average is an array of its own.
+        self.state = (*state, jax.tree.map(jnp.copy, state[:2]) if self.recipe.ema else ())
 
     def _variables(self):
         model = self.model
@@ -107,17 +115,20 @@ class Learner:
         return np.asarray(jax.vmap(schedule)(jnp.asarray(steps)), "float32")
 
     def _train_step(self, state, images, labels, rows, rate, key):
-        trainable, fixed, optimizer, metrics = state
+        trainable, fixed, optimizer, metrics, averages = state
         optimizer = [*optimizer[: self._rate], rate, *optimizer[self._rate + 1 :]]
         batch = self._augment(images[rows], key).astype(jnp.float32)
         targets = jax.nn.one_hot(labels[rows], self.num_classes)
         logs, state = self.model.train_step((trainable, fixed, optimizer, metrics), (batch, targets))
-        return state, logs["loss"]
+        if averages:
+            share = newest_share(self.recipe.ema, state[2][self._updates])
+            averages = jax.tree.map(lambda mean, new: _towards(mean, new, share), averages, state[:2])
+        return (*state, averages), logs["loss"]
 
     def run_epoch(self, epoch: int, rates: np.ndarray) -> jax.Array:
         """Train a step for each rate, at most an epoch; the mean loss, which may still be on its way."""
         metrics = [jnp.zeros_like(value) for value in self.state[3]]  # a mean of this epoch alone
-        self.state = (*self.state[:3], metrics)
+        self.state = (*self.state[:3], metrics, self.state[4])
         loss = jnp.zeros(())
         for rows, rate, key in self._steps_of(epoch, rates):
             self.state, loss = self._step(self.state, self.images, self.labels, rows, rate, key)
@@ -131,11 +142,17 @@ class Learner:
         return zip(rows, jnp.asarray(rates), keys, strict=False)
 
     def trained(self) -> keras.Model:
-        """The model, with the weights of the current state."""
-        for variables, values in zip(self._variables(), self.state, strict=True):
+        """The model, with the weights of the current state, or their average where there is one."""
+        weights = self.state[4] or self.state[:2]
+        for variables, values in zip(self._variables(), (*weights, *self.state[2:4]), strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
         return self.model
+
+
+def _towards(mean: jax.Array, new: jax.Array, share: jax.Array) -> jax.Array:
+    """The mean with the newest value in it; of numbers that are no weights, such as a seed, the newest."""
+    return mean + share * (new - mean) if jnp.issubdtype(new.dtype, jnp.floating) else new
 
 
 def error_of(model: keras.Model, images: np.ndarray, labels: np.ndarray, flips: bool = False) -> float:

@@ -81,7 +81,7 @@ def train(
     done, epochs = 0, budget.epochs_of(epoch_seconds)
     state_file = setting.output / f"{name}-s{seed}.state.npz"
     if state_file.exists():
-        learner.state, about = load_state(state_file, learner.state, recipe=asdict(recipe))
+        learner.state, about = load_state(state_file, learner.state, recipe)
         done, epochs = about["done"], about["epochs"]
     record.write(
         "start",

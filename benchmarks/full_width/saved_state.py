@@ -11,6 +11,7 @@ import numpy as np
 
 from attention_keras.errors import UserError
 from attention_keras.runs.durable import write_whole
+from attention_keras.runs.recipes import Recipe
 
 _ABOUT = "about"
 
@@ -24,22 +25,21 @@ def save_state(path: Path, state: Any, about: dict[str, Any]) -> None:
     write_whole(path, file.getvalue())
 
 
-def load_state(path: Path, like: Any, **expected: Any) -> tuple[Any, dict[str, Any]]:
+def load_state(path: Path, like: Any, recipe: Recipe) -> tuple[Any, dict[str, Any]]:
     """The state in the structure of `like`, and what is known about it.
 
     Args:
         path: that `save_state` wrote.
         like: a state of the same training.
-        expected: what must be true about it.
+        recipe: that it must be of. Fields that the file does not know yet were as they are by default.
 
     Raises:
         UserError: it is of another training.
     """
     with np.load(path) as file:
         about = json.loads(file[_ABOUT].tobytes())
-        for name, value in expected.items():
-            if about.get(name) != value:
-                raise UserError(f"{path} is of a training with {name} {about.get(name)}, not {value}")
+        if (found := Recipe(**about["recipe"])) != recipe:
+            raise UserError(f"{path} is of a training with {found}, not {recipe}")
         leaves = [file[f"{place:05d}"] for place in range(len(file.files) - 1)]
     wanted, structure = jax.tree.flatten(like)
     if [leaf.shape for leaf in leaves] != [leaf.shape for leaf in wanted]:

@@ -1,6 +1,6 @@
 """What the test of full-width training runs in a process of its own, which has Keras on JAX.
 
-python full_width_on_jax.py step NAME GIVEN.npz      one step from given weights on a given batch
+python full_width_on_jax.py steps NAME GIVEN.npz EMA  steps from given weights, each on the given batch
 python full_width_on_jax.py train DATA FOLDER [STOP]  a training of four epochs, ended after epoch STOP
 """
 
@@ -28,18 +28,23 @@ def use_small_network():
     learner.build_model = runpy.run_path(str(SMALL))["build_small_network"]
 
 
-def one_step(name, path):
-    """Weights after a step, and its loss, into the file that gave weights, images and labels."""
+def steps(name, path, ema):
+    """Weights after the steps, averaged if `ema` is not 0, and the last loss.
+
+    They go into the file that gave weights, images, labels and a number of steps.
+    """
     with np.load(path) as file:
         given = dict(file)
     images, labels = given["images"], given["labels"]
     weights = [given[key] for key in sorted(given) if key.startswith("weight")]
     if name == "small":
         use_small_network()
-    trained = learner.Learner(name, RECIPE, images, labels, num_classes=10, precision="float32")
+    recipe = replace(RECIPE, ema=float(ema))
+    trained = learner.Learner(name, recipe, images, labels, num_classes=10, precision="float32")
     trained.model.set_weights(weights)
-    trained.state = tuple([v.value for v in variables] for variables in trained._variables())
-    loss = trained.run_epoch(0, np.float32([RECIPE.learning_rate]))
+    trained.begin()
+    for epoch in range(given["steps"]):
+        loss = trained.run_epoch(epoch, np.float32([RECIPE.learning_rate]))
     np.savez(path, *trained.trained().get_weights(), loss=np.asarray(loss))
 
 
@@ -56,6 +61,7 @@ def train(data, folder, stop=None):
 
         run.save_state = save_and_die
     words = "--models vgg --precision float32 --epochs 4 --batch-size 16 --learning-rate 0.05 --validation 20"
+    words += " --ema 0.9"
     try:
         command.main([data, *words.split(), "--save-every", "1", "--keep-weights", "--output", folder])
     except Stop:
@@ -63,4 +69,4 @@ def train(data, folder, stop=None):
 
 
 if __name__ == "__main__":
-    {"step": one_step, "train": train}[sys.argv[1]](*sys.argv[2:])
+    {"steps": steps, "train": train}[sys.argv[1]](*sys.argv[2:])

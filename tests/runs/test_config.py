@@ -34,6 +34,7 @@ def test_a_record_without_later_fields_has_their_defaults():
     options = TrainOptions.of(limit=60)
     record = options.resolve().to_dict()
     assert (record.pop("attend_to"), record.pop("attend_to_fraction")) == (0.0, 1.0)
+    assert record["recipe"].pop("ema") == 0.0
     assert RunConfig.from_dict(record) == options.resolve()
 
 

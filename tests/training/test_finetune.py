@@ -144,6 +144,23 @@ def test_both_stages_resume_exactly(step, options, tmp_path, uninterrupted, monk
     ends_as(uninterrupted, run(options, tmp_path))
 
 
+@pytest.mark.parametrize("step", [10, pytest.param(13, marks=pytest.mark.slow)])
+def test_both_stages_resume_exactly_with_averaged_weights(step, options, tmp_path, monkeypatch):
+    """Each stage begins an average of its own, and the second begins with that of the first."""
+    whole = run(options, tmp_path / "whole", ema=0.9)
+
+    def crash(self, batch, logs=None, original=Checkpointing.on_train_batch_end):
+        if self.history.step == step + 1:
+            raise Crash
+        original(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpointing, "on_train_batch_end", crash)
+        with pytest.raises(Crash):
+            run(options, tmp_path, ema=0.9)
+    ends_as(whole, run(options, tmp_path, ema=0.9))
+
+
 def test_a_run_that_died_between_training_and_test_ends_the_same(
     options, tmp_path, uninterrupted, monkeypatch
 ):

@@ -67,6 +67,12 @@ def test_guided_and_mirrored_equals_guided_on_one_device(one_guided, one_device,
     assert max(np.abs(a - b).max() for a, b in zip(one_guided[0], one_device[0])) > 1e-4, "the term counts"
 
 
+def test_averaged_weights_on_two_devices_are_those_on_one(one_device, tmp_path):
+    one, two = (run(tmp_path, name, strategy=name, ema=0.9) for name in ("none", "mirrored"))
+    assert_same(one, two, 1e-6)
+    assert max(np.abs(a - b).max() for a, b in zip(one[0], one_device[0])) > 1e-4, "the average counts"
+
+
 @pytest.mark.slow
 def test_mirrored_equals_one_device_in_bfloat16_too(tmp_path):
     one = run(tmp_path, "one", precision="mixed_bfloat16")
