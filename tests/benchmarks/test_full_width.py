@@ -5,6 +5,7 @@ import os
 import runpy
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ from attention_keras.training.optimizers import build_optimizer
 from attention_keras.training.weight_average import AveragedClassifier
 from benchmarks.full_width import parts, weights
 from benchmarks.full_width.run import Budget
+from benchmarks.full_width.saved_state import load_state, save_state
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests" / "training" / "small_network.py"
@@ -153,6 +155,17 @@ def test_weights_in_several_files_come_back_rounded(tmp_path):
     paths[1].unlink()
     with pytest.raises(UserError, match="a file is missing"):
         weights.load_weights(tmp_path / "net")
+
+
+def test_a_state_of_an_earlier_version_goes_on_and_another_recipes_does_not(tmp_path):
+    state, path = ([np.float32([1, 2])], ()), tmp_path / "state.npz"
+    earlier = {name: value for name, value in asdict(MODERN).items() if name != "ema"}
+    save_state(path, state, {"recipe": earlier, "done": 1, "epochs": 3})
+    found, about = load_state(path, state, MODERN)
+    np.testing.assert_array_equal(found[0][0], state[0][0])
+    assert about["done"] == 1
+    with pytest.raises(UserError, match="is of a training with"):
+        load_state(path, state, replace(MODERN, ema=0.9))
 
 
 def test_a_time_gives_a_number_of_epochs():
