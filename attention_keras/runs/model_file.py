@@ -1,5 +1,6 @@
 """Reading and writing `.keras` files. Archives that are not what they say are refused."""
 
+import json
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -30,7 +31,39 @@ def load_model(path: str | Path) -> keras.Model:
     Example:
         >>> load_model("runs/demo")  # doctest: +SKIP
     """
-    path = Path(path)
+    file = _checked_file(Path(path))
+    try:
+        return keras.models.load_model(file, compile=False)
+    # Keras documents no set of errors for damaged files; whatever it raises, the file is the cause.
+    except (Exception, RecursionError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UserError(f"cannot load {file}: {reason[:200]}") from None
+
+
+def image_side(path: str | Path) -> int | None:
+    """Height of the images that the model of a file takes; None where it takes any.
+
+    Read from the file's description of its input, since to build a network takes seconds; where the
+    description is not one that is known here, the model is loaded.
+
+    Args:
+        path: as `load_model` takes it.
+
+    Raises:
+        UserError: as `load_model`.
+    """
+    file = _checked_file(Path(path))
+    try:
+        with zipfile.ZipFile(file) as archive:
+            layers = json.loads(archive.read("config.json"))["config"]["layers"]
+        (shape,) = (layer["config"]["batch_shape"] for layer in layers if layer["class_name"] == "InputLayer")
+        return None if shape[1] is None else int(shape[1])
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError, zipfile.BadZipFile):
+        return load_model(path).input_shape[1]
+
+
+def _checked_file(path: Path) -> Path:
+    """The archive of a run directory or a file, if it may be opened."""
     file = path / MODEL if path.is_dir() else path
     if not file.exists():
         kind = f"a run without {MODEL}" if path.is_dir() else "missing"
@@ -38,12 +71,7 @@ def load_model(path: str | Path) -> keras.Model:
     if file.suffix != ".keras":
         raise UserError(f"cannot load {file}: only .keras files and run directories are loaded")
     _check_archive(file)
-    try:
-        return keras.models.load_model(file, compile=False)
-    # Keras documents no set of errors for damaged files; whatever it raises, the file is the cause.
-    except (Exception, RecursionError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UserError(f"cannot load {file}: {reason[:200]}") from None
+    return file
 
 
 def _check_archive(file: Path) -> None:

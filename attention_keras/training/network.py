@@ -26,7 +26,7 @@ from attention_keras.runs.config import RunConfig
 from attention_keras.runs.data_options import DataOptions
 from attention_keras.runs.directory import Run
 from attention_keras.runs.machine_options import MachineOptions
-from attention_keras.runs.model_file import load_model
+from attention_keras.runs.model_file import image_side, load_model
 from attention_keras.training.loss import build_loss
 from attention_keras.training.optimizers import build_optimizer, build_schedule
 from attention_keras.training.precision import choose_precision
@@ -45,8 +45,7 @@ def sized(config: RunConfig) -> DataOptions:
         return dataclasses.replace(
             data, image_size=application_size(model.application) if config.weights else 0
         )
-    side = load_model(model.file).input_shape[1]
-    return dataclasses.replace(data, image_size=side or DEFAULT_SIZE)
+    return dataclasses.replace(data, image_size=image_side(model.file) or DEFAULT_SIZE)
 
 
 def settle(
