@@ -1,7 +1,8 @@
 """The augmentations by name: which there are, and what a `--augment` asks for.
 
-The command line reads this without TensorFlow. What they do stands in `augment.py` (moves) and `mixing.py`
-(mixes), which are functions of seed, epoch and step, and in `policies.py` (KerasCV's), which are not.
+The command line reads this without TensorFlow. What they do stands in `resized_crop.py` (crops of picture
+files), `augment.py` (moves) and `mixing.py` (mixes), which are functions of seed, epoch and step, and in
+`policies.py` (KerasCV's), which are not.
 """
 
 from dataclasses import dataclass
@@ -11,21 +12,25 @@ from attention_keras.errors import UserError
 MOVES = ("flip", "crop", "crop_reflect")
 MIXES = ("cutout", "mixup", "cutmix")
 POLICIES = ("randaugment", "gridmask")
+CROPS = ("resized_crop",)
+NEEDS_FILES = "is cut from picture files, which a folder:PATH has; use crop or crop_reflect"
 
 
 @dataclass(frozen=True)
 class Augment:
-    """An augmentation, parsed: moves come first, then mixes, then policies, each in the order given.
+    """An augmentation, parsed: crops of files come first, then moves, mixes and policies, as given.
 
     Attributes:
         moves: names in `MOVES`.
         mixes: names in `MIXES`.
         policies: names in `POLICIES`.
+        crops: names in `CROPS`.
     """
 
     moves: tuple[str, ...] = ()
     mixes: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
+    crops: tuple[str, ...] = ()
 
     @property
     def is_repeatable(self) -> bool:
@@ -35,7 +40,7 @@ class Augment:
     @property
     def without_masks(self) -> tuple[str, ...]:
         """What changes images and leaves their masks as they were."""
-        return self.mixes + self.policies
+        return self.crops + self.mixes + self.policies
 
 
 def parse_augment(augment: str) -> Augment:
@@ -46,9 +51,9 @@ def parse_augment(augment: str) -> Augment:
 
     Example:
         >>> parse_augment("cutmix+flip+crop_reflect")
-        Augment(moves=('flip', 'crop_reflect'), mixes=('cutmix',), policies=())
+        Augment(moves=('flip', 'crop_reflect'), mixes=('cutmix',), policies=(), crops=())
     """
-    kinds = (MOVES, MIXES, POLICIES)
+    kinds = (MOVES, MIXES, POLICIES, CROPS)
     known = [name for kind in kinds for name in kind]
     names = () if augment == "none" else tuple(augment.split("+"))
     unknown = [name for name in names if name not in known]

@@ -4,6 +4,7 @@ import difflib
 import logging
 from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -51,6 +52,7 @@ def load_dataset(
     megapixels: int = MEGAPIXELS,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     cache_dir: str | Path | None = None,
+    stream: Literal["auto", "on", "off"] = "auto",
 ) -> ImageDataset:
     """Read a dataset; its test split stays unread until `dataset.test()`.
 
@@ -72,8 +74,11 @@ def load_dataset(
         svhn_extra: train on SVHN's 531,131 easier `extra` images too.
         skip_broken: leave out unreadable images of a folder, and say which, instead of refusing.
         megapixels: millions of pixels above which an image of a folder counts as unreadable.
-        memory_limit: bytes of images per split above which they are kept in a file and read by row.
+        memory_limit: bytes of images per split above which they are kept in a file and read by row, or, of
+            a folder, read from their own files.
         cache_dir: folder for such files; by default in the user's cache folder.
+        stream: whether pictures of a folder are decoded whenever they are needed instead of once; `auto`
+            above `memory_limit`. The pixels are the same.
 
     Returns:
         An `ImageDataset`.
@@ -98,6 +103,8 @@ def load_dataset(
         raise UserError(f"svhn_extra is for the dataset svhn only; got {name!r}")
     if skip_broken and not name.startswith("folder:"):
         raise UserError(f"skip_broken is for folder:PATH, whose images may be unreadable; got {name!r}")
+    if stream != "auto" and not name.startswith("folder:"):
+        raise UserError(f"stream is for folder:PATH, whose pictures are files; got {name!r}")
     store = ArrayStore(memory_limit, cache_dir)
     if name.startswith("folder:"):
         with needs("a folder of images", extra="train"):
@@ -111,6 +118,7 @@ def load_dataset(
             skip_broken=skip_broken,
             megapixels=megapixels,
             store=store,
+            stream=stream,
         )
     elif name.startswith("tfds:"):
         with needs(name, extra="train"):
@@ -152,7 +160,12 @@ def seen_in_training(files: Mapping[str, str]) -> set[str]:
 
 
 def load_pictures(
-    name: str, *, image_size: int | None = None, resize: Resize = "crop", without: Container[str] = ()
+    name: str,
+    *,
+    image_size: int | None = None,
+    resize: Resize = "crop",
+    megapixels: int = MEGAPIXELS,
+    without: Container[str] = (),
 ) -> ImageDataset:
     """Every picture of a folder as a test split, for models that were trained elsewhere.
 
@@ -160,6 +173,7 @@ def load_pictures(
         name: `folder:PATH`; where it has a folder `test`, only that is taken.
         image_size: side of the square images.
         resize: how they are brought to it.
+        megapixels: millions of pixels above which a picture counts as unreadable.
         without: digests of pictures to leave out, because the model has seen them.
 
     Raises:
@@ -168,7 +182,8 @@ def load_pictures(
     with needs("a folder of images", extra="train"):
         from attention_keras.data.folder_source import FolderSource
 
-    source = FolderSource(name.removeprefix("folder:"), image_size=image_size, resize=resize)
+    path = name.removeprefix("folder:")
+    source = FolderSource(path, image_size=image_size, resize=resize, megapixels=megapixels)
     split = source.read("test" if "test" in source.roles else "train", None)
     unseen = np.array([f"{digest:016x}" not in without for digest in split.digests.tolist()], bool)
     if not unseen.any():

@@ -1,18 +1,21 @@
-"""A folder of pictures as a source of arrays."""
+"""A folder of pictures as a source of arrays, or, above a size, of pictures that stay in their files."""
 
+import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.class_folders import Picture, list_class_folders
 from attention_keras.data.geometry import MEGAPIXELS, Resize
-from attention_keras.data.image_files import UnreadableImage, read_image, read_mask
+from attention_keras.data.image_files import UnreadableImage, check_image, read_image, read_mask
 from attention_keras.data.membership import content_digest
 from attention_keras.data.picture_files import in_words
+from attention_keras.data.picture_rows import PictureRows, file_state
 from attention_keras.data.source import Role
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
@@ -33,6 +36,8 @@ class FolderSource:
         skip_broken: leave out images that cannot be read, and say which, instead of refusing.
         megapixels: millions of pixels above which an image is one that cannot be read.
         store: where the arrays go.
+        stream: whether pictures are decoded from their files whenever they are needed, instead of once into
+            arrays; `auto` where the arrays of a split would go to disk.
 
     Raises:
         UserError: no such folder, or one that cannot be used.
@@ -47,10 +52,12 @@ class FolderSource:
         skip_broken: bool = False,
         megapixels: int = MEGAPIXELS,
         store: ArrayStore | None = None,
+        stream: Literal["auto", "on", "off"] = "auto",
     ):
         self._path, self._store = Path(path).expanduser(), store or ArrayStore()
         self._size = (image_size or DEFAULT_SIZE,) * 2
         self._resize, self._skip_broken, self._megapixels = resize, skip_broken, megapixels
+        self._stream = stream
         if not str(path) or not self._path.is_dir():
             raise UserError(f"folder:{path} is not a folder; give one with a folder of images per class")
         found = list_class_folders(self._path)
@@ -72,26 +79,47 @@ class FolderSource:
         pictures = self._pictures[role][:limit]
         count = len(pictures)
         columns = {
-            "images": ((count, *self._size, 3), "uint8"),
             "labels": ((count,), "int32"),
             "digests": ((count,), "uint64"),
+            "rows": ((count,), "int64"),  # among `pictures`: broken ones may be left out
         }
-        states = [_state(picture.file) for picture in pictures]
-        masks = [_state(picture.mask) for picture in pictures if picture.mask]
+        masks = [picture.mask for picture in pictures if picture.mask]
         if masks:
             columns["masks"] = ((count, *self._size), "bool")
-            states += masks
+        store, decoded = self._store, ((count, *self._size, 3), "uint8")
+        if self._streams(decoded[0]):
+            # A few bytes a picture go to disk, so that a folder is checked once: that decodes all of it.
+            store = dataclasses.replace(store, memory_limit=0)
+        else:
+            columns["images"] = decoded
+        states = [file_state(picture.file) for picture in pictures]
+        names = [_name_and_state(picture.file) for picture in pictures] + [_name_and_state(m) for m in masks]
         how = (self._resize, self._skip_broken, self._megapixels)
-        key = f"folder, resized in floating point {states} {columns} {how}"
-        return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, pictures)))
+        key = f"folder, resized in floating point {names} {columns} {how}"
+        fields = store.build(key, columns, lambda arrays: self._fill(arrays, pictures))
+        files = np.array([picture.file for picture in pictures], object)
+        states = np.array(states, "int64").reshape(count, 2)
+        good = PictureRows(files, states, self._size, self._resize, self._megapixels).select(
+            fields.pop("rows")
+        )
+        return Split(**{"images": good, "pictures": good, **fields})
+
+    def _streams(self, shape: tuple[int, ...]) -> bool:
+        """Whether images `(n, h, w, 3)` stay in their files."""
+        if self._stream == "auto":
+            return int(np.prod(shape, dtype="int64")) > self._store.memory_limit
+        return self._stream == "on"
 
     def _fill(self, arrays: dict[str, np.ndarray], pictures: Sequence[Picture]) -> int:
         count, broken = 0, []
-        for picture, pixels in self._read_all(pictures):
+        for place, (picture, pixels) in enumerate(self._read_all(pictures, keep="images" in arrays)):
             if isinstance(pixels, UnreadableImage):
                 broken.append(f"{picture.file.relative_to(self._path)} ({pixels})")
                 continue
-            arrays["images"][count], mask = pixels
+            image, mask = pixels
+            if "images" in arrays:
+                arrays["images"][count] = image
+            arrays["rows"][count] = place
             arrays["labels"][count] = picture.label
             arrays["digests"][count] = self._digests[picture.file]
             if "masks" in arrays:
@@ -109,13 +137,22 @@ class FolderSource:
                 raise UserError(f"no image of the class {name!r} can be read; repair some or remove it")
         return count
 
-    def _read_all(self, pictures: Sequence[Picture]) -> Iterator[tuple[Picture, tuple | UnreadableImage]]:
-        """Images and masks, in order; by several threads, a block at a time so that memory stays bounded."""
-        size, resize = self._size, self._resize
+    def _read_all(
+        self, pictures: Sequence[Picture], keep: bool
+    ) -> Iterator[tuple[Picture, tuple | UnreadableImage]]:
+        """Images, where they are kept, and masks, in order.
+
+        By several threads, a block at a time so that memory stays bounded. Images that are not kept are
+        decoded once all the same: one that is broken is told before the training and not in its midst.
+        """
+        size, resize, megapixels = self._size, self._resize, self._megapixels
 
         def attempt(picture: Picture):
             try:
-                pixels = read_image(picture.file, size, resize, self._megapixels)
+                if keep:
+                    pixels = read_image(picture.file, size, resize, megapixels)
+                else:
+                    pixels = check_image(picture.file, megapixels)
             except UnreadableImage as reason:
                 return reason
             try:
@@ -138,10 +175,6 @@ def _digest_or_zero(file: Path) -> int:
         return 0
 
 
-def _state(file: Path) -> tuple[str, int, int]:
-    """What changes when a file's content does; a link to nothing has none."""
-    try:
-        found = file.stat()
-    except OSError:
-        return ascii(str(file.absolute())), 0, 0
-    return ascii(str(file.absolute())), found.st_size, found.st_mtime_ns
+def _name_and_state(file: Path) -> tuple[str, int, int]:
+    """What another file has otherwise, and the same file with another content."""
+    return ascii(str(file.absolute())), *file_state(file)

@@ -5,7 +5,8 @@ step s of it moves and mixes them with draws from (seed, e, s). So a resumed run
 was (by counting, not by replaying), workers agree, and neither prefetching nor parallelism shows.
 The policies of KerasCV are the exception, see `policies.py`.
 
-In place of pixels, a split may have the features of a frozen network (`features.py`).
+In place of pixels, a split may have the features of a frozen network (`features.py`), or pictures that are
+decoded batch by batch (`picture_rows.py`); random-resized crops are always cut from the files.
 
 Where objects are asked for, the mask of each image goes along as a fourth channel, so that it is flipped
 and cropped as the image is; mixes and policies, which would leave it as it was, are refused. An image whose
@@ -17,10 +18,11 @@ import tensorflow as tf
 
 from attention_keras.data.array_store import DiskRows
 from attention_keras.data.augment import move_batch
-from attention_keras.data.augmentations import parse_augment
+from attention_keras.data.augmentations import NEEDS_FILES, parse_augment
 from attention_keras.data.features import FeatureRows
 from attention_keras.data.mixing import mix_batch
 from attention_keras.data.objects import BoxMasks
+from attention_keras.data.picture_rows import PictureRows
 from attention_keras.data.policies import policy_map
 from attention_keras.data.split import Split
 from attention_keras.data.untuned import untuned
@@ -28,7 +30,7 @@ from attention_keras.errors import UserError
 
 READY_BATCHES = 8
 # Keep the seeds of moving and mixing apart from each other and from those of the order.
-_MOVING, _MIXING = 1, 2
+_MOVING, _MIXING, _CROPPING = 1, 2, 3
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
@@ -70,7 +72,8 @@ def training_batches(
         second is a dictionary: `labels` as before, and `objects` `(b, h, w)` uint8, 1 on the object.
 
     Raises:
-        UserError: an unknown augmentation, or objects with what changes the image and not its mask.
+        UserError: an unknown augmentation, crops of files where there are none, or objects with what changes
+            the image and not its mask.
 
     Example:
         >>> split = Split(np.zeros((10, 8, 8, 3), "uint8"), np.arange(10, dtype="int32"))
@@ -81,10 +84,12 @@ def training_batches(
     plan = parse_augment(augment)
     if objects is not None and plan.without_masks:
         raise UserError(f"augment {plan.without_masks[0]} changes images without their masks")
+    if plan.crops and split.pictures is None:
+        raise UserError(f"augment {plan.crops[0]} {NEEDS_FILES}")
     count = len(split)
     steps = steps_per_epoch(count, batch_size)
     first_epoch, first_step = divmod(start_step, steps)
-    fetch = _fetcher(split, num_classes, objects)
+    fetch = _fetcher(split, num_classes, objects, cropped=bool(plan.crops))
 
     def steps_of(epoch):
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=tf.stack([seed, epoch]))
@@ -98,7 +103,7 @@ def training_batches(
         return tf.random.fold_in(of_epoch, step)
 
     def batch_of(epoch, step, rows):
-        images, labels = fetch(rows)
+        images, labels = fetch(rows, seed_of(_CROPPING, epoch, step))
         images = move_batch(images, plan.moves, seed_of(_MOVING, epoch, step))
         if objects is not None:
             return _with_objects(images, labels)
@@ -133,14 +138,17 @@ def evaluation_batches(
     return _finished(tf.data.Dataset.range(steps).map(batch_at, tf.data.AUTOTUNE), steps)
 
 
-def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None):
-    """A graph function from row numbers `(b,)` to images, with the objects behind them, and labels."""
-    read_images = _reader(split.images)
+def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped: bool = False):
+    """A graph function from row numbers `(b,)` to images, with the objects behind them, and labels.
+
+    Images may come as random-resized crops, drawn from its second argument, a seed.
+    """
+    read_images = _crop_reader(split.pictures) if cropped else _reader(split.images)
     read_objects = None if objects is None else _object_reader(split, objects)
     labels = _on_cpu(np.asarray(split.labels, "int32"))
 
-    def fetch(rows):
-        images = read_images(rows)
+    def fetch(rows, seed=None):
+        images = read_images(rows, seed) if cropped else read_images(rows)
         if read_objects is not None:
             images = tf.concat([images, read_objects(rows)[..., None]], axis=-1)
         return images, tf.one_hot(tf.gather(labels, rows), num_classes)
@@ -148,7 +156,7 @@ def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None):
     return fetch
 
 
-def _reader(field: np.ndarray | DiskRows | BoxMasks | FeatureRows):
+def _reader(field: np.ndarray | DiskRows | PictureRows | BoxMasks | FeatureRows):
     """A graph function from row numbers `(b,)` to these rows of a field: uint8, or float32 features."""
     if isinstance(field, FeatureRows):
         columns = [_column_reader(column, tf.uint16) for column in field.columns]
@@ -158,7 +166,7 @@ def _reader(field: np.ndarray | DiskRows | BoxMasks | FeatureRows):
     return _column_reader(field, tf.uint8)
 
 
-def _column_reader(field: np.ndarray | DiskRows | BoxMasks, dtype: tf.DType):
+def _column_reader(field: np.ndarray | DiskRows | PictureRows | BoxMasks, dtype: tf.DType):
     if type(field) is np.ndarray:
         whole = _on_cpu(field)
         return lambda rows: tf.cast(tf.gather(whole, rows), dtype)
@@ -171,6 +179,17 @@ def _column_reader(field: np.ndarray | DiskRows | BoxMasks, dtype: tf.DType):
             stateful=False,
         )
         return tf.ensure_shape(batch, (None, *field.shape[1:]))
+
+    return read
+
+
+def _crop_reader(pictures: PictureRows):
+    """A graph function from row numbers `(b,)` and a seed to random-resized crops of these pictures."""
+
+    def read(rows, seed):
+        draws = tf.random.stateless_uniform((tf.shape(rows)[0], 4), seed)
+        batch = tf.numpy_function(pictures.crops, [rows, draws], tf.uint8, stateful=False)
+        return tf.ensure_shape(batch, (None, *pictures.shape[1:]))
 
     return read
 

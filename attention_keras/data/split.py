@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention_keras.data.array_store import DiskRows
+from attention_keras.data.picture_rows import PictureRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -13,32 +14,35 @@ class Split:
     """Images of one purpose (train, validation or test), row i of each field belonging together.
 
     Attributes:
-        images: `(n, h, w, 3)` uint8; an array, or `DiskRows` where the set is larger than the memory limit.
-            While a backbone is frozen, what it makes of them stands here (`FeatureRows`).
+        images: `(n, h, w, 3)` uint8; an array, or where the set is larger than the memory limit `DiskRows`
+            or, of a folder, `PictureRows`. While a backbone is frozen, what it makes of them stands here
+            (`FeatureRows`).
         labels: `(n,)` int32 in `[0, k)`.
         masks: `(n, h, w)` bool, true on the object, where the dataset has masks; all false on an image
             that has none.
         boxes: `(n, 4)` float32, `[y0, x0, y1, x1]` in pixels with exclusive ends, where it has boxes.
         digests: `(n,)` uint64, what the content of each image's file comes down to, where images are files.
+        pictures: these files, for crops at their own resolution.
     """
 
-    images: np.ndarray | DiskRows
+    images: np.ndarray | DiskRows | PictureRows
     labels: np.ndarray
     masks: np.ndarray | DiskRows | None = None
     boxes: np.ndarray | None = None
     digests: np.ndarray | None = None
+    pictures: PictureRows | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: np.ndarray | slice) -> "Split":
         """The images at `rows` (a slice or an index array), with all that belongs to them."""
-        fields = (self.images, self.labels, self.masks, self.boxes, self.digests)
+        fields = (self.images, self.labels, self.masks, self.boxes, self.digests, self.pictures)
         return Split(*(_rows_of(field, rows) for field in fields))
 
 
-def _rows_of(field: np.ndarray | DiskRows | None, rows: np.ndarray | slice):
-    if isinstance(field, DiskRows):
+def _rows_of(field: np.ndarray | DiskRows | PictureRows | None, rows: np.ndarray | slice):
+    if isinstance(field, (DiskRows, PictureRows)):
         return field.select(rows)
     return None if field is None else field[rows]
 

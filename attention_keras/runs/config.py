@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from attention_keras.data.augmentations import MIXES, MOVES, parse_augment
+from attention_keras.data.augmentations import MIXES, MOVES, NEEDS_FILES, parse_augment
 from attention_keras.data.registry import WHERE_MASKS_ARE, has_no_masks
 from attention_keras.errors import UserError
 from attention_keras.models.spec import APPLICATION, ModelSpec
@@ -74,6 +74,9 @@ class RunConfig:
                 f"augment {self.recipe.augment} draws random numbers that cannot be repeated; leave out "
                 f"deterministic, or use {', '.join(MOVES + MIXES)}"
             )
+        crops = parse_augment(self.recipe.augment).crops
+        if crops and not self.data.is_folder:
+            raise UserError(f"augment {crops[0]} {NEEDS_FILES}; got {self.data.dataset}")
         if self.recipe.all_epochs < 1:
             raise UserError("epochs must be 1 or more; 0 is for a run of frozen_epochs alone")
         if self.recipe.frozen_epochs and not self.model.is_brought:

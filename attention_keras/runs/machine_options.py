@@ -22,6 +22,9 @@ class MachineOptions:
 
     data_dir: Unset[str] = None
     """Where TensorFlow Datasets keeps prepared data (default: TFDS_DATA_DIR or ~/tensorflow_datasets)."""
+    stream: Literal["auto", "on", "off"] = "auto"
+    """Decode pictures of a folder whenever they are needed, instead of once into arrays: auto does where the
+    arrays of a split would be larger than 1 GB. The pixels are the same."""
     strategy: str = "auto"
     """tf.distribute: auto (mirrors over several GPUs), none, mirrored, multi_worker, tpu (untested)."""
     jit: Literal["auto", "on", "off"] = "auto"

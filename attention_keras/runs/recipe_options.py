@@ -49,7 +49,8 @@ class RecipeOptions:
     """Average the weights over the updates, each counting this much less than the next (0: off); the average
     is validated, tested and exported."""
     augment: ByRecipe[str] = None
-    """none, or joined by +: flip, crop, crop_reflect, cutout, mixup, cutmix, randaugment, gridmask."""
+    """none, or joined by +: flip, crop, crop_reflect, resized_crop (of a folder's files), cutout, mixup,
+    cutmix, randaugment, gridmask."""
     attend_to: Annotated[float, arg(help_behavior_hint="(default: 0, off)")] = 0.0
     """Weight of a loss on the share of attention that lies off the object; it needs images with masks."""
     attend_to_fraction: float = 1.0

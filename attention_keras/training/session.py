@@ -106,9 +106,8 @@ class Session:
         if config.patience and spans_workers(strategy):
             raise UserError("patience does not work with several workers: only the chief has the best epoch")
         config = dataclasses.replace(config, data=sized(config))
-        dataset = load_dataset(
-            config.data.dataset, data_dir=machine.data_dir, seed=config.seed, **config.data.for_loading()
-        )
+        place = {"data_dir": machine.data_dir, "stream": machine.stream}
+        dataset = load_dataset(config.data.dataset, seed=config.seed, **place, **config.data.for_loading())
         if not machine.restart:
             run.refuse_changed_files(dataset.name, dataset.files)
         config = settle(config, None if machine.restart else run, dataset, strategy)

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from attention_keras.data.user_errors import user_errors
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.machine_options import refuse_jit
@@ -58,7 +59,7 @@ def train(options: TrainOptions, report: Report = print) -> RunResult:
         tf.config.experimental.enable_op_determinism()
     with forgetting_gradients():
         session = Session.prepare(config, machine, run, strategy, report)
-        with session.writing():
+        with session.writing(), user_errors():
             history, seconds = session.fit()
             metrics = session.finish(history, seconds)
     report(

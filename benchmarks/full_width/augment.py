@@ -22,7 +22,7 @@ def augmentation(words: str):
         UserError: a name is unknown, or is one of tf.data's only.
     """
     plan = parse_augment(words)
-    names = (*plan.moves, *plan.mixes, *plan.policies)
+    names = (*plan.crops, *plan.moves, *plan.mixes, *plan.policies)
     if missing := [name for name in names if name not in _AUGMENTATIONS]:
         raise UserError(f"augment {missing[0]} is not made on the device; use {', '.join(_AUGMENTATIONS)}")
 
