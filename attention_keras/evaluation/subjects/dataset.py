@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from attention_keras.data.datasets import (
@@ -11,6 +12,7 @@ from attention_keras.data.datasets import (
     load_pictures,
     seen_in_training,
 )
+from attention_keras.data.geometry import MEGAPIXELS
 from attention_keras.data.membership import Changes
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
@@ -21,13 +23,17 @@ logger = logging.getLogger(__name__)
 
 
 def dataset_of(
-    subjects: Sequence[Subject], name: str | None = None, data_dir: str | None = None
+    subjects: Sequence[Subject],
+    name: str | None = None,
+    data_dir: str | None = None,
+    megapixels: int | None = None,
 ) -> ImageDataset:
     """The dataset `name`, or the one that all subjects were trained on.
 
     Where the subjects saw parts of it of different size, the largest part is loaded. A folder that no subject
     was trained on is all test images, but for pictures that a subject has seen elsewhere (a copy, a moved
-    folder). Files that are new, gone or changed since training are counted in the log.
+    folder). Files that are new, gone or changed since training are counted in the log. Pictures of more than
+    so many `megapixels` cannot be read; by default as many as in training.
 
     Raises:
         UserError: no dataset is known, or the subjects were trained on different ones.
@@ -45,9 +51,18 @@ def dataset_of(
         if not name.startswith(FOLDER):
             return load_dataset(name, data_dir=data_dir, image_size=size)
         seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
-        return load_pictures(name, image_size=size, resize=subjects[0].predictor.resize, without=seen)
+        known = max((subject.trained.data.megapixels for subject in trained), default=MEGAPIXELS)
+        return load_pictures(
+            name,
+            image_size=size,
+            resize=subjects[0].predictor.resize,
+            megapixels=megapixels or known,
+            without=seen,
+        )
     whole = max(same, key=lambda subject: subject.trained.data.limit or float("inf"))
     data, seed = whole.trained.data, whole.trained.seed
+    if megapixels:
+        data = replace(data, megapixels=megapixels)
     dataset = load_dataset(name, seed=seed, data_dir=data_dir or whole.data_dir, **data.for_loading())
     for subject in same:
         if subject.files and dataset.files is not None:

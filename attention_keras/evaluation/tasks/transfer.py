@@ -6,6 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from attention_keras.data.datasets import ImageDataset, has_free_size, load_dataset
+from attention_keras.data.geometry import MEGAPIXELS
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.measures.linear_probe import (
     PENALTIES,
@@ -84,6 +85,7 @@ def _load(name: str, context: Context) -> ImageDataset:
         name,
         data_dir=context.options.data_dir,
         seed=context.options.seed,
+        megapixels=context.options.megapixels or MEGAPIXELS,
         **({"image_size": side} if has_free_size(name) else {}),
     )
     if target.image_shape[0] != side:
