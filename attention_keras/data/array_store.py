@@ -80,6 +80,10 @@ class ArrayStore:
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     cache_dir: str | Path | None = None
 
+    def fits(self, columns: Columns) -> bool:
+        """Whether these arrays stay in memory."""
+        return _size(columns) <= self.memory_limit
+
     def build(
         self, key: str, columns: Columns, fill: Callable[[dict[str, np.ndarray]], int]
     ) -> dict[str, np.ndarray | DiskRows]:
@@ -96,8 +100,7 @@ class ArrayStore:
         Raises:
             UserError: the folder cannot be written.
         """
-        size = _size(columns)
-        if size <= self.memory_limit:
+        if self.fits(columns):
             arrays = {name: np.empty(shape, dtype) for name, (shape, dtype) in columns.items()}
             count = fill(arrays)
             return {name: array[:count] for name, array in arrays.items()}
@@ -107,7 +110,7 @@ class ArrayStore:
                 _write(folder, key, columns, fill)
             except OSError as error:
                 raise UserError(
-                    f"cannot keep {size / 1e9:.1f} GB of images in {folder.parent}: {error.strerror}; "
+                    f"cannot keep {_size(columns) / 1e9:.1f} GB of images in {folder.parent}: {error.strerror}; "
                     "set XDG_CACHE_HOME to a folder with room"
                 ) from None
         return _open(folder, columns)

@@ -86,29 +86,21 @@ class FolderSource:
         masks = [picture.mask for picture in pictures if picture.mask]
         if masks:
             columns["masks"] = ((count, *self._size), "bool")
-        store, decoded = self._store, ((count, *self._size, 3), "uint8")
-        if self._streams(decoded[0]):
+        store, decoded = self._store, columns | {"images": ((count, *self._size, 3), "uint8")}
+        if self._stream == "on" or (self._stream == "auto" and not store.fits(decoded)):
             # A few bytes a picture go to disk, so that a folder is checked once: that decodes all of it.
             store = dataclasses.replace(store, memory_limit=0)
         else:
-            columns["images"] = decoded
-        states = [file_state(picture.file) for picture in pictures]
-        names = [_name_and_state(picture.file) for picture in pictures] + [_name_and_state(m) for m in masks]
+            columns = decoded
+        files = [picture.file for picture in pictures]
+        states = [file_state(file) for file in files + masks]
+        names = [(ascii(str(file.absolute())), *state) for file, state in zip(files + masks, states)]
         how = (self._resize, self._skip_broken, self._megapixels)
         key = f"folder, resized in floating point {names} {columns} {how}"
         fields = store.build(key, columns, lambda arrays: self._fill(arrays, pictures))
-        files = np.array([picture.file for picture in pictures], object)
-        states = np.array(states, "int64").reshape(count, 2)
-        good = PictureRows(files, states, self._size, self._resize, self._megapixels).select(
-            fields.pop("rows")
-        )
-        return Split(**{"images": good, "pictures": good, **fields})
-
-    def _streams(self, shape: tuple[int, ...]) -> bool:
-        """Whether images `(n, h, w, 3)` stay in their files."""
-        if self._stream == "auto":
-            return int(np.prod(shape, dtype="int64")) > self._store.memory_limit
-        return self._stream == "on"
+        found = np.array(files, object), np.array(states[:count], "int64").reshape(count, 2)
+        good = PictureRows(*found, self._size, self._resize, self._megapixels).select(fields.pop("rows"))
+        return Split(pictures=good, **({"images": good} | fields))
 
     def _fill(self, arrays: dict[str, np.ndarray], pictures: Sequence[Picture]) -> int:
         count, broken = 0, []
@@ -173,8 +165,3 @@ def _digest_or_zero(file: Path) -> int:
         return content_digest(file)
     except OSError:
         return 0
-
-
-def _name_and_state(file: Path) -> tuple[str, int, int]:
-    """What another file has otherwise, and the same file with another content."""
-    return ascii(str(file.absolute())), *file_state(file)
