@@ -109,8 +109,9 @@ class ArrayStore:
             try:
                 _write(folder, key, columns, fill)
             except OSError as error:
+                gigabytes = _size(columns) / 1e9
                 raise UserError(
-                    f"cannot keep {_size(columns) / 1e9:.1f} GB of images in {folder.parent}: {error.strerror}; "
+                    f"cannot keep {gigabytes:.1f} GB of images in {folder.parent}: {error.strerror}; "
                     "set XDG_CACHE_HOME to a folder with room"
                 ) from None
         return _open(folder, columns)

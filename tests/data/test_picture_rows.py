@@ -230,11 +230,11 @@ def test_a_picture_that_vanishes_or_changes_meanwhile_is_told_in_a_line(load, au
     with pytest.raises(UserError, match=message), user_errors():
         batches_of(train, augment=augment)
     photograph(99).save(file)
-    with pytest.raises(
-        UserError, match="has changed since it was found good; put it back as it was$"
-    ) as told:
-        with user_errors():
-            batches_of(train, augment=augment)
+    with (
+        pytest.raises(UserError, match="has changed since it was found good; put it back as it was") as told,
+        user_errors(),
+    ):
+        batches_of(train, augment=augment)
     assert "\n" not in str(told.value)
     with pytest.raises(UserError, match="has changed"):
         train.images[[7]]
