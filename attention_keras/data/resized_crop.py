@@ -20,10 +20,11 @@ SCALE = (0.35, 1.0)
 hundred has no use for parts in which the object is mostly cut off."""
 RATIO = (3 / 4, 4 / 3)
 """Width over height of a part that becomes a square."""
-_GAP = 2
+_GAP = 1.25
 """A part is first brought to this many times the size of the result, or more, in the cheapest way: a JPEG is
 decoded at an n-th of its size, pixels are averaged. Then it is resized with antialiasing. A pixel of a
-photograph of 1600x1200 differs by 0.2 levels of grey from resizing alone, 4 at most, in half the time."""
+photograph of 1600x1200 differs by 0.4 levels of grey from resizing alone, less than what JPEG costs, and the
+part takes half the time."""
 
 
 def random_box(draws: Sequence[float], aspect: float = 1.0) -> tuple[float, float, float, float]:

@@ -101,9 +101,11 @@ def test_large_jpegs_are_decoded_at_a_part_of_their_size_to_nearly_the_same(draw
     crop = resized_crop(image, draws, (32, 32), "crop")
     box = random_box(draws, 4 / 3)
     assert image.size in [(100, 75), (200, 150)]
-    assert min(box[2] * image.height, box[3] * image.width) + 1 >= 2 * 32, "half of the antialiasing is left"
+    assert min(box[2] * image.height, box[3] * image.width) + 1 >= 1.25 * 32, (
+        "antialiasing has something left"
+    )
     wanted = expected(pixels, box, (32, 32))
-    assert abs(crop - wanted).mean() < 0.7 and abs(crop - wanted).max() < 8
+    assert abs(crop - wanted).mean() < 0.7 and abs(crop - wanted).max() < 12
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "MPO"])
