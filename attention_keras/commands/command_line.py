@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from attention_keras.errors import UserError
 
 Options = TypeVar("Options")
 USER_ERROR = 2
+NO_READER = 128 + 13  # as if SIGPIPE had ended it
 
 
 def parse(
@@ -64,10 +66,16 @@ def _one_line(box: str) -> str:
 
 
 def exit_code(main: Callable[[], int | None]) -> int:
-    """Run `main`; a UserError becomes one line on stderr and exit code 2, a bug keeps its traceback."""
+    """Run `main`; a UserError becomes one line on stderr and exit code 2, a bug keeps its traceback.
+
+    Where nobody reads the output any more, the program ends without a word.
+    """
     try:
         return main() or 0
     except UserError as error:
         message = " ".join(str(error).split())
         print(f"error: {message}", file=sys.stderr)
         return USER_ERROR
+    except BrokenPipeError:  # of stdout, as in `attention-keras list-models | head -3`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_READER

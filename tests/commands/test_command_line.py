@@ -1,5 +1,7 @@
 """The command line: fast help, one line for each mistake."""
 
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +56,19 @@ def test_a_user_error_is_exit_code_2_and_one_line(capsys):
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         exit_code(lambda: 1 // 0)
+
+
+def test_a_reader_who_has_seen_enough_ends_it_without_a_word():
+    program = (
+        "import sys\nfrom attention_keras.commands.command_line import exit_code\n"
+        "sys.exit(exit_code(lambda: [print('line' * 1000, flush=True) for _ in range(1000)]))"
+    )
+    words = [sys.executable, "-c", program]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_help_imports_no_framework(fresh_process):
