@@ -70,15 +70,10 @@ def _row(config: ReproduceOptions, model: str) -> dict[str, Any] | None:
 
 def _about(config: ReproduceOptions, runs: list[dict]) -> str:
     """What the numbers are, and how to get them."""
-    words = ["attention-keras", "reproduce", str(config.table)]
-    for entry in dataclasses.fields(config):
-        value = getattr(config, entry.name)
-        if entry.name == "seeds" or (entry.name != "table" and value != entry.default):
-            values = value if isinstance(value, tuple) else (value,)
-            words += [f"--{entry.name.replace('_', '-')}", *map(str, values)]
     lines = [
         f"# {config.table}\n\n{config.experiment.about}. Mean ± standard deviation over seeds.",
-        f"- command: `{shlex.join(words)}`",
+        f"- command: `{shlex.join(command_words(config))}`",
+        f"- training: {_training(config)}",
         f"- machine: {_different(runs, 'hardware')}; precision {_different(runs, 'precision')}; "
         f"commit {_different(runs, 'commit')}",
     ]
@@ -86,6 +81,25 @@ def _about(config: ReproduceOptions, runs: list[dict]) -> str:
         first = runs[0]["command"]
         lines.append(f"- one run: `{first}` (and so on for each row and seed)")
     return "\n".join([lines[0], "", *lines[1:]])
+
+
+def command_words(config: ReproduceOptions) -> list[str]:
+    """What to type for this table: every option that is not as it would be without a word."""
+    words = ["attention-keras", "reproduce", str(config.table)]
+    for entry in dataclasses.fields(config):
+        value = getattr(config, entry.name)
+        if entry.name == "seeds" or (entry.name != "table" and value != entry.default):
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{entry.name.replace('_', '-')}", *map(str, values)]
+    return words
+
+
+def _training(config: ReproduceOptions) -> str:
+    """What was computed, which may be less than the table is for."""
+    recipes = [config.run_options(model, 0).resolve().recipe for model in config.rows]
+    settings = {f"{r.epochs} epoch{'s' * (r.epochs != 1)} at width {r.width:g}" for r in recipes}
+    limit = f", {config.limit:,} training images" if config.limit else ""
+    return "; ".join(sorted(settings)) + limit
 
 
 def _different(runs: list[dict], name: str) -> str:

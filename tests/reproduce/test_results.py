@@ -1,11 +1,13 @@
 """The numbers of a table, from runs written by hand."""
 
+import dataclasses
 import json
 
 import pytest
 
+from attention_keras.commands.command_line import parse
 from attention_keras.reproduce.options import ReproduceOptions
-from attention_keras.reproduce.results import write_tables
+from attention_keras.reproduce.results import command_words, write_tables
 
 ATTACKS = ("FGSM", "worst case")
 
@@ -52,6 +54,40 @@ def test_means_and_spreads_over_seeds(results):
     assert "| `vgg` | conv7 | 88.0 ± 2.0 | 86.0 | 25.0 ± 0.0 |" in text
     assert "`attention-keras reproduce cifar10 --seeds 3 --models vgg vgg-hires vgg-gap" in text
     assert "commit 01234567" in text and "a processor, 2 cores" in text
+
+
+OTHER = {
+    "seeds": 5,
+    "models": ("vgg", "vgg-gap"),
+    "measures": ("classification", "faithfulness"),
+    "images": 32,
+    "jobs": 2,
+    "width": 0.0625,
+    "epochs": 4,
+    "limit": 500,
+    "data_dir": "my data",
+    "run_dir": "runs/other",
+}
+
+
+@pytest.mark.parametrize("given", [*([name] for name in OTHER), OTHER])
+def test_the_command_that_is_written_gives_the_same_options(given):
+    config = ReproduceOptions("cifar10-cpu", **{name: OTHER[name] for name in given})
+    _, command, *words = command_words(config)
+    assert (command, parse(ReproduceOptions, words)) == ("reproduce", config)
+    assert {field.name for field in dataclasses.fields(config)} == {"table", *OTHER}
+
+
+def test_no_measures_are_written_too():
+    config = ReproduceOptions("cifar10", measures=())
+    assert parse(ReproduceOptions, command_words(config)[2:]) == config
+
+
+def test_the_heading_says_what_was_trained(tmp_path):
+    shorter = ReproduceOptions("cifar10-cpu", run_dir=str(tmp_path), width=0.0625, epochs=4, limit=500)
+    assert "- training: 4 epochs at width 0.0625, 500 training images\n" in write_tables(shorter).read_text()
+    whole = ReproduceOptions("cifar10-cpu", run_dir=str(tmp_path))
+    assert "- training: 1 epoch at width 0.125\n" in write_tables(whole).read_text()
 
 
 def test_a_line_for_each_run(results):
