@@ -13,6 +13,11 @@ from attention_keras.errors import UserError
 Options = TypeVar("Options")
 USER_ERROR = 2
 NO_READER = 128 + 13  # as if SIGPIPE had ended it
+NO_NUMBER = re.compile(
+    r"Error parsing (?P<flag>--\S+): "
+    r"(no type matching (\{None\}\|)?|could not convert string to |invalid literal for )"
+    r"(?P<kind>INT|FLOAT|int|float)\b.*'(?P<value>.*)'"
+)
 
 
 def parse(
@@ -57,8 +62,11 @@ def _one_line(box: str) -> str:
         if not text or not text.strip("─"):
             break
         sentences.append(text)
-    # First it names the dataclass that refused a value, which means nothing to the user.
-    message = re.sub(r"^Error parsing [A-Z]\w*: ", "", " ".join(sentences))
+    # First it names the dataclass or the group that refused a value, which means nothing to the user.
+    message = re.sub(r"^Error parsing \w+: ", "", " ".join(sentences))
+    if refused := NO_NUMBER.match(message):
+        kind = "a whole number" if refused["kind"] in ("INT", "int") else "a number, such as 0.25"
+        message = f"{refused['flag']} takes {kind}; got {refused['value']!r}"
     message = message or "the command line was not understood"
     suggestion = re.search(r"Perhaps you meant:\W+(--[\w-]+)", box)
     hint = f"; perhaps you meant {suggestion[1]}" if suggestion else ""

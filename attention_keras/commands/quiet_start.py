@@ -10,6 +10,13 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 BACKEND = "KERAS_BACKEND"
 
 
+def refuse_other_backends(command: str) -> None:
+    """Raise UserError where Keras is to run on another backend than the commands do."""
+    backend = os.environ.get(BACKEND) or "tensorflow"
+    if backend != "tensorflow":
+        raise UserError(f"{command} runs on TensorFlow, and {BACKEND} is {backend}; unset that variable")
+
+
 def import_tensorflow(command: str = "this command") -> None:
     """Import TensorFlow and look for its devices, silently unless that fails.
 
@@ -22,9 +29,7 @@ def import_tensorflow(command: str = "this command") -> None:
     Raises:
         UserError: Keras is to run on another backend.
     """
-    backend = os.environ.get(BACKEND) or "tensorflow"
-    if backend != "tensorflow":
-        raise UserError(f"{command} runs on TensorFlow, and {BACKEND} is {backend}; unset that variable")
+    refuse_other_backends(command)
     if LOG_LEVEL in os.environ or "tensorflow" in sys.modules:
         return
     os.environ[LOG_LEVEL] = "2"

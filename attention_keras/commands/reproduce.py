@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from attention_keras.commands.command_line import parse
+from attention_keras.commands.quiet_start import refuse_other_backends
 from attention_keras.reproduce.experiments import TABLES
 from attention_keras.reproduce.options import ReproduceOptions
 
@@ -24,6 +25,7 @@ def main(words: Sequence[str], prog: str) -> int:
         for name, experiment in TABLES.items():
             print(f"{name:<17}{len(experiment.models):>3} rows: {experiment.about}")
         return 0
+    refuse_other_backends("reproduce")  # before its runs do, one by one
     from attention_keras.reproduce.grid import run_grid
     from attention_keras.reproduce.results import write_tables
 

@@ -21,6 +21,8 @@ class Options:
     """Which score."""
     epochs: int | None = None
     """How long."""
+    width: float = 1.0
+    """How wide."""
 
 
 def test_words_become_fields():
@@ -33,7 +35,8 @@ def test_words_become_fields():
     [
         (["--kind", "cosine"], "invalid choice 'cosine' for argument '--kind'. Expected one of ('dp', 'pc')"),
         (["--epoch", "3"], "perhaps you meant --epochs"),
-        (["--epochs", "x"], "Error parsing --epochs"),
+        (["--epochs", "x"], "--epochs takes a whole number; got 'x'"),
+        (["--width", "1/4"], "--width takes a number, such as 0.25; got '1/4'"),
         (["--epochs"], "Missing value for argument '--epochs'"),
         (["stray"], "Unrecognized options: stray"),
     ],

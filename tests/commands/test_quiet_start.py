@@ -1,8 +1,13 @@
-"""What reaches the terminal when TensorFlow starts."""
+"""What reaches the terminal when TensorFlow starts, and when it may not."""
 
 import os
 import subprocess
 import sys
+
+import pytest
+
+from attention_keras.commands.main import main
+from attention_keras.errors import UserError
 
 START = "from attention_keras.commands.quiet_start import import_tensorflow; import_tensorflow(); "
 
@@ -34,3 +39,30 @@ def test_a_failing_import_says_all(tmp_path):
 def test_who_asks_for_the_notes_gets_them(tmp_path):
     done = start("import sys; print('tensorflow' in sys.modules)", TF_CPP_MIN_LOG_LEVEL="0")
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train",
+        "evaluate classification runs/a",
+        "predict runs/a a.png",
+        "export runs/a",
+        "list-models",
+        "reproduce digits",
+    ],
+)
+def test_another_backend_is_refused_in_one_line(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UserError, match="runs on TensorFlow, and KERAS_BACKEND is jax; unset that variable"):
+        main(command.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("command", ["--version", "reproduce"])
+def test_what_needs_no_backend_runs_with_any(command, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert main([command]) == 0
+    assert capsys.readouterr().out

@@ -44,6 +44,17 @@ def test_curl(server, picture, expected):
     assert wrong.returncode != 0 and "Servable not found" in wrong.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "said"), [([], ""), (["no.png"], "; cannot read no.png"), (["no.png", "--body-only"], "no.png")]
+)
+def test_curl_without_a_picture_sends_nothing(words, said, tmp_path):
+    script = EXAMPLES / "request.sh"
+    done = subprocess.run(["bash", script, *words], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"usage: {script} PICTURE") and done.stderr.endswith(f"{said}\n")
+    assert done.stderr.count("\n") == 1
+
+
 def test_python(server, picture, expected, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     command = [sys.executable, str(EXAMPLES / "request.py"), str(picture), str(tmp_path / "text.png")]
