@@ -25,20 +25,22 @@ def open_builder(name: str, data_dir: str | Path | None = None) -> tfds.core.Dat
     """The builder of a dataset, prepared or not.
 
     Args:
-        name: a TensorFlow Datasets name, such as `svhn_cropped` or `cifar10_1/v6`.
+        name: a TensorFlow Datasets name, such as `svhn_cropped` or `cifar10_1/v6`. A version may follow, as
+            `mnist:3.0.1` or, as the folders are called, `mnist/3.0.1`.
         data_dir: its data directory; by default `TFDS_DATA_DIR` or `~/tensorflow_datasets`.
 
     Raises:
-        UserError: there is no such dataset.
+        UserError: there is no such dataset, or the prepared copy cannot be read.
     """
     if not _NAME.fullmatch(name):
         raise UserError(
             f"{name!r} is no dataset name; type tfds:NAME, such as tfds:stl10 or tfds:cifar10_1/v6"
         )
+    name = re.sub(r"/(?=\d+\.\d+\.\d+$)", ":", name)
     data_dir = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     try:
         return tfds.builder(name, data_dir=data_dir)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError, ImportError) as error:
+    except Exception as error:  # of any kind, where the description of a prepared copy is damaged
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"TensorFlow Datasets cannot open {name!r}: {reason}") from None
 
@@ -121,7 +123,14 @@ class TfdsSource:
         if self._with_masks:
             columns["masks"] = ((count, *self._size), "bool")
         key = f"{self._builder.info.full_name} {self._builder.data_path} {parts} {columns}"
-        return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, parts)))
+        try:
+            return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, parts)))
+        except (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+            reason = error.message.splitlines()[0]
+            raise UserError(
+                f"the copy of {self._builder.name} in {self._builder.data_path} is damaged: {reason}; "
+                "copy it again, or delete that folder to prepare it anew"
+            ) from None
 
     def _fill(self, arrays: dict[str, np.ndarray], parts: list[str]) -> int:
         in_stored_order = tfds.ReadConfig(interleave_cycle_length=1, add_tfds_id=False)

@@ -4,6 +4,8 @@ Layer numbers are those of VGG-16 plus conv14 and conv15 of the global branch. A
 the ReLU of its block, before the pool that follows.
 """
 
+import math
+
 from keras import layers
 
 from attention_keras.errors import UserError
@@ -22,9 +24,10 @@ def check_input(input_shape: tuple[int, int, int]) -> None:
     """Raises UserError unless height and width are multiples of 16."""
     height, width, _ = input_shape
     if not height or not width or height % MAP_SIDE or width % MAP_SIDE:
+        fitting = MAP_SIDE * math.ceil(max(height or 1, width or 1, 2 * MAP_SIDE) / MAP_SIDE)
         raise UserError(
-            f"VGG models need images whose height and width are multiples of 16; got {width}x{height} "
-            "(the paper's are 32x32, and 80x80 for CUB)"
+            f"VGG models need images whose height and width are multiples of 16; got {width}x{height}; "
+            f"train with --image-size {fitting} (the paper's are 32x32, and 80x80 for CUB)"
         )
 
 
