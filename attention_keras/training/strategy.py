@@ -10,6 +10,8 @@ import contextlib
 import functools
 import json
 import os
+import signal
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -23,19 +25,26 @@ from attention_keras.training.guided import GuidedClassifier
 Strategy = tf.distribute.Strategy
 
 
-def build_strategy(name: str) -> Strategy | None:
+def build_strategy(name: str, report: Callable[[str], None] = print) -> Strategy | None:
     """The strategy of a `--strategy` name; None trains on one device without a strategy.
 
     `auto` mirrors over the GPUs when there are several. `mirrored` takes every GPU, or every
     logical CPU device when there is no GPU. `multi_worker` needs TF_CONFIG and must come before any
-    other TensorFlow operation. `tpu` is untested.
+    other TensorFlow operation; `report` is told whom it waits for. `tpu` is untested.
 
     Raises:
-        UserError: `multi_worker` without TF_CONFIG; `tpu` where there is none.
+        UserError: `multi_worker` without TF_CONFIG, or without the others; `tpu` where there is none.
     """
     if name == "multi_worker":
-        _check_cluster(os.environ.get("TF_CONFIG"))
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        others = _other_workers(os.environ.get("TF_CONFIG"))
+        if others:
+            report(f"waiting for {', '.join(others)} (TF_CONFIG); Ctrl-C ends it")
+        with _ended_by_ctrl_c():
+            try:
+                return tf.distribute.MultiWorkerMirroredStrategy()
+            except tf.errors.OpError as error:
+                reason = error.message.partition("\n")[0]
+                raise UserError(f"the workers of TF_CONFIG did not find each other: {reason}") from None
     if name == "tpu":
         return _tpu_strategy()
     gpus = tf.config.list_logical_devices("GPU")
@@ -45,8 +54,25 @@ def build_strategy(name: str) -> Strategy | None:
     return _mirrored(tuple(device.name for device in devices))
 
 
-def _check_cluster(text: str | None) -> None:
-    """TF_CONFIG must name every worker, and which of them this process is."""
+@contextlib.contextmanager
+def _ended_by_ctrl_c():
+    """Let Ctrl-C end the process while TensorFlow waits: Python's handler would run minutes later.
+
+    (Of SIGTERM TensorFlow makes a handler of its own.)
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _other_workers(text: str | None) -> list[str]:
+    """The addresses of all others in TF_CONFIG, which must name every worker and say which one this is."""
     if not text:
         raise UserError(
             "strategy multi_worker needs the environment variable TF_CONFIG, which names every worker; "
@@ -64,6 +90,7 @@ def _check_cluster(text: str | None) -> None:
             '{"cluster": {"worker": ["host1:1234", "host2:1234"]}, "task": {"type": "worker", "index": 0}}; '
             f"got {text[:200]}"
         )
+    return [other for group in config["cluster"].values() for other in group if other != address]
 
 
 @functools.cache

@@ -45,7 +45,7 @@ def train(options: TrainOptions, report: Report = print) -> RunResult:
     """
     machine, config, run = options.machine, options.resolve(), Run(options.run_path)
     # Several workers must find each other before TensorFlow does anything else.
-    strategy = build_strategy(machine.strategy)
+    strategy = build_strategy(machine.strategy, report)
     if machine.jit == "on" and strategy is not None:
         refuse_jit(type(strategy).__name__)
     chief = is_chief(strategy)

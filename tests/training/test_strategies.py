@@ -149,7 +149,7 @@ def test_a_tf_config_that_does_not_say_who_this_is(text, monkeypatch):
 
 
 def test_jit_is_refused_where_auto_becomes_a_strategy(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "build_strategy", lambda name: build_strategy("mirrored"))
+    monkeypatch.setattr(training, "build_strategy", lambda *_: build_strategy("mirrored"))
     with pytest.raises(UserError, match="jit on does not work under strategy MirroredStrategy"):
         train(TrainOptions.of(jit="on", run_dir=str(tmp_path)))
 
