@@ -4,7 +4,7 @@
 class UserError(ValueError):
     """A mistake in what was asked for, told in one line.
 
-    The message says what was wrong, what is allowed and, where it helps, what to type.
+    The message says what was wrong, what is allowed and, if it helps, what to type.
     Commands print it on stderr without a traceback and exit with code 2; every other exception is a bug
     and keeps its traceback.
     """

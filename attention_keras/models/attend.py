@@ -36,14 +36,14 @@ def attend(
 ) -> keras.Model:
     """A classifier that attends to feature maps of `backbone`.
 
-    At each tap: scores of the local features against g, attention, descriptor. The descriptors are all that
-    the classifier sees (paper, section 3).
+    At each tap it computes scores of the local features against g, the attention, and the descriptor. The
+    classifier sees only the descriptors (paper, section 3).
 
-    With nothing but defaults, local features are normalised over the map of an image, the score is `scaled`,
+    By default, local features are normalised over the map of an image, the score is `scaled`,
     and the classifier is linear in the descriptors. On photographs with a frozen backbone this errs in 4.5 %,
     logistic regression on the averaged taps in 6.7 %, uniform attention in 8.8 % (docs/backbones.md). Of the
-    normalisations that do as well, this one puts the least attention on empty background: normalised at each
-    position, a black wall is as strong as the guitar in front of it.
+    normalisations that do as well, this one puts the least attention on empty background. With normalisation at
+    each position, a black wall is as strong as the guitar in front of it.
 
     Args:
         backbone: a functional or Sequential model, images in; layers of it may be models themselves.
@@ -59,8 +59,8 @@ def attend(
             (mean and deviation, as Torch's networks expect). None for nothing.
         trainable_backbone: None makes the model of the backbone's own layers: weights and `trainable` flags
             are shared, so `backbone.trainable = False` freezes them here too, before or after. True and
-            False make it of copies with the same weights, all trainable or all frozen; neither the backbone
-            nor another model of its layers is touched.
+            False make it of copies with the same weights, all trainable or all frozen; the backbone and other
+            models of its layers stay as they are.
         global_features: g: a path, a tensor `(b, d)` of the backbone's graph, or a mapping with a tensor for
             each tap. By default the backbone's output: averaged over its map, or its class token.
         head: `linear`, or `paper`: local features as they are, and BN -> ReLU -> dropout after pooling.
@@ -80,7 +80,7 @@ def attend(
         `attention_<tap>` `(b, h, w)` for each tap, and for `indep` `level_logits` `(b, L, k)`. All float32.
 
     Raises:
-        UserError: an unknown tap (the closest names are given), a tap that is no map, no g, a subclassed
+        UserError: an unknown tap (the closest names are given), a tap that is not a map, no g, a subclassed
             backbone, or a value that is not allowed.
 
     Example:

@@ -19,12 +19,12 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
     """The same network with its evidence as further outputs: what each place says for a class.
 
     The descriptors are sums over places, and the classifier is linear in them. So a logit is a sum over
-    the places of all taps, and its terms are outputs of the network: signed, of a class, exact, without a
-    gradient (formula: `attention_keras.layers.evidence`). For every image and class k,
+    the places of all taps. The new outputs are the terms of this sum. They are signed, belong to a class, are
+    exact and need no gradient (formula: `attention_keras.layers.evidence`). For every image and class k,
 
         sum of the evidence over taps and places + rest = logit_k - mean of all logits
 
-    to rounding, in a model that computes in float32. For `indep`, with a classifier for each tap, it holds
+    up to rounding, in a model that computes in float32. For `indep`, with a classifier for each tap, it holds
     for the logits of each level. For a network that ends in average pooling, evidence is CAM (Zhou et al.
     2016), less its mean over the classes. The evidence for class k rather than j is the difference of their
     maps.
@@ -42,7 +42,7 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
         Float32.
 
     Raises:
-        UserError: the network's logits are no sum over places (`vgg`, `vgg-hires`), or `of` is unknown.
+        UserError: the network's logits are not a sum over places (`vgg`, `vgg-hires`), or `of` is unknown.
 
     Example:
         >>> import numpy as np
@@ -112,8 +112,8 @@ def _inputs(part: PooledMap) -> dict[str, Any]:
 def combine_evidence(maps: Mapping[str, Any], size: tuple[int, int]):
     """One map at image size from the evidence of all taps. Its sum is the sum of theirs.
 
-    Each map is enlarged (bilinearly) so that what it says at a place is spread over the pixels there, and
-    the enlarged maps are added. So the combined map and the rest still add up to the logit less the mean
+    Each map is enlarged bilinearly, which spreads the evidence of a place over its pixels, and the enlarged
+    maps are added. So the combined map and the rest still add up to the logit less the mean
     logit; for `indep`, to the sum of that over the levels.
 
     Args:

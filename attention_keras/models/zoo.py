@@ -23,7 +23,7 @@ _BASELINES = {
 
 
 def list_models() -> list[str]:
-    """Canonical names: baselines and controls, then attention models; more combinations build from axes.
+    """Canonical names: baselines and controls, then attention models. `build_model` takes more combinations.
 
     Example:
         >>> "vgg-att2-concat-pc" in list_models()
@@ -64,8 +64,8 @@ def build_model(
         dropout: the official dropout, or none.
         init: `torch` as in the official code, or `keras`.
         preprocess: layer that normalises pixels; None leaves them as they are.
-        backbone: of a spec whose backbone is none of the paper's; by default the application it names, with
-            fresh weights.
+        backbone: for a spec whose backbone is not one of the paper's; by default the application that it
+            names, with fresh weights.
 
     Returns:
         A `Classifier`, which `compile` and `fit` train directly; outputs `logits` `(b, k)`, `attention_<tap>`

@@ -18,7 +18,7 @@ LARGEST_RATIO = 100
 def load_model(path: str | Path) -> keras.Model:
     """The Keras model of a run directory or a `.keras` file, with all its outputs.
 
-    Nothing in the file is run: Keras's safe mode stays on, and archives with surprising members
+    No code in the file is run: Keras's safe mode stays on, and archives with surprising members
     (paths out of the archive, links, contents that unpack to a hundred times their size) are refused
     before they are opened.
 

@@ -44,7 +44,7 @@ OWN = {PROGRAM, "python", "make", "cd"}
 STAND_INS = {"SEED": "0", "MODEL": "vgg-hires", "TASK": "classification", "...": ""}
 FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
 BLOCK = re.compile(r"(?<=\n\n)(?: {4}.*\n)+")
-INLINE = re.compile(r"`([^`\n]+)`")
+INLINE = re.compile(r"`((?:[^`\n]|\n(?!\n))+)`")  # a sentence may break within it
 
 
 class Command(NamedTuple):
@@ -80,10 +80,11 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
 
 def _spans(text: str) -> Iterator[tuple[int, str]]:
     for span in INLINE.finditer(text):
-        first, _, rest = span[1].partition(" ")
+        words = " ".join(span[1].split())
+        first, _, rest = words.partition(" ")
         if rest and first in OWN | FOREIGN:
             named_only = first == PROGRAM and " " not in rest  # a sentence about `attention-keras evaluate`
-            yield span.start(), f"{span[1]} --help" if named_only else span[1]
+            yield span.start(), f"{words} --help" if named_only else words
 
 
 def check(command: str) -> None:

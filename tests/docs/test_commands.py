@@ -104,11 +104,11 @@ def test_a_wrong_command_is_found(command, said, readers_folders, capsys):
 
 def test_commands_are_found_where_a_reader_sees_them():
     page = (
-        "# Page\n\nType `make demo`, a `word`, or:\n\n    docker run \\\n        --rm image\n    cd here\n\n"
+        "# Page\n\nType `make\ndemo`, a `word`, or:\n\n    docker run \\\n        --rm image\n    cd here\n\n"
         "    what it prints\n\nand, no commands:\n\n```text\nx = y\n\n    z\n```\n\n- a list\n    goes on\n"
     )
     found = [(command.line, command.text) for command in commands("page.md", page)]
-    assert found == [(3, "make demo"), (5, "docker run --rm image"), (7, "cd here")]
+    assert found == [(3, "make demo"), (6, "docker run --rm image"), (8, "cd here")]
 
 
 def test_the_commands_that_are_run_are_documented():
