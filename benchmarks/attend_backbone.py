@@ -135,9 +135,9 @@ def contestants(features: Features, epochs: int, compare: bool) -> dict[str, Cal
     return found
 
 
-def arguments(description: str) -> argparse.ArgumentParser:
+def arguments(program: str, description: str) -> argparse.ArgumentParser:
     """The options of what is trained on what."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{program}", description=description)
     parser.add_argument("--backbone", type=Path, required=True, help="a .keras file, images in")
     parser.add_argument("--folder", type=Path, required=True, help="a folder of images for each class")
     parser.add_argument("--taps", nargs="+", default=["auto"], help="layers to attend to; auto by default")
@@ -147,13 +147,13 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", type=int, default=224, help="side of the images, where the backbone takes any"
     )
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=5, help="each with a split of its own")
+    parser.add_argument("--epochs", type=int, default=10, help="of training each classifier")
     return parser
 
 
 def main() -> None:
-    parser = arguments(__doc__.splitlines()[0])
+    parser = arguments("attend_backbone", __doc__.splitlines()[0])
     parser.add_argument("--compare", action="store_true", help="other scores, normalisations and heads too")
     options = parser.parse_args()
     print(report(options), flush=True)

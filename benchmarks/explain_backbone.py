@@ -118,7 +118,7 @@ def _spread(values: list[float | None]) -> str:
 
 
 def main() -> None:
-    parser = arguments(__doc__.splitlines()[0])
+    parser = arguments("explain_backbone", __doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=32, help="test images measured for each seed")
     parser.add_argument("--local-norm", nargs="+", default=["image"], help="normalisations to compare")
     parser.add_argument("--maps", nargs="+", default=[], help="kinds of maps; all by default")

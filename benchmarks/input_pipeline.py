@@ -109,10 +109,12 @@ def measure(case: Case, batch_size: int, seconds: float, repeats: int) -> tuple[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.input_pipeline", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--batch-size", type=int, default=128, help="images in a batch")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="measurements of each case; the median counts")
     options = parser.parse_args()
     print(f"TensorFlow {tf.__version__}, batches of {options.batch_size}, median of {options.repeats}\n")
     print("| dataset | pixels | augmentation | images/s | plain map, images/s | ratio |")

@@ -92,11 +92,11 @@ def beside_classify(model, batch: int, rounds: int, served: dict) -> dict[str, f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="vgg-att2-concat-pc")
-    parser.add_argument("--width", type=float, default=0.25)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="vgg-att2-concat-pc", help="name of the network")
+    parser.add_argument("--width", type=float, default=0.25, help="factor on its channel counts")
     parser.add_argument("--size", type=int, default=32, help="height and width of the images")
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=30, help="measurements of each case")
     options = parser.parse_args()
     model = build_model(options.model, (options.size, options.size, 3), width=options.width)
     lean = prune_dead_branch(model)

@@ -125,19 +125,21 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--models", nargs="+", default=["vgg-hires", "vgg-att2-concat-pc"])
-    parser.add_argument("--precisions", nargs="+", choices=POLICIES, default=["float32", "bfloat16"])
-    parser.add_argument("--width", type=float, default=0.25)
+    parser.add_argument("--models", nargs="+", default=["vgg-hires", "vgg-att2-concat-pc"], help="names")
+    parser.add_argument(
+        "--precisions", nargs="+", choices=POLICIES, default=["float32", "bfloat16"], help="compared"
+    )
+    parser.add_argument("--width", type=float, default=0.25, help="factor on every channel count")
     parser.add_argument("--size", type=int, default=32, help="height and width of the images")
-    parser.add_argument("--classes", type=int, default=10)
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--classes", type=int, default=10, help="of the networks")
+    parser.add_argument("--batch-size", type=int, default=64, help="images in a step")
     parser.add_argument(
         "--variants", nargs="+", default=["plain"], help=f"plain, or joined by +: {', '.join(CHANGES)}"
     )
     parser.add_argument("--compare", nargs="+", default=[], metavar="FILE", help="time their steps too")
     parser.add_argument("--python", default=sys.executable, help="interpreter for these files")
     parser.add_argument("--steps", type=int, default=4, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each case")
     options = parser.parse_args(words)
     changes = frozenset().union(*map(parse_variant, options.variants))
     if "4-steps-per-execution" in changes and options.steps % 4:

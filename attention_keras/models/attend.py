@@ -42,8 +42,8 @@ def attend(
     By default, local features are normalised over the map of an image, the score is `scaled`,
     and the classifier is linear in the descriptors. On photographs with a frozen backbone this errs in 4.5 %,
     logistic regression on the averaged taps in 6.7 %, uniform attention in 8.8 % (docs/backbones.md). Of the
-    normalisations that do as well, this one puts the least attention on empty background. With normalisation at
-    each position, a black wall is as strong as the guitar in front of it.
+    normalisations that do as well, this one puts the least attention on empty background. With normalisation
+    at each position, a black wall is as strong as the guitar in front of it.
 
     Args:
         backbone: a functional or Sequential model, images in; layers of it may be models themselves.

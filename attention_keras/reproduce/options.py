@@ -14,7 +14,7 @@ from attention_keras.runs.options import TrainOptions
 class ReproduceOptions:
     """Which table, how many seeds, and how the work is spread."""
 
-    table: Positional[str | None] = None
+    table: Positional[Unset[str]] = None
     """Name of the table (without it: the list of them)."""
     seeds: int = 3
     """Runs of each row, with seeds 0, 1, ..."""

@@ -35,13 +35,20 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("data", type=Path, help="a folder with part0.npz and so on")
     parser.add_argument(
-        "--models", nargs="+", default=["vgg-att2-concat-scaled"], choices=list_models(), metavar="NAME"
+        "--models",
+        nargs="+",
+        default=["vgg-att2-concat-scaled"],
+        choices=list_models(),
+        metavar="NAME",
+        help="networks to train",
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="a training of each")
     parser.add_argument("--seconds", type=float, default=90, help="of training each network (default 90)")
     parser.add_argument("--epochs", type=int, help="a fixed number instead of --seconds")
-    parser.add_argument("--output", type=Path, default=Path("runs/full_width"))
-    parser.add_argument("--precision", choices=["mixed_bfloat16", "float32"], default="mixed_bfloat16")
+    parser.add_argument("--output", type=Path, default=Path("runs/full_width"), help="folder of the results")
+    parser.add_argument(
+        "--precision", choices=["mixed_bfloat16", "float32"], default="mixed_bfloat16", help="of training"
+    )
     parser.add_argument("--validation", type=int, default=5000, help="images held out (default 5000)")
     parser.add_argument("--limit", type=int, help="take only so many images of each split")
     parser.add_argument("--save-every", type=int, default=0, help="epochs between two saved states")

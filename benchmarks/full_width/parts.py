@@ -108,9 +108,11 @@ def _pixels(data: np.ndarray, count: int) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.full_width.parts", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("dataset", help="cifar10, cifar100 or svhn, as train takes it")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, help="where the parts go")
     parser.add_argument("--data-dir", help="where TensorFlow Datasets keeps prepared data")
     options = parser.parse_args()
     # Needed here alone: the machine that reads the parts may have no TensorFlow.

@@ -69,7 +69,9 @@ def load_weights(stem: Path) -> keras.Model:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.full_width.weights", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("stem", type=Path, help="the files' common beginning")
     parser.add_argument("model", type=Path, help="the .keras file to write")
     options = parser.parse_args()

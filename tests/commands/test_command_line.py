@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 
 from attention_keras.commands.command_line import exit_code, parse
+from attention_keras.commands.main import COMMANDS, main
 from attention_keras.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +73,15 @@ def test_a_reader_who_has_seen_enough_ends_it_without_a_word():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "evaluate all"])
+def test_help_shows_no_none_and_no_path_of_this_machine(command, capsys):
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--help"])
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: attention-keras {command} ")
+    assert "None" not in said and str(ROOT) not in said and "site-packages" not in said
 
 
 def test_help_imports_no_framework(fresh_process):

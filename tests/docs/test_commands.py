@@ -1,5 +1,6 @@
 """Every shell command of README.md and docs/ is understood, and the cheap ones run as they are written."""
 
+import argparse
 import os
 import shlex
 import shutil
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from keras import layers
 from PIL import Image
-from shell_commands import PAGES, ROOT, check, commands
+from shell_commands import PAGES, ROOT, check, commands, start
 
 from attention_keras.commands.command_line import exit_code
 from attention_keras.commands.main import PROGRAM, main
@@ -109,6 +110,39 @@ def test_commands_are_found_where_a_reader_sees_them():
     )
     found = [(command.line, command.text) for command in commands("page.md", page)]
     assert found == [(3, "make demo"), (6, "docker run --rm image"), (8, "cd here")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "attend_backbone",
+        "explain_backbone",
+        "full_width",
+        "full_width.parts",
+        "full_width.weights",
+        "input_pipeline",
+        "serving",
+        "train_step",
+    ],
+)
+def test_a_benchmark_explains_each_option_and_says_how_it_is_called(name, monkeypatch):
+    parsers = []
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", lambda parser, *_: parsers.append(parser))
+    with pytest.raises((AttributeError, UserError)):  # it goes on without its options
+        start("python", ["-m", f"benchmarks.{name}"])
+    assert parsers[0].prog == f"python -m benchmarks.{name}"
+    assert [action.dest for action in parsers[0]._actions if not action.help] == []
+
+
+def test_what_the_commands_leave_is_ignored_by_git():
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("this is no git checkout")
+    files = ["answers/a.csv", "attention/a.png", "body.json", "digits/a/1.png", "evaluation/report.html"]
+    files += ["examples/serving/classify", "explain.onnx", "finetuned/a.png", "new/1.png"]
+    files += ["predictions/predictions.csv", "runs/demo/config.json", "saved_models/demo/1/saved_model.pb"]
+    files += ["saved_models/demo-evaluation/report.html", "trunk.keras"]
+    words = ["git", "-C", str(ROOT), "check-ignore", *files]
+    assert subprocess.run(words, capture_output=True, text=True).stdout.split() == files
 
 
 def test_the_commands_that_are_run_are_documented():
