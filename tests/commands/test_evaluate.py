@@ -14,6 +14,7 @@ from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS, AllOptions, ClassificationOptions
 from attention_keras.evaluation.subjects.load import load_predictor, unique_names
+from attention_keras.models.compute import count_parameters
 from attention_keras.runs.directory import Run
 from attention_keras.runs.options import TrainOptions
 from attention_keras.serving.export import export_run
@@ -73,6 +74,8 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
     logits = keras.models.load_model(trained / "model.keras")(test.images.astype("float32"))["logits"]
     assert metrics["test_error"] == pytest.approx(np.mean(np.argmax(logits, -1) != test.labels))
     assert set(metrics["localization"]) == {"conv10", "conv13", "evidence"}
+    network = build_model("vgg-att2-concat-pc", width=0.03)
+    assert f",20,{count_parameters(network)}\n" in (folder / "classification.csv").read_text()
     assert "attention conv13: peak on the object" in capsys.readouterr().out
 
 

@@ -12,6 +12,7 @@ from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.explanations.evidence import has_evidence, total_evidence
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, SavedModelPredictor
 from attention_keras.evaluation.subjects.views import logits_view, probability_function
+from attention_keras.models.compute import count_parameters
 from attention_keras.models.float32 import in_float32
 from attention_keras.models.outputs import attention_maps
 from attention_keras.runs.config import RunConfig
@@ -69,9 +70,9 @@ class Subject:
 
     @property
     def parameters(self) -> int | None:
-        """Number of parameters; of a SavedModel what its card says, None without a card."""
+        """Trainable parameters, as training counts them; of a SavedModel what its card says."""
         if self.shows_layers:
-            return self.predictor.model.count_params()
+            return count_parameters(self.predictor.model)
         return (self.predictor.card or {}).get("parameters")
 
     @property
