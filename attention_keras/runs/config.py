@@ -65,7 +65,7 @@ class RunConfig:
     def __post_init__(self):
         check_types(self)
         check_types(self.recipe)
-        if self.recipe.batch_size % self.accumulate:
+        if self.accumulate < 1 or self.recipe.batch_size % self.accumulate:
             raise UserError(
                 f"accumulate must divide batch_size; got {self.accumulate} and {self.recipe.batch_size}"
             )

@@ -50,7 +50,7 @@ class WeightAverage:
         ...     model.set_weights([ops.full((1, 1), value)])
         ...     average.update(updates)
         >>> average.swap()
-        >>> [round(float(weight), 6) for weight in model.get_weights()]
+        >>> [round(weight.item(), 6) for weight in model.get_weights()]
         [4.0]
     """
 

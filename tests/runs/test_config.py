@@ -79,6 +79,7 @@ def test_what_is_left_open_differs_from_nothing():
         {"colour": 1},
         {"epochs": "many"},
         {"seed": True},
+        {"accumulate": 0},
         {"model": {"backbone": 7}},
         {"model": {"levels": [1]}},
         {"model": {}, "recipe": {}},
