@@ -1,5 +1,6 @@
 """Pictures in their files as rows of an array: decoded when they are indexed, and not kept."""
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ from attention_keras.data.geometry import MEGAPIXELS, Resize
 from attention_keras.data.image_files import UnreadableImage, open_image, read_image
 from attention_keras.data.resized_crop import resized_crop
 from attention_keras.errors import UserError
+
+GONE = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +108,12 @@ class PictureRows:
             name = str(file).encode("utf-8", "backslashreplace").decode()
             try:
                 pixels = decode(file, *own)
+                found = file_state(file)
+                if found == GONE:  # since it was decoded
+                    raise UnreadableImage(os.strerror(errno.ENOENT))
             except UnreadableImage as reason:
                 raise UserError(f"{name} can no longer be read: {reason}; put it back") from None
-            if file_state(file) != tuple(self.states[row]):
+            if found != tuple(self.states[row]):
                 raise UserError(f"{name} has changed since it was found good; put it back as it was")
             return pixels
 
@@ -116,11 +122,11 @@ class PictureRows:
 
 
 def file_state(file: Path) -> tuple[int, int]:
-    """Bytes and time of the last change, which tell whether a file is what it was; zeros where it is gone."""
+    """Bytes and time of the last change, by which a file is what it was or not; `GONE` where there is none."""
     try:
         found = file.stat()
     except OSError:
-        return 0, 0
+        return GONE
     return found.st_size, found.st_mtime_ns
 
 

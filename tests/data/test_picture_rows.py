@@ -239,3 +239,17 @@ def test_a_picture_that_vanishes_or_changes_meanwhile_is_told_in_a_line(load, au
     with pytest.raises(UserError, match="has changed"):
         train.images[[7]]
     assert content and len(train.images[[6, 8]]) == 2
+
+
+def test_a_picture_that_vanishes_once_it_is_decoded_has_not_changed(load, monkeypatch):
+    """A folder that is moved while its pictures are read: whichever moment it is, it is told the same."""
+    rows = load(stream="on").train.images
+
+    def read_and_take(path, *how):
+        pixels = read_image(path, *how)
+        path.unlink()
+        return pixels
+
+    monkeypatch.setattr("attention_keras.data.picture_rows.read_image", read_and_take)
+    with pytest.raises(UserError, match=r"can no longer be read: No such file or directory; put it back$"):
+        rows[:1]
