@@ -60,7 +60,7 @@ def predict_files(
     size = predictor.image_shape[:2]
     if not all(size):
         raise UserError("the model takes pictures of any size; predict needs one with a fixed size")
-    predict = predictor.explain if explain else predictor.predict
+    predict = predictor.explain if explain else lambda images: predictor.predict(images, len(images))
     batch_size = min(batch_size, len(files))
     batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     with ThreadPoolExecutor() as readers, ThreadPoolExecutor(1) as ahead:
