@@ -24,6 +24,7 @@ from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.models.prune import prune_dead_branch
 from attention_keras.serving.signatures import ServedClassifier
+from benchmarks.turns import in_turns
 
 SIGNATURES = ("classify", "serving_default", "explain", "explain_class", "serve_bytes")
 BATCHES = (1, 8, 32)
@@ -39,18 +40,15 @@ def load_signatures(model, folder: Path) -> dict[str, Callable]:
 
 
 def medians(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each call; they take turns, and each is first equally often."""
+    """Median seconds of each call, measured in turns."""
     for call in calls.values():
         call()
         call()
-    names = list(calls)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            began = time.perf_counter()
-            calls[name]()
-            seconds[name].append(time.perf_counter() - began)
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for name in in_turns(list(calls), rounds):
+        began = time.perf_counter()
+        calls[name]()
+        seconds[name].append(time.perf_counter() - began)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 

@@ -29,6 +29,7 @@ from attention_keras.data.split import Split
 from attention_keras.models.frozen import thaw
 from attention_keras.models.graph import all_layers
 from attention_keras.runs.model_file import load_model
+from benchmarks.turns import in_turns
 
 
 def streamed_batches(split: Split, classes: int, batch_size: int, augment: str) -> tf.data.Dataset:
@@ -95,13 +96,11 @@ def training(file: str, classes: int, batch_size: int, steps: int) -> Callable[[
     return measure
 
 
-def in_turns(measures: dict[str, Callable], rounds: int) -> dict[str, list]:
-    """What each gives in each round, first equally often."""
-    names, found = list(measures), {name: [] for name in measures}
-    for turn in range(rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            found[name].append(measures[name]())
+def measured(measures: dict[str, Callable], rounds: int) -> dict[str, list]:
+    """What each gives in each round."""
+    found: dict[str, list] = {name: [] for name in measures}
+    for name in in_turns(list(measures), rounds):
+        found[name].append(measures[name]())
     return found
 
 
@@ -135,7 +134,7 @@ def main(words: list[str] | None = None) -> None:
         made = (
             make(split, classes, options.batch_size, augment) for make in (streamed_batches, plain_batches)
         )
-        found = in_turns(
+        found = measured(
             dict(zip(("ours", "plain"), (delivery(each, steps) for each in made))), options.rounds
         )
         (rate, plain_rate), (used, plain_used) = zip(
@@ -147,7 +146,7 @@ def main(words: list[str] | None = None) -> None:
         print(f"| {title} | {delivered} | {cost} |", flush=True)
     if options.backbone:
         measure = training(options.backbone, classes, options.batch_size, max(1, steps // 4))
-        rates = in_turns({"training": measure}, options.rounds)["training"]
+        rates = measured({"training": measure}, options.rounds)["training"]
         median, most = statistics.median(rates), max(rates)
         print(f"\na step of fine-tuning takes {median:,.1f} images/s, at most {most:,.1f}")
 

@@ -32,6 +32,7 @@ from attention_keras.models.compute import count_macs
 from attention_keras.training.optimizers import build_optimizer
 from benchmarks.contestants import Case, Contestant, Rival
 from benchmarks.peak import convolution, matrix_product
+from benchmarks.turns import in_turns
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 HEADS = (
@@ -94,7 +95,7 @@ def data(options: argparse.Namespace, steps: int) -> tuple[np.ndarray, np.ndarra
 
 
 def measure(options: argparse.Namespace) -> list[Contestant]:
-    """All cases, in turn, each first equally often."""
+    """All cases, in turns."""
     kinds = itertools.product(options.models, options.precisions, options.variants)
     cases = [prepare(*kind, options) for kind in kinds]
     rivals = [Rival.start(path, options.python, *data(options, steps=1)) for path in options.compare]
@@ -102,10 +103,8 @@ def measure(options: argparse.Namespace) -> list[Contestant]:
     images, labels = data(options, options.steps)
     for each in contestants:
         each.time_steps(images, labels, options.batch_size)  # to warm up
-    for turn in range(options.rounds):
-        first = turn % len(contestants)
-        for each in contestants[first:] + contestants[:first]:
-            each.step_seconds.append(each.time_steps(images, labels, options.batch_size))
+    for each in in_turns(contestants, options.rounds):
+        each.step_seconds.append(each.time_steps(images, labels, options.batch_size))
     for rival in rivals:
         rival.stop()
     for case in cases:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from attention_keras.data.datasets import load_dataset
-from benchmarks.streaming import in_turns, main, plain_batches, streamed_batches
+from benchmarks.streaming import main, measured, plain_batches, streamed_batches
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_the_rival_delivers_the_same_kind_of_batches(photos, augment):
 def test_turns():
     order = []
     measures = {name: lambda name=name: order.append(name) or 1.0 for name in "ab"}
-    assert in_turns(measures, 2) == {"a": [1.0, 1.0], "b": [1.0, 1.0]} and order == list("abba")
+    assert measured(measures, 2) == {"a": [1.0, 1.0], "b": [1.0, 1.0]} and order == list("abba")
 
 
 def test_the_table(photos, tmp_path, capsys):
