@@ -1,12 +1,12 @@
 """Fine-tuning: a frozen stage on features, then all weights; class weights, early stopping, more epochs."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from deaths import death_at, death_before_the_test
 from keras import layers
+from small_runs import read_history
 from tensorboard.compat.proto import event_pb2
 
 from attention_keras.data.array_store import ArrayStore
@@ -17,14 +17,7 @@ from attention_keras.evaluation.subjects.load import load_subjects
 from attention_keras.runs.directory import Run
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training import frozen_part
-from attention_keras.training.checkpointing import Checkpointing
-from attention_keras.training.session import Session
 from attention_keras.training.train import train
-
-
-class Crash(Exception):
-    """Stands in for a kill."""
-
 
 FROZEN, WHOLE, STEPS = 2, 2, 5
 BACKBONE = ("early", "norm", "late")
@@ -75,8 +68,7 @@ def loaded(result):
 
 
 def history(result):
-    lines = [json.loads(line) for line in (result.run.path / "history.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("time", "images_per_second")} for line in lines]
+    return read_history(result.run.path)
 
 
 def moved(model, backbone):
@@ -129,48 +121,24 @@ def test_panels_are_drawn_once_in_the_frozen_stage(uninterrupted):
 
 # Both stages, the end of the first, and right after it.
 @pytest.mark.parametrize("step", [3, 10, *(pytest.param(step, marks=pytest.mark.slow) for step in (11, 17))])
-def test_both_stages_resume_exactly(step, options, tmp_path, uninterrupted, monkeypatch):
-    original = Checkpointing.on_train_batch_end
-
-    def crash(self, batch, logs=None):
-        if self.history.step == step + 1:
-            raise Crash
-        original(self, batch, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpointing, "on_train_batch_end", crash)
-        with pytest.raises(Crash):
-            run(options, tmp_path)
+def test_both_stages_resume_exactly(step, options, tmp_path, uninterrupted):
+    with death_at(step + 1):
+        run(options, tmp_path)
     ends_as(uninterrupted, run(options, tmp_path))
 
 
 @pytest.mark.parametrize("step", [10, pytest.param(13, marks=pytest.mark.slow)])
-def test_both_stages_resume_exactly_with_averaged_weights(step, options, tmp_path, monkeypatch):
+def test_both_stages_resume_exactly_with_averaged_weights(step, options, tmp_path):
     """Each stage begins an average of its own, and the second begins with that of the first."""
     whole = run(options, tmp_path / "whole", ema=0.9)
-
-    def crash(self, batch, logs=None, original=Checkpointing.on_train_batch_end):
-        if self.history.step == step + 1:
-            raise Crash
-        original(self, batch, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpointing, "on_train_batch_end", crash)
-        with pytest.raises(Crash):
-            run(options, tmp_path, ema=0.9)
+    with death_at(step + 1):
+        run(options, tmp_path, ema=0.9)
     ends_as(whole, run(options, tmp_path, ema=0.9))
 
 
-def test_a_run_that_died_between_training_and_test_ends_the_same(
-    options, tmp_path, uninterrupted, monkeypatch
-):
-    def die(self, history, seconds):
-        raise Crash
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Session, "finish", die)
-        with pytest.raises(Crash):
-            run(options, tmp_path)
+def test_a_run_that_died_between_training_and_test_ends_the_same(options, tmp_path, uninterrupted):
+    with death_before_the_test():
+        run(options, tmp_path)
     ends_as(uninterrupted, run(options, tmp_path))
 
 

@@ -1,7 +1,6 @@
 """Two real worker processes on loopback: equal to one process, and exact again after one dies."""
 
 import importlib.util
-import json
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from small_runs import read_history
 
 from attention_keras import load_model
 
@@ -35,11 +35,6 @@ def variables(path):
     return {v.path: keras.ops.convert_to_numpy(v) for v in load_model(path / "model.keras").variables}
 
 
-def history(path):
-    lines = [json.loads(line) for line in (path / "history.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("time", "images_per_second")} for line in lines]
-
-
 @pytest.mark.slow
 def test_two_workers_equal_one_process_and_survive_a_death(tmp_path):
     command = [sys.executable, str(run_workers.TRAIN), *flags(tmp_path, "single"), "--strategy", "none"]
@@ -52,7 +47,7 @@ def test_two_workers_equal_one_process_and_survive_a_death(tmp_path):
         tolerance = 1e-5 if "moving_variance" in name else 1e-6
         np.testing.assert_allclose(value, two[name], atol=tolerance, rtol=tolerance, err_msg=name)
     assert [path.name for path in (tmp_path / "exports" / "two").iterdir()] == ["1"], "one worker exports"
-    for alone, shared in zip(history(tmp_path / "single"), history(tmp_path / "two"), strict=True):
+    for alone, shared in zip(read_history(tmp_path / "single"), read_history(tmp_path / "two"), strict=True):
         assert alone == pytest.approx(shared, abs=1e-5)
 
     workers = run_workers.start(2, flags(tmp_path, "killed"))
@@ -66,7 +61,7 @@ def test_two_workers_equal_one_process_and_survive_a_death(tmp_path):
     killed = variables(tmp_path / "killed")
     for name, value in two.items():
         np.testing.assert_array_equal(value, killed[name], err_msg=name)
-    for whole, resumed in zip(history(tmp_path / "two"), history(tmp_path / "killed"), strict=True):
+    for whole, resumed in zip(read_history(tmp_path / "two"), read_history(tmp_path / "killed"), strict=True):
         # A running sum of the metrics is saved as the total over workers: its last bit may move.
         assert whole == pytest.approx(resumed, rel=1e-6)
 

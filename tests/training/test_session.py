@@ -6,35 +6,22 @@ import json
 import keras
 import numpy as np
 import pytest
+from deaths import death_at, death_before_the_test
+from small_runs import EPOCHS, SMALL_RUN, STEPS, read_history
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import load_model
-from attention_keras.runs.options import TrainOptions
 from attention_keras.training.checkpoint import checkpoint_files, load_newest
 from attention_keras.training.checkpointing import Checkpointing, Interrupted
-from attention_keras.training.session import Session
 from attention_keras.training.temperature import fit_temperature
 from attention_keras.training.train import train
 
-EPOCHS, STEPS = 3, 5
 pytestmark = pytest.mark.usefixtures("small_network")
 
-
-OPTIONS = TrainOptions.of(
-    limit=75,  # 5 steps of 16, the last one of 11
-    batch_size=16,
-    epochs=EPOCHS,
-    dropout=True,
-    augment="flip",
-    panels=1,
-    precision="float32",
-    checkpoint_every=2,
-    name="run",
-)
-
+OPTIONS = SMALL_RUN.replace(panels=1)
 GUIDED = OPTIONS.replace(attend_to=1.0, attend_to_fraction=0.5, augment="flip+crop")
 
 
@@ -52,29 +39,8 @@ def options_of(result):
     return OPTIONS.replace(run_dir=str(result.run.path.parent))
 
 
-def read_history(path):
-    lines = [json.loads(line) for line in (path / "history.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("time", "images_per_second")} for line in lines]
-
-
 def weights(path):
     return keras.models.load_model(path / "model.keras", compile=False).get_weights()
-
-
-class Stop(Exception):
-    """Stands in for a crash."""
-
-
-def crash_at(step, monkeypatch):
-    """Make training die right after optimiser step `step`, before anything is saved for it."""
-    original = Checkpointing.on_train_batch_end
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.history.step == step:
-            raise Stop
-        original(self, batch, logs)
-
-    monkeypatch.setattr(Checkpointing, "on_train_batch_end", on_train_batch_end)
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +88,10 @@ def test_a_run_directory_is_complete(uninterrupted):
         pytest.param(GUIDED, 4, marks=pytest.mark.slow),
     ],
 )
-def test_resume_after_a_crash_is_exact(options, step, tmp_path, uninterrupted, guided, monkeypatch):
+def test_resume_after_a_crash_is_exact(options, step, tmp_path, uninterrupted, guided):
     config, whole_run = options.replace(run_dir=str(tmp_path)), guided if options is GUIDED else uninterrupted
-    crash_at(step, monkeypatch)
-    with pytest.raises(Stop):
+    with death_at(step):
         train(config, report=lambda line: None)
-    monkeypatch.undo()
     result = train(config, report=lambda line: None)
     assert result.metrics["steps"] == EPOCHS * STEPS
     for resumed, whole in zip(weights(result.run.path), weights(whole_run.run.path), strict=True):
@@ -138,29 +102,21 @@ def test_resume_after_a_crash_is_exact(options, step, tmp_path, uninterrupted, g
 
 @pytest.mark.parametrize("options", [OPTIONS, GUIDED])
 def test_a_run_that_died_with_nothing_left_to_train_is_tested_as_trained(
-    options, tmp_path, uninterrupted, guided, monkeypatch
+    options, tmp_path, uninterrupted, guided
 ):
     config, whole_run = options.replace(run_dir=str(tmp_path)), guided if options is GUIDED else uninterrupted
-
-    def die(self, history, seconds):
-        raise Stop
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Session, "finish", die)
-        with pytest.raises(Stop):
-            train(config, report=lambda line: None)
+    with death_before_the_test():
+        train(config, report=lambda line: None)
     result = train(config, report=lambda line: None)
     for resumed, whole in zip(weights(result.run.path), weights(whole_run.run.path), strict=True):
         np.testing.assert_allclose(resumed, whole, atol=1e-6)
     assert result.metrics["test_error"] == whole_run.metrics["test_error"]
 
 
-def test_checkpoints_by_the_clock_and_time_over_restarts(config, uninterrupted, monkeypatch):
+def test_checkpoints_by_the_clock_and_time_over_restarts(config, uninterrupted):
     config = config.replace(checkpoint_every="0.00001min")  # 0.6 ms: after every step
-    crash_at(4, monkeypatch)
-    with pytest.raises(Stop):
+    with death_at(4):
         train(config, report=lambda line: None)
-    monkeypatch.undo()
     checkpoint = load_newest(Run(config.run_path).checkpoints, print)
     assert checkpoint.step == 3
     result = train(config, report=lambda line: None)

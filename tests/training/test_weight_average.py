@@ -1,33 +1,20 @@
 """The average of the weights: what it is, that it is what a run validates and leaves, and that it resumes."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
+from deaths import death_at, death_before_the_test
+from small_runs import SMALL_RUN, read_history
 
 from attention_keras.data.datasets import load_dataset
-from attention_keras.runs.options import TrainOptions
 from attention_keras.training.checkpoint import load_newest
 from attention_keras.training.checkpointing import Checkpointing
 from attention_keras.training.optimizers import build_optimizer
-from attention_keras.training.session import Session
 from attention_keras.training.train import train
 from attention_keras.training.weight_average import AveragedClassifier, newest_share
 
-DECAY, EPOCHS = 0.8, 3
-OPTIONS = TrainOptions.of(
-    limit=75,  # 5 steps of 16, the last one of 11
-    batch_size=16,
-    epochs=EPOCHS,
-    dropout=True,
-    augment="flip",
-    panels=0,
-    precision="float32",
-    checkpoint_every=2,
-    ema=DECAY,
-    name="run",
-)
+DECAY = 0.8
+OPTIONS = SMALL_RUN.replace(ema=DECAY)
 pytestmark = pytest.mark.usefixtures("small_network")
 
 
@@ -139,8 +126,7 @@ def uninterrupted(tmp_path_factory, small_network):
 
 
 def history(result):
-    lines = [json.loads(line) for line in (result.run.path / "history.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("time", "images_per_second")} for line in lines]
+    return read_history(result.run.path)
 
 
 def loaded(path):
@@ -188,34 +174,16 @@ def test_a_run_without_it_trains_to_the_same_last_weights(uninterrupted, tmp_pat
         np.testing.assert_allclose(array, last[name.replace("average/", "model/")], atol=1e-6)
 
 
-class Stop(Exception):
-    """Stands in for a crash."""
-
-
 @pytest.mark.parametrize("step", [8, 15, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 5))])
-def test_resume_is_exact(step, tmp_path, uninterrupted, monkeypatch):
-    original = Checkpointing.on_train_batch_end
-
-    def crash(self, batch, logs=None):
-        if self.history.step == step:
-            raise Stop
-        original(self, batch, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpointing, "on_train_batch_end", crash)
-        with pytest.raises(Stop):
-            trained(tmp_path)
+def test_resume_is_exact(step, tmp_path, uninterrupted):
+    with death_at(step):
+        trained(tmp_path)
     ends_as(uninterrupted, trained(tmp_path))
 
 
-def test_a_run_that_died_between_training_and_test_ends_the_same(tmp_path, uninterrupted, monkeypatch):
-    def die(self, history, seconds):
-        raise Stop
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Session, "finish", die)
-        with pytest.raises(Stop):
-            trained(tmp_path)
+def test_a_run_that_died_between_training_and_test_ends_the_same(tmp_path, uninterrupted):
+    with death_before_the_test():
+        trained(tmp_path)
     ends_as(uninterrupted, trained(tmp_path))
 
 
