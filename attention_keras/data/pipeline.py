@@ -29,7 +29,7 @@ from attention_keras.data.untuned import untuned
 from attention_keras.errors import UserError
 
 READY_BATCHES = 8
-# Keep the seeds of moving and mixing apart from each other and from those of the order.
+# Keep the seeds of moving, mixing and cropping apart from each other and from those of the order.
 _MOVING, _MIXING, _CROPPING = 1, 2, 3
 
 

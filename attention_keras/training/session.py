@@ -118,9 +118,9 @@ class Session:
             synchronize_batch_norm(model, strategy is not None)
             if config.init_from:
                 report(start_from(config.init_from, model, dataset.class_names))
-        more = bool(config.attend_to or config.recipe.ema)
-        model = replicated(model, strategy, more)
-        frozen = FrozenPart.of(model, strategy, more) if config.recipe.frozen_epochs else None
+        own_step = bool(config.attend_to or config.recipe.ema)
+        model = replicated(model, strategy, own_step)
+        frozen = FrozenPart.of(model, strategy, own_step) if config.recipe.frozen_epochs else None
         session = cls(config, machine, run, dataset, strategy, model, frozen, report)
         check_steps_per_execution(config, session.steps_per_epoch)
         if session.is_chief:

@@ -177,18 +177,18 @@ def _with_axis(logs: dict) -> dict:
     return {name: keras.ops.reshape(value, (1,)) for name, value in logs.items()}
 
 
-def replicated(model: Classifier, strategy: Strategy | None, more: bool = False) -> Classifier:
+def replicated(model: Classifier, strategy: Strategy | None, own_step: bool = False) -> Classifier:
     """The classifier as `fit` can train it under the strategy; call it outside the strategy's scope.
 
-    It shares all layers with `model`, which it is where there is neither a strategy nor more to do.
+    It shares all layers with `model`, which it is where neither a strategy nor training calls for another.
 
     Args:
         model: from `build_network`.
         strategy: from `build_strategy`.
-        more: whether its attention is trained too, or its weights are averaged; every kind but the plain
+        own_step: whether its attention is trained too, or its weights are averaged; every kind but the plain
             one can do both.
     """
-    if strategy is None and not more:
+    if strategy is None and not own_step:
         return model
     kind = GuidedClassifier if strategy is None else ReplicaClassifier
     if spans_workers(strategy):

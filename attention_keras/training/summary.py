@@ -27,13 +27,12 @@ def summarize(
     recipe = config.recipe
     seconds = estimate_seconds(config, dataset, model)
     streamed = isinstance(dataset.train.images, PictureRows)
+    how = ", decoded from their files in each epoch" if streamed else ""
     lines = [
         f"model     {config.model.name}, width {recipe.width:g}: {count_parameters(model):,} parameters, "
         f"{count_macs(model) / 1e6:,.0f} M multiply-adds per image",
         f"data      {dataset.name}: {len(dataset.train):,} training and {len(dataset.validation):,} "
-        f"validation images of {width}x{height}, {dataset.num_classes} classes"
-        + ", decoded from their files in each epoch"
-        * streamed,
+        f"validation images of {width}x{height}, {dataset.num_classes} classes{how}",
         f"recipe    {_frozen(recipe)}{recipe.epochs} epochs, batch {recipe.batch_size}, "
         f"{recipe.optimizer} at {recipe.learning_rate:g} ({recipe.schedule}), "
         f"weight decay {recipe.weight_decay:g}, dropout {'on' if recipe.dropout else 'off'}, "
