@@ -122,7 +122,7 @@ class PictureRows:
 
 
 def file_state(file: Path) -> tuple[int, int]:
-    """Bytes and time of the last change, by which a file is what it was or not; `GONE` where there is none."""
+    """Bytes and time of the last change, which tell whether a file is what it was; `GONE` without one."""
     try:
         found = file.stat()
     except OSError:
