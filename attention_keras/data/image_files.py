@@ -110,12 +110,31 @@ def _resample(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if pixels.shape[:2] == tuple(size):
         return pixels
     height, width = size
+    if len(pixels) > 2 * height:
+        pixels = _fewer_rows(pixels, height)
     resized = np.empty((height, width, *pixels.shape[2:]), "uint8")
     for place in np.ndindex(pixels.shape[2:]):
         channel = Image.fromarray(pixels[(..., *place)].astype("float32"))
         channel = np.asarray(channel.resize((width, height), Image.Resampling.BILINEAR))
         resized[(..., *place)] = channel.clip(0, 255).round()
     return resized
+
+
+def _fewer_rows(pixels: np.ndarray, height: int) -> np.ndarray:
+    """`(height, w)` or `(height, w, c)` float32 from more rows, with the triangle filter that Pillow has.
+
+    Pillow begins with the columns and wants each channel as numbers of 32 bits, all at full size. This begins
+    with the rows and takes a quarter of the time for a photograph. It keeps to one core, as each decoder does.
+    """
+    rows = pixels.reshape(len(pixels), -1)
+    fewer = np.empty((height, rows.shape[1]), "float32")
+    scale = len(pixels) / height
+    for row, centre in enumerate((np.arange(height) + 0.5) * scale):
+        first, last = max(0, round(centre - scale)), min(len(rows), round(centre + scale))
+        weights = 1 - np.abs(np.arange(first, last) + 0.5 - centre) / scale
+        weights = (weights / weights.sum()).astype("float32")
+        np.einsum("r,rx->x", weights, rows[first:last].astype("float32"), out=fewer[row])
+    return fewer.reshape(height, *pixels.shape[1:])
 
 
 def mask_files(folder: Path) -> dict[str, Path]:
