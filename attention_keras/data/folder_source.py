@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from tqdm import tqdm
 
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.class_folders import Picture, list_class_folders
@@ -96,7 +97,7 @@ class FolderSource:
         states = [file_state(file) for file in files + masks]
         names = [(ascii(str(file.absolute())), *state) for file, state in zip(files + masks, states)]
         how = (self._resize, self._skip_broken, self._megapixels)
-        key = f"folder, resized in floating point {names} {columns} {how}"
+        key = f"folder, resized by rows first {names} {columns} {how}"
         fields = store.build(key, columns, lambda arrays: self._fill(arrays, pictures))
         found = np.array(files, object), np.array(states[:count], "int64").reshape(count, 2)
         good = PictureRows(*found, self._size, self._resize, self._megapixels).select(fields.pop("rows"))
@@ -104,7 +105,16 @@ class FolderSource:
 
     def _fill(self, arrays: dict[str, np.ndarray], pictures: Sequence[Picture]) -> int:
         count, broken = 0, []
-        for place, (picture, pixels) in enumerate(self._read_all(pictures, keep="images" in arrays)):
+        read = tqdm(
+            self._read_all(pictures, keep="images" in arrays),
+            desc="reading pictures",
+            total=len(pictures),
+            unit=" pictures",
+            leave=False,
+            disable=None,
+            delay=3,
+        )
+        for place, (picture, pixels) in enumerate(read):
             if isinstance(pixels, UnreadableImage):
                 broken.append(f"{picture.file.relative_to(self._path)} ({pixels})")
                 continue

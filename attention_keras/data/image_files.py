@@ -44,7 +44,8 @@ def read_image(
     """
     with open_image(path, megapixels) as image:
         # Not `draft`, which decodes large JPEGs sooner and to other pixels than an exported model does.
-        return fit(to_rgb(ImageOps.exif_transpose(image)), size, resize)
+        ImageOps.exif_transpose(image, in_place=True)
+        return fit(to_rgb(image), size, resize)
 
 
 def check_image(path: Path, megapixels: int = MEGAPIXELS) -> None:
@@ -59,7 +60,8 @@ def check_image(path: Path, megapixels: int = MEGAPIXELS) -> None:
     """
     with open_image(path, megapixels) as image:
         image.draft(None, (1, 1))
-        to_rgb(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)
+        to_rgb(image)
 
 
 @contextmanager
@@ -87,12 +89,13 @@ def open_image(path: Path, megapixels: int = MEGAPIXELS) -> Iterator[Image.Image
 def fit(image: Image.Image, size: tuple[int, int], resize: Resize) -> np.ndarray:
     """Pixels of a picture at `size` (h, w), uint8 `(h, w)` or `(h, w, c)`."""
     top, left, height, width = 0, 0, *size
+    pixels = np.asarray(image)
     if resize == "crop":
         y, x, inner_height, inner_width = crop_box(image.height, image.width, size)
-        image = image.crop((x, y, x + inner_width, y + inner_height))
+        pixels = pixels[y : y + inner_height, x : x + inner_width]
     elif resize == "pad":
         top, left, height, width = padded_box(image.height, image.width, size)
-    pixels = _resample(np.asarray(image), (height, width))
+    pixels = _resample(pixels, (height, width))
     if (height, width) == tuple(size):
         return pixels
     whole = np.zeros((*size, *pixels.shape[2:]), "uint8")
@@ -124,16 +127,16 @@ def _fewer_rows(pixels: np.ndarray, height: int) -> np.ndarray:
     """`(height, w)` or `(height, w, c)` float32 from more rows, with the triangle filter that Pillow has.
 
     Pillow begins with the columns and wants each channel as numbers of 32 bits, all at full size. This begins
-    with the rows and takes a quarter of the time for a photograph. It keeps to one core, as each decoder does.
+    with the rows: a quarter of the time for a photograph. It keeps to one core, as each decoder does.
     """
-    rows = pixels.reshape(len(pixels), -1)
-    fewer = np.empty((height, rows.shape[1]), "float32")
+    fewer = np.empty((height, pixels[0].size), "float32")
     scale = len(pixels) / height
     for row, centre in enumerate((np.arange(height) + 0.5) * scale):
-        first, last = max(0, round(centre - scale)), min(len(rows), round(centre + scale))
+        first, last = max(0, round(centre - scale)), min(len(pixels), round(centre + scale))
         weights = 1 - np.abs(np.arange(first, last) + 0.5 - centre) / scale
         weights = (weights / weights.sum()).astype("float32")
-        np.einsum("r,rx->x", weights, rows[first:last].astype("float32"), out=fewer[row])
+        rows = pixels[first:last].reshape(last - first, -1)
+        np.einsum("r,rx->x", weights, rows.astype("float32"), out=fewer[row])
     return fewer.reshape(height, *pixels.shape[1:])
 
 
