@@ -17,7 +17,7 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet -r requirements.txt -e ".[dev]"
 	touch $@
 
-## demo: train on the embedded data, evaluate, export (about 8 minutes on 2 cores)
+## demo: train on the embedded data, evaluate, export (about 7 minutes on 2 cores)
 demo: setup
 	$(BIN)/python train.py --name demo --compat scaled
 	$(BIN)/python evaluate.py runs/demo
