@@ -16,6 +16,7 @@ EXTENSIONS = frozenset(
 GROUND_TRUTH = "GroundTruth"
 """Folder beside the images with their masks: files of the same names, whatever the ending."""
 _ROWS_OF_A_STRIP = 8
+"""Of the result. With more, fewer rows of the picture are read twice; with fewer, a strip fits the cache."""
 
 
 class UnreadableImage(Exception):
@@ -45,8 +46,7 @@ def read_image(
     """
     with open_image(path, megapixels) as image:
         # Not `draft`, which decodes large JPEGs sooner and to other pixels than an exported model does.
-        ImageOps.exif_transpose(image, in_place=True)
-        return fit(to_rgb(image), size, resize)
+        return fit(upright_rgb(image), size, resize)
 
 
 def check_image(path: Path, megapixels: int = MEGAPIXELS) -> None:
@@ -61,8 +61,7 @@ def check_image(path: Path, megapixels: int = MEGAPIXELS) -> None:
     """
     with open_image(path, megapixels) as image:
         image.draft(None, (1, 1))
-        ImageOps.exif_transpose(image, in_place=True)
-        to_rgb(image)
+        upright_rgb(image)
 
 
 @contextmanager
@@ -152,7 +151,7 @@ def _fewer_rows(image: Image.Image, box: tuple[int, int, int, int], height: int)
             weights = 1 - np.abs(np.arange(firsts[row], lasts[row]) + 0.5 - centres[row]) / scale
             weights = (weights / weights.sum()).astype("float32")
             part = strip[firsts[row] - above : lasts[row] - above]
-            fewer.append(np.einsum("r,r...->...", weights, part, dtype="float32", casting="unsafe"))
+            fewer.append(np.einsum("r,r...->...", weights, part, dtype="float32"))
     return np.stack(fewer)
 
 
@@ -180,12 +179,13 @@ def read_mask(path: Path, size: tuple[int, int], resize: Resize = "stretch") -> 
     return read_image(path, size, resize).mean(axis=-1) > 127
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Three channels of 8 bits, as `read_image` says.
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Turned as the camera says, in place, and in three channels of 8 bits, as `read_image` says.
 
     Raises:
         UnreadableImage: floating-point pixels.
     """
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):
         return Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype("uint8")).convert("RGB")
     if image.mode == "F":

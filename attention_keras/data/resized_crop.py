@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from attention_keras.data.geometry import Resize
-from attention_keras.data.image_files import to_rgb
+from attention_keras.data.image_files import upright_rgb
 
 SCALE = (0.35, 1.0)
 """Share of the area. Training from scratch on a million images goes down to 0.08; fine-tuning on a few
@@ -85,8 +85,7 @@ def resized_crop(
     needed = _GAP * max(size[0] / (tall * height), size[1] / (wide * width))
     if needed < 1:
         image.draft(None, (math.ceil(image.width * needed), math.ceil(image.height * needed)))
-    ImageOps.exif_transpose(image, in_place=True)
-    image = to_rgb(image)
+    image = upright_rgb(image)
     if resize == "pad":
         image = _padded(image, size)
     lower, right = min(1.0, top + tall) * image.height, min(1.0, left + wide) * image.width

@@ -45,9 +45,8 @@ def test_who_asks_for_the_notes_gets_them(tmp_path):
 @pytest.mark.parametrize("given, kept", [({}, "1"), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0")])
 def test_onednn_is_on_unless_it_is_set(given, kept, level, monkeypatch):
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
-    assert (
-        start("import os; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])", **given, **level).stdout == f"{kept}\n"
-    )
+    done = start("import os; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])", **given, **level)
+    assert done.stdout == f"{kept}\n"
 
 
 @pytest.mark.parametrize(

@@ -98,10 +98,9 @@ def check(uninterrupted, tmp_path, seed, kills):
     expected, training, end = uninterrupted
     moments = random.Random(seed)
     for number in range(kills):
-        # Later ones have less left to do, and so has one that waits for a save.
-        inside_a_save = (seed + number) % 4 == 0
-        last = (training + end) / 2 if number or inside_a_save else end
-        kill(tmp_path, moments.uniform(training, last), inside_a_save)
+        # At most a third further each time: five kills come in all parts of the training, up to its end.
+        moment = moments.uniform(training, training + (end - training) / 3)
+        kill(tmp_path, moment, inside_a_save=(seed + number) % 4 == 0)
     finish(start(tmp_path, tmp_path / "saving"))
     assert outcome(tmp_path) == expected
 
