@@ -2,9 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Two processes, each with the tests of whole files, since files share what they train; one thread for the
-# arithmetic of each, by oneDNN, as the commands have it. (Not one for TensorFlow's other pool: devices that
-# wait for each other need two.)
-PYTEST := TF_NUM_INTRAOP_THREADS=1 TF_ENABLE_ONEDNN_OPTS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# arithmetic of each. (Not one for TensorFlow's other pool: devices that wait for each other need two.)
+PYTEST := TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: setup demo test test-all test-core lint docs format clean
 

@@ -29,7 +29,7 @@ from attention_keras.commands.command_line import exit_code
 from attention_keras.data.image_files import EXTENSIONS
 from attention_keras.errors import UserError
 from attention_keras.models.preprocessing import preprocessing_layer
-from attention_keras.models.taps import find_taps, global_features, local_features
+from attention_keras.models.taps import averaged_map, find_taps, global_features, local_features
 
 TRAIN, TEST = 0.7, 0.2
 TEST_BATCH = 64
@@ -41,13 +41,17 @@ class Features:
 
     Attributes:
         taps: name -> local features `(n, h, w, c)`.
-        top: g `(n, d)`.
+        top: the map `(n, h, w, d)` whose average is g, or g itself `(n, d)`.
         labels: `(n,)`.
     """
 
     taps: dict[str, np.ndarray]
     top: np.ndarray
     labels: np.ndarray
+
+    def averaged_top(self) -> np.ndarray:
+        """g, `(n, d)`."""
+        return self.top.mean(axis=(1, 2)) if self.top.ndim == 4 else self.top
 
     def pooled(self) -> np.ndarray:
         """The taps averaged over their maps, side by side."""
@@ -69,10 +73,13 @@ def extract(backbone: keras.Model, taps, preprocess, images: np.ndarray, labels:
     """Run the backbone once over all images."""
     model, local, g = find_taps(backbone, taps, None)
     maps = {tap: local_features(tensor, tap) for tap, tensor in local.items()}
-    part = keras.Model(model.input, {"g": global_features(keras.tree.flatten(g)[0], "g"), "taps": maps})
+    (g,) = keras.tree.flatten(g)
+    averaged = averaged_map(g)
+    top = global_features(g, "g") if averaged is None else local_features(averaged, "averaged")
+    part = keras.Model(model.input, {"top": top, "taps": maps})
     pixels = images if preprocess is None else preprocess(images)
     answers = part.predict(np.asarray(pixels), batch_size=16, verbose=0)
-    return Features(answers["taps"], answers["g"], labels)
+    return Features(answers["taps"], answers["top"], labels)
 
 
 def split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -119,18 +126,22 @@ def contestants(features: Features, epochs: int, compare: bool) -> dict[str, Cal
     """Name -> from a seed to a test error."""
     labels = features.labels
     found = {
-        "logistic regression, averaged top": lambda seed: linear_probe(features.top, labels, seed),
+        "logistic regression, averaged top": lambda seed: linear_probe(features.averaged_top(), labels, seed),
         "logistic regression, averaged taps": lambda seed: linear_probe(features.pooled(), labels, seed),
         "`attend()`": partial(attend_error, features, epochs=epochs),
     }
-    choices = [{"compat": "mean"}]
+    choices: list[dict] = [{"compat": "mean"}]
+    choices += [{"include_global": False}, {"compat": "mean", "include_global": False}]
     if compare:
         choices += [{"local_norm": norm} for norm in ("position", "channel", "none")]
         choices += [{"compat": "mean", "local_norm": "position"}]
         choices += [{"compat": compat} for compat in ("pc", "dp")]
         choices += [{"head": "paper", "compat": compat} for compat in ("pc", "dp")]
     for choice in choices:
-        said = ", ".join(f'{name}="{value}"' for name, value in choice.items())
+        said = ", ".join(
+            f"{name}={value}" if isinstance(value, bool) else f'{name}="{value}"'
+            for name, value in choice.items()
+        )
         found[f"`attend({said})`"] = partial(attend_error, features, epochs=epochs, **choice)
     return found
 

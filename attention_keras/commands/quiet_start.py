@@ -7,7 +7,6 @@ from attention_keras.errors import UserError
 from attention_keras.serving.quiet import held_back_stderr
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 BACKEND = "KERAS_BACKEND"
 
 
@@ -24,9 +23,6 @@ def import_tensorflow(command: str = "this command") -> None:
     TensorFlow 2.21 prints lines about oneDNN and missing GPU drivers before it reads
     `TF_CPP_MIN_LOG_LEVEL`. A user who has set that variable wants to see them.
 
-    By itself TensorFlow uses oneDNN only on processors that have instructions for neural networks. On others
-    oneDNN trains our networks 1.4 times as fast, so it is switched on unless `TF_ENABLE_ONEDNN_OPTS` is set.
-
     Args:
         command: what needs it, for the message.
 
@@ -34,10 +30,7 @@ def import_tensorflow(command: str = "this command") -> None:
         UserError: Keras is to run on another backend.
     """
     refuse_other_backends(command)
-    if "tensorflow" in sys.modules:
-        return
-    os.environ.setdefault(ONEDNN, "1")
-    if LOG_LEVEL in os.environ:
+    if LOG_LEVEL in os.environ or "tensorflow" in sys.modules:
         return
     os.environ[LOG_LEVEL] = "2"
     with held_back_stderr():

@@ -9,10 +9,10 @@ from attention_keras.errors import UserError
 from attention_keras.models.blocks import GLOBAL_FEATURES, Builder
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.graph import copy_model
-from attention_keras.models.heads import AttentionHead
+from attention_keras.models.heads import GLOBAL, AttentionHead
 from attention_keras.models.initializers import InitScheme
 from attention_keras.models.preprocessing import preprocessing_layer
-from attention_keras.models.taps import find_taps, local_features
+from attention_keras.models.taps import averaged_map, find_taps, local_features
 from attention_keras.models.taps import global_features as as_global_features
 
 
@@ -30,6 +30,7 @@ def attend(
     local_norm: str | None = None,
     aggregate: str = "concat",
     project: str = "down",
+    include_global: bool | None = None,
     head_dropout: float | None = None,
     builder: Builder | None = None,
     name: str | None = None,
@@ -71,6 +72,10 @@ def attend(
         aggregate: `concat`: one classifier on all descriptors; `indep`: one for each, probabilities averaged.
         project: `down`: g is mapped to the c channels of a tap by a linear layer; `up`: the local features
             to the width d of g. With `head="paper"` only where the widths differ.
+        include_global: the average of the map that g is averaged from is one more input of the classifier,
+            and evidence has that map as `evidence_global`. None does so where it can be done: with the linear
+            head, with `concat`, where g is the average of a map and not a class token. False lets the
+            classifier see nothing but what is attended to.
         head_dropout: rate before the classifier, with `head="paper"`; 0.5 by default.
         builder: initialisers and dropout; Keras-style by default.
         name: of the model.
@@ -95,18 +100,39 @@ def attend(
     pixels = preprocessing_layer(preprocess)
     several = dict(global_features) if isinstance(global_features, Mapping) else {}
     model, local, g = find_taps(backbone, taps, None if several else global_features)
-    queries = several or ({} if compat == "mean" else {GLOBAL_FEATURES: _only(g)})
     if several and set(several) != set(local):
         raise UserError(
             f"global_features has {', '.join(several)}; one g for each of {', '.join(local)} is needed"
         )
-    images, (local, queries) = _place(model, (local, queries), pixels, trainable_backbone)
-    local = {tap: local_features(tensor, tap) for tap, tensor in local.items()}
-    if not several:
-        g = as_global_features(queries[GLOBAL_FEATURES], GLOBAL_FEATURES) if queries else None
-        queries = dict.fromkeys(local, g)
+    averaged = None if include_global is False or several else _averaged(g, make_outputs, local)
+    if include_global and averaged is None:
+        raise UserError(
+            "include_global=True needs head='linear', aggregate='concat', and as g the average of one map"
+        )
+    features = {"local": local}
+    if averaged is not None:
+        features["averaged"] = averaged
+    if several:
+        features["queries"] = several
+    elif compat != "mean":
+        features["g"] = _only(g) if averaged is None else averaged
+    images, features = _place(model, features, pixels, trainable_backbone)
+    local = {tap: local_features(tensor, tap) for tap, tensor in features["local"].items()}
+    g = as_global_features(features["g"], GLOBAL_FEATURES) if "g" in features else None
+    queries = features.get("queries") or dict.fromkeys(local, g)
+    averaged = local_features(features["averaged"], GLOBAL) if "averaged" in features else None
     builder = builder or Builder(init=InitScheme("keras"))
-    return Classifier(images, make_outputs(local, queries, num_classes, builder), name=name)
+    return Classifier(images, make_outputs(local, queries, num_classes, builder, averaged), name=name)
+
+
+def _averaged(g, head: AttentionHead, local: Mapping[str, Any]):
+    """The map whose average the classifier sees too, or None where it sees none."""
+    tensors = keras.tree.flatten(g)
+    if head.head != "linear" or head.aggregate != "concat" or len(tensors) != 1:
+        return None
+    if GLOBAL in local:
+        raise UserError(f"{GLOBAL!r} is the name of the averaged map; call the tap otherwise")
+    return averaged_map(tensors[0])
 
 
 def _only(output):
@@ -121,7 +147,8 @@ def _place(model: keras.Model, features, pixels: keras.layers.Layer | None, trai
     """Images, and the tensors in `features` made from them: copied or not, behind `pixels` or not."""
     if pixels is None and trainable is None:
         return model.inputs[0] if len(model.inputs) == 1 else model.input, features
-    part = keras.Model(model.input, features, name=model.name)
+    tensors = {id(tensor): tensor for tensor in keras.tree.flatten(features)}  # each once
+    part = keras.Model(model.input, list(tensors.values()), name=model.name)
     if trainable is not None:
         own = {layer.name for layer in model.layers}
         part = copy_model(part)
@@ -129,8 +156,11 @@ def _place(model: keras.Model, features, pixels: keras.layers.Layer | None, trai
             if layer.name in own:  # not what the user has built on the backbone's graph
                 layer.trainable = trainable
     if pixels is None:
-        return part.inputs[0] if len(part.inputs) == 1 else part.input, part.output
-    if len(part.inputs) != 1:
+        images, outputs = part.inputs[0] if len(part.inputs) == 1 else part.input, part.outputs
+    elif len(part.inputs) != 1:
         raise UserError("preprocess= is for backbones with one input; put the layer into the backbone")
-    images = keras.Input(part.inputs[0].shape[1:], dtype="float32", name="images")
-    return images, part(pixels(images))
+    else:
+        images = keras.Input(part.inputs[0].shape[1:], dtype="float32", name="images")
+        outputs = keras.tree.flatten(part(pixels(images)))
+    placed = dict(zip(tensors, outputs))
+    return images, keras.tree.map_structure(lambda tensor: placed[id(tensor)], features)

@@ -8,6 +8,7 @@ from keras import layers
 from attention_keras.models.initializers import InitScheme
 
 GLOBAL_FEATURES = "global_features"
+POOL = "pool_"  # how the names of layers begin that make a descriptor; the tap's name follows
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from attention_keras.errors import UserError
 from attention_keras.layers.attention_pool import NORMALIZATIONS, AttentionPool
 from attention_keras.layers.compatibility import COMPATIBILITIES, CompatibilityScore
 from attention_keras.layers.ensemble import LevelEnsemble
-from attention_keras.models.blocks import Builder
+from attention_keras.models.blocks import POOL, Builder
 from attention_keras.models.spec import Aggregate, Head, LocalNorm, Projection
 
 PAPER_DROPOUT = 0.5
+GLOBAL = "global"  # the level whose map is averaged
 _BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 
 
@@ -22,8 +23,9 @@ class AttentionHead:
     """What stands on the taps of a network.
 
     `linear`: local features normalised; g batch-normed and mapped to c channels by one linear layer a tap;
-    scores, attention, descriptors, one linear classifier. `paper`: local features as they are; each
-    descriptor goes through BN -> ReLU -> dropout before the classifier, and so does g where it is mapped.
+    scores, attention, descriptors, one linear classifier on these and, where there is one, on an averaged
+    map. `paper`: local features as they are; each descriptor goes through BN -> ReLU -> dropout before the
+    classifier, and so does g where it is mapped.
 
     The arguments are those of `attend`.
 
@@ -48,7 +50,12 @@ class AttentionHead:
             raise UserError("head_dropout is for head='paper'; the linear head has no dropout, leave it out")
 
     def __call__(
-        self, local: Mapping[str, Any], queries: Mapping[str, Any], num_classes: int, builder: Builder
+        self,
+        local: Mapping[str, Any],
+        queries: Mapping[str, Any],
+        num_classes: int,
+        builder: Builder,
+        averaged: Any = None,
     ):
         """Outputs by name.
 
@@ -57,6 +64,7 @@ class AttentionHead:
             queries: tap -> g `(b, d)`, or None where the score needs none.
             num_classes: k.
             builder: makes the layers.
+            averaged: a map `(b, h, w, d)` whose average is one more descriptor, or None.
 
         Returns:
             `logits` `(b, k)`, for `indep` of several taps `level_logits` `(b, L, k)`, and for each tap
@@ -67,13 +75,16 @@ class AttentionHead:
             features, query = self._agree(features, queries[tap], tap, builder)
             features = self._normalize(features, tap)
             scores = CompatibilityScore(self.compat, name=f"scores_{tap}", **builder.init.score())
-            descriptor, attention[f"attention_{tap}"] = AttentionPool(self.normalization, name=f"pool_{tap}")(
-                features, scores(features, query)
-            )
+            descriptor, attention[f"attention_{tap}"] = AttentionPool(
+                self.normalization, name=f"{POOL}{tap}"
+            )(features, scores(features, query))
             if self.head == "paper":
                 rate = PAPER_DROPOUT if self.dropout is None else self.dropout
                 descriptor = builder.head(descriptor, f"head_{tap}", rate)
             descriptors[tap] = descriptor
+        if averaged is not None:
+            pool = layers.GlobalAveragePooling2D(data_format="channels_last", name=f"{POOL}{GLOBAL}")
+            descriptors[GLOBAL] = pool(self._normalize(averaged, GLOBAL))
         return {**self._classify(descriptors, num_classes, builder), **attention}
 
     def _agree(self, features, query, tap: str, builder: Builder):

@@ -9,6 +9,7 @@ from keras import layers
 from attention_keras.errors import UserError
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.ensemble import LevelEnsemble
+from attention_keras.models.blocks import POOL
 from attention_keras.models.outputs import LOGITS
 
 
@@ -73,11 +74,12 @@ def _pooled(tensor, model: keras.Model) -> PooledMap:
         if isinstance(layer, AttentionPool):
             features = sources[0]
             attention = layer._inbound_nodes[_node_index(tensor)].output_tensors[1]
-            tap = layer.name.removeprefix("pool_")
+            tap = layer.name.removeprefix(POOL)
             return PooledMap(tap, features, layer, attention, norm, gate)
         if isinstance(layer, layers.GlobalAveragePooling2D) and layer.data_format == "channels_last":
             before, _ = _made_by(sources[0])
-            return PooledMap(before.name, sources[0], layer, None, norm, gate)
+            tap = layer.name.removeprefix(POOL) if layer.name.startswith(POOL) else before.name
+            return PooledMap(tap, sources[0], layer, None, norm, gate)
         if isinstance(layer, layers.Dropout):
             pass
         elif _is_relu(layer) and norm is None and gate is None:

@@ -178,3 +178,16 @@ def global_features(tensor, name: str):
         raise UserError(f"global_features has shape {shape}; (b, d), a map or tokens are needed")
     operation = tensor._keras_history.operation
     return tensor if operation.name == name else layers.Identity(name=name)(tensor)
+
+
+def averaged_map(tensor):
+    """The map or square tokens whose average `tensor` is, or the map that it is itself; else None.
+
+    Args:
+        tensor: g, of a backbone's graph.
+    """
+    operation, node_index, _ = tensor._keras_history
+    if isinstance(operation, layers.GlobalAveragePooling2D):
+        tensor = operation._inbound_nodes[node_index].input_tensors[0]
+    is_map = len(tensor.shape) == 4 or (len(tensor.shape) == 3 and leading_tokens(tensor.shape[1]) == 0)
+    return tensor if is_map else None

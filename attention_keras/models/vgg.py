@@ -12,7 +12,7 @@ from attention_keras.errors import UserError
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.layers.progressive import ProgressiveGate
-from attention_keras.models.blocks import GLOBAL_FEATURES, Builder, pool
+from attention_keras.models.blocks import GLOBAL_FEATURES, POOL, Builder, pool
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 STAGE_ENDS = (2, 4, 7, 10, 13)
@@ -144,7 +144,7 @@ def progressive_attention(images, builder: Builder, num_classes: int) -> dict:
     local = _convs(pool(gated, 2, "pool10"), 11, 13, builder)
     g = global_branch(local, builder)
     scores = CompatibilityScore("pc", name="scores_conv13", **score)(local, g)
-    descriptor, attention = AttentionPool(name="pool_conv13")(local, scores)
+    descriptor, attention = AttentionPool(name=f"{POOL}conv13")(local, scores)
     return {
         "logits": builder.classifier(builder.head(descriptor, "head_conv13"), num_classes),
         "attention_conv10": gate,

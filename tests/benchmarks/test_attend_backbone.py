@@ -41,8 +41,8 @@ def test_features_are_the_backbones_on_preprocessed_pixels(photos):
     features = extract(backbone(), ["early"], keras.layers.Rescaling(0.5), images, labels)
     expected = 0.5 * images.reshape(20, 8, 2, 8, 2, 3).mean(axis=(2, 4))
     np.testing.assert_allclose(features.taps["early"], expected, atol=1e-4)
-    np.testing.assert_allclose(features.top, 0.5 * images.mean(axis=(1, 2)), atol=1e-4)
-    np.testing.assert_allclose(features.pooled(), features.top, atol=1e-4)
+    np.testing.assert_allclose(features.averaged_top(), 0.5 * images.mean(axis=(1, 2)), atol=1e-4)
+    np.testing.assert_allclose(features.pooled(), features.averaged_top(), atol=1e-4)
 
 
 def test_the_table(photos, tmp_path, capsys, monkeypatch):
@@ -57,6 +57,8 @@ def test_the_table(photos, tmp_path, capsys, monkeypatch):
         "logistic regression, averaged taps",
         "`attend()`",
         '`attend(compat="mean")`',
+        "`attend(include_global=False)`",
+        '`attend(compat="mean", include_global=False)`',
     ]
     assert all("| 0.0 ± 0.0 | 0.0, 0.0 |" in row for row in rows[:2])  # colours tell the classes apart
     for row in rows[2:]:

@@ -41,14 +41,6 @@ def test_who_asks_for_the_notes_gets_them(tmp_path):
     assert done.stdout == "False\n"
 
 
-@pytest.mark.parametrize("level", [{}, {"TF_CPP_MIN_LOG_LEVEL": "0"}])
-@pytest.mark.parametrize("given, kept", [({}, "1"), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0")])
-def test_onednn_is_on_unless_it_is_set(given, kept, level, monkeypatch):
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
-    done = start("import os; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])", **given, **level)
-    assert done.stdout == f"{kept}\n"
-
-
 @pytest.mark.parametrize(
     "command",
     [

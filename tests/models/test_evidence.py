@@ -90,20 +90,30 @@ def small_attended(**options):
 SMALL = IMAGES[:, ::2, ::2]
 
 
-@pytest.mark.parametrize("options", [{}, {"head": "paper"}, {"head": "paper", "normalization": "sigmoid"}])
-def test_it_is_attention_times_what_the_place_alone_would_say(options):
+@pytest.mark.parametrize(
+    ("options", "taps"),
+    [
+        ({}, ["map0", "map1", "global"]),
+        ({"include_global": False}, ["map0", "map1"]),
+        ({"head": "paper"}, ["map0", "map1"]),
+        ({"head": "paper", "normalization": "sigmoid"}, ["map0", "map1"]),
+    ],
+)
+def test_it_is_attention_times_what_the_place_alone_would_say(options, taps):
     """Against NumPy, place by place, in float64."""
     model = scattered(small_attended(**options))
     found = outputs_of(evidence_model(model), SMALL)
+    assert list(evidence_maps(found)) == taps
     kernel, bias = (w.astype("float64") for w in model.get_layer("classifier").get_weights())
     kernel, bias = kernel - kernel.mean(-1, keepdims=True), bias - bias.mean()
     row, rest = 0, bias[None].repeat(len(SMALL), 0)
-    for tap in ("map0", "map1"):
+    for tap in evidence_maps(found):
         local = ops.convert_to_numpy(
-            keras.Model(model.input, model.get_layer(f"pool_{tap}").input[0])(SMALL)
+            keras.Model(model.input, keras.tree.flatten(model.get_layer(f"pool_{tap}").input)[0])(SMALL)
         ).astype("float64")
         count = local.shape[1] * local.shape[2]
-        weights = found[f"attention_{tap}"].astype("float64")
+        uniform = np.full(local.shape[:3], 1 / count)
+        weights = found.get(f"attention_{tap}", uniform).astype("float64")
         weights = weights / count if options.get("normalization") == "sigmoid" else weights
         part = kernel[row : row + local.shape[-1]]
         row += local.shape[-1]

@@ -53,6 +53,17 @@ def test_the_parts_make_up_the_network(make, taps, options):
     assert sum(len(tensor.shape) == 2 for tensor in features.outputs) == 1
 
 
+@pytest.mark.parametrize("taps", ["auto", ["early"]])
+@pytest.mark.parametrize("options", [{}, {"preprocess": "imagenet"}, {"trainable_backbone": False}])
+def test_each_map_is_kept_once(taps, options):
+    """The top is a tap, what g is averaged from, and what the classifier sees the average of."""
+    network = backbone()
+    network.trainable = False
+    features, _ = split_frozen(attend(network, taps, 4, **options))
+    shapes = sorted(tuple(tensor.shape[1:]) for tensor in features.outputs)
+    assert shapes == [(4, 4, 8), (8,), (8, 8, 6)]
+
+
 def test_training_the_head_trains_the_network():
     network = backbone()
     network.trainable = False

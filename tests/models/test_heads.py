@@ -33,7 +33,10 @@ NORMS = {
 
 @pytest.mark.parametrize("local_norm", NORMS)
 def test_the_linear_head_is_what_its_formula_says(local_norm):
-    """Normalise, q = W BN(g) + b over its rms, softmax of <l_i, q> / sqrt(c), a linear classifier."""
+    """Normalise, q = W BN(g) + b over its rms, softmax of <l_i, q> / sqrt(c), a linear classifier.
+
+    The classifier sees the average of g's map as well, which here is the tap itself.
+    """
     model = attend(identity_backbone(), ["same"], 5, local_norm=local_norm)
     images = IMAGES.astype("float64")
     local = NORMS[local_norm](images)
@@ -42,11 +45,75 @@ def test_the_linear_head_is_what_its_formula_says(local_norm):
     q = g / np.sqrt((g**2).mean(-1, keepdims=True) + 1e-6)
     exponentials = np.exp(np.einsum("bhwc,bc->bhw", local, q) / np.sqrt(3))
     attention = exponentials / exponentials.sum((1, 2), keepdims=True)
-    descriptor = np.einsum("bhw,bhwc->bc", attention, local)
+    attended = np.einsum("bhw,bhwc->bc", attention, local)
+    descriptor = np.concatenate([attended, local.mean((1, 2))], axis=-1)
     kernel, bias = (np.array(w, "float64") for w in model.get_layer("classifier").get_weights())
     found = {name: keras.ops.convert_to_numpy(value) for name, value in model(IMAGES).items()}
     np.testing.assert_allclose(found["attention_same"], attention, rtol=1e-4)
     np.testing.assert_allclose(found["logits"], descriptor @ kernel + bias, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"include_global": None}, {"include_global": True}])
+def test_the_classifier_sees_the_average_of_gs_map(options):
+    model = attend(identity_backbone(), {"colour": "same"}, 5, **options)
+    assert model.get_layer("classifier").kernel.shape == (6, 5)
+    assert [t._keras_history.operation.name for t in model.get_layer("descriptor").input] == [
+        "pool_colour",
+        "pool_global",
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"include_global": False}, {"head": "paper"}, {"aggregate": "indep"}, {"head": "paper", "compat": "dp"}],
+)
+def test_the_classifier_sees_what_is_attended_to_alone(options):
+    model = attend(identity_backbone(), ["same"], 5, **options)
+    assert model.get_layer("classifier").kernel.shape == (3, 5)
+
+
+def pooled_backbone(keepdims):
+    """A backbone that averages its map itself."""
+    inputs = keras.Input((6, 8, 3))
+    same = keras.layers.Identity(name="same")(inputs)
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(keepdims=keepdims)(same))
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_the_map_is_found_where_the_backbone_averages_it_itself(keepdims):
+    model = attend(pooled_backbone(keepdims), ["same"], 5)
+    same = attend(identity_backbone(), ["same"], 5)
+    same.set_weights(model.get_weights())
+    logits, expected = (keras.ops.convert_to_numpy(m(IMAGES)["logits"]) for m in (model, same))
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
+    assert model.get_layer("pool_global").input.shape == (None, 6, 8, 3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"head": "paper"},
+        {"aggregate": "indep"},
+        {"global_features": "vector"},
+        {"global_features": {"same": "vector"}},
+    ],
+)
+def test_a_global_that_cannot_be_included_is_refused(options):
+    inputs = keras.Input((6, 8, 3))
+    same = keras.layers.Identity(name="same")(inputs)
+    flat = keras.layers.Dense(4, name="vector")(keras.layers.Flatten()(same))
+    if isinstance(options.get("global_features"), dict):
+        options = {"global_features": {"same": flat}}
+    with pytest.raises(UserError, match="include_global=True needs"):
+        attend(keras.Model(inputs, [same, flat]), ["same"], 5, include_global=True, **options)
+
+
+def test_a_tap_cannot_be_called_as_the_averaged_map():
+    with pytest.raises(UserError, match="'global' is the name of the averaged map"):
+        attend(identity_backbone(), {"global": "same"}, 5)
+    assert (
+        "attention_global" in attend(identity_backbone(), {"global": "same"}, 5, include_global=False).output
+    )
 
 
 def test_the_default_is_the_linear_head_with_one_norm_for_an_image():

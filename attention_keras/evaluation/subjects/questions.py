@@ -5,6 +5,7 @@ import numpy as np
 
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.compatibility import CompatibilityScore
+from attention_keras.models.blocks import POOL
 from attention_keras.models.query import global_model, query_model
 
 
@@ -16,7 +17,7 @@ def taps_that_ignore_g(model: keras.Model) -> list[str]:
     """
     ignoring = []
     pools = {
-        layer.name.removeprefix("pool_"): layer for layer in model.layers if isinstance(layer, AttentionPool)
+        layer.name.removeprefix(POOL): layer for layer in model.layers if isinstance(layer, AttentionPool)
     }
     for layer in model.layers:
         if isinstance(layer, CompatibilityScore):
