@@ -1,4 +1,4 @@
-"""attend(): attention, and a classifier that sees nothing else, on any backbone."""
+"""attend(): attention and a linear classifier on any backbone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -172,4 +172,5 @@ def test_a_model_that_takes_any_size_gets_pictures_as_they_are(tmp_path, client,
             assert shapes == [(24, 40), (64, 16)]
         words = ["wide.png", "high.png", "--url", server.rest_url, "--signature", "explain"]
         assert client(*words) == 0
-        assert capsys.readouterr().out.count("attention/") == 2 * 3
+        # For each picture: attention, and evidence of the tap, of the averaged map, and of both together.
+        assert capsys.readouterr().out.count("attention/") == 2 * 4
