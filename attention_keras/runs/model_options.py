@@ -31,7 +31,8 @@ class ModelOptions:
     aggregate: ByModel[Aggregate] = None
     """How levels are joined: concat (one classifier) or indep (one per level, probabilities averaged)."""
     head: ByModel[Head] = None
-    """After pooling: the paper's BN, ReLU, dropout; or linear, on local features normalised before it."""
+    """After pooling: the paper's BN, ReLU, dropout; or linear, on local features normalised before it, and on
+    a keras: or .keras backbone on the average of its top map too."""
     normalization: ByModel[Normalization] = None
     """Scores to attention: softmax over the map, or sigmoid per position."""
     project: ByModel[Projection] = None
