@@ -77,13 +77,29 @@ def prepare(name: str, dtype: str, variant: str, options: argparse.Namespace) ->
     model.compile(
         build_optimizer("sgd", 0.01, 5e-4),
         keras.losses.CategoricalCrossentropy(from_logits=True),
-        jit_compile="xla" in changes or (False if "no-xla" in changes else "auto"),
+        jit_compile=jit_compile(changes),
         steps_per_execution=4 if "4-steps-per-execution" in changes else 1,
     )
     fused = keras.backend.backend() == "tensorflow" and "keras-batch-norm" not in changes
     case = Case(name, dtype, variant, model, count_macs(model), fused)
     case.compile_seconds = case.time_steps(*data(options, steps=1), options.batch_size)
     return case
+
+
+def jit_compile(changes: frozenset[str]):
+    """What Keras's `compile` takes: as the variant says, or else what training takes by itself.
+
+    Example:
+        >>> jit_compile(parse_variant("no-dropout+xla")), jit_compile(parse_variant("no-xla"))
+        (True, False)
+    """
+    if changes & {"xla", "no-xla"}:
+        return "xla" in changes
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    from attention_keras.training.xla import jit_compile as training_takes
+
+    return training_takes("auto")
 
 
 def data(options: argparse.Namespace, steps: int) -> tuple[np.ndarray, np.ndarray]:
