@@ -62,7 +62,7 @@ def type_in(line: str) -> int:
 def trained(place):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        assert type_in(f"{TRAIN} --batch-size 16 --balance --patience 2") == 0
+        assert type_in(f"{TRAIN} --batch-size 2 --balance --patience 4") == 0
     return place / "runs" / "photos"
 
 
@@ -99,7 +99,7 @@ def test_predict_and_the_export_give_the_same_probabilities(trained, desk):
 
 
 def test_the_same_command_says_that_it_is_done_and_another_gets_another_name(trained, desk, capsys):
-    assert type_in(f"{TRAIN} --batch-size 16 --balance --patience 2") == 0
+    assert type_in(f"{TRAIN} --batch-size 2 --balance --patience 4") == 0
     assert "is finished already" in capsys.readouterr().out
     assert type_in(f"{TRAIN} --epochs 0 --frozen-epochs 1") == 0
     assert [path.name for path in sorted((desk / "runs").iterdir())] == [
