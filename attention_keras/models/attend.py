@@ -110,18 +110,16 @@ def attend(
         raise UserError(
             "include_global=True needs head='linear', aggregate='concat', and as g the average of one map"
         )
-    features = {"local": local}
+    queries = several
+    if not several and compat != "mean":
+        queries = {GLOBAL_FEATURES: _only(g) if averaged is None else averaged}
+    images, (local, queries, averaged) = _place(model, (local, queries, averaged), pixels, trainable_backbone)
+    local = {tap: local_features(tensor, tap) for tap, tensor in local.items()}
+    if not several:
+        g = as_global_features(queries[GLOBAL_FEATURES], GLOBAL_FEATURES) if queries else None
+        queries = dict.fromkeys(local, g)
     if averaged is not None:
-        features["averaged"] = averaged
-    if several:
-        features["queries"] = several
-    elif compat != "mean":
-        features["g"] = _only(g) if averaged is None else averaged
-    images, features = _place(model, features, pixels, trainable_backbone)
-    local = {tap: local_features(tensor, tap) for tap, tensor in features["local"].items()}
-    g = as_global_features(features["g"], GLOBAL_FEATURES) if "g" in features else None
-    queries = features.get("queries") or dict.fromkeys(local, g)
-    averaged = local_features(features["averaged"], GLOBAL) if "averaged" in features else None
+        averaged = local_features(averaged, GLOBAL)
     builder = builder or Builder(init=InitScheme("keras"))
     return Classifier(images, make_outputs(local, queries, num_classes, builder, averaged), name=name)
 
@@ -145,10 +143,14 @@ def _only(output):
 
 
 def _place(model: keras.Model, features, pixels: keras.layers.Layer | None, trainable: bool | None):
-    """Images, and the tensors in `features` made from them: copied or not, behind `pixels` or not."""
+    """Images, and the tensors in `features` made from them: copied or not, behind `pixels` or not.
+
+    None stays None.
+    """
     if pixels is None and trainable is None:
         return model.inputs[0] if len(model.inputs) == 1 else model.input, features
-    tensors = {id(tensor): tensor for tensor in keras.tree.flatten(features)}  # each once
+    # A tensor that stands in `features` twice is an output once.
+    tensors = {id(tensor): tensor for tensor in keras.tree.flatten(features) if tensor is not None}
     part = keras.Model(model.input, list(tensors.values()), name=model.name)
     if trainable is not None:
         own = {layer.name for layer in model.layers}
@@ -164,4 +166,4 @@ def _place(model: keras.Model, features, pixels: keras.layers.Layer | None, trai
         images = keras.Input(part.inputs[0].shape[1:], dtype="float32", name="images")
         outputs = keras.tree.flatten(part(pixels(images)))
     placed = dict(zip(tensors, outputs))
-    return images, keras.tree.map_structure(lambda tensor: placed[id(tensor)], features)
+    return images, keras.tree.map_structure(lambda tensor: placed.get(id(tensor)), features)
