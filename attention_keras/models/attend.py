@@ -9,8 +9,9 @@ from attention_keras.errors import UserError
 from attention_keras.models.blocks import GLOBAL_FEATURES, Builder
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.graph import copy_model
-from attention_keras.models.heads import GLOBAL, AttentionHead
+from attention_keras.models.heads import AttentionHead
 from attention_keras.models.initializers import InitScheme
+from attention_keras.models.outputs import GLOBAL
 from attention_keras.models.preprocessing import preprocessing_layer
 from attention_keras.models.taps import averaged_map, find_taps, local_features
 from attention_keras.models.taps import global_features as as_global_features

@@ -11,10 +11,10 @@ from attention_keras.layers.attention_pool import NORMALIZATIONS, AttentionPool
 from attention_keras.layers.compatibility import COMPATIBILITIES, CompatibilityScore
 from attention_keras.layers.ensemble import LevelEnsemble
 from attention_keras.models.blocks import POOL, Builder
+from attention_keras.models.outputs import GLOBAL
 from attention_keras.models.spec import Aggregate, Head, LocalNorm, Projection
 
 PAPER_DROPOUT = 0.5
-GLOBAL = "global"  # the level whose map is averaged
 _BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 
 

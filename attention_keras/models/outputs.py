@@ -9,6 +9,7 @@ LEVEL_LOGITS = "level_logits"
 ATTENTION = "attention_"
 EVIDENCE = "evidence_"
 EVIDENCE_REST = "evidence_rest"
+GLOBAL = "global"  # the level whose map is averaged
 
 
 def attention_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,7 +34,13 @@ def evidence_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
 def _early_to_late(outputs: Mapping[str, Any], prefix: str, sides: slice) -> dict[str, Any]:
     """The outputs with a prefix, by what follows it; `sides` are the axes h and w.
 
-    Early levels have the larger maps; outputs of a SavedModel or a server come in no order.
+    Early levels have the larger maps, and the averaged map is last. Maps of one size stay in the order of the
+    outputs, which a SavedModel, a server and PyTorch sort by name.
     """
     maps = {name.removeprefix(prefix): value for name, value in outputs.items() if name.startswith(prefix)}
-    return dict(sorted(maps.items(), key=lambda item: -math.prod(side or 0 for side in item[1].shape[sides])))
+
+    def place(item):
+        tap, level = item
+        return tap == GLOBAL, -math.prod(side or 0 for side in level.shape[sides])
+
+    return dict(sorted(maps.items(), key=place))
