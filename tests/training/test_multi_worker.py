@@ -23,6 +23,7 @@ FLAGS = [
     *["--limit", "75", "--batch-size", "16", "--epochs", "3", "--panels", "0"],
     *["--optimizer", "sgd", "--learning-rate", "0.01", "--schedule", "constant", "--precision", "float32"],
     *["--deterministic", "--checkpoint-every", "2", "--attend-to", "1", "--attend-to-fraction", "0.5"],
+    *["--ema", "0.9"],
 ]
 
 

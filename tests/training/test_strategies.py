@@ -84,6 +84,16 @@ def test_mirrored_equals_one_device_in_bfloat16_too(tmp_path):
 
 
 @pytest.mark.slow
+def test_averaged_weights_in_float16_are_those_on_one_device(tmp_path):
+    precision = {"precision": "mixed_float16"}
+    last = run(tmp_path, "last", **precision)
+    one, two = (run(tmp_path, name, strategy=name, ema=0.9, **precision) for name in ("none", "mirrored"))
+    for a, b in zip(one[0], two[0], strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-3, rtol=2e-3)
+    assert max(np.abs(a - b).max() for a, b in zip(one[0], last[0])) > 0.1, "the average counts"
+
+
+@pytest.mark.slow
 def test_a_network_of_the_paper_takes_the_same_step_on_two_devices(tmp_path, monkeypatch):
     """One partial batch; after more steps ReLU and max-pooling amplify the rounding of any two sums."""
     from attention_keras.models.zoo import build_model
