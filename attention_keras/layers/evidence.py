@@ -26,7 +26,7 @@ class Evidence(keras.layers.Layer):
     with w the weights of the places (softmaxed attention; a gate of a sigmoid over n; 1/n), scale and shift
     of the batch norm after pooling, m 1 where the ReLU after it is open. W and b are taken less their mean
     over the classes, which changes no probability: the evidence says what speaks for a class more than for
-    the others.
+    the others. A single logit stays as it is.
 
     The weights are those of the layers that classify: `share` hands them over. A saved file holds a copy.
 
@@ -92,7 +92,7 @@ class Evidence(keras.layers.Layer):
     def call(self, maps, classes=None):
         kernel = self._centred(self.kernel)
         chosen = None if classes is None else ops.one_hot(classes, self.num_classes, dtype="float32")
-        rest = self._centred(self.bias) if self.use_bias else ops.zeros((self.num_classes,))
+        rest = self._centred(self.bias) if self.use_bias else ops.zeros((self.num_classes,), dtype="float32")
         rest = rest[None] if chosen is None else ops.sum(chosen * rest, axis=-1)
         evidence, row = [], 0
         for index, parts in enumerate(maps):
@@ -123,7 +123,7 @@ class Evidence(keras.layers.Layer):
         """How much each place counts, `(b, n, 1)`."""
         batch, height, width, _ = ops.shape(parts["features"])
         if self.pools[index] == "average":
-            return ops.ones((batch, height * width, 1)) / ops.cast(height * width, "float32")
+            return ops.ones((batch, height * width, 1), dtype="float32") / ops.cast(height * width, "float32")
         attention = ops.reshape(ops.cast(parts["attention"], "float32"), (-1, height * width, 1))
         if self.pools[index] == "sigmoid":
             return attention / ops.cast(height * width, "float32")
@@ -133,18 +133,17 @@ class Evidence(keras.layers.Layer):
         """Of the batch norm after pooling: scale l + shift. `(1,)` each where there is none."""
         epsilon = self.epsilons[index]
         if epsilon is None:
-            return ops.ones((1,)), ops.zeros((1,))
+            return ops.ones((1,), dtype="float32"), ops.zeros((1,), dtype="float32")
         gamma, beta, mean, variance = (
             ops.cast(getattr(self, f"{name}_{index}"), "float32") for name in _NORM
         )
         scale = gamma * ops.rsqrt(variance + epsilon)
         return scale, beta - mean * scale
 
-    @staticmethod
-    def _centred(weights):
-        """Less their mean over the classes."""
+    def _centred(self, weights):
+        """Less their mean over the classes, of which one alone has none to be compared with."""
         weights = ops.cast(weights, "float32")
-        return weights - ops.mean(weights, axis=-1, keepdims=True)
+        return weights if self.num_classes == 1 else weights - ops.mean(weights, axis=-1, keepdims=True)
 
     def compute_output_spec(self, maps, classes=None):
         of_class = () if classes is not None else (self.num_classes,)

@@ -1,5 +1,6 @@
 """attend(): attention and a linear classifier on any backbone."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import keras
 from attention_keras.errors import UserError
 from attention_keras.models.blocks import GLOBAL_FEATURES, Builder
 from attention_keras.models.classifier import Classifier
-from attention_keras.models.graph import copy_model
+from attention_keras.models.graph import copy_model, nodes_between
 from attention_keras.models.heads import AttentionHead
 from attention_keras.models.initializers import InitScheme
 from attention_keras.models.outputs import GLOBAL
@@ -64,8 +65,9 @@ def attend(
             are shared, so `backbone.trainable = False` freezes them here too, before or after. True and
             False make it of copies with the same weights, all trainable or all frozen; the backbone and other
             models of its layers stay as they are.
-        global_features: g: a path, a tensor `(b, d)` of the backbone's graph, or a mapping with a tensor for
-            each tap. By default the backbone's output: averaged over its map, or its class token.
+        global_features: g: a path, a tensor of the backbone's graph, or a mapping with one of these for each
+            tap; `(b, d)`, or what is averaged to that. By default the backbone's output: averaged over its
+            map, or its class token.
         head: `linear`, or `paper`: local features as they are, and BN -> ReLU -> dropout after pooling.
         compat: the score: `scaled`, `dp`, `pc`, `additive` or `mean` (see CompatibilityScore).
         normalization: scores to attention: `softmax` or `sigmoid` (see AttentionPool).
@@ -99,9 +101,9 @@ def attend(
         (None, 4, 4)
     """
     make_outputs = AttentionHead(head, compat, normalization, local_norm, aggregate, project, head_dropout)
-    pixels = preprocessing_layer(preprocess)
-    several = dict(global_features) if isinstance(global_features, Mapping) else {}
-    model, local, g = find_taps(backbone, taps, None if several else global_features)
+    model, local, g = find_taps(backbone, taps, global_features)
+    several = g if isinstance(g, dict) and isinstance(global_features, Mapping) else {}
+    pixels = preprocessing_layer(preprocess, model.inputs[0].shape[1:])
     if several and set(several) != set(local):
         raise UserError(
             f"global_features has {', '.join(several)}; one g for each of {', '.join(local)} is needed"
@@ -116,13 +118,29 @@ def attend(
         queries = {GLOBAL_FEATURES: _only(g) if averaged is None else averaged}
     images, (local, queries, averaged) = _place(model, (local, queries, averaged), pixels, trainable_backbone)
     local = {tap: local_features(tensor, tap) for tap, tensor in local.items()}
-    if not several:
+    if several:
+        queries = {tap: as_global_features(g, f"{GLOBAL_FEATURES}_{tap}") for tap, g in queries.items()}
+    else:
         g = as_global_features(queries[GLOBAL_FEATURES], GLOBAL_FEATURES) if queries else None
         queries = dict.fromkeys(local, g)
     if averaged is not None:
         averaged = local_features(averaged, GLOBAL)
     builder = builder or Builder(init=InitScheme("keras"))
-    return Classifier(images, make_outputs(local, queries, num_classes, builder, averaged), name=name)
+    outputs = make_outputs(local, queries, num_classes, builder, averaged)
+    _refuse_equal_names(keras.tree.flatten(images), list(outputs.values()))
+    return Classifier(images, outputs, name=name)
+
+
+def _refuse_equal_names(images: Sequence[Any], outputs: Sequence[Any]) -> None:
+    """Keras wants every layer of a graph to have a name of its own, and the backbone's come from outside."""
+    layers = {id(node.operation): node.operation.name for node in nodes_between(images, outputs)}
+    counts = Counter(layers.values())
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise UserError(
+            f"the backbone has a layer called {twice[0]!r}, and so has the part that attend() adds to it; "
+            "give the backbone's layer another name"
+        )
 
 
 def _averaged(g, head: AttentionHead, local: Mapping[str, Any]):

@@ -56,7 +56,7 @@ class Builder:
 
     def classifier(self, x, num_classes: int, name: str = "classifier"):
         """Logits `(b, k)` in float32."""
-        return self.dense(x, num_classes, name, dtype="float32")
+        return self.dense(x, int(num_classes), name, dtype="float32")  # a NumPy count too
 
     def head(self, x, name: str, rate: float = 0.5):
         """What a feature vector `(b, c)` goes through before a linear layer: BN -> ReLU -> dropout.

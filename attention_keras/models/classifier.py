@@ -1,8 +1,12 @@
 """The model that `build_model` and `attend` return: named outputs, trained on the logits among them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
+from attention_keras.errors import UserError
 from attention_keras.models.outputs import LEVEL_LOGITS, LOGITS
 
 
@@ -16,8 +20,13 @@ class Classifier(keras.Model):
     (paper, section 3.2; ClassNLLCriterion on added log-probabilities in `2_level_atten_1global_pred-ensemble`
     of the official code), and its metrics see `logits`, the mean of the levels' probabilities.
 
+    Loss, metrics and labels may be given by the name of the output too, `{"logits": ...}`.
+
     Args:
         inputs, outputs: as `keras.Model` takes them; `outputs` is a dictionary with `logits` `(b, k)`.
+
+    Raises:
+        UserError: by `compile` and `fit`: a loss, metrics or labels for another output.
 
     Example:
         >>> import numpy as np
@@ -29,7 +38,26 @@ class Classifier(keras.Model):
         ['loss']
     """
 
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        **options,
+    ):
+        named = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
+        named["weighted_metrics"] = weighted_metrics
+        super().compile(optimizer, **{name: _of_logits(value) for name, value in named.items()}, **options)
+
+    def compile_from_config(self, config):
+        """Keras calls it for a file, and wants one of a model whose `compile` is its own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        y, sample_weight = _of_logits(y), _of_logits(sample_weight)
         if LEVEL_LOGITS not in y_pred:
             return super().compute_loss(x, y, y_pred[LOGITS], sample_weight, training)
         levels = ops.unstack(y_pred[LEVEL_LOGITS], axis=1)
@@ -40,4 +68,15 @@ class Classifier(keras.Model):
         return sum(losses) - (len(levels) - 1) * sum(self.losses)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        return super().compute_metrics(x, y, y_pred[LOGITS], sample_weight)
+        return super().compute_metrics(x, _of_logits(y), y_pred[LOGITS], _of_logits(sample_weight))
+
+
+def _of_logits(given: Any) -> Any:
+    """What is given for the output that is trained, by its name or without."""
+    if not isinstance(given, Mapping):
+        return given
+    if list(given) != [LOGITS]:
+        raise UserError(
+            f"loss, metrics and labels are for the output {LOGITS!r} alone; got some for {', '.join(given)}"
+        )
+    return given[LOGITS]

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from attention_keras.models.copy_weights import copy_weights
+
 LOW = re.compile("(mixed_)?b?float16")
 
 
@@ -41,7 +43,7 @@ def in_float32(model: keras.Model) -> keras.Model:
         copy = keras.models.clone_model(model, clone_function=clone)
     finally:
         keras.config.set_dtype_policy(policy)
-    copy.set_weights(model.get_weights())
+    copy_weights(model, copy)
     return copy
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from attention_keras.errors import UserError
+from attention_keras.models.copy_weights import copy_weights
 
 
 def functional(backbone: keras.Model) -> keras.Model:
@@ -59,13 +60,25 @@ def graph_tensors(model: keras.Model) -> dict[str, Any]:
     A layer may have been called in other graphs too, so `layer.output` can be another graph's tensor. Of a
     layer that this graph calls twice, the later output counts.
     """
-    return {node.operation.name: operation_output(node) for node in graph_nodes(model)}
+    tensors: dict[str, Any] = {}
+    for node in graph_nodes(model):
+        tensors.pop(node.operation.name, None)  # the later call stands later too
+        tensors[node.operation.name] = operation_output(node)
+    return tensors
 
 
 def graph_nodes(model: keras.Model) -> Iterator[Any]:
     """The calls of this model's graph, each after those it depends on; those of its inputs first of all."""
+    return nodes_between(model.inputs, model.outputs)
+
+
+def nodes_between(inputs: Sequence[Any], outputs: Sequence[Any]) -> Iterator[Any]:
+    """The calls that lead from `inputs` to `outputs`, each after those it depends on.
+
+    Where something else than `inputs` leads there too, the calls of that are among them.
+    """
     seen = set()
-    waiting = [(tensor, False) for tensor in reversed(model.outputs)]
+    waiting = [(tensor, False) for tensor in reversed(outputs)]
     while waiting:
         tensor, ready = waiting.pop()
         operation, node_index, _ = tensor._keras_history
@@ -75,7 +88,7 @@ def graph_nodes(model: keras.Model) -> Iterator[Any]:
         elif id(node) not in seen:
             seen.add(id(node))
             waiting.append((tensor, True))
-            if not any(tensor is image for image in model.inputs):
+            if not any(tensor is image for image in inputs):
                 waiting += [(source, False) for source in reversed(node.input_tensors)]
 
 
@@ -105,15 +118,20 @@ def open_taps(backbone: keras.Model, paths: Sequence[str]) -> tuple[keras.Model,
                 f"the layer {name!r} of the backbone is no model; a path goes through nested models"
             )
     inside: dict[str, Any] = {}
+    opened: dict[str, keras.Model] = {}  # once each, also where the graph calls a model twice
 
     def call(layer, *args, **kwargs):
         if layer.name not in nested:
             return layer(*args, **kwargs)
-        wanted = [p.removeprefix(f"{layer.name}/") for p in paths if p.startswith(f"{layer.name}/")]
-        inner, taps = open_taps(layer, wanted)
-        opened = keras.Model(inner.inputs, [inner.output, list(taps.values())], name=layer.name)
-        output, found = opened(*args, **kwargs)
-        inside.update(zip((f"{layer.name}/{path}" for path in taps), found))
+        below = f"{layer.name}/"
+        wanted = list(dict.fromkeys(path.removeprefix(below) for path in paths if path.startswith(below)))
+        if layer.name not in opened:
+            inner, taps = open_taps(layer, wanted)
+            opened[layer.name] = keras.Model(
+                inner.inputs, [inner.output, list(taps.values())], name=layer.name
+            )
+        output, found = opened[layer.name](*args, **kwargs)
+        inside.update(zip((below + path for path in wanted), found))
         return output
 
     again = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
@@ -150,5 +168,5 @@ def layer_paths(model: keras.Model) -> dict[str, Any]:
 def copy_model(model: keras.Model) -> keras.Model:
     """A model of layers of its own with the same weights."""
     copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    copy_weights(model, copy)
     return copy

@@ -8,7 +8,8 @@ LOGITS = "logits"
 LEVEL_LOGITS = "level_logits"
 ATTENTION = "attention_"
 EVIDENCE = "evidence_"
-EVIDENCE_REST = "evidence_rest"
+REST = "rest"  # what of a logit belongs to no place
+EVIDENCE_REST = EVIDENCE + REST
 GLOBAL = "global"  # the level whose map is averaged
 
 

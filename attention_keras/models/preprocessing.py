@@ -55,18 +55,23 @@ def application_pixels(application: str, data_format: str | None = None) -> Pixe
     return PixelAffine(order, slopes[order, range(3)], black, data_format, name="preprocess")
 
 
-def preprocessing_layer(preprocess: str | keras.layers.Layer | None) -> keras.layers.Layer | None:
+def preprocessing_layer(
+    preprocess: str | keras.layers.Layer | None, image_shape: tuple[int | None, ...] | None = None
+) -> keras.layers.Layer | None:
     """The layer that `attend(preprocess=...)` means; None where pixels stay as they are.
 
     Args:
         preprocess: a layer, the name of an application, or `imagenet`: ImageNet's mean taken off and divided
             by its deviation, as Torch's networks expect.
+        image_shape: of the images, without the batch: it says where the colours are. None for Keras's own
+            setting.
 
     Raises:
-        UserError: neither a layer nor the name of an application.
+        UserError: neither a layer nor the name of an application, or the images have no three colours.
     """
     if isinstance(preprocess, str):
-        layer = application_pixels(_LIKE_TORCH if preprocess == IMAGENET else preprocess)
+        application = _LIKE_TORCH if preprocess == IMAGENET else preprocess
+        layer = application_pixels(application, image_shape and _data_format(preprocess, image_shape))
         return None if layer.is_identity else layer
     if preprocess is not None and not isinstance(preprocess, keras.layers.Layer):
         raise UserError(
@@ -74,3 +79,15 @@ def preprocessing_layer(preprocess: str | keras.layers.Layer | None) -> keras.la
             f"got {type(preprocess).__name__}"
         )
     return preprocess
+
+
+def _data_format(preprocess: str, image_shape: tuple[int | None, ...]) -> str:
+    """Where the three colours of the images are."""
+    if len(image_shape) == 3:
+        for data_format, channels in (("channels_last", image_shape[-1]), ("channels_first", image_shape[0])):
+            if channels == 3:
+                return data_format
+    raise UserError(
+        f"preprocess={preprocess!r} is for RGB images (h, w, 3), and the backbone takes "
+        f"{tuple(image_shape)}; give a layer of your own"
+    )

@@ -60,6 +60,13 @@ def _readout(logits, model: keras.Model) -> Readout:
     layer, (source, *_) = _made_by(logits)
     if not isinstance(layer, layers.Dense) or layer.activation is not keras.activations.linear:
         raise _no_sum(model, f"{layer.name!r} gives its logits, which is no linear classifier")
+    quantized, adapted = layer.quantization_mode, layer.lora_enabled
+    if quantized or adapted:
+        changed = "quantized" if quantized else "adapted by LoRA"
+        raise UserError(
+            f"{model.name} has no evidence: its classifier {layer.name!r} is {changed}, so that its weights "
+            "are not those of a linear layer; take the evidence of the model as it was before"
+        )
     joint, parts = _made_by(source)
     if not isinstance(joint, layers.Concatenate):
         parts = [source]

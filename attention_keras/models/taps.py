@@ -9,7 +9,8 @@ import keras
 from keras import layers
 
 from attention_keras.errors import UserError
-from attention_keras.models.graph import functional, layer_paths, open_taps
+from attention_keras.models.graph import functional, layer_paths, nodes_between, open_taps
+from attention_keras.models.outputs import REST
 
 CLASS_TOKEN = 1
 REGISTERS = 4  # of a Vision Transformer with registers, between the class token and the places
@@ -25,7 +26,10 @@ def find_taps(backbone: keras.Model, taps, g) -> tuple[keras.Model, dict[str, An
     Args:
         backbone: see `attend`.
         taps: see `attend`.
-        g: a layer's path, or anything else, which is returned as it is; None for the backbone's output.
+        g: a layer's path, a tensor, or a mapping to either; None for the backbone's output.
+
+    Raises:
+        UserError: an unknown path, a tap's name that cannot be an output's, or no tensor of the graph.
     """
     if isinstance(taps, str) and taps == "auto":
         taps = automatic_taps(backbone)
@@ -33,15 +37,41 @@ def find_taps(backbone: keras.Model, taps, g) -> tuple[keras.Model, dict[str, An
     chosen = dict(taps) if isinstance(taps, Mapping) else _named(taps)
     if not chosen:
         raise UserError("taps is empty; name at least one layer to attend to")
-    paths = [tap for tap in [*chosen.values(), g] if isinstance(tap, str)]
-    model, opened = open_taps(backbone, paths)
-    given = [tap for tap in chosen.values() if not isinstance(tap, str)]
-    if given and not {id(image) for image in model.inputs} & {id(image) for image in backbone.inputs}:
-        raise UserError("taps has tensors beside paths into nested models; give all of them as paths")
-    local = {name: opened[tap] if isinstance(tap, str) else tap for name, tap in chosen.items()}
+    for name in chosen:
+        if not isinstance(name, str) or "/" in name or name == REST:
+            raise UserError(
+                f"a tap cannot be called {name!r}: outputs are named after it; choose another name"
+            )
+    queries = dict(g) if isinstance(g, Mapping) else {} if g is None else {"global_features": g}
+    wanted = [*chosen.values(), *queries.values()]
+    model, opened = open_taps(backbone, [path for path in wanted if isinstance(path, str)])
+    if any(not isinstance(tap, str) for tap in wanted) and not _have_common_images(model, backbone):
+        raise UserError("there are tensors beside paths into nested models; give all of them as paths")
+    local = {name: _tensor(tap, opened, model, f"tap {name!r}") for name, tap in chosen.items()}
+    found = {name: _tensor(query, opened, model, "g") for name, query in queries.items()}
     if g is None:
         return model, local, model.output
-    return model, local, opened[g] if isinstance(g, str) else g
+    return model, local, found if isinstance(g, Mapping) else found["global_features"]
+
+
+def _have_common_images(one: keras.Model, other: keras.Model) -> bool:
+    return bool({id(image) for image in one.inputs} & {id(image) for image in other.inputs})
+
+
+def _tensor(tap, opened: Mapping[str, Any], model: keras.Model, whose: str):
+    """The tensor that a path or a tensor means, or several of a layer with several outputs."""
+    if isinstance(tap, str):
+        return opened[tap]
+    if not isinstance(tap, keras.KerasTensor):
+        raise UserError(
+            f"{whose} must be the path of a layer or a tensor of the backbone's graph; "
+            f"got {type(tap).__name__}"
+        )
+    images = {id(image) for image in model.inputs}
+    for node in nodes_between(model.inputs, [tap]):
+        if not node.input_tensors and not images & {id(image) for image in node.output_tensors}:
+            raise UserError(f"{whose} is a tensor of another graph than the backbone's; give one of its own")
+    return tap
 
 
 def _named(taps: Sequence[str]) -> dict[str, str]:

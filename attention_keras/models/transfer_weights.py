@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import keras
 
 from attention_keras.errors import UserError
+from attention_keras.models.copy_weights import copy_weights
 
 CLASSIFIER = "classifier"
 
@@ -62,6 +63,5 @@ def transfer_weights(source: keras.Model, target: keras.Model, same_classes: boo
     if not loaded:
         raise UserError("no layer of the source has a partner of its name; nothing could be loaded")
     for name in loaded:
-        for new, old in zip(target.get_layer(name).weights, partners[name].weights):
-            new.assign(old.value)
+        copy_weights(partners[name], target.get_layer(name))
     return Transfer(loaded, skipped, missing)

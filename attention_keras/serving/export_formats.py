@@ -137,7 +137,8 @@ def export_model_as(
         What was written, in the order of `formats`.
 
     Raises:
-        UserError: a file exists, a package is missing, the network has what a format has not, the names do
+        UserError: a file exists, a package is missing, the network has what a format has not or no two
+            classes, the names do
             not fit, the output cannot be written, or it is not the model.
 
     Example:
@@ -157,6 +158,8 @@ def export_model_as(
 
     check_formats(formats)
     classes = model.output["logits"].shape[-1]
+    if classes == 1:
+        raise UserError("the model has one logit, and probabilities are a softmax; train it with two classes")
     if len(class_names) != classes:
         raise UserError(f"the model has {classes} classes, but there are {len(class_names)} names for them")
     directory = Path(directory)

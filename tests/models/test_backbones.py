@@ -123,7 +123,21 @@ def keras_hub_resnet():
     )
 
 
+def encoder_called_twice():
+    """A tap in an encoder that the graph calls twice is of the later call."""
+    encoder, images = convolutions(), keras.Input((32, 32, 3))
+    encoder.name = "encoder"
+    both = [encoder(layers.Rescaling(1 / 255)(images)), encoder(images)]
+    return attend(keras.Model(images, layers.Concatenate()(both)), ["encoder/early"], 5)
+
+
+def g_for_each_tap():
+    return attend(convolutions(), ["early", "late"], 5, global_features={"early": "late", "late": "early"})
+
+
 KINDS = {
+    encoder_called_twice: {"early": (16, 16)},
+    g_for_each_tap: {"early": (16, 16), "late": (8, 8)},
     keras_hub_resnet: {"stack0_block0_out": (8, 8), "stack1_block0_out": (4, 4)},
     functional: {"early": (16, 16), "late": (8, 8)},
     sequential: {"early": (16, 16), "late": (8, 8)},
@@ -221,6 +235,15 @@ def test_a_tap_inside_is_the_application_s_own_output():
     found = keras.Model(model.input, model.get_layer(f"pool_{MOBILENET_TAP}").input[0])(IMAGES)
     inner = keras.Model(application.input, application.get_layer(MOBILENET_TAP).output)
     np.testing.assert_allclose(found, inner(IMAGES / 127.5 - 1), atol=1e-4)
+
+
+def test_of_an_encoder_called_twice_the_later_call_is_attended_to():
+    encoder = convolutions()
+    images = keras.Input((32, 32, 3))
+    backbone = keras.Model(images, layers.Add()([encoder(images * 0.0), encoder(images)]))
+    model = attend(backbone, [f"{encoder.name}/late"], 5, local_norm="none")
+    found = keras.Model(model.input, model.get_layer("pool_late").input[0])(IMAGES)
+    np.testing.assert_allclose(found, encoder(IMAGES), atol=1e-4)
 
 
 def test_another_size_of_image_gives_another_size_of_map():

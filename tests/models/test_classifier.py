@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras import attend, build_model
+from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 
 RNG = np.random.default_rng(0)
@@ -52,6 +53,33 @@ def test_one_level_is_plain_cross_entropy():
     expected = -(TARGETS * log_softmax(LEVELS[:, 0])).sum(axis=-1).mean()
     found = evaluated(readout(levels=1), TARGETS, LEVELS[:, :1])
     assert found["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_loss_metrics_and_labels_may_be_given_by_name(levels):
+    crossentropy = keras.losses.CategoricalCrossentropy(from_logits=True)
+    expected = evaluated(readout(levels), TARGETS, LEVELS[:, :levels])
+    model = readout(levels)
+    model.compile("sgd", {"logits": crossentropy}, metrics={"logits": ["accuracy"]})
+    found = model.evaluate(
+        LEVELS[:, :levels], {"logits": TARGETS}, batch_size=20, verbose=0, return_dict=True
+    )
+    assert found == pytest.approx(expected)
+    with pytest.raises(UserError, match="for the output 'logits' alone; got some for attention"):
+        model.compile("sgd", {"attention": crossentropy})
+
+
+def test_a_compiled_model_comes_out_of_its_file_compiled(tmp_path):
+    model = readout()
+    crossentropy = keras.losses.CategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.5, momentum=0.9), {"logits": crossentropy}, metrics=["accuracy"])
+    model.train_on_batch(LEVELS, TARGETS)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert int(loaded.optimizer.iterations) == 1
+    assert loaded.train_on_batch(LEVELS, TARGETS) == pytest.approx(model.train_on_batch(LEVELS, TARGETS))
+    for weight, expected in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (weight, expected)), rtol=1e-5)
 
 
 def test_accuracy_averages_the_probabilities_of_the_levels():

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from small_backbones import convolutions
 
 from attention_keras import attend, build_model, combine_evidence, evidence_model
 from attention_keras.errors import UserError
@@ -194,6 +195,43 @@ def test_a_saved_file_gives_the_same_in_a_fresh_process(tmp_path, of, fresh_proc
     assert set(found) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-6, err_msg=name)
+
+
+def test_of_a_single_logit_it_adds_up_to_the_logit():
+    model = scattered(attend(convolutions(), ["early"], 1))
+    outputs = outputs_of(evidence_model(model), IMAGES)
+    total = sum(e.astype("float64").sum((1, 2)) for e in evidence_maps(outputs).values())
+    np.testing.assert_allclose(total + outputs["evidence_rest"], outputs["logits"], rtol=1e-5)
+    assert np.abs(outputs["logits"]).max() > 0.01
+
+
+@pytest.mark.parametrize("floatx", ["float16", "float64"])
+def test_keras_may_compute_in_any_type(floatx):
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(floatx)
+    try:
+        outputs = outputs_of(evidence_model(scattered(small_attended())), SMALL)
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+    assert relative_error(outputs) < (1e-5 if floatx == "float64" else 0.02)
+
+
+def quantized(model):
+    model.get_layer("classifier").quantize("int8")
+
+
+def adapted(model):
+    model.get_layer("classifier").enable_lora(2)
+
+
+@pytest.mark.parametrize(("change", "said"), [(quantized, "is quantized"), (adapted, "is adapted by LoRA")])
+def test_a_classifier_that_is_not_linear_any_more_is_refused(change, said):
+    model = small_attended()
+    change(model)
+    with pytest.raises(UserError, match=f"'classifier' {said}"):
+        evidence_model(model)
 
 
 def test_in_half_precision_evidence_is_float32_and_close():

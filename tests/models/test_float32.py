@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from attention_keras import attend, build_model
+from attention_keras import attend, build_model, evidence_model
 from attention_keras.models.float32 import in_float32, precision
 
 
@@ -44,6 +44,14 @@ def test_every_layer_computes_in_float32_and_has_the_weights(policy):
             wanted = keras.ops.convert_to_numpy(theirs[name]).astype("float32")
             difference = np.abs(keras.ops.convert_to_numpy(value) - wanted).max()
             assert 0 < difference < 0.05 * np.abs(wanted).max(), name
+
+
+def test_an_evidence_model_can_be_rebuilt():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = evidence_model(build_model("vgg-att1-dp", (16, 16, 3), num_classes=3, width=0.03))
+    model.get_layer("classifier").bias.assign([1.0, 2.0, 6.0])
+    rest = in_float32(model)(np.zeros((1, 16, 16, 3), "float32"))["evidence_rest"]
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(rest), [[-2.0, -1.0, 3.0]], atol=1e-6)
 
 
 def test_float32_is_left_as_it_is():

@@ -34,6 +34,14 @@ def test_what_leaves_pixels_as_they_are_puts_no_layer_into_the_graph():
     assert preprocessing_layer("ResNet50").order == [2, 1, 0]
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 3), (3, 8, 8), (None, None, 3), (3, None, None)])
+def test_the_images_say_where_the_colours_are(shape):
+    first = shape[0] == 3
+    assert preprocessing_layer("ResNet50", shape).data_format == (
+        "channels_first" if first else "channels_last"
+    )
+
+
 def test_imagenet_is_what_torch_networks_expect():
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     pixels = keras.ops.convert_to_numpy(preprocessing_layer("imagenet")(PIXELS))

@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 from attention_keras import attend
+from attention_keras.models.graph import graph_tensors
 from attention_keras.models.taps import automatic_taps
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float32")
@@ -43,6 +44,16 @@ def test_automatic_taps_are_named(caplog):
         model = attend(backbone, "auto", 5)
     assert set(model.output) == {"logits", f"attention_{TAP}", "attention_out_relu"}
     assert f"taps chosen are {TAP}, out_relu" in caplog.text
+
+
+def test_the_last_call_of_a_layer_says_how_deep_it_is():
+    images = keras.Input((8, 8, 3))
+    encoder = layers.Conv2D(4, 3, padding="same", name="encoder")
+    turned = layers.Rescaling(-1, name="turned")
+    pooled = layers.AveragePooling2D(2, name="pooled")
+    backbone = keras.Model(images, pooled(encoder(turned(images)) + encoder(images)))
+    assert automatic_taps(backbone) == ["add", "pooled"]
+    assert list(graph_tensors(backbone)).index("encoder") > list(graph_tensors(backbone)).index("turned")
 
 
 AUTOMATIC = {

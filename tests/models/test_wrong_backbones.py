@@ -35,6 +35,11 @@ def not_square():
     return attend(keras.Model(images, x), ["tokens"], 5)
 
 
+def named_as_the_head():
+    backbone = convolutions()
+    return attend(keras.Model(backbone.input, layers.ReLU(name="classifier")(backbone.output)), ["late"], 5)
+
+
 def two_of_one_name():
     images = keras.Input((32, 32, 3))
     one, two = convolutions(), convolutions()
@@ -58,7 +63,17 @@ def two_of_one_name():
         (lambda: attend(mobilenet(), ["x/block"], 5), "no layer 'x'; the closest names"),
         (lambda: attend(convolutions(), ["early"], 5, preprocess="ResNet5"), "closest names are ResNet50"),
         (lambda: attend(convolutions(), ["early"], 5, preprocess=lambda x: x), "preprocess is a Keras layer"),
-        (lambda: attend(convolutions(), ["early"], 5, global_features={"x": 1}), "one g for each of early"),
+        (
+            lambda: attend(convolutions(), ["early"], 5, global_features={"x": "late"}),
+            "one g for each of early",
+        ),
+        (lambda: attend(convolutions(), ["early"], 5, global_features=3), "g must be the path .* got int"),
+        (lambda: attend(convolutions(), {"rest": "early"}, 5), "a tap cannot be called 'rest'"),
+        (lambda: attend(convolutions(), {"a/b": "early"}, 5), "a tap cannot be called 'a/b'"),
+        (lambda: attend(convolutions(), {"a": convolutions().output}, 5), "tap 'a' is .* of another graph"),
+        (lambda: attend(convolutions(), {"a": convolutions().layers[1]}, 5), "tap 'a' must be .* got Conv2D"),
+        (named_as_the_head, "a layer called 'classifier', and so has the part that attend"),
+        (lambda: attend(convolutions((32, 32, 1)), "auto", 5, preprocess="ResNet50"), r"takes \(32, 32, 1\)"),
     ],
 )
 def test_what_cannot_work_ends_in_one_line(make, said):

@@ -200,6 +200,13 @@ def test_names_must_fit_the_model(model, tmp_path):
         export_model(model, tmp_path / "m", class_names=NAMES[:2], card={})
 
 
+def test_one_logit_has_no_probability(tmp_path):
+    images = keras.Input((8, 8, 3))
+    backbone = keras.Model(images, keras.layers.Conv2D(4, 3, name="early")(images))
+    with pytest.raises(UserError, match="one logit, and probabilities are a softmax"):
+        export_model(attend(backbone, ["early"], 1), tmp_path / "m", class_names=["yes"], card={})
+
+
 def mobilenet():
     backbone = keras.applications.MobileNetV2(
         include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35

@@ -10,6 +10,7 @@ from scipy.special import softmax
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.subjects.batches import predict_batches
 from attention_keras.layers.attention_pool import AttentionPool
+from attention_keras.models.copy_weights import copy_weights
 
 # Where Grad-CAM and its kin look when there is no attention: the end of the last stage.
 _LAST_STAGE = ("conv13", "stage3")
@@ -115,7 +116,7 @@ def randomized(model: keras.Model, seed: int = 0) -> keras.Model:
     copy = keras.models.clone_model(model, clone_function=clone)
     for old, new in zip(model.layers, copy.layers):
         if not new.trainable_weights:
-            new.set_weights(old.get_weights())
+            copy_weights(old, new)
     return copy
 
 

@@ -1,0 +1,40 @@
+"""Weights from one layer or model to another of the same structure."""
+
+from typing import Any
+
+import keras
+
+
+def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
+    """Give `target` the weights of `source`, each layer in its own way, as if they came from a file.
+
+    `set_weights` changes variables and nothing else. But `Normalization` computes with values that it derives
+    from its variables, and a layer from `evidence_model` shares its variables or has copies of its own. The
+    methods that read and write files know about both.
+
+    Args:
+        source: a layer or a model.
+        target: of the same structure, such as a clone.
+
+    Raises:
+        ValueError: the two have different layers.
+
+    Example:
+        >>> import numpy as np
+        >>> one, other = (keras.layers.Normalization() for _ in range(2))
+        >>> one.adapt(np.array([[10.0], [30.0]]))
+        >>> other.build((None, 1))
+        >>> copy_weights(one, other)
+        >>> float(other(np.array([[30.0]]))[0, 0])
+        1.0
+    """
+    for old, new in zip(_layers(source), _layers(target), strict=True):
+        store: dict[str, Any] = {}
+        old.save_own_variables(store)
+        if store:
+            new.load_own_variables(store)
+
+
+def _layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layer and all layers in it, those of nested models and of wrappers among them."""
+    return [part for part in layer._flatten_layers() if not isinstance(part, keras.Model)]
