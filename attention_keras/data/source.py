@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -81,6 +81,9 @@ def build_dataset(
         raise UserError(
             f"{name} has too few images to train on: {len(train)} and {len(validation)} to validate"
         )
+    if limit is None and source.files is not None:
+        held = {"validation": validation} | ({} if "test" in source.roles else {"test": test})
+        check_classes(name, source.class_names, train, held)
 
     def load_test() -> Split:
         images = read("test", fewer) if "test" in source.roles else test
@@ -123,6 +126,26 @@ def check_labels(labels: np.ndarray, classes: int, where: str) -> None:
             f"{where}: {len(wrong)} of {len(labels)} labels are not in 0..{classes - 1} (one is {wrong[0]}); "
             "-1 usually means that labels of this split are not public"
         )
+
+
+def check_classes(name: str, class_names: Sequence[str], train: Split, held: Mapping[str, Split]) -> None:
+    """Refuse a class without a training image, and warn of classes that a held-out split lacks.
+
+    Files are held out by their content, whatever their class: of a class of three, all may be.
+    """
+
+    def missing(split: Split) -> list[str]:
+        found = set(np.unique(split.labels).tolist())
+        return [class_name for label, class_name in enumerate(class_names) if label not in found]
+
+    if missing(train):
+        raise UserError(
+            f"{name}: all images of {', '.join(missing(train))} are held out and none is left to train on; add "
+            "some, or make the folders train, validation and test yourself"
+        )
+    for role, split in held.items():
+        if missing(split):
+            logger.warning("%s: no image of %s is in %s", name, ", ".join(missing(split)), role)
 
 
 def duplicates(train: Split, other: Split, chunk: int = 1024) -> int:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from attention_keras.data.datasets import load_dataset, load_pictures, seen_in_training
 from attention_keras.data.membership import Changes, content_digest, held_out
+from attention_keras.errors import UserError
 
 COUNT = 60
 
@@ -84,6 +85,29 @@ def test_no_picture_changes_sides(folder, change):
     assert stays(before, after)
     kept = set().union(*after) & set(range(COUNT))
     assert len(kept) == (COUNT if change is not remove else COUNT - 20)
+
+
+def class_of(folder, side):
+    """One more class, c, whose pictures are all on one side."""
+    for number in range(1000, 1040):
+        draw(folder / "c" / f"{number}.png", number)
+    kept = sides(folder)[side]
+    for number in set(range(1000, 1040)) - kept:
+        (folder / "c" / f"{number}.png").unlink()
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_class_that_is_held_out_whole_is_an_error(folder, side):
+    class_of(folder, side)
+    with pytest.raises(UserError, match="all images of c are held out and none is left to train on"):
+        sides(folder)
+    assert sides(folder, limit=60)  # a try with fewer pictures may lack any class
+
+
+def test_a_class_without_a_held_out_picture_is_a_warning(folder, caplog):
+    class_of(folder, 0)
+    sides(folder)
+    assert "no image of c is in validation" in caplog.text and "no image of c is in test" in caplog.text
 
 
 def test_a_limit_and_a_trailing_slash_change_no_side(folder):

@@ -25,8 +25,18 @@ def test_at_the_optimum_mean_logit_and_expected_logit_agree():
     assert logits[np.arange(300), labels].mean() == pytest.approx((chances * logits).sum(-1).mean(), abs=1e-4)
 
 
+@pytest.mark.parametrize("count", [2, 36, 500])
+def test_where_all_are_right_the_count_bounds_how_sure_it_gets(count):
+    """Two classes, every logit 1 apart and right: (n + 1) / (n + 2), and never less sure than it was."""
+    labels = np.arange(count) % 2
+    temperature = fit_temperature(np.eye(2)[labels], labels)
+    sure = softmax([1 / temperature, 0])[0]
+    assert sure == pytest.approx((count + 1) / (count + 2), rel=1e-4)
+    assert fit_temperature(20 * np.eye(2)[labels], labels) == 1.0
+
+
 def test_what_has_no_optimum_stays_within_bounds():
     logits = np.array([[1.0, 0.0], [0.0, 1.0]])
-    assert fit_temperature(logits, np.array([0, 1])) == pytest.approx(COLDEST, rel=1e-3)
     assert fit_temperature(logits, np.array([1, 0])) == pytest.approx(HOTTEST, rel=1e-3)
+    assert fit_temperature(logits / 1000, np.array([0, 1])) == pytest.approx(COLDEST, rel=1e-3)
     assert fit_temperature(logits[:0], np.array([], int)) == 1.0

@@ -149,6 +149,8 @@ def _summary(subject: Subject, dataset: str, result: Classification, localizatio
     known = {name: accuracy for name, accuracy in result.per_class_accuracy.items() if accuracy is not None}
     worst = sorted(known, key=known.get)[:3]
     lines.append("hardest classes: " + ", ".join(f"{name} {known[name]:.1%}" for name in worst))
+    if len(known) < len(result.per_class_accuracy):
+        lines.append("not tested: " + ", ".join(sorted(result.per_class_accuracy.keys() - known.keys())))
     for tap, scores in localization.items():
         lines.append(
             f"{tap if tap == EVIDENCE.name else f'attention {tap}'}: peak on the object in "
