@@ -140,8 +140,8 @@ def check_classes(name: str, class_names: Sequence[str], train: Split, held: Map
 
     if missing(train):
         raise UserError(
-            f"{name}: all images of {', '.join(missing(train))} are held out and none is left to train on; add "
-            "some, or make the folders train, validation and test yourself"
+            f"{name}: all images of {', '.join(missing(train))} are held out and none is left to train on; "
+            "add some, or make the folders train, validation and test yourself"
         )
     for role, split in held.items():
         if missing(split):
