@@ -190,4 +190,6 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype("uint8")).convert("RGB")
     if image.mode == "F":
         raise UnreadableImage("floating-point pixels have no agreed range")
+    # It is dropped anyway, and Pillow warns of every palette with it.
+    image.info.pop("transparency", None)
     return image if image.mode == "RGB" else image.convert("RGB")
