@@ -1,13 +1,26 @@
-"""TensorFlow's first import, for the commands that run on it."""
+"""What libraries would write to the terminal, kept from it: of pictures, and of TensorFlow's first import."""
 
 import os
 import sys
+import warnings
 
 from attention_keras.errors import UserError
 from attention_keras.serving.quiet import held_back_stderr
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 BACKEND = "KERAS_BACKEND"
+
+
+def quiet_pictures() -> None:
+    """No remarks of Pillow and Matplotlib on what is odd about a picture or a letter.
+
+    A picture that cannot be read is told by its name; these remarks name none. For the whole process, since
+    pictures are read by threads, and `warnings.catch_warnings` of one thread undoes that of another. A user
+    who has asked Python for warnings gets them.
+    """
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
 
 
 def refuse_other_backends(command: str) -> None:
