@@ -1,6 +1,7 @@
 """What `ask` sends is decoded to the pixels that `predict` reads, for every kind of file."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -144,6 +145,16 @@ def test_a_file_that_cannot_be_read_gets_a_line_and_the_others_are_answered(
         assert line.startswith(f"{name}: class " if reason is None else f"cannot read {name}: {reason}")
     assert said.err == f"warning: {len(UNREADABLE)} files could not be read; their lines say why\n"
     assert {"a_conv10.png", "b_conv13.png"} <= {file.name for file in (tmp_path / "attention").iterdir()}
+
+
+@pytest.mark.parametrize("words", [[], ["--evidence-for", "1"]])
+def test_a_long_name_and_a_fifo(server, client, words, tmp_path, capsys):
+    long = "x" * 251 + ".png"
+    (tmp_path / long).write_bytes(FILES["rgb.png"])
+    os.mkfifo(tmp_path / "x.jpg")
+    assert client(long, "x.jpg", "--url", server.rest_url, *words) == 0
+    assert "cannot read x.jpg: not a regular file" in capsys.readouterr().out
+    assert all(file.name.startswith("x" * 150 + "_") for file in (tmp_path / "attention").iterdir())
 
 
 def test_nothing_is_asked_where_nothing_can_be_read(server, client, tmp_path, capsys):
