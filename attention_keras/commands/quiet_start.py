@@ -5,9 +5,8 @@ import sys
 import warnings
 
 from attention_keras.errors import UserError
-from attention_keras.serving.quiet import held_back_stderr
+from attention_keras.serving.quiet import start_tensorflow
 
-LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 BACKEND = "KERAS_BACKEND"
 
 
@@ -33,9 +32,6 @@ def refuse_other_backends(command: str) -> None:
 def import_tensorflow(command: str = "this command") -> None:
     """Import TensorFlow and look for its devices, silently unless that fails.
 
-    TensorFlow 2.21 prints lines about oneDNN and missing GPU drivers before it reads
-    `TF_CPP_MIN_LOG_LEVEL`. A user who has set that variable wants to see them.
-
     Args:
         command: what needs it, for the message.
 
@@ -43,10 +39,4 @@ def import_tensorflow(command: str = "this command") -> None:
         UserError: Keras is to run on another backend.
     """
     refuse_other_backends(command)
-    if LOG_LEVEL in os.environ or "tensorflow" in sys.modules:
-        return
-    os.environ[LOG_LEVEL] = "2"
-    with held_back_stderr():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
+    start_tensorflow()
