@@ -4,13 +4,20 @@ Pictures may lie in folders below their class's. Masks may lie beside them, as `
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from attention_keras.data.image_files import EXTENSIONS, GROUND_TRUTH, mask_files
-from attention_keras.data.picture_files import NO_PICTURES, endings_in_words, in_words, pictures_below
+from attention_keras.data.picture_files import (
+    NO_PICTURES,
+    Place,
+    endings_in_words,
+    in_words,
+    pictures_below,
+    place_of,
+)
 from attention_keras.data.source import Role
 from attention_keras.errors import UserError
 
@@ -65,7 +72,7 @@ def list_class_folders(path: Path) -> ClassFolders:
     found: dict[Role, list[Picture]] = {}
     classes = {role: _folders(root) for role, root in roots.items()}
     # A link from one class into another would give a picture two labels.
-    known = [path, *roots.values(), *chain(*classes.values())]
+    known = {place_of(folder) for folder in (path, *roots.values(), *chain(*classes.values()))}
     for role, root in roots.items():
         listed = []
         for folder in classes[role]:
@@ -127,7 +134,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _pictures(
-    folder: Path, known: Iterable[Path], passed_over: Counter[str]
+    folder: Path, known: Set[Place | None], passed_over: Counter[str]
 ) -> Iterator[tuple[Path, Path | None]]:
     """Every picture in a folder and below, with its mask; none of the `known` folders' own."""
 

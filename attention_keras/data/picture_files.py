@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,9 @@ DRAWINGS = "pictures"
 """Folder in the output of `predict` for what it draws."""
 LONGEST_STEM = 150
 """In bytes. File systems take names of 255, and a number, the name of a layer and an ending follow."""
+
+Place = tuple[int, int]
+"""Device and number of a folder."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def find_pictures(words: Sequence[str], output: Path | None = None) -> PictureFi
         UserError: a word names nothing, or no picture was found.
     """
     passed_over: Counter[str] = Counter()
-    place, found = cache(_place), dict[tuple, Path]()
+    place, found = cache(place_of), dict[tuple, Path]()
     for word in words:
         for file in _named(word, passed_over):
             found.setdefault((place(file.parent), file.name), file)
@@ -78,7 +81,7 @@ def pictures_below(
     folder: Path,
     passed_over: Counter[str],
     leave_out: Collection[str] = (),
-    elsewhere: Iterable[Path] = (),
+    elsewhere: Set[Place | None] = frozenset(),
     refuse: Callable[[OSError], None] | None = None,
 ) -> Iterator[Path]:
     """Every picture in a folder and below, by name.
@@ -89,12 +92,12 @@ def pictures_below(
         folder: to look through; hidden folders in it and `NO_PICTURES` are left out.
         passed_over: counts the other files, by what they are.
         leave_out: names of further folders that are not looked through.
-        elsewhere: folders that links may lead to and whose pictures do not belong here.
+        elsewhere: places of folders that links may lead to and whose pictures do not belong here.
         refuse: what to do about a folder that cannot be read; by default it has no pictures.
     """
-    seen = {_place(known) for known in (*folder.resolve().parents, *elsewhere)} - {_place(folder)}
+    seen = {*elsewhere, *map(place_of, folder.resolve().parents)} - {place_of(folder)}
     for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        if (here := _place(Path(place))) in seen:
+        if (here := place_of(Path(place))) in seen:
             passed_over["folders seen already"] += 1
             folders.clear()
             continue
@@ -114,8 +117,13 @@ def pictures_below(
                 passed_over[ending or "without an ending"] += 1
 
 
-def _place(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from others, whatever name or link leads to it; None where there is none."""
+def place_of(folder: Path) -> Place | None:
+    """What tells a folder from others, whatever name or link leads to it; None where there is none.
+
+    Example:
+        >>> place_of(Path(".")) == place_of(Path.cwd()) != place_of(Path.cwd().parent)
+        True
+    """
     try:
         found = folder.stat()
     except OSError:
