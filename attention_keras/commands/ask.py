@@ -1,5 +1,7 @@
 """`attention-keras ask`: ask a model server about pictures."""
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from attention_keras.commands.command_line import parse
-from attention_keras.data.geometry import Resize
+from attention_keras.data.geometry import MEGAPIXELS, Resize, check_megapixels
 from attention_keras.errors import UserError
 from attention_keras.runs.open_fields import Unset
 
@@ -17,7 +19,9 @@ DESCRIPTION = """Ask a model server about pictures: the most likely classes, and
 attention-keras ask cat.jpg dog.png --url http://localhost:8501/v1/models/demo
 attention-keras ask *.png --url grpc://localhost:8500/v1/models/demo --labels saved_models/demo/1
 attention-keras ask cat.jpg --signature explain
-attention-keras ask cat.jpg --evidence-for dog --labels saved_models/demo/1"""
+attention-keras ask cat.jpg --evidence-for dog --labels saved_models/demo/1
+
+A file that cannot be read gets a line that says why."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class AskOptions:
     """Seconds for one request."""
     retries: int = 3
     """Tries after the first where the server cannot be reached."""
+    megapixels: int = MEGAPIXELS
+    """Pictures with more millions of pixels than this are not read."""
 
 
 def main(words: Sequence[str], prog: str) -> int:
@@ -58,8 +64,12 @@ def main(words: Sequence[str], prog: str) -> int:
         raise UserError("no picture was given; type the names of one or more picture files")
     if options.top < 1 or options.timeout <= 0 or options.retries < 0:
         raise UserError("--top must be 1 or more, --timeout more than 0, --retries 0 or more")
+    check_megapixels(options.megapixels)
+    for file in options.images:
+        if not os.path.lexists(file):
+            raise UserError(f"there is no file {file}")
     from attention_keras.data.picture_files import stems
-    from attention_keras.serving.client import describe, read_labels, read_picture, write_overlays
+    from attention_keras.serving.client import Picture, describe, read_labels, write_overlays
     from attention_keras.serving.connection import Connection
     from attention_keras.serving.explanations import describe_evidence, write_evidence
 
@@ -68,14 +78,20 @@ def main(words: Sequence[str], prog: str) -> int:
     connection = Connection(
         options.url, timeout=options.timeout, retries=options.retries, resize=options.resize
     )
-    pictures = [read_picture(path) for path in options.images]
+    read = _read(options)
+    pictures = [picture for picture in read if isinstance(picture, Picture)]
+    answered = zip(stems([p.path for p in pictures]), answers(connection, pictures), strict=True)
     folder = Path(options.output)
-    unread = []
-    for picture, stem, (answer, explanation) in zip(
-        pictures, stems([p.path for p in pictures]), answers(connection, pictures), strict=True
-    ):
+    unread = 0
+    for picture in read:
+        if isinstance(picture, UserError):
+            print(picture)
+            unread += 1
+            continue
+        stem, (answer, explanation) = next(answered)
         if answer is None:
-            unread.append(str(picture.path))
+            print(f"cannot read {picture.path}: the server could not decode it")
+            unread += 1
             continue
         print(f"{picture.path}: {describe(answer.probabilities, class_names, options.top)}")
         try:
@@ -89,8 +105,21 @@ def main(words: Sequence[str], prog: str) -> int:
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --output") from None
     if unread:
-        raise UserError(f"the server could not decode {', '.join(unread)}")
+        print(f"warning: {unread:,} files could not be read; their lines say why", file=sys.stderr)
     return 0
+
+
+def _read(options: AskOptions) -> list:
+    """Each picture, or the UserError that says why it cannot be read."""
+    from attention_keras.serving.client import read_picture
+
+    read: list = []
+    for file in options.images:
+        try:
+            read.append(read_picture(file, options.megapixels))
+        except UserError as reason:
+            read.append(reason)
+    return read
 
 
 def _asker(options: AskOptions, class_names: Sequence[str] | None) -> Callable:

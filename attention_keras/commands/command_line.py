@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from attention_keras.commands.quiet_start import quiet_pictures
 from attention_keras.errors import UserError
 
 Options = TypeVar("Options")
@@ -74,10 +75,12 @@ def _one_line(box: str) -> str:
 
 
 def exit_code(main: Callable[[], int | None]) -> int:
-    """Run `main`; a UserError becomes one line on stderr and exit code 2, a bug keeps its traceback.
+    """Run `main` without remarks of libraries on pictures; a UserError becomes one line on stderr and exit
+    code 2, a bug keeps its traceback.
 
     Where nobody reads the output any more, the program ends without a word.
     """
+    quiet_pictures()
     try:
         return main() or 0
     except UserError as error:

@@ -60,7 +60,7 @@ def main(words: Sequence[str], prog: str) -> int:
     check_megapixels(options.megapixels)
     from attention_keras.data.picture_files import find_pictures, in_words
 
-    found = find_pictures(options.files)
+    found = find_pictures(options.files, Path(options.output))
     import_tensorflow("predict")
     from attention_keras.evaluation.prediction import predict_files
     from attention_keras.evaluation.prediction_files import write_predictions

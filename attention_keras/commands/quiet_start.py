@@ -1,13 +1,25 @@
-"""TensorFlow's first import, for the commands that run on it."""
+"""What libraries would write to the terminal, kept from it: of pictures, and of TensorFlow's first import."""
 
 import os
 import sys
+import warnings
 
 from attention_keras.errors import UserError
-from attention_keras.serving.quiet import held_back_stderr
+from attention_keras.serving.quiet import start_tensorflow
 
-LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 BACKEND = "KERAS_BACKEND"
+
+
+def quiet_pictures() -> None:
+    """No remarks of Pillow and Matplotlib on what is odd about a picture or a letter.
+
+    A picture that cannot be read is told by its name; these remarks name none. For the whole process, since
+    pictures are read by threads, and `warnings.catch_warnings` of one thread undoes that of another. A user
+    who has asked Python for warnings gets them.
+    """
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
 
 
 def refuse_other_backends(command: str) -> None:
@@ -20,9 +32,6 @@ def refuse_other_backends(command: str) -> None:
 def import_tensorflow(command: str = "this command") -> None:
     """Import TensorFlow and look for its devices, silently unless that fails.
 
-    TensorFlow 2.21 prints lines about oneDNN and missing GPU drivers before it reads
-    `TF_CPP_MIN_LOG_LEVEL`. A user who has set that variable wants to see them.
-
     Args:
         command: what needs it, for the message.
 
@@ -30,10 +39,4 @@ def import_tensorflow(command: str = "this command") -> None:
         UserError: Keras is to run on another backend.
     """
     refuse_other_backends(command)
-    if LOG_LEVEL in os.environ or "tensorflow" in sys.modules:
-        return
-    os.environ[LOG_LEVEL] = "2"
-    with held_back_stderr():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
+    start_tensorflow()

@@ -4,12 +4,20 @@ Pictures may lie in folders below their class's. Masks may lie beside them, as `
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from attention_keras.data.image_files import EXTENSIONS, GROUND_TRUTH, mask_files
-from attention_keras.data.picture_files import NO_PICTURES, pictures_below
+from attention_keras.data.picture_files import (
+    NO_PICTURES,
+    Place,
+    endings_in_words,
+    in_words,
+    pictures_below,
+    place_of,
+)
 from attention_keras.data.source import Role
 from attention_keras.errors import UserError
 
@@ -62,15 +70,20 @@ def list_class_folders(path: Path) -> ClassFolders:
         if not _is_unicode(name):
             raise UserError(f"the name of the class folder {_shown(name)} is not UTF-8; rename it")
     found: dict[Role, list[Picture]] = {}
+    classes = {role: _folders(root) for role, root in roots.items()}
+    # A link from one class into another would give a picture two labels.
+    known = {place_of(folder) for folder in (path, *roots.values(), *chain(*classes.values()))}
     for role, root in roots.items():
         listed = []
-        for folder in _folders(root):
+        for folder in classes[role]:
             if folder.name not in names:
                 raise UserError(f"class {folder.name!r} is in {root} but not in {roots['train']}")
             label = names.index(folder.name)
-            files = sorted(_pictures(folder, passed_over))
+            others = Counter[str]()
+            files = sorted(_pictures(folder, known, others))
+            passed_over += others
             if not files and role == "train":
-                raise UserError(f"class folder {folder} has no images; add some or remove the folder")
+                raise _no_images(folder, others)
             if not files:
                 passed_over[f"empty class folder {folder.name} in {root.name}"] += 1
             listed += [(place, Picture(file, mask, label)) for place, (file, mask) in enumerate(files)]
@@ -120,18 +133,29 @@ def _folders(path: Path) -> list[Path]:
     return sorted(entry for entry in entries if not entry.name.startswith(".") and entry.name not in hidden)
 
 
-def _pictures(folder: Path, passed_over: Counter[str]) -> Iterator[tuple[Path, Path | None]]:
-    """Every picture in a folder and below, with its mask."""
+def _pictures(
+    folder: Path, known: Set[Place | None], passed_over: Counter[str]
+) -> Iterator[tuple[Path, Path | None]]:
+    """Every picture in a folder and below, with its mask; none of the `known` folders' own."""
 
     def refuse(error: OSError):
         raise _unreadable(Path(error.filename or folder), error) from None
 
     masks: dict[Path, dict[str, Path]] = {}
-    walking = {"onerror": refuse, "followlinks": True}
-    for file in pictures_below(folder, passed_over, [GROUND_TRUTH], **walking):
+    for file in pictures_below(folder, passed_over, [GROUND_TRUTH], known, refuse):
         if file.parent not in masks:
             masks[file.parent] = mask_files(file.parent)
         yield file, masks[file.parent].get(file.stem)
+
+
+def _no_images(folder: Path, others: Counter[str]) -> UserError:
+    """A class folder without pictures: empty, or full of something else."""
+    if not others.keys() - {"hidden"}:
+        return UserError(f"class folder {folder} has no images; add some or remove the folder")
+    return UserError(
+        f"class folder {folder} has no images that can be read; it has {in_words(others)}; convert "
+        f"them to JPEG or PNG, or remove the folder; {endings_in_words()}"
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> UserError:

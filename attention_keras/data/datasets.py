@@ -205,7 +205,8 @@ def _find(name: str) -> DatasetSpec:
     if name in DATASETS:
         return DATASETS[name]
     close = difflib.get_close_matches(name, DATASETS, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    meant = f"folder:{name}" if Path(name).expanduser().is_dir() else next(iter(close), None)
+    hint = f"did you mean {meant}? " if meant else ""
     raise UserError(f"unknown dataset {name!r}; {hint}allowed: {', '.join(DATASETS)}, folder:PATH, tfds:NAME")
 
 

@@ -1,5 +1,6 @@
 """Image files of any kind to RGB pixels, or a reason why not."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,6 +72,8 @@ def open_image(path: Path, megapixels: int = MEGAPIXELS) -> Iterator[Image.Image
     Raises:
         UnreadableImage: as `read_image`.
     """
+    if not can_be_opened(path):
+        raise UnreadableImage("not a regular file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -84,6 +87,11 @@ def open_image(path: Path, megapixels: int = MEGAPIXELS) -> Iterator[Image.Image
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableImage(reason or type(error).__name__) from None
+
+
+def can_be_opened(path: Path) -> bool:
+    """Whether opening it gives content or says why not: a folder has none, and a FIFO waits for some."""
+    return os.path.isfile(path) or not os.path.exists(path)
 
 
 def fit(image: Image.Image, size: tuple[int, int], resize: Resize) -> np.ndarray:
@@ -190,4 +198,6 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype("uint8")).convert("RGB")
     if image.mode == "F":
         raise UnreadableImage("floating-point pixels have no agreed range")
+    # It is dropped anyway, and Pillow warns of every palette with it.
+    image.info.pop("transparency", None)
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -3,16 +3,23 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-from attention_keras.data.image_files import EXTENSIONS
+from attention_keras.data.image_files import EXTENSIONS, can_be_opened
 from attention_keras.errors import UserError
 
 NO_PICTURES = frozenset(["__MACOSX"])
 """Folders whose files only look like pictures."""
+DRAWINGS = "pictures"
+"""Folder in the output of `predict` for what it draws."""
+LONGEST_STEM = 150
+"""In bytes. File systems take names of 255, and a number, the name of a layer and an ending follow."""
+
+Place = tuple[int, int]
+"""Device and number of a folder."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class PictureFiles:
     passed_over: Counter[str]
 
 
-def find_pictures(words: Sequence[str]) -> PictureFiles:
+def find_pictures(words: Sequence[str], output: Path | None = None) -> PictureFiles:
     """Every picture that the words name.
 
     A folder stands for the pictures in it and in the folders below; hidden files and the copies that macOS
@@ -36,42 +43,65 @@ def find_pictures(words: Sequence[str]) -> PictureFiles:
 
     Args:
         words: files, folders, and patterns such as `new/*.jpg`, for shells that do not expand them.
+        output: the folder that answers go to. Its drawings are passed over, for they are answers themselves.
 
     Raises:
         UserError: a word names nothing, or no picture was found.
     """
-    found: dict[Path, None] = {}
     passed_over: Counter[str] = Counter()
+    place, found = cache(place_of), dict[tuple, Path]()
     for word in words:
-        path = Path(word).expanduser()
-        if path.is_dir():
-            found |= dict.fromkeys(pictures_below(path, passed_over))
-        elif path.exists() or path.is_symlink():
-            found[path] = None
-        elif matches := sorted(glob.glob(str(path), recursive=True)):
-            for match in map(Path, matches):
-                found |= dict.fromkeys(pictures_below(match, passed_over) if match.is_dir() else [match])
-        else:
-            raise UserError(f"there is no file or folder {word}")
-    if not found:
-        raise UserError(
-            f"no pictures in {', '.join(words)}; endings that are read: {' '.join(sorted(EXTENSIONS))}"
-        )
-    return PictureFiles(list(found), passed_over)
+        for file in _named(word, passed_over):
+            found.setdefault((place(file.parent), file.name), file)
+    drawings = output / DRAWINGS if output else None
+    own = place(drawings) if drawings else None
+    files = [file for (where, _), file in found.items() if where != own]
+    if len(files) < len(found):
+        passed_over[f"in {drawings}, where this command draws"] += len(found) - len(files)
+    if not files:
+        others = f"; passed over: {in_words(passed_over)}" if passed_over else ""
+        raise UserError(f"no pictures in {', '.join(words)}{others}; {endings_in_words()}")
+    return PictureFiles(files, passed_over)
+
+
+def _named(word: str, passed_over: Counter[str]) -> Iterator[Path]:
+    """The pictures that one word stands for."""
+    path = Path(word).expanduser()
+    if path.exists() or path.is_symlink():
+        matches = [path]
+    else:
+        matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+    if not matches:
+        raise UserError(f"there is no file or folder {word}")
+    for match in matches:
+        yield from pictures_below(match, passed_over) if match.is_dir() else [match]
 
 
 def pictures_below(
-    folder: Path, passed_over: Counter[str], leave_out: Collection[str] = (), **walking: Any
+    folder: Path,
+    passed_over: Counter[str],
+    leave_out: Collection[str] = (),
+    elsewhere: Set[Place | None] = frozenset(),
+    refuse: Callable[[OSError], None] | None = None,
 ) -> Iterator[Path]:
     """Every picture in a folder and below, by name.
+
+    Links are followed, but no folder is looked through twice, nor one that `folder` itself is in.
 
     Args:
         folder: to look through; hidden folders in it and `NO_PICTURES` are left out.
         passed_over: counts the other files, by what they are.
         leave_out: names of further folders that are not looked through.
-        walking: options of `os.walk`.
+        elsewhere: places of folders that links may lead to and whose pictures do not belong here.
+        refuse: what to do about a folder that cannot be read; by default it has no pictures.
     """
-    for place, folders, names in os.walk(folder, **walking):
+    seen = {*elsewhere, *map(place_of, folder.resolve().parents)} - {place_of(folder)}
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        if (here := place_of(Path(place))) in seen:
+            passed_over["folders seen already"] += 1
+            folders.clear()
+            continue
+        seen.add(here)
         folders[:] = sorted(
             n for n in folders if not n.startswith(".") and n not in NO_PICTURES and n not in leave_out
         )
@@ -79,10 +109,31 @@ def pictures_below(
             ending = Path(name).suffix.lower()
             if name.startswith("."):
                 passed_over["hidden"] += 1
-            elif ending in EXTENSIONS:
+            elif ending in EXTENSIONS and can_be_opened(Path(place, name)):
                 yield Path(place, name)
+            elif ending in EXTENSIONS:
+                passed_over["no regular files"] += 1
             else:
                 passed_over[ending or "without an ending"] += 1
+
+
+def place_of(folder: Path) -> Place | None:
+    """What tells a folder from others, whatever name or link leads to it; None where there is none.
+
+    Example:
+        >>> place_of(Path(".")) == place_of(Path.cwd()) != place_of(Path.cwd().parent)
+        True
+    """
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def endings_in_words() -> str:
+    """Which files are taken for pictures."""
+    return f"endings that are read: {' '.join(sorted(EXTENSIONS))}"
 
 
 def in_words(passed_over: Counter[str]) -> str:
@@ -98,15 +149,20 @@ def in_words(passed_over: Counter[str]) -> str:
 def stems(paths: Iterable[Path]) -> list[str]:
     """A name for what is made of each picture; where two files share one, a number tells them apart.
 
+    Names are at most `LONGEST_STEM` bytes long, and a number.
+
     Example:
         >>> stems([Path("a/cat.png"), Path("b/cat.jpg"), Path("dog.png")])
         ['cat', 'cat-2', 'dog']
     """
     names: dict[str, str] = {}  # some file systems do not tell Cat from cat
     for path in paths:
-        name, number = path.stem, 1
+        stem = path.stem
+        while len(os.fsencode(stem)) > LONGEST_STEM:
+            stem = stem[:-1]
+        name, number = stem, 1
         while name.casefold() in names:
             number += 1
-            name = f"{path.stem}-{number}"
+            name = f"{stem}-{number}"
         names[name.casefold()] = name
     return list(names.values())

@@ -62,13 +62,16 @@ def panel(
 
 
 def _scale(figure: Figure, axis, colors, ends: tuple[str, str]) -> None:
-    """A thin colour bar under the map, labelled with the values at its ends."""
+    """A thin colour bar under the map, labelled with the values at its ends.
+
+    They have room for eight letters, such as -0.00012 and +1.2e-05, inside the map's width.
+    """
     box = axis.get_position()
-    bar = figure.add_axes((box.x0 + 0.3 * box.width, 0.055, 0.4 * box.width, 0.028))
+    bar = figure.add_axes((box.x0 + 0.36 * box.width, 0.055, 0.28 * box.width, 0.028))
     bar.imshow(np.linspace(0, 1, 128)[None], aspect="auto", cmap=colors)
     bar.set_axis_off()
-    for x, words, side in zip((0.28, 0.72), ends, ("right", "left")):
-        figure.text(box.x0 + x * box.width, 0.068, words, fontsize=11, ha=side, va="center")
+    for x, words, side in zip((0.34, 0.66), ends, ("right", "left")):
+        figure.text(box.x0 + x * box.width, 0.068, words, fontsize=10, ha=side, va="center")
 
 
 def prediction_title(

@@ -13,13 +13,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from attention_keras.data.picture_files import stems
+from attention_keras.data.picture_files import DRAWINGS, stems
 from attention_keras.drawing.panel import panel, prediction_title
 from attention_keras.errors import UserError
 from attention_keras.evaluation.prediction import Answer
 from attention_keras.evaluation.subjects.predictor import Predictor
-
-PICTURES = "pictures"
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def write_predictions(
                 write(answer, _best(answer, names, top))
                 read, unread = read + (answer.reason is None), unread + (answer.reason is not None)
                 if answer.pixels is not None:
-                    _draw(answer, names, folder / PICTURES / f"{stem}.png")
+                    _draw(answer, names, folder / DRAWINGS / f"{stem}.png")
         os.replace(part, path)
     except OSError as error:
         raise UserError(

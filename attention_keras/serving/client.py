@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from attention_keras.data.geometry import Resize, crop_box, padded_box
+from attention_keras.data.geometry import MEGAPIXELS, Resize, crop_box, padded_box
+from attention_keras.data.image_files import UnreadableImage, open_image, upright_rgb
 from attention_keras.drawing.maps import overlay
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import attention_maps
@@ -16,7 +17,9 @@ from attention_keras.runs.file_names import LABELS
 from attention_keras.serving.card import LABELS_FILE
 from attention_keras.serving.connection import Connection
 
-READ_BY_THE_GRAPH = ("JPEG", "PNG", "BMP", "GIF")
+SENT_UNCHANGED = ("JPEG", "MPO", "PNG")
+"""What TensorFlow decodes to the pixels of `upright_rgb`; palettes of BMP and transparent colours of GIF it
+does not."""
 SMALLEST_SIDE, LARGEST_SIDE = 256, 1024
 PICTURES_A_REQUEST = 16
 
@@ -52,36 +55,47 @@ class Answer:
     maps: dict[str, np.ndarray]
 
 
-def read_picture(path: str | Path) -> Picture:
-    """A picture, upright, in a format that the served graph decodes.
+def read_picture(path: str | Path, megapixels: int = MEGAPIXELS) -> Picture:
+    """A picture, in a format that the served graph decodes to the pixels that `predict` reads.
 
-    Files go out unchanged where the graph reads them; turned ones (EXIF) and other formats are sent as PNG.
+    Files go out unchanged where the graph does that; turned ones (EXIF) and other formats are sent as PNG.
+
+    Args:
+        path: of the file.
+        megapixels: millions of pixels above which it is refused.
 
     Raises:
-        UserError: there is no such file, or it is no picture.
+        UserError: there is no such file, it is no picture, or it is too large.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Image.new("I;16", (8, 6), 51_400).save(f"{folder}/grey.tiff")
+        ...     picture = read_picture(f"{folder}/grey.tiff")
+        >>> picture.content[1:4], picture.pixels.shape, int(picture.pixels[0, 0, 0])
+        (b'PNG', (192, 256, 3), 200)
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            upright = ImageOps.exif_transpose(image)
-            if image.format not in READ_BY_THE_GRAPH or upright.size != image.size or _turned(image):
-                buffer = io.BytesIO()
-                upright.convert("RGB").save(buffer, "PNG")
-                content = buffer.getvalue()
-            pixels = _for_display(upright.convert("RGB"))
-    except OSError as error:
-        if isinstance(error, UnidentifiedImageError):
-            raise UserError(f"{path} is not a picture that can be read here") from None
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
-    return Picture(path, content, pixels)
+        with open_image(path, megapixels) as image:
+            unchanged = image.format in SENT_UNCHANGED and not _turned(image)
+            upright = upright_rgb(image)
+            content = path.read_bytes() if unchanged else _png(upright)
+            return Picture(path, content, _for_display(upright))
+    except UnreadableImage as reason:
+        raise UserError(f"cannot read {path}: {reason}") from None
 
 
 def _turned(image: Image.Image) -> bool:
     orientation = 0x0112
     return image.getexif().get(orientation, 1) != 1
+
+
+def _png(image: Image.Image) -> bytes:
+    """The pixels alone: without the file's remarks, such as where the camera was."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(image)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _for_display(image: Image.Image) -> np.ndarray:

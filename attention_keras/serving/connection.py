@@ -13,6 +13,7 @@ import numpy as np
 from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
+from attention_keras.serving.quiet import start_tensorflow
 
 FORM = "http://HOST:8501/v1/models/NAME, or grpc://HOST:8500/v1/models/NAME"
 PATH = re.compile(r"/v1/models/(?P<model>[^/:]+)(/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?/?")
@@ -219,6 +220,7 @@ class _Grpc:
 
     def __init__(self, address: Address, timeout: float):
         with needs("gRPC", extra="serve"):
+            start_tensorflow()
             import grpc
             import tensorflow  # noqa: F401
             from tensorflow_serving.apis import prediction_service_pb2_grpc

@@ -12,7 +12,8 @@ def decode_pictures(image_bytes, image_shape: tuple[int, int, int], resize: Resi
     """Pixels of a batch of picture files, and which of them are pictures.
 
     JPEG, PNG, GIF (its first frame) and BMP of any size, grey, with a palette, RGBA (alpha dropped) or
-    CMYK; resized with antialiasing. What cannot be decoded comes back black.
+    CMYK; resized with antialiasing. What cannot be decoded comes back black. Of a BMP with a palette
+    TensorFlow takes the palette's indices for grey, and a GIF's transparent colour for another.
 
     TensorFlow has no try. A tf.data pipeline can leave out elements that fail, so the files go through one,
     numbered, and those that come out are put where their numbers say. It starts with a blank element of

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from attention_keras.data.geometry import Resize
-from attention_keras.data.image_files import fit
+from attention_keras.data.image_files import fit, upright_rgb
 from attention_keras.drawing.maps import largest, signed_overlay, signed_words
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, attention_maps, evidence_maps
@@ -95,7 +95,8 @@ def _pixels(picture: Picture, shape: tuple[int | None, ...], resize: Resize) -> 
     """The picture as the model takes it, uint8 `(H, W, c)`."""
     height, width, channels = shape
     with Image.open(io.BytesIO(picture.content)) as opened:
-        image = opened.convert("RGB" if channels == 3 else "L")
+        image = upright_rgb(opened)
+    image = image if channels == 3 else image.convert("L")
     pixels = fit(image, (height or image.height, width or image.width), resize)
     return pixels if channels == 3 else pixels[..., None]
 

@@ -6,6 +6,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
 
 @contextlib.contextmanager
 def held_back_stderr(show_on: type[BaseException] = BaseException) -> Iterator[None]:
@@ -32,3 +34,18 @@ def held_back_stderr(show_on: type[BaseException] = BaseException) -> Iterator[N
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def start_tensorflow() -> None:
+    """Import TensorFlow and look for its devices, silently unless that fails.
+
+    TensorFlow 2.21 prints lines about oneDNN and missing GPU drivers before it reads
+    `TF_CPP_MIN_LOG_LEVEL`. A user who has set that variable wants to see them.
+    """
+    if LOG_LEVEL in os.environ or "tensorflow" in sys.modules:
+        return
+    os.environ[LOG_LEVEL] = "2"
+    with held_back_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()

@@ -121,9 +121,13 @@ def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Mod
         backbone = load_model(model.file)
         takes = tuple(backbone.input_shape[1:])
         if any(side not in (None, wanted) for side, wanted in zip(takes, image_shape)):
+            if has_free_size(config.data.dataset):
+                remedy = f"leave out --image-size, or give {takes[0] or takes[1]}"
+            else:
+                remedy = "choose a dataset of free size, such as folder:PATH"
             raise UserError(
                 f"{Path(model.file).name} takes images of {takes[1]}x{takes[0]} and these are "
-                f"{image_shape[1]}x{image_shape[0]}; image_size and a dataset of free size make them agree"
+                f"{image_shape[1]}x{image_shape[0]}; {remedy}"
             )
     if config.recipe.frozen_epochs:
         backbone.trainable = False

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -70,6 +71,36 @@ def test_rows_are_the_models_answers(model, folder, tmp_path, capsys):
     pictures = {file.name for file in (tmp_path / "out" / "pictures").iterdir()}
     assert pictures == {"a.png", "a-2.png", "b.png", "c.png", "Ünï 1.png"}
     assert not list((tmp_path / "out").glob("*.part"))
+
+
+@pytest.mark.parametrize("output", ["predictions", ".", "new"])
+def test_the_same_command_again_gives_the_same_rows(model, folder, tmp_path, monkeypatch, capsys, output):
+    monkeypatch.chdir(tmp_path)
+    (folder / "broken.jpg").unlink()
+    for time in range(3):
+        assert predict(model[1], ".", "--output", output) == 0
+        rows = rows_of(tmp_path / output / "predictions.csv")
+        assert sorted(row["path"] for row in rows) == sorted(
+            f"new/{name}" for name in ("a.png", "b.png", "c.bmp", "deep/a.png", "deep/Ünï 1.jpg")
+        )
+        said = (
+            f"5 in {tmp_path.joinpath(output).relative_to(tmp_path) / 'pictures'}, where this command draws"
+        )
+        assert (said in capsys.readouterr().out) == (time > 0)
+        assert len(list((tmp_path / output / "pictures").iterdir())) == 5
+
+
+def test_a_folder_with_long_names_and_a_fifo_is_answered(model, tmp_path, capsys):
+    (tmp_path / "new" / "other").mkdir(parents=True)
+    long = "x" * 251 + ".png"
+    for file in (tmp_path / "new" / long, tmp_path / "new" / "other" / long):
+        Image.new("RGB", (32, 32)).save(file)
+    os.mkfifo(tmp_path / "new" / "x.jpg")
+    assert predict(model[1], tmp_path / "new", tmp_path / "new" / "x.jpg", "--output", tmp_path / "out") == 0
+    assert "passed over: 1 no regular files" in capsys.readouterr().out
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert [row["reason"] for row in rows] == ["", "", "not a regular file"]
+    assert len(list((tmp_path / "out" / "pictures").iterdir())) == 2
 
 
 def test_a_picture_over_the_limit_is_a_row_with_the_reason(model, tmp_path):

@@ -148,6 +148,16 @@ def test_images_in_both_train_and_test_are_counted(prepare, caplog):
     assert f"{2 - held_out} of 4 test images are also in train" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["photos", "./photos/", "cifar11", "{tmp}/photos"])
+def test_a_folder_without_its_prefix_is_what_was_meant(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    name = name.format(tmp=tmp_path)
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError) as refused:
+        load_dataset(name)
+    assert str(refused.value).startswith(f"unknown dataset {name!r}; did you mean folder:{name}? allowed: ")
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

@@ -31,6 +31,18 @@ def test_a_panel_is_enlarged_and_keeps_colours():
     assert np.median(red[1]) < np.median(black[1])
 
 
+@pytest.mark.parametrize("size", [1.2e-7, 8.8e-5, 0.000888, 0.0154, 0.5, 88.0, 8.8e5, 8.8e20])
+@pytest.mark.parametrize("maps", [0, 1, 3])
+def test_the_ends_of_a_scale_stay_under_their_map(size, maps):
+    """Between the maps and beside them the picture is white, from top to bottom, whatever the values."""
+    image, level = np.zeros((32, 32, 3), "uint8"), np.array([[-1.0, 0.5], [0.9, 1.0]]) * size
+    picture = panel(image, {f"conv{n}": abs(level) for n in range(maps)}, evidence={"a": level, "b": level})
+    white = (picture == 255).all(axis=-1)
+    beside = white[70:230].all(axis=0)  # the rows of the maps
+    assert beside[0] and beside[-1] and np.count_nonzero(np.diff(beside)) == 2 * (maps + 3)
+    assert white[260:, beside].all() and not white[260:].all()
+
+
 def test_titles():
     names = ["cat", "dog"]
     assert prediction_title(np.array([0.2, 0.8]), names, 1) == ("true: dog    predicted: dog (80%)", True)

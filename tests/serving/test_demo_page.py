@@ -159,7 +159,7 @@ def test_a_person_drops_a_picture_in(page, tab, picture, expected, model, images
     # The next file is no picture: that is said, and the answer to the first one does not stay.
     (tmp_path / "text.png").write_text("no picture")
     drop(tab, tmp_path / "text.png")
-    tab.get_by_text("text.png is not a picture that can be read here", exact=True).wait_for(timeout=30_000)
+    tab.get_by_text("cannot read text.png: not an image", exact=True).wait_for(timeout=30_000)
     tab.locator("figure").first.wait_for(state="detached")
     # gradio leaves folders and empty files behind, but no picture.
     kept = list((tmp_path / "gradio").rglob("*"))

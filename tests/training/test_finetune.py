@@ -274,8 +274,16 @@ def test_wrong_backbone_files(options, tmp_path, backbone):
         run(options, tmp_path, backbone=str(tmp_path / "nothing.keras"))
     plain = keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(4, 3, name="conv")])
     plain.save(tmp_path / "plain.keras")
-    with pytest.raises(UserError, match=r"plain\.keras takes images of 16x16 and these are 32x32"):
+    takes = r"plain\.keras takes images of 16x16 and these are"
+    with pytest.raises(UserError, match=f"{takes} 32x32; choose a dataset of free size, such as folder:PATH"):
         run(options, tmp_path, backbone=str(tmp_path / "plain.keras"))
+    for number in range(20):
+        file = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        keras.utils.save_img(file, np.full((9, 9, 3), 10 * number), scale=False)
+    changes = {"dataset": f"folder:{tmp_path}/photos", "limit": 0, "image_size": 24}
+    with pytest.raises(UserError, match=f"{takes} 24x24; leave out --image-size, or give 16$"):
+        run(options, tmp_path, backbone=str(tmp_path / "plain.keras"), **changes)
     raw = keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(4, 3, name="conv")])
     raw.save(tmp_path / "raw.keras")
     with pytest.raises(UserError, match="does not begin with a layer that normalises pixels"):
