@@ -20,6 +20,7 @@ from attention_keras.data.array_store import DiskRows
 from attention_keras.data.augment import move_batch
 from attention_keras.data.augmentations import NEEDS_FILES, parse_augment
 from attention_keras.data.features import FeatureRows
+from attention_keras.data.last_batch import last_batch_start
 from attention_keras.data.mixing import mix_batch
 from attention_keras.data.objects import BoxMasks
 from attention_keras.data.picture_rows import PictureRows
@@ -53,6 +54,7 @@ def training_batches(
     augment: str = "none",
     start_step: int = 0,
     objects: np.ndarray | None = None,
+    replicas: int = 1,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of all epochs, in one dataset of known length.
 
@@ -65,6 +67,7 @@ def training_batches(
         augment: `none`, or names of `attention_keras.data.augmentations` joined by `+`.
         start_step: steps of the run that are done already; skipped without reading an image.
         objects: `(n,)` bool, the images whose object is told; None for a pipeline without objects.
+        replicas: devices that share a batch (see `last_batch_start`).
 
     Returns:
         Dataset of `(images (b, h, w, 3), one-hot labels (b, k) float32)`; images are uint8, or float32 in
@@ -72,8 +75,8 @@ def training_batches(
         second is a dictionary: `labels` as before, and `objects` `(b, h, w)` uint8, 1 on the object.
 
     Raises:
-        UserError: an unknown augmentation, crops of files where there are none, or objects with what changes
-            the image and not its mask.
+        UserError: an unknown augmentation, crops of files where there are none, objects with what changes
+            the image and not its mask, or a replica without images.
 
     Example:
         >>> split = Split(np.zeros((10, 8, 8, 3), "uint8"), np.arange(10, dtype="int32"))
@@ -90,12 +93,13 @@ def training_batches(
     steps = steps_per_epoch(count, batch_size)
     first_epoch, first_step = divmod(start_step, steps)
     fetch = _fetcher(split, num_classes, objects, cropped=bool(plan.crops))
+    begins = _beginnings(count, batch_size, replicas)
 
     def steps_of(epoch):
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=tf.stack([seed, epoch]))
         skipped = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
         return tf.data.Dataset.range(skipped, steps).map(
-            lambda step: (epoch, step, order[step * batch_size : (step + 1) * batch_size])
+            lambda step: (epoch, step, order[begins[step] : begins[step + 1]])
         )
 
     def seed_of(purpose, epoch, step):
@@ -117,7 +121,12 @@ def training_batches(
 
 
 def evaluation_batches(
-    split: Split, *, num_classes: int, batch_size: int, objects: np.ndarray | None = None
+    split: Split,
+    *,
+    num_classes: int,
+    batch_size: int,
+    objects: np.ndarray | None = None,
+    replicas: int = 1,
 ) -> tf.data.Dataset:
     """Every image once, in order: `(images (b, h, w, 3) uint8, one-hot labels (b, k) float32)`.
 
@@ -126,16 +135,26 @@ def evaluation_batches(
         num_classes: k.
         batch_size: images in a batch; the last one may be smaller.
         objects: as `training_batches` takes it, and with the same result.
+        replicas: devices that share a batch (see `last_batch_start`).
+
+    Raises:
+        UserError: a replica would be without images.
     """
     fetch = _fetcher(split, num_classes, objects)
-    count = len(split)
+    begins = _beginnings(len(split), batch_size, replicas)
 
     def batch_at(step):
-        batch = fetch(tf.range(step * batch_size, tf.minimum((step + 1) * batch_size, count)))
+        batch = fetch(tf.range(begins[step], begins[step + 1]))
         return batch if objects is None else _with_objects(*batch)
 
-    steps = steps_per_epoch(count, batch_size)
+    steps = steps_per_epoch(len(split), batch_size)
     return _finished(tf.data.Dataset.range(steps).map(batch_at, tf.data.AUTOTUNE), steps)
+
+
+def _beginnings(count: int, batch_size: int, replicas: int) -> tf.Tensor:
+    """Where each batch of an epoch begins, and the end of the last: `(steps + 1,)` int32."""
+    full = np.arange(steps_per_epoch(count, batch_size) - 1) * batch_size
+    return _on_cpu(np.array([*full, last_batch_start(count, batch_size, replicas), count], "int32"))
 
 
 def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped: bool = False):

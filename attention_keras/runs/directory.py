@@ -254,7 +254,7 @@ class Run:
 
     def write_history(self, epochs: Sequence[dict[str, Any]]) -> None:
         """`history.jsonl`, one line for each finished epoch."""
-        write_text(self._history, "".join(json.dumps(epoch) + "\n" for epoch in epochs))
+        write_text(self._history, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs))
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """`metrics.json`, which finishes the run."""

@@ -128,7 +128,7 @@ class TrainOptions:
             recipe=dataclasses.replace(recipe, **given),
             seed=self.recipe.seed,
             weights=_weights(self.model.weights),
-            init_from=self.model.init_from,
+            init_from=self.model.init_from and _absolute(self.model.init_from),
             patience=self.recipe.patience,
             balance=self.recipe.balance,
             attend_to=self.recipe.attend_to,

@@ -12,6 +12,9 @@ from attention_keras.training.history import History
 class NonFiniteGuard(keras.callbacks.Callback):
     """Stops training at the first loss that is not finite; the last checkpoint is from before it.
 
+    The loss of a step is computed before its update. What the last update of an epoch has done shows in the
+    validation.
+
     Args:
         history: of the run.
 
@@ -24,9 +27,16 @@ class NonFiniteGuard(keras.callbacks.Callback):
         self.history = history
 
     def on_train_batch_end(self, batch, logs=None):
-        loss = float(np.squeeze(logs["loss"]))
+        self._check("loss", logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check("val_loss", logs)
+
+    def _check(self, name: str, logs):
+        loss = float(np.squeeze(logs[name]))
         if not math.isfinite(loss):
+            called = {"loss": "loss", "val_loss": "validation loss"}[name]
             raise UserError(
-                f"the loss is {loss} at step {self.history.step}; a lower --learning-rate usually helps (the "
-                "last checkpoint is from before, --restart begins anew)"
+                f"the {called} is {loss} at step {self.history.step}; a lower --learning-rate usually helps "
+                "(the last checkpoint is from before, --restart begins anew)"
             )

@@ -74,6 +74,37 @@ def build_schedule(name: str, learning_rate: float, steps_per_epoch: int, epochs
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values) if changes else learning_rate
 
 
+@keras.saving.register_keras_serializable(package="attention_keras")
+class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that counts updates, for an optimiser that counts the steps which it accumulates.
+
+    Keras asks the schedule for the rate of a step. With accumulated gradients several steps are one update.
+
+    Args:
+        schedule: the rate as a function of the update.
+        accumulate: steps of an update.
+
+    Example:
+        >>> halved = keras.optimizers.schedules.PiecewiseConstantDecay([1], [0.4, 0.2])
+        >>> [round(float(PerUpdate(halved, 3)(step)), 1) for step in (0, 5, 6)]
+        [0.4, 0.4, 0.2]
+    """
+
+    def __init__(self, schedule, accumulate: int):
+        self.schedule, self.accumulate = schedule, accumulate
+
+    def __call__(self, step):
+        return self.schedule(step // self.accumulate)
+
+    def get_config(self):
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "accumulate": self.accumulate}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["accumulate"])
+
+
 def build_optimizer(
     name: str, learning_rate, weight_decay: float, accumulate: int = 1
 ) -> keras.optimizers.Optimizer:
@@ -81,11 +112,13 @@ def build_optimizer(
 
     Args:
         name: the optimiser.
-        learning_rate: a float or a schedule.
+        learning_rate: a float or a schedule of updates.
         weight_decay: on every parameter.
         accumulate: steps whose gradients are averaged into one update.
     """
     steps = accumulate if accumulate > 1 else None
+    if steps and not isinstance(learning_rate, float):
+        learning_rate = PerUpdate(learning_rate, steps)
     # Keras counts names up within a process; a resumed run looks for those it was saved under.
     if name in ("sgd", "nesterov"):
         return CoupledSGD(

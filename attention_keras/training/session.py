@@ -116,7 +116,8 @@ class Session:
         with scope(strategy):
             model = build_network(config, dataset)
             synchronize_batch_norm(model, strategy is not None)
-            if config.init_from:
+            # A checkpoint has all weights; the run that they began with may be gone.
+            if config.init_from and (machine.restart or load_newest(run.checkpoints, _say_nothing) is None):
                 report(start_from(config.init_from, model, dataset.class_names))
         own_step = bool(config.attend_to or config.recipe.ema)
         model = replicated(model, strategy, own_step)
@@ -140,6 +141,11 @@ class Session:
         """The images that tell where their object is; None where attention is not trained."""
         config = self.config
         return Objects.of(self.dataset, config.attend_to_fraction, config.seed) if config.attend_to else None
+
+    @property
+    def replicas(self) -> int:
+        """Devices that share a batch."""
+        return self.strategy.num_replicas_in_sync if self.strategy else 1
 
     @property
     def steps_per_epoch(self) -> int:
@@ -273,6 +279,7 @@ class Session:
                 batch_size=self.config.step_batch_size,
                 seed=self.config.seed,
                 objects=self.objects and self.objects.train,
+                replicas=self.replicas,
             ),
             self._in_order(validation, self.objects and self.objects.validation),
             stage=stage,
@@ -289,6 +296,7 @@ class Session:
             num_classes=self.dataset.num_classes,
             batch_size=self.config.step_batch_size,
             objects=objects,
+            replicas=self.replicas,
         )
 
     def _save(self, path) -> None:
@@ -297,3 +305,7 @@ class Session:
         if self.is_chief:
             save_model(self.model, path)
         synchronize_batch_norm(self.model, self.strategy is not None)
+
+
+def _say_nothing(line: str) -> None:
+    """What is said of a damaged checkpoint is said when it is restored."""

@@ -12,7 +12,7 @@ from attention_keras.runs.machine_options import refuse_jit
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training.graph_memory import forgetting_gradients
 from attention_keras.training.session import Report, Session
-from attention_keras.training.strategy import build_strategy, is_chief
+from attention_keras.training.strategy import build_strategy, is_chief, lost_workers
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def train(options: TrainOptions, report: Report = print) -> RunResult:
         tf.config.experimental.enable_op_determinism()
     with forgetting_gradients():
         session = Session.prepare(config, machine, run, strategy, report)
-        with session.writing(), user_errors():
+        with lost_workers(strategy), session.writing(), user_errors():
             history, seconds = session.fit()
             metrics = session.finish(history, seconds)
     report(

@@ -55,7 +55,7 @@ def test_every_image_comes_once_whatever_the_replicas():
     ):
         seen = [images[:, 0, 0, 0].numpy().tolist() for images, _ in batches]
         assert [len(batch) for batch in seen] == [10, 9, 2]
-        assert sorted(sum(seen, [])) == labels.tolist()
+        assert sorted(number for batch in seen for number in batch) == labels.tolist()
 
 
 def test_too_few_images_for_the_devices_are_one_line():

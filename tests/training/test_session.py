@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -179,12 +180,30 @@ def test_ctrl_c_saves_within_a_step_and_says_130(config, monkeypatch):
     assert load_newest(checkpoints[0].parent).step == 3
 
 
+def test_it_goes_on_when_the_run_that_it_began_from_has_moved(config, uninterrupted, tmp_path):
+    source = shutil.copytree(uninterrupted.run.path, tmp_path / "source")
+    config = config.replace(init_from=f"{source}/", name="child", seed=1)
+    whole = train(config.replace(name="whole"), report=lambda line: None)
+    with death_at(4):
+        train(config, report=lambda line: None)
+    source.rename(tmp_path / "archive")
+    resumed = train(config, report=lambda line: None)
+    for one, other in zip(weights(whole.run.path), weights(resumed.run.path), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(UserError, match="source"):
+        train(config.replace(restart=True), report=lambda line: None)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(config):
-    with pytest.raises(UserError, match="step"):
-        train(
-            config.replace(optimizer="sgd", schedule="constant", learning_rate=1e30),
-            report=lambda line: None,
-        )
+    """Also where the only step of an epoch has done it, which no later loss of that epoch tells."""
+    huge = config.replace(optimizer="sgd", schedule="constant", learning_rate=1e30)
+    with pytest.raises(UserError, match=r"the loss is .* at step"):
+        train(huge, report=lambda line: None)
+    one_step = huge.replace(batch_size=64, limit=60, name="one step")
+    with pytest.raises(UserError, match=r"the validation loss is .* at step 1;"):
+        train(one_step, report=lambda line: None)
+    run = Run(one_step.run_path)
+    assert not run.model.exists() and not checkpoint_files(run.checkpoints)
 
 
 @pytest.mark.parametrize("place", ["file", "readonly"])
