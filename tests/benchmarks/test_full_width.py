@@ -144,6 +144,42 @@ def test_parts_keep_every_bit(pixels, tmp_path):
         parts.read_parts(tmp_path)
 
 
+def test_a_smaller_dataset_leaves_nothing_of_a_larger_one(pixels, tmp_path):
+    images, labels = pixels
+    many = np.concatenate([images] * 6), np.concatenate([labels] * 6)
+    assert len(parts.write_parts({"train": many, "test": many}, tmp_path, largest=1)) == 4
+    assert len(parts.write_parts({"train": pixels, "test": (images[:40], labels[:40])}, tmp_path)) == 1
+    found = parts.read_parts(tmp_path)
+    assert (len(found.train[0]), len(found.test[0])) == (100, 40)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        # Images 500 to 599 of train, whose lack the numbers of the others do not show.
+        (lambda ours, theirs: (ours / "part1.npz").unlink(), "has not all parts"),
+        (lambda ours, theirs: (theirs / "part1.npz").rename(ours / "part1.npz"), "has parts of 2 datasets"),
+        (lambda ours, theirs: (theirs / "part0.npz").rename(ours / "part7.npz"), "has parts of 2 datasets"),
+        (lambda ours, theirs: [without_digest(path) for path in ours.glob("*")], "an earlier version's"),
+        (lambda ours, theirs: without_digest(ours / "part1.npz"), "has parts of 2 datasets"),
+    ],
+)
+def test_parts_that_are_no_whole_dataset_are_refused(spoil, said, pixels, tmp_path):
+    images, labels = pixels
+    many = np.concatenate([images] * 6), np.concatenate([labels] * 6)
+    for name, answers in (("ours", many[1]), ("theirs", (many[1] + 1) % 10)):
+        parts.write_parts({"train": (many[0], answers), "test": pixels}, tmp_path / name, largest=1)
+    spoil(tmp_path / "ours", tmp_path / "theirs")
+    with pytest.raises(UserError, match=said):
+        parts.read_parts(tmp_path / "ours")
+
+
+def without_digest(path):
+    """The part as an earlier version wrote it."""
+    with np.load(path) as file:
+        np.savez(path, **{name: file[name] for name in file.files if name != "digest"})
+
+
 def test_weights_in_several_files_come_back_rounded(tmp_path):
     model = build_model("vgg-att1-dp", width=0.03, init="keras")
     paths = weights.save_weights(model, tmp_path / "net", largest=20_000)
