@@ -193,6 +193,16 @@ def test_weights_in_several_files_come_back_rounded(tmp_path):
         weights.load_weights(tmp_path / "net")
 
 
+def test_weights_of_an_earlier_training_and_a_saved_state_do_not_get_among_weights(tmp_path):
+    wide, narrow = (build_model("vgg-att1-dp", width=width, init="keras") for width in (0.06, 0.03))
+    assert len(weights.save_weights(wide, tmp_path / "net", largest=20_000)) > 1
+    save_state(tmp_path / "net.state.npz", [np.zeros(3, "float32")] * 4, {})
+    assert weights.save_weights(narrow, tmp_path / "net") == [tmp_path / "net.0.npz"]
+    found = weights.load_weights(tmp_path / "net").get_weights()
+    assert [array.shape for array in found] == [array.shape for array in narrow.get_weights()]
+    assert (tmp_path / "net.state.npz").exists()
+
+
 def test_a_state_of_an_earlier_version_goes_on_and_another_recipes_does_not(tmp_path):
     state, path = ([np.float32([1, 2])], ()), tmp_path / "state.npz"
     earlier = {name: value for name, value in asdict(MODERN).items() if name != "ema"}
