@@ -3,9 +3,9 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
@@ -20,8 +20,8 @@ from attention_keras.runs.recipes import MODERN, find_recipe
 from attention_keras.training.optimizers import build_optimizer
 from attention_keras.training.weight_average import AveragedClassifier
 from benchmarks.full_width import parts, weights
-from benchmarks.full_width.run import Budget
-from benchmarks.full_width.saved_state import load_state, save_state
+from benchmarks.full_width.saved_state import save_state
+from benchmarks.full_width.setting import Budget
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests" / "training" / "small_network.py"
@@ -30,7 +30,7 @@ RATE, DECAY, SMOOTHING, BATCH = 0.05, 5e-4, 0.1, 16
 
 
 def on_jax(*words):
-    """Run the program beside this file with Keras on JAX; what it prints."""
+    """Run the program beside this file with Keras on JAX; what it prints, on either stream."""
     pytest.importorskip("jax")
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     environment.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")  # compiles sooner
@@ -38,7 +38,7 @@ def on_jax(*words):
         [sys.executable, PROGRAM, *map(str, words)], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,26 @@ def test_a_training_learns_and_says_what_it_did(trained):
     assert end["epochs"] == 4 and 0 <= end["test_error"] <= 1
     assert f"| {end['validation_error']:.2%} | {end['test_error']:.2%} |" in table
     assert not list(folder.glob("*.state.npz"))
+
+
+def test_what_is_finished_is_not_trained_again(trained, data, tmp_path):
+    folder, table = trained
+    shutil.copytree(folder, tmp_path / "again")
+    said = on_jax("train", data, tmp_path / "again")
+    assert "vgg, seed 0, is finished in" in said
+    assert [line for line in said.splitlines() if line.startswith("| vgg")] == [
+        line for line in table.splitlines() if line.startswith("| vgg")
+    ]
+    assert lines_of(tmp_path / "again") == lines_of(folder)
+
+
+def test_another_trainings_state_is_refused_before_any_network_is_built(trained, data, tmp_path):
+    given = lines_of(trained[0])[-1]["conditions"]
+    about = {"conditions": given | {"epochs": 8, "validation": 10}, "done": 1, "epochs": 8}
+    save_state(tmp_path / "vgg-s0.state.npz", [], about)
+    said = on_jax("train", data, tmp_path)
+    assert "is of another training (epochs 8 -> 4, validation 10 -> 20); choose another --output" in said
+    assert not (tmp_path / "results.jsonl").exists()
 
 
 @pytest.mark.slow
@@ -201,17 +221,6 @@ def test_weights_of_an_earlier_training_and_a_saved_state_do_not_get_among_weigh
     found = weights.load_weights(tmp_path / "net").get_weights()
     assert [array.shape for array in found] == [array.shape for array in narrow.get_weights()]
     assert (tmp_path / "net.state.npz").exists()
-
-
-def test_a_state_of_an_earlier_version_goes_on_and_another_recipes_does_not(tmp_path):
-    state, path = ([np.float32([1, 2])], ()), tmp_path / "state.npz"
-    earlier = {name: value for name, value in asdict(MODERN).items() if name != "ema"}
-    save_state(path, state, {"recipe": earlier, "done": 1, "epochs": 3})
-    found, about = load_state(path, state, MODERN)
-    np.testing.assert_array_equal(found[0][0], state[0][0])
-    assert about["done"] == 1
-    with pytest.raises(UserError, match="is of a training with"):
-        load_state(path, state, replace(MODERN, ema=0.9))
 
 
 def test_a_time_gives_a_number_of_epochs():
