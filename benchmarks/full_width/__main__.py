@@ -5,13 +5,14 @@
 DATA is a folder that `python -m benchmarks.full_width.parts` wrote. Each network is trained for --seconds: a
 few steps are timed, and then the number of epochs follows. results.jsonl in --output has a line for each
 start, epoch and end; the table goes to the terminal. The same command goes on where an interrupted one has
-saved its state (--save-every).
+saved its state (--save-every), and takes from results.jsonl what is finished.
 """
 
 import argparse
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -20,7 +21,10 @@ from attention_keras.errors import UserError
 from attention_keras.models.zoo import list_models
 from attention_keras.runs.recipes import MODERN
 from benchmarks.full_width.parts import read_parts
-from benchmarks.full_width.run import Budget, Setting, peak_flops, train
+from benchmarks.full_width.record import Record
+from benchmarks.full_width.run import peak_flops, train
+from benchmarks.full_width.saved_state import read_about
+from benchmarks.full_width.setting import Budget, Setting, conditions_of
 
 NUMBERS = ("width", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "ema")
 HEADS = (
@@ -79,20 +83,44 @@ def main(words: list[str] | None = None) -> None:
         options.output, options.precision, options.validation, options.save_every, options.keep_weights
     )
     budget = Budget(options.epochs, options.seconds)
-    peak = peak_flops(options.precision)
-    print(f"a bare convolution reaches {peak / 1e12:.1f} TFLOP/s here", file=sys.stderr, flush=True)
+    conditions = conditions_of(recipe, pixels, budget, setting)
+    # All are looked up before any is trained, so that a refusal does not come after hours.
+    names = [(name, seed) for seed in options.seeds for name in options.models]
+    ends = {key: _finished(*key, setting, conditions) for key in names}
+    if not all(ends.values()):
+        peak = peak_flops(options.precision)
+        _say(f"a bare convolution reaches {peak / 1e12:.1f} TFLOP/s here")
     lines = ["| " + " | ".join(HEADS) + " |", "|---" * len(HEADS) + "|"]
-    for seed in options.seeds:
-        for name in options.models:
+    for (name, seed), end in ends.items():
+        if end is None:
             end = train(name, recipe, pixels, budget, setting, seed, peak)
-            cells = (
-                *(name, seed, end["epochs"], f"{end['images_per_second']:,.0f}"),
-                *(f"{end['utilisation']:.0%}", f"{end['training_seconds']:.0f}"),
-                *(_per_cent(end[k]) for k in ("validation_error", "test_error", "test_error_with_flips")),
-            )
-            lines.append("| " + " | ".join(map(str, cells)) + " |")
             keras.utils.clear_session()
+        cells = (
+            *(name, seed, end["epochs"], f"{end['images_per_second']:,.0f}"),
+            *(f"{end['utilisation']:.0%}", f"{end['training_seconds']:.0f}"),
+            *(_per_cent(end[k]) for k in ("validation_error", "test_error", "test_error_with_flips")),
+        )
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
     print("\n".join(lines), flush=True)
+
+
+def _finished(name: str, seed: int, setting: Setting, conditions: dict[str, Any]) -> dict[str, Any] | None:
+    """The last line of a training that is finished; None where there is something to train.
+
+    Raises:
+        UserError: a training under other conditions is unfinished in its place.
+    """
+    end = Record(setting.output, name, seed).end(conditions, with_weights=setting.keep_weights)
+    state_file = setting.state_file(name, seed)
+    if end:
+        _say(f"{name}, seed {seed}, is finished in {setting.output} and not trained again")
+    elif state_file.exists():
+        read_about(state_file, conditions)
+    return end
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _per_cent(share: float | None) -> str:

@@ -3,10 +3,13 @@
     python -m benchmarks.full_width.parts cifar10 FOLDER
 
 writes `part0.npz`, `part1.npz` and so on: blocks of images as PNG mosaics, which keep every bit and take half
-the space of the raw pixels, and their labels.
+the space of the raw pixels, and their labels. Each part carries the digest of the whole dataset, so that a
+missing part, or one of another dataset, does not go unnoticed.
 """
 
 import argparse
+import functools
+import hashlib
 import io
 import math
 import sys
@@ -23,6 +26,8 @@ COLUMNS, ROWS = 25, 20
 BLOCK = COLUMNS * ROWS
 LARGEST_PART = 56 * 2**20
 SPLITS = ("train", "test")
+PARTS = "part[0-9]*.npz"
+_DIGEST = "digest"
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -38,28 +43,47 @@ class Pixels:
     def num_classes(self) -> int:
         return int(self.train[1].max()) + 1
 
+    @functools.cached_property
+    def digest(self) -> str:
+        """What all images and labels come down to."""
+        found = hashlib.sha256()
+        for array in (*self.train, *self.test):
+            found.update(str(array.shape).encode())
+            found.update(np.ascontiguousarray(array))
+        return found.hexdigest()[:16]
+
 
 def write_parts(splits: dict[str, Split], folder: Path, largest: int = LARGEST_PART) -> list[Path]:
-    """Write the splits as parts of at most about `largest` bytes each; the paths of the parts."""
+    """Write the splits as parts of at most about `largest` bytes each, instead of those that are there.
+
+    Returns:
+        The paths of the parts.
+    """
+    arrays = {
+        split: (np.asarray(images, "uint8"), np.asarray(labels, "int32"))
+        for split, (images, labels) in splits.items()
+    }
+    digest = np.array(Pixels(**arrays).digest)
     folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob(PARTS):
+        path.unlink()
     paths: list[Path] = []
     part: dict[str, np.ndarray] = {}
     size = 0
 
     def finish():
         paths.append(folder / f"part{len(paths)}.npz")
-        np.savez(paths[-1], **part)
+        np.savez(paths[-1], **part, **{_DIGEST: digest})
         part.clear()
 
-    for split, (images, labels) in splits.items():
+    for split, (images, labels) in arrays.items():
         for start in range(0, len(images), BLOCK):
-            block = np.asarray(images[start : start + BLOCK])
-            data = _png(block)
+            data = _png(images[start : start + BLOCK])
             if part and size + len(data) > largest:
                 finish()
                 size = 0
             part[f"{split}_{start:07d}"] = data
-            part[f"{split}_{start:07d}_labels"] = np.asarray(labels[start : start + BLOCK], "int32")
+            part[f"{split}_{start:07d}_labels"] = labels[start : start + BLOCK]
             size += len(data)
     finish()
     return paths
@@ -69,22 +93,31 @@ def read_parts(folder: Path) -> Pixels:
     """What `write_parts` wrote.
 
     Raises:
-        UserError: there are no parts, or one is missing.
+        UserError: there are no parts, one is missing, or they are of several datasets.
     """
     blocks: dict[str, np.ndarray] = {}
-    for path in sorted(folder.glob("part*.npz")):
+    digests = set()
+    for path in sorted(folder.glob(PARTS)):
         with np.load(path) as part:
             blocks |= {name: part[name] for name in part.files}
+        digests.add(str(blocks.pop(_DIGEST, "of an earlier version")))
+    advice = "write them again with python -m benchmarks.full_width.parts"
+    if len(digests) > 1:
+        raise UserError(f"{folder} has parts of {len(digests)} datasets; {advice}")
+    incomplete = f"{folder} has not all parts of a dataset, or an earlier version's; {advice}"
     found = {}
     for split in SPLITS:
         names = sorted(name for name in blocks if name.startswith(f"{split}_") and name[-1].isdigit())
         starts = [int(name.split("_")[1]) for name in names]
         if not names or starts != list(range(0, BLOCK * len(names), BLOCK)):
-            raise UserError(f"{folder} has not all parts of a dataset; python -m benchmarks.full_width.parts")
+            raise UserError(incomplete)
         labels = [blocks[f"{name}_labels"] for name in names]
         images = [_pixels(blocks[name], len(here)) for name, here in zip(names, labels, strict=True)]
         found[split] = np.concatenate(images), np.concatenate(labels).astype("int32")
-    return Pixels(**found)
+    pixels = Pixels(**found)
+    if pixels.digest not in digests:
+        raise UserError(incomplete)
+    return pixels
 
 
 def _png(block: np.ndarray) -> np.ndarray:

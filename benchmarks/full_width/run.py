@@ -1,10 +1,6 @@
 """One training: as many epochs as fit into a time, a line of JSON for each thing that happens."""
 
-import json
-import sys
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,43 +10,14 @@ from attention_keras.models.compute import count_macs, count_parameters
 from attention_keras.runs.recipes import Recipe
 from benchmarks.full_width.learner import Learner, error_of
 from benchmarks.full_width.parts import Pixels
+from benchmarks.full_width.record import Record
 from benchmarks.full_width.saved_state import load_state, save_state
+from benchmarks.full_width.setting import Budget, Setting, conditions_of
 from benchmarks.full_width.weights import save_weights
 from benchmarks.peak import convolution
 
 TIMED_STEPS = 30
 PEAK_SHAPE = (512, 32, 32, 256)  # b h w c of the convolution that utilisation is measured against
-RESULTS = "results.jsonl"
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train: `epochs`, or as many as fit into `seconds`."""
-
-    epochs: int | None
-    seconds: float
-
-    def epochs_of(self, epoch_seconds: float) -> int:
-        return self.epochs or max(1, int(self.seconds / epoch_seconds))
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is common to the trainings of one command.
-
-    Attributes:
-        output: folder for results, states and weights.
-        precision: `float32` or `mixed_bfloat16`.
-        held_out: images at the end of the training split that are for validation.
-        save_every: epochs between two saved states; 0 for none.
-        keep_weights: whether trained weights are written.
-    """
-
-    output: Path
-    precision: str
-    held_out: int
-    save_every: int = 0
-    keep_weights: bool = False
 
 
 def peak_flops(precision: str) -> float:
@@ -65,7 +32,8 @@ def train(
     name: str, recipe: Recipe, pixels: Pixels, budget: Budget, setting: Setting, seed: int, peak: float
 ) -> dict[str, Any]:
     """Train one network, and test it once at the end; the last line of its record."""
-    record = Record(setting.output / RESULTS, model=name, seed=seed)
+    record = Record(setting.output, name, seed)
+    conditions = conditions_of(recipe, pixels, budget, setting)
     cut = len(pixels.train[0]) - setting.held_out
     held_out = tuple(array[cut:] for array in pixels.train)
     began = time.perf_counter()
@@ -79,9 +47,9 @@ def train(
     )
     epoch_seconds, compile_seconds = _time_steps(learner)
     done, epochs = 0, budget.epochs_of(epoch_seconds)
-    state_file = setting.output / f"{name}-s{seed}.state.npz"
+    state_file = setting.state_file(name, seed)
     if state_file.exists():
-        learner.state, about = load_state(state_file, learner.state, recipe)
+        learner.state, about = load_state(state_file, learner.state, conditions)
         done, epochs = about["done"], about["epochs"]
     record.write(
         "start",
@@ -104,16 +72,14 @@ def train(
             left = seconds / (epoch + 1 - done) * (epochs - 1 - epoch)
             record.write("epoch", epoch=epoch + 1, loss=loss, seconds=seconds, seconds_left=left)
         if setting.save_every and not last and (epoch + 1) % setting.save_every == 0:
-            about = {"recipe": asdict(recipe), "done": epoch + 1, "epochs": epochs}
+            about = {"conditions": conditions, "done": epoch + 1, "epochs": epochs}
             save_state(state_file, learner.state, about)
     seconds = time.perf_counter() - training
     model = learner.trained()
-    if setting.keep_weights:
-        save_weights(model, setting.output / f"{name}-s{seed}")
-    state_file.unlink(missing_ok=True)
+    files = save_weights(model, setting.output / f"{name}-s{seed}") if setting.keep_weights else []
     images_per_second = (epochs - done) * learner.images_per_epoch / seconds
     flops = 6 * count_macs(learner.model) * images_per_second  # forward, and twice as much backward
-    return record.write(
+    end = record.write(
         "end",
         epochs=epochs,
         training_seconds=seconds,
@@ -125,7 +91,11 @@ def train(
         test_error_with_flips=error_of(model, *pixels.test, flips=True),
         seconds=time.perf_counter() - began,
         device=jax.devices()[0].device_kind,
+        weights=[file.name for file in files],
+        conditions=conditions,
     )
+    state_file.unlink(missing_ok=True)  # not before the end is written: a kill must not cost the training
+    return end
 
 
 def _time_steps(learner: Learner) -> tuple[float, float]:
@@ -139,18 +109,3 @@ def _time_steps(learner: Learner) -> tuple[float, float]:
         seconds.append(time.perf_counter() - began)
     learner.state = state
     return seconds[1] / len(rates) * learner.steps_per_epoch, seconds[0] - seconds[1]
-
-
-class Record:
-    """Lines of JSON in a file and on the terminal, each with the training's name."""
-
-    def __init__(self, path: Path, **always: Any):
-        self.path, self.always = path, always
-
-    def write(self, event: str, **values: Any) -> dict[str, Any]:
-        rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in values.items()}
-        line = {"event": event, **self.always, **rounded}
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        print(json.dumps(line), file=sys.stderr, flush=True)
-        return line

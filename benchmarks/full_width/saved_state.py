@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from attention_keras.errors import UserError
 from attention_keras.runs.durable import write_whole
-from attention_keras.runs.recipes import Recipe
+from benchmarks.full_width.setting import differences
 
 _ABOUT = "about"
 
@@ -25,21 +26,34 @@ def save_state(path: Path, state: Any, about: dict[str, Any]) -> None:
     write_whole(path, file.getvalue())
 
 
-def load_state(path: Path, like: Any, recipe: Recipe) -> tuple[Any, dict[str, Any]]:
-    """The state in the structure of `like`, and what is known about it.
+def read_about(path: Path, conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known about a saved state.
 
     Args:
         path: that `save_state` wrote.
-        like: a state of the same training.
-        recipe: that it must be of. Fields that the file does not know yet were as they are by default.
+        conditions: that its training must have, of `conditions_of`.
 
     Raises:
         UserError: it is of another training.
     """
     with np.load(path) as file:
         about = json.loads(file[_ABOUT].tobytes())
-        if (found := Recipe(**about["recipe"])) != recipe:
-            raise UserError(f"{path} is of a training with {found}, not {recipe}")
+    advice = "choose another --output, or remove the file to begin anew"
+    if "conditions" not in about:
+        raise UserError(f"{path} is of an earlier version, which did not note precision and data; {advice}")
+    if changed := differences(about["conditions"], conditions):
+        raise UserError(f"{path} is of another training ({changed}); {advice}")
+    return about
+
+
+def load_state(path: Path, like: Any, conditions: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The state in the structure of `like`, a state of the same training, and what is known about it.
+
+    Raises:
+        UserError: it is of another training, as `read_about` says, or of another network.
+    """
+    about = read_about(path, conditions)
+    with np.load(path) as file:
         leaves = [file[f"{place:05d}"] for place in range(len(file.files) - 1)]
     wanted, structure = jax.tree.flatten(like)
     if [leaf.shape for leaf in leaves] != [leaf.shape for leaf in wanted]:

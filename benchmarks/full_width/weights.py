@@ -23,11 +23,17 @@ from attention_keras.models.prune import prune_dead_branch
 
 LARGEST_FILE = 15 * 2**20
 _GRAPH = "graph"
+_FILES = "{}.[0-9]*.npz"  # a saved state of the training has a word there
 
 
 def save_weights(model: keras.Model, stem: Path, largest: int = LARGEST_FILE) -> list[Path]:
-    """Write `<stem>.0.npz`, `<stem>.1.npz` and so on, each of at most about `largest` bytes."""
+    """Write `<stem>.0.npz`, `<stem>.1.npz` and so on, each of at most about `largest` bytes.
+
+    Those that are there go away first: a smaller network has fewer, and none of a larger one's may stay.
+    """
     model = prune_dead_branch(model)
+    for path in stem.parent.glob(_FILES.format(stem.name)):
+        path.unlink()
     paths: list[Path] = []
     graph = json.loads(model.to_json())
     graph.pop("compile_config", None)  # its optimiser is of no use here
@@ -55,7 +61,7 @@ def load_weights(stem: Path) -> keras.Model:
         UserError: there are no such files, or one is missing.
     """
     found: dict[str, np.ndarray] = {}
-    for path in stem.parent.glob(f"{stem.name}.*.npz"):
+    for path in stem.parent.glob(_FILES.format(stem.name)):
         with np.load(path) as part:
             found |= {name: part[name] for name in part.files}
     if _GRAPH not in found:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from attention_keras.errors import UserError
 from attention_keras.runs.recipes import MODERN
 from benchmarks.full_width import __main__ as command
 from benchmarks.full_width import learner, run
@@ -66,6 +67,8 @@ def train(data, folder, stop=None):
         command.main([data, *words.split(), "--save-every", "1", "--keep-weights", "--output", folder])
     except Stop:
         print("stopped")
+    except UserError as error:
+        print(error)
 
 
 if __name__ == "__main__":

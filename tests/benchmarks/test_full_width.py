@@ -3,9 +3,9 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
@@ -20,8 +20,8 @@ from attention_keras.runs.recipes import MODERN, find_recipe
 from attention_keras.training.optimizers import build_optimizer
 from attention_keras.training.weight_average import AveragedClassifier
 from benchmarks.full_width import parts, weights
-from benchmarks.full_width.run import Budget
-from benchmarks.full_width.saved_state import load_state, save_state
+from benchmarks.full_width.saved_state import save_state
+from benchmarks.full_width.setting import Budget
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests" / "training" / "small_network.py"
@@ -30,7 +30,7 @@ RATE, DECAY, SMOOTHING, BATCH = 0.05, 5e-4, 0.1, 16
 
 
 def on_jax(*words):
-    """Run the program beside this file with Keras on JAX; what it prints."""
+    """Run the program beside this file with Keras on JAX; what it prints, on either stream."""
     pytest.importorskip("jax")
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     environment.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")  # compiles sooner
@@ -38,7 +38,7 @@ def on_jax(*words):
         [sys.executable, PROGRAM, *map(str, words)], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,26 @@ def test_a_training_learns_and_says_what_it_did(trained):
     assert not list(folder.glob("*.state.npz"))
 
 
+def test_what_is_finished_is_not_trained_again(trained, data, tmp_path):
+    folder, table = trained
+    shutil.copytree(folder, tmp_path / "again")
+    said = on_jax("train", data, tmp_path / "again")
+    assert "vgg, seed 0, is finished in" in said
+    assert [line for line in said.splitlines() if line.startswith("| vgg")] == [
+        line for line in table.splitlines() if line.startswith("| vgg")
+    ]
+    assert lines_of(tmp_path / "again") == lines_of(folder)
+
+
+def test_another_trainings_state_is_refused_before_any_network_is_built(trained, data, tmp_path):
+    given = lines_of(trained[0])[-1]["conditions"]
+    about = {"conditions": given | {"epochs": 8, "validation": 10}, "done": 1, "epochs": 8}
+    save_state(tmp_path / "vgg-s0.state.npz", [], about)
+    said = on_jax("train", data, tmp_path)
+    assert "is of another training (epochs 8 -> 4, validation 10 -> 20); choose another --output" in said
+    assert not (tmp_path / "results.jsonl").exists()
+
+
 @pytest.mark.slow
 def test_a_killed_training_ends_with_the_same_weights(trained, data, tmp_path):
     assert "stopped" in on_jax("train", data, tmp_path, 2)
@@ -144,6 +164,42 @@ def test_parts_keep_every_bit(pixels, tmp_path):
         parts.read_parts(tmp_path)
 
 
+def test_a_smaller_dataset_leaves_nothing_of_a_larger_one(pixels, tmp_path):
+    images, labels = pixels
+    many = np.concatenate([images] * 6), np.concatenate([labels] * 6)
+    assert len(parts.write_parts({"train": many, "test": many}, tmp_path, largest=1)) == 4
+    assert len(parts.write_parts({"train": pixels, "test": (images[:40], labels[:40])}, tmp_path)) == 1
+    found = parts.read_parts(tmp_path)
+    assert (len(found.train[0]), len(found.test[0])) == (100, 40)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        # Images 500 to 599 of train, whose lack the numbers of the others do not show.
+        (lambda ours, theirs: (ours / "part1.npz").unlink(), "has not all parts"),
+        (lambda ours, theirs: (theirs / "part1.npz").rename(ours / "part1.npz"), "has parts of 2 datasets"),
+        (lambda ours, theirs: (theirs / "part0.npz").rename(ours / "part7.npz"), "has parts of 2 datasets"),
+        (lambda ours, theirs: [without_digest(path) for path in ours.glob("*")], "an earlier version's"),
+        (lambda ours, theirs: without_digest(ours / "part1.npz"), "has parts of 2 datasets"),
+    ],
+)
+def test_parts_that_are_no_whole_dataset_are_refused(spoil, said, pixels, tmp_path):
+    images, labels = pixels
+    many = np.concatenate([images] * 6), np.concatenate([labels] * 6)
+    for name, answers in (("ours", many[1]), ("theirs", (many[1] + 1) % 10)):
+        parts.write_parts({"train": (many[0], answers), "test": pixels}, tmp_path / name, largest=1)
+    spoil(tmp_path / "ours", tmp_path / "theirs")
+    with pytest.raises(UserError, match=said):
+        parts.read_parts(tmp_path / "ours")
+
+
+def without_digest(path):
+    """The part as an earlier version wrote it."""
+    with np.load(path) as file:
+        np.savez(path, **{name: file[name] for name in file.files if name != "digest"})
+
+
 def test_weights_in_several_files_come_back_rounded(tmp_path):
     model = build_model("vgg-att1-dp", width=0.03, init="keras")
     paths = weights.save_weights(model, tmp_path / "net", largest=20_000)
@@ -157,15 +213,14 @@ def test_weights_in_several_files_come_back_rounded(tmp_path):
         weights.load_weights(tmp_path / "net")
 
 
-def test_a_state_of_an_earlier_version_goes_on_and_another_recipes_does_not(tmp_path):
-    state, path = ([np.float32([1, 2])], ()), tmp_path / "state.npz"
-    earlier = {name: value for name, value in asdict(MODERN).items() if name != "ema"}
-    save_state(path, state, {"recipe": earlier, "done": 1, "epochs": 3})
-    found, about = load_state(path, state, MODERN)
-    np.testing.assert_array_equal(found[0][0], state[0][0])
-    assert about["done"] == 1
-    with pytest.raises(UserError, match="is of a training with"):
-        load_state(path, state, replace(MODERN, ema=0.9))
+def test_weights_of_an_earlier_training_and_a_saved_state_do_not_get_among_weights(tmp_path):
+    wide, narrow = (build_model("vgg-att1-dp", width=width, init="keras") for width in (0.06, 0.03))
+    assert len(weights.save_weights(wide, tmp_path / "net", largest=20_000)) > 1
+    save_state(tmp_path / "net.state.npz", [np.zeros(3, "float32")] * 4, {})
+    assert weights.save_weights(narrow, tmp_path / "net") == [tmp_path / "net.0.npz"]
+    found = weights.load_weights(tmp_path / "net").get_weights()
+    assert [array.shape for array in found] == [array.shape for array in narrow.get_weights()]
+    assert (tmp_path / "net.state.npz").exists()
 
 
 def test_a_time_gives_a_number_of_epochs():
