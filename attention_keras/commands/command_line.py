@@ -13,6 +13,7 @@ from attention_keras.errors import UserError
 
 Options = TypeVar("Options")
 USER_ERROR = 2
+STOPPED = 128 + 2  # as if SIGINT had ended it
 NO_READER = 128 + 13  # as if SIGPIPE had ended it
 NO_NUMBER = re.compile(
     r"Error parsing (?P<flag>--\S+): "
@@ -76,17 +77,22 @@ def _one_line(box: str) -> str:
 
 def exit_code(main: Callable[[], int | None]) -> int:
     """Run `main` without remarks of libraries on pictures; a UserError becomes one line on stderr and exit
-    code 2, a bug keeps its traceback.
+    code 2, Ctrl-C one word and exit code 130; a bug keeps its traceback.
 
     Where nobody reads the output any more, the program ends without a word.
     """
     quiet_pictures()
     try:
-        return main() or 0
+        code = main() or 0
+        sys.stdout.flush()
+        return code
     except UserError as error:
         message = " ".join(str(error).split())
         print(f"error: {message}", file=sys.stderr)
         return USER_ERROR
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return STOPPED
     except BrokenPipeError:  # of stdout, as in `attention-keras list-models | head -3`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER

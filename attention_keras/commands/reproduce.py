@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from attention_keras.commands.command_line import parse
+from attention_keras.commands.command_line import STOPPED, parse
 from attention_keras.commands.quiet_start import refuse_other_backends
+from attention_keras.errors import UserError
 from attention_keras.reproduce.experiments import TABLES
 from attention_keras.reproduce.options import ReproduceOptions
 
@@ -29,13 +30,19 @@ def main(words: Sequence[str], prog: str) -> int:
     from attention_keras.reproduce.grid import run_grid
     from attention_keras.reproduce.results import write_tables
 
+    failed: list[str] = []
+    stopped = False
     try:
-        run_grid(options, report=_print)
+        failed = run_grid(options, report=_print)
     except KeyboardInterrupt:
-        _print("stopped; the same command goes on from here")
-        return 130
+        stopped = True
     path = write_tables(options)
     _print(f"\n{path.read_text(encoding='utf-8')}\nwritten to {path}")
+    if stopped:
+        _print("stopped; the table has what is finished, and the same command goes on from here")
+        return STOPPED
+    if failed:
+        raise UserError(f"{len(failed)} runs failed ({', '.join(failed)}); the table has the others")
     return 0
 
 

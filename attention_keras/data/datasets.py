@@ -19,7 +19,7 @@ from attention_keras.data.registry import (
     DatasetSpec,
     is_mirror_symmetric,
 )
-from attention_keras.data.source import TEST_FRACTION, Source, build_dataset
+from attention_keras.data.source import TEST_FRACTION, Source, all_masks_or_none, build_dataset
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
@@ -191,7 +191,7 @@ def load_pictures(
     if not unseen.all():
         seen = int((~unseen).sum())
         logger.warning("%s: %d pictures were trained on and are left out", name, seen)
-    test = split.take(np.flatnonzero(unseen))
+    test = all_masks_or_none(split.take(np.flatnonzero(unseen)))
     nothing = split.take(slice(0, 0))
     return ImageDataset(name, source.class_names, nothing, nothing, True, lambda: test, source.files)
 

@@ -60,7 +60,10 @@ class FolderSource:
         self._resize, self._skip_broken, self._megapixels = resize, skip_broken, megapixels
         self._stream = stream
         if not str(path) or not self._path.is_dir():
-            raise UserError(f"folder:{path} is not a folder; give one with a folder of images per class")
+            raise UserError(
+                f"folder:{path} is not a folder; give one with a folder of images per class (where a "
+                "run's pictures have moved, --dataset folder:NEW)"
+            )
         found = list_class_folders(self._path)
         self.class_names, self._pictures = found.class_names, found.pictures
         self.roles: frozenset[Role] = frozenset(found.pictures)
@@ -133,9 +136,9 @@ class FolderSource:
             if not self._skip_broken:
                 raise UserError(f"{problem}; repair or remove them, or leave them out with --skip-broken")
             logger.warning("left out: %s", problem)
-            whole = np.bincount(arrays["labels"][:count], minlength=len(self.class_names))
-            if not whole.all():
-                name = self.class_names[int(whole.argmin())]
+            lost = {picture.label for picture in pictures} - set(arrays["labels"][:count].tolist())
+            if lost:
+                name = self.class_names[min(lost)]
                 raise UserError(f"no image of the class {name!r} can be read; repair some or remove it")
         return count
 

@@ -87,9 +87,7 @@ def build_dataset(
 
     def load_test() -> Split:
         images = read("test", fewer) if "test" in source.roles else test
-        # A folder may have masks for some images only; evaluation compares maps with all of them or none.
-        some_lack = name.startswith("folder:") and not images_with_object(images).all()
-        return dataclasses.replace(images, masks=None) if some_lack else images
+        return all_masks_or_none(images) if name.startswith("folder:") else images
 
     def load_and_compare() -> Split:
         images = load_test()
@@ -107,6 +105,11 @@ def build_dataset(
         load_test=functools.cache(load_and_compare),
         files=source.files,
     )
+
+
+def all_masks_or_none(images: Split) -> Split:
+    """A folder may have masks for some images only; evaluation compares maps with all of them or none."""
+    return images if images_with_object(images).all() else dataclasses.replace(images, masks=None)
 
 
 def _cut(split: Split, fraction: float, seed: int, purpose: str) -> tuple[Split, Split]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from attention_keras.drawing.canvas import new_figure, pixels
-from attention_keras.drawing.palette import INK, SERIES
+from attention_keras.drawing.palette import INK, SERIES, STYLES
 
 MARKERS = "osD^vP*X"
 
@@ -46,7 +46,7 @@ def line_chart(
                 color=INK[None] if name == control else SERIES[place % len(SERIES)],
                 marker=MARKERS[place % len(MARKERS)] if markers else None,
                 markersize=5,
-                linestyle="--" if name == control else "-",
+                linestyle="--" if name == control else STYLES[place // len(SERIES) % len(STYLES)],
                 linewidth=1.8,
             )
         axis.set_title(title, fontsize=11)

@@ -22,35 +22,44 @@ from attention_keras.runs.provenance import usable_cores
 LOGS = "logs"
 
 
-def run_grid(options: ReproduceOptions, report: Callable[[str], None]) -> None:
+def run_grid(options: ReproduceOptions, report: Callable[[str], None]) -> list[str]:
     """Complete every run of the table; the same command goes on where an earlier one stopped.
+
+    A run that fails does not keep the others from being done.
 
     Args:
         options: which table, and how.
-        report: called with a line for each finished run.
+        report: called with a line for each run.
+
+    Returns:
+        The names of the runs that failed.
 
     Raises:
-        UserError: a run failed; the line says where its output is.
+        UserError: the folder holds a run of other settings.
         KeyboardInterrupt: Ctrl-C; runs in progress have saved their state.
     """
     todo = [(run, pieces) for run in options.runs() if (pieces := unfinished(run, options))]
     total = len(options.rows) * options.seeds
     done, began = total - len(todo), time.monotonic()
     report(f"{total} runs in {options.folder}, {done} of them finished")
+    failed: list[str] = []
     with ThreadPoolExecutor(options.jobs) as pool:
         futures = {pool.submit(_complete, run, pieces, options): Run(run.run_path) for run, pieces in todo}
         try:
             for number, future in enumerate(as_completed(futures), 1):
-                future.result()
-                left = (time.monotonic() - began) / number * (len(todo) - number)
                 run = futures[future]
-                report(
-                    f"[{done + number}/{total}] {run.name}: test error {run.metrics()['test_error']:.2%}; "
-                    f"about {duration(left)} left"
-                )
+                try:
+                    future.result()
+                    came_out = f"test error {run.metrics()['test_error']:.2%}"
+                except UserError as error:
+                    failed.append(run.name)
+                    came_out = f"failed: {error}"
+                left = (time.monotonic() - began) / number * (len(todo) - number)
+                report(f"[{done + number}/{total}] {run.name}: {came_out}; about {duration(left)} left")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    return failed
 
 
 def unfinished(run: TrainOptions, options: ReproduceOptions) -> list[list[str]]:
@@ -65,8 +74,9 @@ def unfinished(run: TrainOptions, options: ReproduceOptions) -> list[list[str]]:
     pieces = [] if directory.is_finished else [["train", *flags(run)]]
     place = ["--data-dir", run.machine.data_dir] if run.machine.data_dir else []
     images = options.test_images
+    tested = directory.metrics()["test_images"] if directory.is_finished else images
     for task in options.tasks:
-        if pieces or read_measure(directory, task).get("images") != images:
+        if pieces or read_measure(directory, task).get("images") != min(images, tested):
             pieces.append(["evaluate", task, str(directory.path), "--limit", str(images), *place])
     return pieces
 
@@ -90,8 +100,7 @@ def _complete(run: TrainOptions, pieces: Sequence[list[str]], options: Reproduce
     Each has a process of its own, because what TensorFlow has compiled and allocated for one network is
     never given back.
     """
-    name = run.run_name()
-    log = Path(options.folder) / LOGS / f"{name}.log"
+    log = Path(options.folder) / LOGS / f"{run.run_name()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     for words in pieces:
         with contextlib.ExitStack() as stack:
@@ -101,7 +110,10 @@ def _complete(run: TrainOptions, pieces: Sequence[list[str]], options: Reproduce
             code = subprocess.run(command, stdout=output, stderr=output, env=_environment(options)).returncode
         if code:
             where = f"; its output is in {log}" if output else ""
-            raise UserError(f"{name}: {words[0]} stopped with exit code {code}{where}")
+            reason = (
+                f"exit code {code}" if code > 0 else f"signal {-code}{' (out of memory?)' * (code == -9)}"
+            )
+            raise UserError(f"{words[0]} stopped with {reason}{where}")
 
 
 def _environment(options: ReproduceOptions) -> dict[str, str]:

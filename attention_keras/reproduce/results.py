@@ -30,6 +30,7 @@ def write_tables(config: ReproduceOptions) -> Path:
         Path of `results.md`. Runs that are not finished are left out.
     """
     folder = Path(config.folder)
+    folder.mkdir(parents=True, exist_ok=True)
     rows = [row for model in config.rows if (row := _row(config, model))]
     runs = [run for row in rows for run in row["runs"]]
     write_json(folder / "results.json", {"table": config.table, "rows": rows})

@@ -183,11 +183,22 @@ class Run:
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path} is a file; choose another name or run_dir")
         changed = self.config.differences(config) if self.exists else {}
+        if self._may_have_moved(changed.get("dataset", ("", ""))):
+            del changed["dataset"]
         if changed:
             listing = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
             raise UserError(
                 f"{self.path} holds another run ({listing}); give a new --name, or --restart to discard it"
             )
+
+    def _may_have_moved(self, folders: tuple[str, str]) -> bool:
+        """Whether an unfinished run's folder of pictures is gone, so that another may hold the same ones.
+
+        `refuse_changed_files` compares the pictures then.
+        """
+        before, _ = (folder.removeprefix("folder:") for folder in folders)
+        both = all(folder.startswith("folder:") for folder in folders)
+        return both and not self.is_finished and self.files() is not None and not Path(before).exists()
 
     def refuse_changed_files(self, name: str, files: Mapping[str, str] | None) -> None:
         """Refuse to go on here over other pictures than the run began with.

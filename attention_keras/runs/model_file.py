@@ -9,6 +9,7 @@ import keras
 
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
+from attention_keras.runs.durable import flush
 from attention_keras.runs.file_names import MODEL
 
 LARGEST_CONFIG = 64 << 20
@@ -105,7 +106,9 @@ def save_model(model: keras.Model, path: Path) -> None:
     try:
         # A model of the same layers that was not compiled.
         Classifier(model.input, model.output, name=model.name).save(temporary)
+        flush(temporary)
         temporary.replace(path)
+        flush(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise UserError(

@@ -5,8 +5,11 @@ state is every variable of the model (seed generators included), of the optimise
 metrics, plus the number of steps done; the order of the data is a function of that number.
 """
 
+import contextlib
 import signal
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -14,6 +17,7 @@ import numpy as np
 
 from attention_keras.runs.durations import Interval
 from attention_keras.training.checkpoint import Checkpoint, assign, model_arrays, save_checkpoint
+from attention_keras.training.guard import not_finite
 from attention_keras.training.history import History
 from attention_keras.training.state import build_metrics, model_state, training_state
 
@@ -112,18 +116,21 @@ class Checkpointing(keras.callbacks.Callback):
         self._save()
         self._leave_if_asked()
 
-    def listen(self) -> None:
-        """Turn SIGTERM and Ctrl-C into a save at the end of the step; a second one acts at once."""
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside, SIGTERM and Ctrl-C become a save at the end of the step; a second one acts at once."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._earlier_handlers[number] = signal.signal(number, self._on_signal)
-
-    def stop_listening(self) -> None:
-        """Give the signals back to their earlier handlers."""
-        for number, handler in self._earlier_handlers.items():
-            signal.signal(number, handler)
-        self._earlier_handlers = {}
+        try:
+            yield
+        finally:
+            for number, handler in self._earlier_handlers.items():
+                signal.signal(number, handler)
+            self._earlier_handlers = {}
 
     def _on_signal(self, number, frame):
+        if self.writes:
+            print("\nstopping at the end of this step; once more stops at once", file=sys.stderr, flush=True)
         self._signal_number = number
         signal.signal(number, self._earlier_handlers.get(number) or signal.SIG_DFL)
 
@@ -143,6 +150,9 @@ class Checkpointing(keras.callbacks.Callback):
             name: np.asarray(keras.ops.convert_to_numpy(variable))
             for name, variable in training_state(self.whole, self.model).items()
         }
+        weights = model_arrays(arrays, len(model_state(self.whole))).values()
+        if not all(np.isfinite(array).all() for array in weights):
+            raise not_finite("a weight is not finite", self.history.step)
         if self.writes:
             record = {"history": self.history.records, "seconds": self.seconds}
             save_checkpoint(self.directory, Checkpoint(self.history.step, arrays, record), self.keep)

@@ -36,7 +36,12 @@ class NonFiniteGuard(keras.callbacks.Callback):
         loss = float(np.squeeze(logs[name]))
         if not math.isfinite(loss):
             called = {"loss": "loss", "val_loss": "validation loss"}[name]
-            raise UserError(
-                f"the {called} is {loss} at step {self.history.step}; a lower --learning-rate usually helps "
-                "(the last checkpoint is from before, --restart begins anew)"
-            )
+            raise not_finite(f"the {called} is {loss}", self.history.step)
+
+
+def not_finite(what: str, step: int) -> UserError:
+    """The line that ends such a run."""
+    return UserError(
+        f"{what} at step {step}; a lower --learning-rate usually helps (the last checkpoint is from before, "
+        "--restart begins anew)"
+    )

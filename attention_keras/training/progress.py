@@ -1,12 +1,13 @@
 """What a person sees while a model trains: images per second, time left, one line per epoch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 from tqdm import tqdm
 
 from attention_keras.runs.durations import duration
 from attention_keras.training.history import History
+from attention_keras.training.stages import Stage
 
 
 class Progress(keras.callbacks.Callback):
@@ -14,15 +15,23 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         history: of the run.
-        epochs: length of the run.
+        stages: of the run.
         report: called with the line of each epoch.
         show_bar: False for workers other than the chief.
     """
 
-    def __init__(self, history: History, *, epochs: int, report: Callable[[str], None], show_bar: bool):
+    def __init__(
+        self,
+        history: History,
+        *,
+        stages: Sequence[Stage],
+        report: Callable[[str], None],
+        show_bar: bool,
+    ):
         super().__init__()
         self.history = history
-        self.epochs = epochs
+        self.stages = stages
+        self.epochs = stages[-1].last
         self.report = report
         self.show_bar = show_bar
 
@@ -52,10 +61,14 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         record = self.history.records[-1]
         speed = record["images_per_second"]
-        left = (self.epochs - epoch - 1) * self.history.images_per_epoch / speed if speed else 0
+        # Of a later stage the speed is not known: with all weights an epoch may take a hundred times as long.
+        stage = next(stage for stage in self.stages if epoch < stage.last)
+        left = duration((stage.last - epoch - 1) * self.history.images_per_epoch / speed)
+        of_what = "" if stage is self.stages[-1] else " of the frozen epochs"
         validation = f"  validation {record['val_accuracy']:.1%}" if "val_accuracy" in record else ""
         self._bar.clear()
         self.report(
             f"epoch {epoch + 1:>3}/{self.epochs}  loss {record['loss']:.4f}  "
-            f"accuracy {record['accuracy']:.1%}{validation}  {speed:,.0f} images/s  {duration(left)} left"
+            f"accuracy {record['accuracy']:.1%}{validation}  {speed:,.{0 if speed >= 10 else 1}f} images/s  "
+            f"{left} left{of_what}"
         )

@@ -24,6 +24,7 @@ from attention_keras.runs.model_file import load_model, save_model
 from attention_keras.training.checkpoint import Checkpoint, load_newest
 from attention_keras.training.checkpointing import Checkpointing
 from attention_keras.training.epoch_records import epoch_records
+from attention_keras.training.final_test import take_final_test
 from attention_keras.training.fit_epochs import fit_epochs
 from attention_keras.training.frozen_part import FrozenPart, forget_features
 from attention_keras.training.guard import NonFiniteGuard
@@ -51,7 +52,6 @@ from attention_keras.training.strategy import (
     wait_for_workers,
 )
 from attention_keras.training.summary import summarize
-from attention_keras.training.temperature import fit_temperature
 from attention_keras.training.tensorboard import log_confusion
 
 Report = Callable[[str], None]
@@ -117,7 +117,8 @@ class Session:
             model = build_network(config, dataset)
             synchronize_batch_norm(model, strategy is not None)
             # A checkpoint has all weights; the run that they began with may be gone.
-            if config.init_from and (machine.restart or load_newest(run.checkpoints, _say_nothing) is None):
+            begun = not machine.restart and load_newest(run.checkpoints, lambda line: None)
+            if config.init_from and not begun:
                 report(start_from(config.init_from, model, dataset.class_names))
         own_step = bool(config.attend_to or config.recipe.ema)
         model = replicated(model, strategy, own_step)
@@ -197,11 +198,10 @@ class Session:
         if resumed:
             self.report(f"resuming at step {history.step:,} of {self.steps_per_epoch * last.last:,}")
         patience = Patience(history, self.config.patience, last.first)
-        progress = Progress(history, epochs=last.last, report=self.report, show_bar=self.is_chief)
+        progress = Progress(history, stages=stages, report=self.report, show_bar=self.is_chief)
         # The history first, because the others read it; the checkpoint last, because it saves the rest.
         callbacks = [history, NonFiniteGuard(history), progress, patience, *self._records(history, stages)]
         checkpointing.restore_model()
-        checkpointing.listen()
         progress.open()
         try:
             for stage in stages:
@@ -209,7 +209,6 @@ class Session:
                     self._fit_stage(stage, history, patience, callbacks, checkpointing)
         finally:
             progress.close()
-            checkpointing.stop_listening()
         return history, checkpointing.seconds
 
     def finish(self, history: History, seconds: float) -> dict[str, Any]:
@@ -218,21 +217,14 @@ class Session:
         if self.config.patience:
             self.model.set_weights(load_model(self.run.best_model).get_weights())
         self._save(self.run.model)
-        # A view without the maps, which nobody reads here.
-        classifier = keras.Model(self.model.input, self.model.output["logits"])
-        classifier.jit_compile = False  # Keras's own choice is XLA on a GPU, also where --jit is off
-        temperature, validation = 1.0, self.dataset.validation
-        if self.machine.calibrate:
-            logits = classifier.predict(self._in_order(validation), verbose=0)
-            temperature = fit_temperature(logits, np.asarray(validation.labels))
+        validation = self.dataset.validation if self.machine.calibrate else None
         test = self.dataset.test()
-        predicted = classifier.predict(self._in_order(test), verbose=0).argmax(axis=-1)
-        accuracy = float(np.mean(predicted == test.labels))
-        metrics = final_metrics(self.config, self.model, history, accuracy, len(test), seconds)
-        metrics[TEMPERATURE] = temperature
+        found = take_final_test(self.model, validation, test, self._in_order)
+        metrics = final_metrics(self.config, self.model, history, found.accuracy, len(test), seconds)
+        metrics[TEMPERATURE] = found.temperature
         if self.is_chief:
-            names = self.dataset.class_names
-            log_confusion(self.run.tensorboard, test.labels, predicted, names, history.records[-1]["epoch"])
+            names, epoch = self.dataset.class_names, history.records[-1]["epoch"]
+            log_confusion(self.run.tensorboard, test.labels, found.predicted, names, epoch)
             self.run.write_metrics(metrics)
         return metrics
 
@@ -270,25 +262,26 @@ class Session:
         told = self.objects.count if self.objects else 0
         compile_network(trained, self.config, self.machine, stage, np.asarray(train.labels), told)
         saving.restore(trained, stage.first * self.steps_per_epoch)
-        fit_epochs(
-            trained,
-            partial(
-                training_batches,
-                train,
-                num_classes=self.dataset.num_classes,
-                batch_size=self.config.step_batch_size,
-                seed=self.config.seed,
-                objects=self.objects and self.objects.train,
-                replicas=self.replicas,
-            ),
-            self._in_order(validation, self.objects and self.objects.validation),
-            stage=stage,
-            step=history.step,
-            steps=self.steps_per_epoch,
-            callbacks=callbacks,
-            saving=saving,
-            is_over=lambda: patience.is_over,
-        )
+        with saving.listening():
+            fit_epochs(
+                trained,
+                partial(
+                    training_batches,
+                    train,
+                    num_classes=self.dataset.num_classes,
+                    batch_size=self.config.step_batch_size,
+                    seed=self.config.seed,
+                    objects=self.objects and self.objects.train,
+                    replicas=self.replicas,
+                ),
+                self._in_order(validation, self.objects and self.objects.validation),
+                stage=stage,
+                step=history.step,
+                steps=self.steps_per_epoch,
+                callbacks=callbacks,
+                saving=saving,
+                is_over=lambda: patience.is_over,
+            )
 
     def _in_order(self, split, objects: np.ndarray | None = None) -> tf.data.Dataset:
         return evaluation_batches(
@@ -305,7 +298,3 @@ class Session:
         if self.is_chief:
             save_model(self.model, path)
         synchronize_batch_norm(self.model, self.strategy is not None)
-
-
-def _say_nothing(line: str) -> None:
-    """What is said of a damaged checkpoint is said when it is restored."""

@@ -1,5 +1,6 @@
 """The command line: fast help, one line for each mistake."""
 
+import os
 import subprocess
 import sys
 import time
@@ -49,6 +50,14 @@ def test_a_mistake_is_one_line(words, said):
     assert "\n" not in str(raised.value)
 
 
+def test_ctrl_c_is_a_word_and_exit_code_130(capsys):
+    def main():
+        raise KeyboardInterrupt
+
+    assert exit_code(main) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
 def test_a_user_error_is_exit_code_2_and_one_line(capsys):
     def main():
         raise UserError("no such\n  dataset")
@@ -62,13 +71,17 @@ def test_a_bug_keeps_its_traceback():
         exit_code(lambda: 1 // 0)
 
 
-def test_a_reader_who_has_seen_enough_ends_it_without_a_word():
+@pytest.mark.parametrize("more", ["[print('line' * 1000, flush=True) for _ in range(1000)]", "print('more')"])
+def test_a_reader_who_has_seen_enough_ends_it_without_a_word(more):
+    """Whether the pipe breaks while the command writes, or when it is done and its last line goes out."""
     program = (
-        "import sys\nfrom attention_keras.commands.command_line import exit_code\n"
-        "sys.exit(exit_code(lambda: [print('line' * 1000, flush=True) for _ in range(1000)]))"
+        "import sys, time\nfrom attention_keras.commands.command_line import exit_code\n"
+        f"sys.exit(exit_code(lambda: [print('line', flush=True), time.sleep(0.5), {more}] and None))"
     )
-    words = [sys.executable, "-c", program]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+    words, environment = [sys.executable, "-c", program], {**os.environ}
+    environment.pop("PYTHONUNBUFFERED", None)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(words, **pipes, cwd=ROOT, env=environment) as process:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attention_keras.data.datasets import load_dataset
+from attention_keras.data.datasets import load_dataset, load_pictures
 from attention_keras.data.image_files import UnreadableImage, read_image
 from attention_keras.errors import UserError
 from attention_keras.runs.data_options import DataOptions
@@ -86,6 +86,32 @@ def test_broken_images_are_named_or_left_out(tmp_path, caplog):
         dataset = load_dataset(f"folder:{tmp_path}", skip_broken=True)
     assert len(dataset.train) + len(dataset.validation) + len(dataset.test()) == 20
     assert "left out: 2 of 22 images" in caplog.text and "b/y.png" in caplog.text
+
+
+@pytest.mark.parametrize("options", [{}, {"limit": 12}])
+def test_only_a_class_that_has_lost_all_its_pictures_is_missed(tmp_path, options):
+    """Not one that the test folder, or the first pictures, never had."""
+    fill(tmp_path / "train", classes="abcdef")
+    fill(tmp_path / "test", classes="ab")
+    (tmp_path / "test" / "a" / "x.jpg").write_bytes(b"no image")
+    (tmp_path / "train" / "a" / "00.png").write_bytes(b"no image")
+    dataset = load_dataset(f"folder:{tmp_path}", skip_broken=True, **options)
+    assert set(dataset.test().labels) <= {0, 1}
+    for file in (tmp_path / "train" / "c").glob("*.png"):
+        file.write_bytes(b"no image")
+    with pytest.raises(UserError, match="no image of the class 'c' can be read"):
+        load_dataset(f"folder:{tmp_path}", skip_broken=True)
+
+
+def test_masks_of_some_pictures_are_none(tmp_path):
+    """A map is compared with the masks of all pictures or of none; an empty one would count as a miss."""
+    fill(tmp_path / "some")
+    save(tmp_path / "some" / "a" / "GroundTruth" / "00.png", 255, "L")
+    assert load_pictures(f"folder:{tmp_path / 'some'}").test().masks is None
+    fill(tmp_path / "all", count=1)
+    for name in "ab":
+        save(tmp_path / "all" / name / "GroundTruth" / "00.png", 255, "L")
+    assert load_pictures(f"folder:{tmp_path / 'all'}").test().masks.all()
 
 
 def test_a_changed_folder_is_read_again(tmp_path):

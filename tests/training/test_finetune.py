@@ -217,6 +217,14 @@ def test_the_best_epoch_is_tested_and_saved(options, tmp_path):
     assert result.metrics["test_error"] == pytest.approx(np.mean(predicted != test.labels))
 
 
+def test_the_time_left_is_that_of_the_stage_whose_speed_is_known(options, tmp_path):
+    lines = []
+    train(options.replace(run_dir=str(tmp_path)), report=lines.append)
+    epochs = [line for line in lines if line.startswith("epoch")]
+    assert [line.endswith("left of the frozen epochs") for line in epochs] == [True, True, False, False]
+    assert " 0 s left" in epochs[FROZEN - 1] and epochs[-1].endswith(" 0 s left")
+
+
 # Further epochs for a finished run
 
 

@@ -54,6 +54,23 @@ def test_a_run_does_not_go_on_over_other_pictures(photos, options):
     assert run(options).metrics["epochs"] == 2
 
 
+def test_a_run_goes_on_over_the_same_pictures_at_another_place(photos, options, tmp_path):
+    whole = run(options.replace(name="whole"))
+    with death_before_the_test():
+        run(options)
+    moved = options.replace(dataset=f"folder:{photos.rename(tmp_path / 'moved')}")
+    draw(tmp_path / "moved" / "a" / "new.png", 100)
+    with pytest.raises(UserError, match=r"has changed since .*run began: 1 new"):
+        run(moved)
+    (tmp_path / "moved" / "a" / "new.png").unlink()
+    result = run(moved)
+    assert result.metrics["test_error"] == whole.metrics["test_error"]
+    assert dataset_of(load_subjects([str(result.run.path)])).name == moved.data.dataset
+    # What is finished is a run of its own folder.
+    with pytest.raises(UserError, match="holds another run"):
+        run(moved.replace(dataset=f"folder:{tmp_path / 'elsewhere'}"))
+
+
 def test_evaluation_says_what_has_changed_and_tests_on_the_same_pictures(photos, options, caplog):
     result = run(options)
     subjects = load_subjects([str(result.run.path)])

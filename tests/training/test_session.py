@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import shutil
 
 import keras
@@ -15,7 +16,7 @@ from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import load_model
-from attention_keras.training.checkpoint import checkpoint_files, load_newest
+from attention_keras.training.checkpoint import checkpoint_files, load_checkpoint, load_newest
 from attention_keras.training.checkpointing import Checkpointing, Interrupted
 from attention_keras.training.temperature import fit_temperature
 from attention_keras.training.train import train
@@ -180,6 +181,19 @@ def test_ctrl_c_saves_within_a_step_and_says_130(config, monkeypatch):
     assert load_newest(checkpoints[0].parent).step == 3
 
 
+def test_the_speed_of_epochs_of_one_step_is_known_and_the_time_left_follows(config):
+    lines = []
+    one_step = config.replace(batch_size=64, limit=60, epochs=3, name="one step")
+    result = train(one_step, report=lines.append)
+    found = [re.search(r"([\d,.]+) images/s  (\d+) s left$", line) for line in lines]
+    speeds = [float(match[1].replace(",", "")) for match in found if match]
+    assert len(speeds) == 3 and min(speeds) > 0
+    recorded = [record["images_per_second"] for record in result.run.history()]
+    assert speeds == pytest.approx(recorded, rel=0.1, abs=0.6)
+    seconds = [int(match[2]) for match in found if match]
+    assert seconds[0] == pytest.approx(2 * 60 / recorded[0], abs=1) and seconds[-1] == 0
+
+
 def test_it_goes_on_when_the_run_that_it_began_from_has_moved(config, uninterrupted, tmp_path):
     source = shutil.copytree(uninterrupted.run.path, tmp_path / "source")
     config = config.replace(init_from=f"{source}/", name="child", seed=1)
@@ -204,6 +218,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(config):
         train(one_step, report=lambda line: None)
     run = Run(one_step.run_path)
     assert not run.model.exists() and not checkpoint_files(run.checkpoints)
+
+
+def test_weights_that_are_not_finite_are_not_kept(config):
+    """A step's loss is of the weights before its update, so a checkpoint of that step may hold worse ones."""
+    huge = config.replace(optimizer="sgd", schedule="constant", learning_rate=1e38, checkpoint_every=1)
+    with pytest.raises(UserError, match=r"a weight is not finite at step|the loss is"):
+        train(huge, report=lambda line: None)
+    for path in checkpoint_files(Run(huge.run_path).checkpoints):
+        arrays = load_checkpoint(path).arrays
+        assert all(np.isfinite(array).all() for name, array in arrays.items() if name.startswith("model/"))
 
 
 @pytest.mark.parametrize("place", ["file", "readonly"])

@@ -58,7 +58,7 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
         "Where the networks look",
         values,
         figures=[figure],
-        notes=_notes(context, len(images), bool(signed)),
+        notes=_notes(context, len(images), len(np.unique(labels)), bool(signed)),
         summary=[f"figure with {len(columns)} maps"],
     )
 
@@ -96,13 +96,13 @@ def _others(context: Context[MapsOptions], probabilities: np.ndarray) -> np.ndar
     return np.full(len(probabilities), names.index(versus))
 
 
-def _notes(context: Context[MapsOptions], images: int, evidence: bool) -> list[str]:
+def _notes(context: Context[MapsOptions], images: int, classes: int, evidence: bool) -> list[str]:
     options = context.options
     scale = "One scale for all maps of a run" if options.shared_scale else "Each map has its own scale"
     notes = [
-        f"The first test image of each of {images} classes of {context.dataset.name}; none was picked "
-        f"by hand. {scale}, from dark (low) to bright (high), values in the corner of each cell. Under the "
-        "first map of a run is what it predicts, green where it is right.",
+        f"{images} test images of {classes} classes of {context.dataset.name}, the first of each class "
+        f"first; none was picked by hand. {scale}, from dark (low) to bright (high), values in the corner of "
+        "each cell. Under the first map of a run is what it predicts, green where it is right.",
         "Attention of a network with attention; Grad-CAM of the predicted class of one that has neither "
         "attention nor evidence. Fine taps (conv7, conv10) see small neighbourhoods, coarse ones "
         "(conv13) large ones; on birds the paper reads conv10 as parts and conv13 as the whole bird.",
