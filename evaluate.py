@@ -8,7 +8,7 @@ Examples:
     python evaluate.py saved_models/demo
 
 docs/experiments.md describes the tasks; --task TASK --help shows the options of one. Exit codes: 0 done,
-2 a mistake in the command or its files.
+2 a mistake in the command or its files, 130 stopped by Ctrl-C.
 """
 
 import sys

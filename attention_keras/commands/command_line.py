@@ -90,9 +90,10 @@ def exit_code(main: Callable[[], int | None]) -> int:
         message = " ".join(str(error).split())
         print(f"error: {message}", file=sys.stderr)
         return USER_ERROR
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return STOPPED
     except BrokenPipeError:  # of stdout, as in `attention-keras list-models | head -3`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER
+    except KeyboardInterrupt:
+        pass  # its traceback keeps progress bars on the line until here
+    print("stopped", file=sys.stderr)
+    return STOPPED

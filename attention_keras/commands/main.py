@@ -115,6 +115,7 @@ def overview() -> str:
         *lines,
         "",
         f"{PROGRAM} COMMAND --help explains the options of a command.",
+        "Exit codes: 0 done, 2 a mistake in the command or its files, 130 stopped by Ctrl-C.",
     ])  # fmt: skip
 
 

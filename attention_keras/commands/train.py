@@ -14,7 +14,7 @@ DESCRIPTION = """Train an attention classifier, without options on the embedded 
 
 The same command goes on with a run that was interrupted. Results go to runs/<name>/ and
 saved_models/<name>/<version>/. `attention-keras list-models` shows the networks. Exit codes: 0 done, 2 a
-mistake in the command, 128 + n stopped by signal n after saving."""
+mistake in the command, 130 stopped by Ctrl-C, 143 by SIGTERM; while it trains, after saving."""
 
 
 def main(words: Sequence[str], prog: str) -> int:

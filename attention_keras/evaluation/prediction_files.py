@@ -1,5 +1,6 @@
 """Answers written down: a row each in a table, and a picture of where the model looked."""
 
+import contextlib
 import csv
 import json
 import os
@@ -41,7 +42,7 @@ def write_predictions(
 ) -> Done:
     """Write `predictions.csv` or `.jsonl`, and under `pictures/` what the answers have maps for.
 
-    The table appears when it is whole; until then, and after an interruption, it is called `*.part`.
+    The table appears when it is whole. Until then it is called `*.part`, which an interruption removes.
 
     Args:
         answers: from `predict_files`.
@@ -74,6 +75,9 @@ def write_predictions(
         raise UserError(
             f"cannot write to {folder}: {error.strerror or error}; choose another --output"
         ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return Done(path, read, unread, len(files) / (time.perf_counter() - began))
 
 

@@ -177,7 +177,7 @@ def quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), held_back_stderr(show_on=KeyboardInterrupt):
+        with warnings.catch_warnings(), held_back_stderr(show_on=()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -10,11 +10,11 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 @contextlib.contextmanager
-def held_back_stderr(show_on: type[BaseException] = BaseException) -> Iterator[None]:
+def held_back_stderr(show_on: type[Exception] | tuple[()] = Exception) -> Iterator[None]:
     """What is written to the process's standard error inside is dropped, and comes out only after an error.
 
     Args:
-        show_on: the errors after which it comes out.
+        show_on: the errors after which it comes out; `()` for none. Ctrl-C is no error.
 
     Example:
         >>> with held_back_stderr():

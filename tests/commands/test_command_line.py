@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from tqdm import tqdm
 
 from attention_keras.commands.command_line import exit_code, parse
 from attention_keras.commands.main import COMMANDS, main
 from attention_keras.errors import UserError
+from attention_keras.serving.quiet import held_back_stderr
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +58,19 @@ def test_ctrl_c_is_a_word_and_exit_code_130(capsys):
 
     assert exit_code(main) == 130
     assert capsys.readouterr().err == "stopped\n"
+
+
+def test_ctrl_c_leaves_a_progress_bar_and_remarks_of_libraries_off_the_line(capfd):
+    def main():
+        for _ in tqdm(range(3), leave=False, file=sys.stderr):
+            with held_back_stderr():
+                os.write(2, b"a remark")
+                raise KeyboardInterrupt
+
+    assert exit_code(main) == 130
+    said = capfd.readouterr().err
+    assert "a remark" not in said
+    assert said.split("\r")[-1] == "stopped\n"
 
 
 def test_a_user_error_is_exit_code_2_and_one_line(capsys):

@@ -12,6 +12,7 @@ from scipy.special import softmax
 from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.commands.predict import main
+from attention_keras.evaluation.prediction import Answer
 from attention_keras.serving.export import export_model
 
 NAMES = ["cat", "dog", "emu"]
@@ -153,6 +154,20 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, words, complaint):
     assert predict("model.keras", *words) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"error: {complaint}") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("table", ["csv", "jsonl"])
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (OSError(28, "No space left"), 2)])
+def test_a_table_that_is_not_whole_is_not_left_behind(
+    table, error, code, model, folder, tmp_path, monkeypatch
+):
+    def answers(predictor, files, **options):
+        yield Answer(files[0], reason="too dark")
+        raise error
+
+    monkeypatch.setattr("attention_keras.evaluation.prediction.predict_files", answers)
+    assert predict(model[1], folder, "--output", tmp_path / "out", "--format", table) == code
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(model, folder, tmp_path, capsys):
