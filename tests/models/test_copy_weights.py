@@ -6,7 +6,6 @@ import pytest
 from keras import layers
 
 from attention_keras import attend
-from attention_keras.evaluation.subjects.views import randomized
 from attention_keras.models.copy_weights import copy_weights
 from attention_keras.models.float32 import in_float32
 from attention_keras.models.graph import copy_model
@@ -52,10 +51,9 @@ def in_low_precision():
         lambda: attend(adapted(), ["early"], 4, trainable_backbone=False),
         lambda: attend(adapted(), ["early"], 4, trainable_backbone=True),
         lambda: in_float32(in_low_precision()),
-        lambda: randomized(attended()),
         transferred,
     ],
-    ids=["copy", "frozen copy", "trainable copy", "float32", "randomized", "transferred"],
+    ids=["copy", "frozen copy", "trainable copy", "float32", "transferred"],
 )
 def test_a_normalization_computes_with_the_statistics_that_it_was_given(make):
     expected = (PIXELS - PIXELS.mean((0, 1, 2))) / PIXELS.std((0, 1, 2))

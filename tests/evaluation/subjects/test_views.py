@@ -72,6 +72,17 @@ def test_the_classifier_on_descriptors_gives_the_logits(name):
     np.testing.assert_allclose(logits, model(images)["logits"], rtol=1e-4, atol=1e-4)
 
 
+def test_random_weights_leave_the_statistics_of_an_adapted_normalization():
+    pixels = np.random.default_rng(0).uniform(0, 255, (8, 16, 16, 3)).astype("float32")
+    normalization = keras.layers.Normalization(name="norm")
+    normalization.adapt(pixels)
+    images = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(6, 3, name="early")(normalization(images))
+    model = randomized(attend(keras.Model(images, x), ["early"], 4))
+    expected = (pixels - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
+    np.testing.assert_allclose(model.get_layer("norm")(pixels), expected, atol=1e-3)
+
+
 def test_random_weights_are_new_and_reproducible():
     model = build_model("vgg-att1-dp", width=0.05)
     first, again, other = (randomized(model, seed) for seed in (0, 0, 1))
