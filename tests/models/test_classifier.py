@@ -77,7 +77,8 @@ def test_a_compiled_model_comes_out_of_its_file_compiled(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert int(loaded.optimizer.iterations) == 1
-    assert loaded.train_on_batch(LEVELS, TARGETS) == pytest.approx(model.train_on_batch(LEVELS, TARGETS))
+    for compiled in (model, loaded):
+        compiled.train_on_batch(LEVELS, TARGETS)
     for weight, expected in zip(loaded.weights, model.weights, strict=True):
         np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (weight, expected)), rtol=1e-5)
 

@@ -207,6 +207,8 @@ def test_of_a_single_logit_it_adds_up_to_the_logit():
 
 @pytest.mark.parametrize("floatx", ["float16", "float64"])
 def test_keras_may_compute_in_any_type(floatx):
+    if floatx == "float64" and keras.backend.backend() == "jax":
+        pytest.skip("JAX computes in float32 unless it is told otherwise at its start")
     before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(floatx)
