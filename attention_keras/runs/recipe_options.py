@@ -18,8 +18,8 @@ class RecipeOptions:
     """The training."""
 
     recipe: RecipeName = "auto"
-    """Values for what is not given: paper, quick (a tenth of its steps), embedded, finetune (a pretrained
-    backbone, first frozen, then not); auto picks by backbone and dataset."""
+    """Values for what is not given: paper, quick (a tenth of its epochs), modern (as few, in larger batches),
+    embedded, finetune (a pretrained backbone, first frozen, then not); auto picks by backbone and dataset."""
     epochs: ByRecipe[int] = None
     """Passes over the training split in which all weights learn."""
     frozen_epochs: ByRecipe[int] = None
