@@ -64,7 +64,7 @@ def unfinished(run: TrainOptions, options: ReproduceOptions) -> list[list[str]]:
     directory.refuse_another(run.resolve())
     pieces = [] if directory.is_finished else [["train", *flags(run)]]
     place = ["--data-dir", run.machine.data_dir] if run.machine.data_dir else []
-    images = options.test_images
+    images = _test_images(directory, options)
     for task in options.tasks:
         if pieces or read_measure(directory, task).get("images") != images:
             pieces.append(["evaluate", task, str(directory.path), "--limit", str(images), *place])
@@ -82,6 +82,12 @@ def read_measure(run: Run, task: str) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     return found
+
+
+def _test_images(run: Run, options: ReproduceOptions) -> int:
+    """How many test images the tasks take, which are all there are where the run has fewer than asked for."""
+    asked = options.test_images
+    return min(asked, run.metrics().get("test_images", asked)) if run.is_finished else asked
 
 
 def _complete(run: TrainOptions, pieces: Sequence[list[str]], options: ReproduceOptions) -> None:

@@ -1,5 +1,6 @@
 """The command, on runs of seconds: everything once, nothing twice, one line for what failed."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -49,6 +50,9 @@ def test_a_grid_is_completed_and_not_done_twice(tmp_path):
     assert metrics[0].stat().st_mtime_ns == before
     assert metrics[1].is_file()
 
+    done = reproduce(tmp_path, *words)
+    assert "2 runs in" in done.stdout and "2 of them finished" in done.stdout and "[" not in done.stdout
+
 
 def test_what_is_left_to_do(tmp_path):
     config = ReproduceOptions("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path), images=4)
@@ -72,6 +76,19 @@ def test_runs_of_other_settings_are_refused(tmp_path):
     config = ReproduceOptions("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path))
     with pytest.raises(UserError, match="holds another run \\(limit 100 -> 0\\)"):
         run_grid(config, report=lambda line: None)
+
+
+def test_a_measure_of_all_test_images_is_done(tmp_path):
+    config = ReproduceOptions("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path), images=64)
+    (run,) = config.runs()
+    (tmp_path / "vgg-s0" / "evaluation").mkdir(parents=True)
+    (tmp_path / "vgg-s0" / "metrics.json").write_text('{"test_images": 20}')
+    for task, found in (("robustness", {"images": 20}), ("faithfulness", {"random": {"images": 20}})):
+        text = json.dumps({"values": {"vgg-s0": found}})
+        (tmp_path / "vgg-s0" / "evaluation" / f"{task}.json").write_text(text)
+    assert unfinished(run, config) == []
+    fewer = dataclasses.replace(config, images=8)
+    assert [words[1] for words in unfinished(run, fewer)] == ["robustness", "faithfulness"]
 
 
 def test_a_run_that_fails_stops_the_grid_in_one_line(tmp_path):
