@@ -91,11 +91,19 @@ def test_a_measure_of_all_test_images_is_done(tmp_path):
     assert [words[1] for words in unfinished(run, fewer)] == ["robustness", "faithfulness"]
 
 
-def test_a_run_that_fails_stops_the_grid_in_one_line(tmp_path):
+def test_a_run_that_fails_says_where_its_output_is(tmp_path):
     missing = str(tmp_path / "none")
     config = ReproduceOptions(
         "cifar10-cpu", seeds=1, models=("vgg",), run_dir=str(tmp_path), data_dir=missing, jobs=2
     )
-    with pytest.raises(UserError, match=r"vgg-s0: train stopped with exit code 2; its output is in .*log"):
+    log = tmp_path / "logs" / "vgg-s0.log"
+    outcome = run_grid(config, report=lambda line: None)
+    assert outcome.failures == [f"vgg-s0: train stopped with exit code 2; its output is in {log}"]
+    assert "error: " in log.read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_first_run(tmp_path):
+    (tmp_path / "file").write_text("")
+    config = ReproduceOptions("digits", seeds=1, run_dir=str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"cannot write to .*file: .*; choose another --run-dir"):
         run_grid(config, report=lambda line: None)
-    assert "error: " in (tmp_path / "logs" / "vgg-s0.log").read_text()
