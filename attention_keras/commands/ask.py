@@ -12,14 +12,15 @@ from tyro.conf import Positional
 from attention_keras.commands.command_line import parse
 from attention_keras.data.geometry import MEGAPIXELS, Resize, check_megapixels
 from attention_keras.errors import UserError
-from attention_keras.runs.open_fields import Unset
+from attention_keras.runs.open_fields import Empty, Unset
 
 DESCRIPTION = """Ask a model server about pictures: the most likely classes, and where the model looked.
 
-attention-keras ask cat.jpg dog.png --url http://localhost:8501/v1/models/demo
-attention-keras ask *.png --url grpc://localhost:8500/v1/models/demo --labels saved_models/demo/1
-attention-keras ask cat.jpg --signature explain
-attention-keras ask cat.jpg --evidence-for dog --labels saved_models/demo/1
+Examples:
+  attention-keras ask cat.jpg dog.png --url http://localhost:8501/v1/models/demo
+  attention-keras ask *.png --url grpc://localhost:8500/v1/models/demo --labels saved_models/demo/1
+  attention-keras ask cat.jpg --signature explain
+  attention-keras ask cat.jpg --evidence-for dog --labels saved_models/demo/1
 
 A file that cannot be read gets a line that says why."""
 
@@ -28,7 +29,7 @@ A file that cannot be read gets a line that says why."""
 class AskOptions:
     """Which pictures to ask about, and whom."""
 
-    images: Positional[tuple[str, ...]]
+    images: Positional[Empty[tuple[str, ...]]]
     """Picture files."""
     url: str = "http://localhost:8501/v1/models/demo"
     """Server and model: http(s):// for REST, grpc(s):// for gRPC; /versions/N or /labels/NAME may follow."""

@@ -44,10 +44,12 @@ def parse(
     """
     import tyro  # a command without its extra says so in one line; it gets as far as this
 
+    from attention_keras.commands.open_choices import RULES
+
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(options_type, args=words, description=description, prog=prog)
+            return tyro.cli(options_type, args=words, description=description, prog=prog, registry=RULES)
     except SystemExit as exit_request:
         if exit_request.code in (0, None):
             raise

@@ -12,11 +12,13 @@ from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.data.geometry import MEGAPIXELS, check_megapixels
 from attention_keras.errors import UserError
+from attention_keras.runs.open_fields import Empty
 
 DESCRIPTION = """Say what a model sees in pictures, without a server.
 
-attention-keras predict runs/photos new/ --output answers
-attention-keras predict saved_models/photos cat.jpg "holiday/*.png" --format jsonl --no-pictures
+Examples:
+  attention-keras predict runs/photos new/ --output answers
+  attention-keras predict saved_models/photos cat.jpg "holiday/*.png" --format jsonl --no-pictures
 
 Writes a row for every picture, and the picture with where the model looked (attention) and what for
 (evidence: red speaks for the predicted class, blue against it). A file that cannot be read gets a row that
@@ -29,7 +31,7 @@ class PredictOptions:
 
     model: Positional[str]
     """A run directory, a .keras file, or a SavedModel directory."""
-    files: Positional[tuple[str, ...]]
+    files: Positional[Empty[tuple[str, ...]]]
     """Picture files, folders, or patterns."""
     output: str = "predictions"
     """Folder for predictions.csv (or .jsonl) and the pictures."""

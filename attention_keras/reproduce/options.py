@@ -6,7 +6,7 @@ from tyro.conf import Positional
 
 from attention_keras.errors import UserError
 from attention_keras.reproduce.experiments import TABLES, Experiment, Measure
-from attention_keras.runs.open_fields import Unset
+from attention_keras.runs.open_fields import Empty, Unset
 from attention_keras.runs.options import TrainOptions
 
 
@@ -18,7 +18,7 @@ class ReproduceOptions:
     """Name of the table (without it: the list of them)."""
     seeds: int = 3
     """Runs of each row, with seeds 0, 1, ..."""
-    models: tuple[str, ...] = ()
+    models: Empty[tuple[str, ...]] = ()
     """Rows of the table to run, or networks of any name (default: the table's rows)."""
     measures: Unset[tuple[Measure, ...]] = None
     """What to measure on each run beside its test error (default: the table's; alone: nothing)."""

@@ -18,7 +18,7 @@ class RecipeOptions:
     """The training."""
 
     recipe: RecipeName = "auto"
-    """Values for what is not given: paper, quick (a tenth of its steps), modern (30 epochs at full width),
+    """Values for what is not given: paper, quick (a tenth of its epochs), modern (30 epochs, larger batches),
     embedded, finetune (a pretrained backbone, first frozen, then not); auto picks by backbone and dataset."""
     epochs: ByRecipe[int] = None
     """Passes over the training split in which all weights learn."""

@@ -22,6 +22,8 @@ from attention_keras.training.history import History
 from attention_keras.training.state import build_metrics, model_state, training_state
 
 SIGNAL_EXIT_BASE = 128
+TOLD_ONCE_SECONDS = 1.0
+"""Signals within this time are one: `timeout` and service managers tell a process, and then its group."""
 
 
 class Interrupted(Exception):
@@ -73,6 +75,7 @@ class Checkpointing(keras.callbacks.Callback):
         self._began = self._saved_at = time.monotonic()
         self._saved_step = history.step
         self._signal_number: int | None = None
+        self._told_at = 0.0
         self._earlier_handlers: dict[int, object] = {}
 
     @property
@@ -118,7 +121,7 @@ class Checkpointing(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Inside, SIGTERM and Ctrl-C become a save at the end of the step; a second one acts at once."""
+        """Inside, SIGTERM and Ctrl-C become a save at the end of the step; a later one acts at once."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._earlier_handlers[number] = signal.signal(number, self._on_signal)
         try:
@@ -129,10 +132,15 @@ class Checkpointing(keras.callbacks.Callback):
             self._earlier_handlers = {}
 
     def _on_signal(self, number, frame):
-        if self.writes:
-            print("\nstopping at the end of this step; once more stops at once", file=sys.stderr, flush=True)
-        self._signal_number = number
-        signal.signal(number, self._earlier_handlers.get(number) or signal.SIG_DFL)
+        if self._signal_number is None:
+            self._signal_number, self._told_at = number, time.monotonic()
+            if self.writes:
+                print(
+                    "\nstopping at the end of this step; once more stops at once", file=sys.stderr, flush=True
+                )
+        elif time.monotonic() - self._told_at > TOLD_ONCE_SECONDS:
+            signal.signal(number, self._earlier_handlers.get(number) or signal.SIG_DFL)
+            signal.raise_signal(number)
 
     def _is_due(self) -> bool:
         if self.every.steps:

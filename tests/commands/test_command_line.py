@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from tqdm import tqdm
@@ -14,6 +14,8 @@ from tqdm import tqdm
 from attention_keras.commands.command_line import exit_code, parse
 from attention_keras.commands.main import COMMANDS, main
 from attention_keras.errors import UserError
+from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.recipes import RecipeName
 from attention_keras.serving.quiet import held_back_stderr
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +75,32 @@ def test_ctrl_c_leaves_a_progress_bar_and_remarks_of_libraries_off_the_line(capf
     assert said.split("\r")[-1] == "stopped\n"
 
 
+def _open_choices():
+    """Option -> the values of a choice that may be left open, for every option of training."""
+    for group in get_type_hints(TrainOptions).values():
+        for name, kind in get_type_hints(group).items():
+            for part in get_args(kind):
+                if get_origin(part) is Literal:
+                    yield f"--{name}", get_args(part)
+
+
+@pytest.mark.parametrize(("flag", "values"), [*_open_choices(), ("--dropout", ("True", "False"))])
+@pytest.mark.parametrize("word", ["cosine-x", "None"])
+def test_a_choice_that_may_be_left_open_names_its_values_in_order(flag, values, word):
+    with pytest.raises(UserError) as raised:
+        parse(TrainOptions, [flag, word])
+    assert f"invalid choice '{word}' for argument '{flag}'. Expected one of {values} (" in str(raised.value)
+    assert parse(TrainOptions, [flag, values[0]]) != parse(TrainOptions, [flag, values[1]])
+
+
+def test_the_help_names_every_recipe(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    help_text = " ".join(capsys.readouterr().out.split("--recipe ")[1].split("--epochs ")[0].split())
+    choices, explained = help_text.split("}", 1)
+    assert {name for name in get_args(RecipeName) if name not in explained} == set(), choices
+
+
 def test_a_user_error_is_exit_code_2_and_one_line(capsys):
     def main():
         raise UserError("no such\n  dataset")
@@ -110,6 +138,8 @@ def test_help_shows_no_none_and_no_path_of_this_machine(command, capsys):
     said = capsys.readouterr().out
     assert said.startswith(f"usage: attention-keras {command} ")
     assert "None" not in said and str(ROOT) not in said and "site-packages" not in said
+    assert "(default: )" not in said
+    assert max(line.count("attention-keras ") for line in said.splitlines()) == 1  # a line for each example
 
 
 def test_help_imports_no_framework(fresh_process):
