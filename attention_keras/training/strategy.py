@@ -39,7 +39,7 @@ def build_strategy(name: str, report: Callable[[str], None] = print) -> Strategy
         others = _other_workers(os.environ.get("TF_CONFIG"))
         if others:
             report(f"waiting for {', '.join(others)} (TF_CONFIG); Ctrl-C ends it")
-        with _ended_by_ctrl_c():
+        with _ended_by_ctrl_c(), _keeping_sigterm_handler():
             try:
                 return tf.distribute.MultiWorkerMirroredStrategy()
             except tf.errors.OpError as error:
@@ -56,10 +56,7 @@ def build_strategy(name: str, report: Callable[[str], None] = print) -> Strategy
 
 @contextlib.contextmanager
 def _ended_by_ctrl_c():
-    """Let Ctrl-C end the process while TensorFlow waits: Python's handler would run minutes later.
-
-    (Of SIGTERM TensorFlow makes a handler of its own.)
-    """
+    """Let Ctrl-C end the process while TensorFlow waits: Python's handler would run minutes later."""
     handler = signal.getsignal(signal.SIGINT)
     if handler is not signal.default_int_handler:
         yield
@@ -69,6 +66,20 @@ def _ended_by_ctrl_c():
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+@contextlib.contextmanager
+def _keeping_sigterm_handler():
+    """Give SIGTERM back to its handler: TensorFlow puts one in its place that takes a note and goes on.
+
+    That one is there while the workers look for each other, when no line of Python runs: a SIGTERM that comes
+    then is lost.
+    """
+    handler = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _other_workers(text: str | None) -> list[str]:
@@ -155,7 +166,8 @@ def wait_for_workers(strategy: Strategy | None) -> None:
     def meet():
         return strategy.experimental_local_results(strategy.run(count))
 
-    keras.ops.convert_to_numpy(meet()[0])
+    with _ended_by_ctrl_c():
+        keras.ops.convert_to_numpy(meet()[0])
 
 
 class ReplicaClassifier(GuidedClassifier):

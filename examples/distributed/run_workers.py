@@ -8,6 +8,7 @@ its own TF_CONFIG; the first is the chief, the only one that prints and writes. 
 the others stop too; the same command continues from the last checkpoint.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+GRACE = 10  # seconds in which a worker is to end when it is told to
 TRAIN = Path(__file__).resolve().parents[2] / "train.py"
 
 
@@ -61,6 +63,9 @@ def wait(processes: list[subprocess.Popen]) -> int:
             if process.poll() is None:
                 process.terminate()
         for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+            process.kill()  # one that still looks for the others does not end before
             process.wait()
 
 

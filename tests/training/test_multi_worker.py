@@ -1,6 +1,7 @@
 """Two real worker processes on loopback: equal to one process, and exact again after one dies."""
 
 import importlib.util
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,18 @@ def flags(directory, name):
 def variables(path):
     """Name -> value of every variable."""
     return {v.path: keras.ops.convert_to_numpy(v) for v in load_model(path / "model.keras").variables}
+
+
+def test_the_others_end_with_a_worker_that_fails_also_if_they_do_not_listen(monkeypatch):
+    """As one does not that still looks for the failed one."""
+    monkeypatch.setattr(run_workers, "GRACE", 0.2)
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(99)"
+    first = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+    first.stdout.readline()  # from now on it is deaf
+    second = subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"])
+    assert run_workers.wait([first, second]) == 2
+    assert first.returncode == -signal.SIGKILL
+    first.stdout.close()
 
 
 @pytest.mark.slow
