@@ -10,11 +10,12 @@ from typing import TypeVar
 
 from attention_keras.commands.quiet_start import quiet_pictures
 from attention_keras.errors import UserError
+from attention_keras.runs.signals import SIGNAL_EXIT_BASE
 
 Options = TypeVar("Options")
 USER_ERROR = 2
-STOPPED = 128 + 2  # as if SIGINT had ended it
-NO_READER = 128 + 13  # as if SIGPIPE had ended it
+STOPPED = SIGNAL_EXIT_BASE + 2  # as if SIGINT had ended it
+NO_READER = SIGNAL_EXIT_BASE + 13  # as if SIGPIPE had ended it
 NO_NUMBER = re.compile(
     r"Error parsing (?P<flag>--\S+): "
     r"(no type matching (\{None\}\|)?|could not convert string to |invalid literal for )"

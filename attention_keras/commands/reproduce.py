@@ -7,6 +7,7 @@ from attention_keras.commands.quiet_start import refuse_other_backends
 from attention_keras.errors import UserError
 from attention_keras.reproduce.experiments import TABLES
 from attention_keras.reproduce.options import ReproduceOptions
+from attention_keras.runs.signals import SIGNAL_EXIT_BASE
 
 DESCRIPTION = """Train every network of a table with every seed, measure the runs, and write the table.
 
@@ -14,7 +15,6 @@ results.md, results.csv and results.json lie beside the runs. The same command g
 was stopped. A run that fails keeps no other from being done; Ctrl-C and SIGTERM save the runs in progress.
 The table has what is finished. Exit codes: 0 done, 2 a mistake in the command or a run that failed, 130
 stopped by Ctrl-C, 143 by SIGTERM."""
-SIGNAL_EXIT_BASE = 128
 
 
 def main(words: Sequence[str], prog: str) -> int:

@@ -141,14 +141,14 @@ def check_classes(name: str, class_names: Sequence[str], train: Split, held: Map
         found = set(np.unique(split.labels).tolist())
         return [class_name for label, class_name in enumerate(class_names) if label not in found]
 
-    if missing(train):
+    if lost := missing(train):
         raise UserError(
-            f"{name}: all images of {', '.join(missing(train))} are held out and none is left to train on; "
+            f"{name}: all images of {', '.join(lost)} are held out and none is left to train on; "
             "add some, or make the folders train, validation and test yourself"
         )
     for role, split in held.items():
-        if missing(split):
-            logger.warning("%s: no image of %s is in %s", name, ", ".join(missing(split)), role)
+        if lost := missing(split):
+            logger.warning("%s: no image of %s is in %s", name, ", ".join(lost), role)
 
 
 def duplicates(train: Split, other: Split, chunk: int = 1024) -> int:

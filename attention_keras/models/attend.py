@@ -9,7 +9,8 @@ import keras
 from attention_keras.errors import UserError
 from attention_keras.models.blocks import GLOBAL_FEATURES, Builder
 from attention_keras.models.classifier import Classifier
-from attention_keras.models.graph import copy_model, nodes_between
+from attention_keras.models.copy_weights import copy_model
+from attention_keras.models.graph import nodes_between
 from attention_keras.models.heads import AttentionHead
 from attention_keras.models.initializers import InitScheme
 from attention_keras.models.outputs import GLOBAL
@@ -102,7 +103,7 @@ def attend(
     """
     make_outputs = AttentionHead(head, compat, normalization, local_norm, aggregate, project, head_dropout)
     model, local, g = find_taps(backbone, taps, global_features)
-    several = g if isinstance(g, dict) and isinstance(global_features, Mapping) else {}
+    several = g if isinstance(global_features, Mapping) else {}
     pixels = preprocessing_layer(preprocess, model.inputs[0].shape[1:])
     if several and set(several) != set(local):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Weights from one layer or model to another of the same structure."""
+"""Weights from one layer or model to another of the same structure, and copies of models."""
 
 from typing import Any
 
@@ -28,13 +28,21 @@ def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None
         >>> float(other(np.array([[30.0]]))[0, 0])
         1.0
     """
-    for old, new in zip(_layers(source), _layers(target), strict=True):
+    for old, new in zip(computing_layers(source), computing_layers(target), strict=True):
         store: dict[str, Any] = {}
         old.save_own_variables(store)
         if store:
             new.load_own_variables(store)
 
 
-def _layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layer and all layers in it, those of nested models and of wrappers among them."""
-    return [part for part in layer._flatten_layers() if not isinstance(part, keras.Model)]
+def copy_model(model: keras.Model) -> keras.Model:
+    """A model of layers of its own with the same weights."""
+    copy = keras.models.clone_model(model)
+    copy_weights(model, copy)
+    return copy
+
+
+def computing_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layer itself and all in it that compute, those of nested models and of wrappers among them."""
+    containers = (keras.Model, keras.layers.InputLayer)
+    return [part for part in layer._flatten_layers() if not isinstance(part, containers)]

@@ -25,10 +25,9 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
         sum of the evidence over taps and places + rest = logit_k - mean of all logits
 
     up to rounding, in a model that computes in float32. A model of one logit has the logit itself on the
-    right. For `indep`, with a classifier for each tap, it holds
-    for the logits of each level. For a network that ends in average pooling, evidence is CAM (Zhou et al.
-    2016), less its mean over the classes. The evidence for class k rather than j is the difference of their
-    maps.
+    right. For `indep`, with a classifier for each tap, it holds for the logits of each level. For a network
+    that ends in average pooling, evidence is CAM (Zhou et al. 2016), less its mean over the classes. The
+    evidence for class k rather than j is the difference of their maps.
 
     Args:
         model: with an output `logits`, from `build_model`, `attend` or a file; it is not changed. Layers and

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from attention_keras.models.copy_weights import copy_weights
+from attention_keras.models.copy_weights import computing_layers, copy_weights
 
 LOW = re.compile("(mixed_)?b?float16")
 
@@ -31,7 +31,7 @@ def in_float32(model: keras.Model) -> keras.Model:
         >>> model.get_layer("conv13").compute_dtype, in_float32(model).get_layer("conv13").compute_dtype
         ('bfloat16', 'float32')
     """
-    if not any(_is_low(layer) for layer in _layers(model)):
+    if not any(_is_low(layer) for layer in computing_layers(model)):
         return model
 
     def clone(layer):
@@ -54,14 +54,8 @@ def precision(model: keras.Model) -> str:
         >>> precision(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, dtype="mixed_bfloat16")]))
         'mixed_bfloat16'
     """
-    low = [layer.dtype_policy.name for layer in _layers(model) if _is_low(layer)]
+    low = [layer.dtype_policy.name for layer in computing_layers(model) if _is_low(layer)]
     return low[0] if low else "float32"
-
-
-def _layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """All layers that compute, those of nested models and of wrappers among them."""
-    found = model._flatten_layers(include_self=False, recursive=True)
-    return [layer for layer in found if not isinstance(layer, (keras.Model, keras.layers.InputLayer))]
 
 
 def _is_low(layer: keras.layers.Layer) -> bool:

@@ -1,4 +1,4 @@
-"""The graph of any backbone: its layers by path, a copy of it, the same graph behind other pixels."""
+"""The graph of any backbone: its layers by path, and the same graph with outputs from inside it."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,6 @@ from typing import Any
 import keras
 
 from attention_keras.errors import UserError
-from attention_keras.models.copy_weights import copy_weights
 
 
 def functional(backbone: keras.Model) -> keras.Model:
@@ -163,10 +162,3 @@ def layer_paths(model: keras.Model) -> dict[str, Any]:
             paths |= {f"{name}/{path}": inside for path, inside in layer_paths(functional(inner)).items()}
         paths[name] = tensor
     return paths
-
-
-def copy_model(model: keras.Model) -> keras.Model:
-    """A model of layers of its own with the same weights."""
-    copy = keras.models.clone_model(model)
-    copy_weights(model, copy)
-    return copy

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from attention_keras.errors import UserError
+from attention_keras.models.blocks import GLOBAL_FEATURES
 from attention_keras.models.graph import functional, layer_paths, nodes_between, open_taps
 from attention_keras.models.outputs import REST
 
@@ -42,7 +43,7 @@ def find_taps(backbone: keras.Model, taps, g) -> tuple[keras.Model, dict[str, An
             raise UserError(
                 f"a tap cannot be called {name!r}: outputs are named after it; choose another name"
             )
-    queries = dict(g) if isinstance(g, Mapping) else {} if g is None else {"global_features": g}
+    queries = dict(g) if isinstance(g, Mapping) else {} if g is None else {GLOBAL_FEATURES: g}
     wanted = [*chosen.values(), *queries.values()]
     model, opened = open_taps(backbone, [path for path in wanted if isinstance(path, str)])
     if any(not isinstance(tap, str) for tap in wanted) and not _have_common_images(model, backbone):
@@ -51,7 +52,7 @@ def find_taps(backbone: keras.Model, taps, g) -> tuple[keras.Model, dict[str, An
     found = {name: _tensor(query, opened, model, "g") for name, query in queries.items()}
     if g is None:
         return model, local, model.output
-    return model, local, found if isinstance(g, Mapping) else found["global_features"]
+    return model, local, found if isinstance(g, Mapping) else found[GLOBAL_FEATURES]
 
 
 def _have_common_images(one: keras.Model, other: keras.Model) -> bool:

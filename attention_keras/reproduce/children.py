@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
+from attention_keras.runs.signals import signals_handled_by
+
 
 class Stopped(Exception):
     """A signal came before the command had done its work."""
@@ -51,12 +53,8 @@ class Children:
     @contextlib.contextmanager
     def told_of_signals(self) -> Iterator[None]:
         """Pass SIGTERM and Ctrl-C on, the second one too, instead of ending at once."""
-        earlier = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
+        with signals_handled_by(self._stop):
             yield
-        finally:
-            for number, handler in earlier.items():
-                signal.signal(number, handler)
 
     def _stop(self, number, frame):
         with self._lock:

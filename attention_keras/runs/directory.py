@@ -183,7 +183,7 @@ class Run:
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path} is a file; choose another name or run_dir")
         changed = self.config.differences(config) if self.exists else {}
-        if self._may_have_moved(changed.get("dataset", ("", ""))):
+        if "dataset" in changed and self._may_have_moved(config):
             del changed["dataset"]
         if changed:
             listing = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
@@ -191,14 +191,15 @@ class Run:
                 f"{self.path} holds another run ({listing}); give a new --name, or --restart to discard it"
             )
 
-    def _may_have_moved(self, folders: tuple[str, str]) -> bool:
+    def _may_have_moved(self, config: RunConfig) -> bool:
         """Whether an unfinished run's folder of pictures is gone, so that another may hold the same ones.
 
         `refuse_changed_files` compares the pictures then.
         """
-        before, _ = (folder.removeprefix("folder:") for folder in folders)
-        both = all(folder.startswith("folder:") for folder in folders)
-        return both and not self.is_finished and self.files() is not None and not Path(before).exists()
+        before = self.config.data
+        if self.is_finished or self.files() is None or not (before.is_folder and config.data.is_folder):
+            return False
+        return not Path(before.dataset.removeprefix("folder:")).exists()
 
     def refuse_changed_files(self, name: str, files: Mapping[str, str] | None) -> None:
         """Refuse to go on here over other pictures than the run began with.

@@ -16,12 +16,12 @@ import keras
 import numpy as np
 
 from attention_keras.runs.durations import Interval
+from attention_keras.runs.signals import SIGNAL_EXIT_BASE, signals_handled_by
 from attention_keras.training.checkpoint import Checkpoint, assign, model_arrays, save_checkpoint
 from attention_keras.training.guard import not_finite
 from attention_keras.training.history import History
 from attention_keras.training.state import build_metrics, model_state, training_state
 
-SIGNAL_EXIT_BASE = 128
 TOLD_ONCE_SECONDS = 1.0
 """Signals within this time are one: `timeout` and service managers tell a process, and then its group."""
 
@@ -122,14 +122,8 @@ class Checkpointing(keras.callbacks.Callback):
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Inside, SIGTERM and Ctrl-C become a save at the end of the step; a later one acts at once."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._earlier_handlers[number] = signal.signal(number, self._on_signal)
-        try:
+        with signals_handled_by(self._on_signal) as self._earlier_handlers:
             yield
-        finally:
-            for number, handler in self._earlier_handlers.items():
-                signal.signal(number, handler)
-            self._earlier_handlers = {}
 
     def _on_signal(self, number, frame):
         if self._signal_number is None:

@@ -27,16 +27,15 @@ class NonFiniteGuard(keras.callbacks.Callback):
         self.history = history
 
     def on_train_batch_end(self, batch, logs=None):
-        self._check("loss", logs)
+        self._check("loss", logs["loss"])
 
     def on_epoch_end(self, epoch, logs=None):
-        self._check("val_loss", logs)
+        self._check("validation loss", logs["val_loss"])
 
-    def _check(self, name: str, logs):
-        loss = float(np.squeeze(logs[name]))
+    def _check(self, name: str, value):
+        loss = float(np.squeeze(value))
         if not math.isfinite(loss):
-            called = {"loss": "loss", "val_loss": "validation loss"}[name]
-            raise not_finite(f"the {called} is {loss}", self.history.step)
+            raise not_finite(f"the {name} is {loss}", self.history.step)
 
 
 def not_finite(what: str, step: int) -> UserError:

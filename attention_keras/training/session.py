@@ -117,8 +117,7 @@ class Session:
             model = build_network(config, dataset)
             synchronize_batch_norm(model, strategy is not None)
             # A checkpoint has all weights; the run that they began with may be gone.
-            begun = not machine.restart and load_newest(run.checkpoints, lambda line: None)
-            if config.init_from and not begun:
+            if config.init_from and (machine.restart or not load_newest(run.checkpoints, lambda line: None)):
                 report(start_from(config.init_from, model, dataset.class_names))
         own_step = bool(config.attend_to or config.recipe.ema)
         model = replicated(model, strategy, own_step)
