@@ -32,7 +32,8 @@ def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None
         store: dict[str, Any] = {}
         old.save_own_variables(store)
         if store:
-            new.load_own_variables(store)
+            # Copies, since JAX's variables would share their arrays, which a step of training gives away.
+            new.load_own_variables({name: keras.ops.copy(weight) for name, weight in store.items()})
 
 
 def copy_model(model: keras.Model) -> keras.Model:
