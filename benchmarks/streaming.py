@@ -41,7 +41,7 @@ def streamed_batches(split: Split, classes: int, batch_size: int, augment: str) 
 
 def plain_batches(split: Split, classes: int, batch_size: int, augment: str) -> tf.data.Dataset:
     """What one writes first."""
-    size = split.pictures.image_size
+    size = split.pictures.to.size
 
     def part(content):
         image = tf.io.decode_jpeg(content, channels=3)

@@ -11,7 +11,7 @@ import numpy as np
 from attention_keras.data import cluttered_digits
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
 from attention_keras.data.class_folders import ROLE_FOLDERS
-from attention_keras.data.geometry import MEGAPIXELS, Resize
+from attention_keras.data.geometry import DEFAULT_SIZE, MEGAPIXELS, PictureFormat, Resize
 from attention_keras.data.membership import held_out
 from attention_keras.data.registry import (
     DATASETS,
@@ -70,7 +70,8 @@ def load_dataset(
         limit: keep only the first `limit` training images, and a fifth as many of the other splits.
         image_size: side of square images, for `cub200` (80 by default), `folder:` and `tfds:` (32 by
             default, or the size the dataset fixes).
-        resize: how pictures of a folder are brought to that size: `crop`, `stretch` or `pad`.
+        resize: how pictures of `folder:` and `tfds:` are brought to that size: `crop`, `stretch` or `pad`.
+            The birds of `cub200` are cut out and stretched.
         svhn_extra: train on SVHN's 531,131 easier `extra` images too.
         skip_broken: leave out unreadable images of a folder, and say which, instead of refusing.
         megapixels: millions of pixels above which an image of a folder counts as unreadable.
@@ -111,21 +112,15 @@ def load_dataset(
             from attention_keras.data.folder_source import FolderSource
 
         path = name.removeprefix("folder:")
-        source = FolderSource(
-            path,
-            image_size=image_size,
-            resize=resize,
-            skip_broken=skip_broken,
-            megapixels=megapixels,
-            store=store,
-            stream=stream,
-        )
+        to = PictureFormat((image_size or DEFAULT_SIZE,) * 2, resize, megapixels)
+        source = FolderSource(path, to, skip_broken=skip_broken, store=store, stream=stream)
     elif name.startswith("tfds:"):
         with needs(name, extra="train"):
             from attention_keras.data.tfds_source import TfdsSource, open_builder
 
         tfds_name = name.removeprefix("tfds:")
-        source = TfdsSource(open_builder(tfds_name, data_dir), image_size=image_size, store=store)
+        builder = open_builder(tfds_name, data_dir)
+        source = TfdsSource(builder, image_size=image_size, resize=resize, store=store)
     else:
         spec = _find(name)
         if image_size not in (None, spec.image_shape[0]) and not has_free_size(name):
@@ -159,21 +154,12 @@ def seen_in_training(files: Mapping[str, str]) -> set[str]:
     return {digest for digest, is_test in zip(digests, tested) if not is_test}
 
 
-def load_pictures(
-    name: str,
-    *,
-    image_size: int | None = None,
-    resize: Resize = "crop",
-    megapixels: int = MEGAPIXELS,
-    without: Container[str] = (),
-) -> ImageDataset:
+def load_pictures(name: str, to: PictureFormat, *, without: Container[str] = ()) -> ImageDataset:
     """Every picture of a folder as a test split, for models that were trained elsewhere.
 
     Args:
         name: `folder:PATH`; where it has a folder `test`, only that is taken.
-        image_size: side of the square images.
-        resize: how they are brought to it.
-        megapixels: millions of pixels above which a picture counts as unreadable.
+        to: what they are brought to; a picture that is larger than it says counts as unreadable.
         without: digests of pictures to leave out, because the model has seen them.
 
     Raises:
@@ -183,7 +169,7 @@ def load_pictures(
         from attention_keras.data.folder_source import FolderSource
 
     path = name.removeprefix("folder:")
-    source = FolderSource(path, image_size=image_size, resize=resize, megapixels=megapixels)
+    source = FolderSource(path, to)
     split = source.read("test" if "test" in source.roles else "train", None)
     unseen = np.array([f"{digest:016x}" not in without for digest in split.digests.tolist()], bool)
     if not unseen.any():

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.class_folders import Picture, list_class_folders
-from attention_keras.data.geometry import MEGAPIXELS, Resize
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.image_files import UnreadableImage, check_image, read_image, read_mask
 from attention_keras.data.membership import content_digest
 from attention_keras.data.picture_files import in_words
@@ -21,7 +21,6 @@ from attention_keras.data.source import Role
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 
-DEFAULT_SIZE = 32
 _READ_AT_ONCE = 256
 
 logger = logging.getLogger(__name__)
@@ -32,10 +31,8 @@ class FolderSource:
 
     Args:
         path: the folder.
-        image_size: side of the square images; 32 by default.
-        resize: how a picture is brought to that, see `read_image`.
+        to: what the pictures are brought to; larger ones than it says are such as cannot be read.
         skip_broken: leave out images that cannot be read, and say which, instead of refusing.
-        megapixels: millions of pixels above which an image is one that cannot be read.
         store: where the arrays go.
         stream: whether pictures are decoded from their files whenever they are needed, instead of once into
             arrays; `auto` where the arrays of a split would go to disk.
@@ -47,18 +44,14 @@ class FolderSource:
     def __init__(
         self,
         path: str | Path,
+        to: PictureFormat,
         *,
-        image_size: int | None = None,
-        resize: Resize = "crop",
         skip_broken: bool = False,
-        megapixels: int = MEGAPIXELS,
         store: ArrayStore | None = None,
         stream: Literal["auto", "on", "off"] = "auto",
     ):
         self._path, self._store = Path(path).expanduser(), store or ArrayStore()
-        self._size = (image_size or DEFAULT_SIZE,) * 2
-        self._resize, self._skip_broken, self._megapixels = resize, skip_broken, megapixels
-        self._stream = stream
+        self._to, self._skip_broken, self._stream = to, skip_broken, stream
         if not str(path) or not self._path.is_dir():
             raise UserError(
                 f"folder:{path} is not a folder; give one with a folder of images per class (where a "
@@ -89,8 +82,8 @@ class FolderSource:
         }
         masks = [picture.mask for picture in pictures if picture.mask]
         if masks:
-            columns["masks"] = ((count, *self._size), "bool")
-        store, decoded = self._store, columns | {"images": ((count, *self._size, 3), "uint8")}
+            columns["masks"] = ((count, *self._to.size), "bool")
+        store, decoded = self._store, columns | {"images": ((count, *self._to.size, 3), "uint8")}
         if self._stream == "on" or (self._stream == "auto" and not store.fits(decoded)):
             # A few bytes a picture go to disk, so that a folder is checked once: that decodes all of it.
             store = dataclasses.replace(store, memory_limit=0)
@@ -99,11 +92,11 @@ class FolderSource:
         files = [picture.file for picture in pictures]
         states = [file_state(file) for file in files + masks]
         names = [(ascii(str(file.absolute())), *state) for file, state in zip(files + masks, states)]
-        how = (self._resize, self._skip_broken, self._megapixels)
+        how = (self._to.resize, self._skip_broken, self._to.megapixels)
         key = f"folder, resized by rows first {names} {columns} {how}"
         fields = store.build(key, columns, lambda arrays: self._fill(arrays, pictures))
         found = np.array(files, object), np.array(states[:count], "int64").reshape(count, 2)
-        good = PictureRows(*found, self._size, self._resize, self._megapixels).select(fields.pop("rows"))
+        good = PictureRows(*found, self._to).select(fields.pop("rows"))
         return Split(pictures=good, **({"images": good} | fields))
 
     def _fill(self, arrays: dict[str, np.ndarray], pictures: Sequence[Picture]) -> int:
@@ -150,18 +143,17 @@ class FolderSource:
         By several threads, a block at a time so that memory stays bounded. Images that are not kept are
         decoded once all the same: one that is broken is told before the training and not in its midst.
         """
-        size, resize, megapixels = self._size, self._resize, self._megapixels
 
         def attempt(picture: Picture):
             try:
                 if keep:
-                    pixels = read_image(picture.file, size, resize, megapixels)
+                    pixels = read_image(picture.file, self._to)
                 else:
-                    pixels = check_image(picture.file, megapixels)
+                    pixels = check_image(picture.file, self._to.megapixels)
             except UnreadableImage as reason:
                 return reason
             try:
-                return pixels, picture.mask and read_mask(picture.mask, size, resize)
+                return pixels, picture.mask and read_mask(picture.mask, self._to)
             except UnreadableImage as reason:
                 mask = picture.mask
                 return UnreadableImage(f"its mask {mask.parent.name}/{mask.name}: {reason}")

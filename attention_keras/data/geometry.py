@@ -1,14 +1,33 @@
 """From a picture of any shape to the network's: which part is taken, and where it goes."""
 
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from attention_keras.errors import UserError
 
 Resize = Literal["crop", "stretch", "pad"]
 RESIZES = get_args(Resize)
+DEFAULT_SIZE = 32
+"""Side of the images of datasets whose pictures have any shape."""
 MEGAPIXELS, MOST_MEGAPIXELS = 64, 178
 """Millions of pixels above which a picture is refused before it is decoded, and how far that may be raised:
 Pillow refuses what is larger."""
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """What pictures of any shape are brought to. Training and all that comes after it must agree on it.
+
+    Attributes:
+        size: `(h, w)` in pixels.
+        resize: `crop` takes the middle, `stretch` does not keep the aspect ratio, `pad` keeps all of the
+            picture with black at the sides. With antialiasing.
+        megapixels: millions of pixels above which a picture is refused.
+    """
+
+    size: tuple[int, int]
+    resize: Resize
+    megapixels: int = MEGAPIXELS
 
 
 def check_megapixels(value: int) -> None:

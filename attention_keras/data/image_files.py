@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from attention_keras.data.geometry import MEGAPIXELS, Resize, crop_box, padded_box
+from attention_keras.data.geometry import MEGAPIXELS, PictureFormat, Resize, crop_box, padded_box
 
 EXTENSIONS = frozenset(
     [".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
@@ -24,9 +24,7 @@ class UnreadableImage(Exception):
     """The file is not an image that can be used; the message says why."""
 
 
-def read_image(
-    path: Path, size: tuple[int, int], resize: Resize = "stretch", megapixels: int = MEGAPIXELS
-) -> np.ndarray:
+def read_image(path: Path, to: PictureFormat) -> np.ndarray:
     """Read, convert and resize one image.
 
     Grey is repeated, alpha dropped (as the exported model does), CMYK and palettes converted, 16 bits cut
@@ -34,20 +32,17 @@ def read_image(
 
     Args:
         path: of the file.
-        size: `(h, w)` of the result.
-        resize: `crop` takes the middle, `stretch` does not keep the aspect ratio, `pad` keeps all of it with
-            black at the sides. With antialiasing, as in the exported model.
-        megapixels: millions of pixels above which it is refused.
+        to: size `(h, w)` of the result, and how it is reached: to the pixels of an exported model.
 
     Returns:
         `(h, w, 3)` uint8.
 
     Raises:
-        UnreadableImage: broken, of an unknown kind, or declared larger than `megapixels`.
+        UnreadableImage: broken, of an unknown kind, or declared larger than `to.megapixels`.
     """
-    with open_image(path, megapixels) as image:
+    with open_image(path, to.megapixels) as image:
         # Not `draft`, which decodes large JPEGs sooner and to other pixels than an exported model does.
-        return fit(upright_rgb(image), size, resize)
+        return fit(upright_rgb(image), to.size, to.resize)
 
 
 def check_image(path: Path, megapixels: int = MEGAPIXELS) -> None:
@@ -170,13 +165,12 @@ def mask_files(folder: Path) -> dict[str, Path]:
     return {file.stem: file for file in files if file.suffix.lower() in EXTENSIONS}
 
 
-def read_mask(path: Path, size: tuple[int, int], resize: Resize = "stretch") -> np.ndarray:
+def read_mask(path: Path, to: PictureFormat) -> np.ndarray:
     """Read one mask, white on the object.
 
     Args:
         path: of the file.
-        size: `(h, w)` of the result.
-        resize: as the image is read.
+        to: what its image is brought to.
 
     Returns:
         `(h, w)` bool, true on the object.
@@ -184,7 +178,7 @@ def read_mask(path: Path, size: tuple[int, int], resize: Resize = "stretch") -> 
     Raises:
         UnreadableImage: as `read_image`.
     """
-    return read_image(path, size, resize).mean(axis=-1) > 127
+    return read_image(path, to).mean(axis=-1) > 127
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

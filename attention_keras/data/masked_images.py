@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.image_files import (
     EXTENSIONS,
     GROUND_TRUTH,
@@ -20,7 +21,7 @@ PETS = "oxford_iiit_pet"
 
 
 def load_masked_images(
-    name: str, size: tuple[int, int], *, limit: int | None = None, data_dir: str | None = None
+    name: str, to: PictureFormat, *, limit: int | None = None, data_dir: str | None = None
 ) -> Split:
     """Images and masks, labels all 0.
 
@@ -28,7 +29,7 @@ def load_masked_images(
         name: `folder:PATH` with the layout of the Object Discovery data, PATH/SET/IMAGE with
             PATH/SET/GroundTruth/IMAGE.png (or directly in PATH), white on the object; or
             `tfds:oxford_iiit_pet`, whose borders are left to the background.
-        size: (H, W) of the results.
+        to: what images and masks are brought to.
         limit: only the first ones, of every SET in turn.
         data_dir: of TensorFlow Datasets.
 
@@ -36,13 +37,13 @@ def load_masked_images(
         UserError: none of these, no pairs of image and mask, or unreadable files.
     """
     if name.startswith("folder:"):
-        return _folder(Path(name.removeprefix("folder:")).expanduser(), size, limit)
+        return _folder(Path(name.removeprefix("folder:")).expanduser(), to, limit)
     if name.removeprefix("tfds:") == PETS:
-        return _pets(size, limit, data_dir)
+        return _pets(to, limit, data_dir)
     raise UserError(f"masks {name!r} is not known; allowed: folder:PATH, tfds:{PETS}")
 
 
-def _folder(path: Path, size: tuple[int, int], limit: int | None) -> Split:
+def _folder(path: Path, to: PictureFormat, limit: int | None) -> Split:
     if not path.is_dir():
         raise UserError(f"{path} is not a folder; masks must be folder:PATH with images and {GROUND_TRUTH}")
     pairs = []
@@ -57,29 +58,31 @@ def _folder(path: Path, size: tuple[int, int], limit: int | None) -> Split:
             f"{path}/SET/{GROUND_TRUTH}/IMAGE.png"
         )
     pairs = sorted(pairs)[:limit]
-    images = np.stack([_read(read_image, image, size) for _, image, _ in pairs])
-    masks = np.stack([_read(read_mask, mask, size) for _, _, mask in pairs])
+    images = np.stack([_read(read_image, image, to) for _, image, _ in pairs])
+    masks = np.stack([_read(read_mask, mask, to) for _, _, mask in pairs])
     return Split(images, np.zeros(len(pairs), "int32"), masks)
 
 
-def _read(read: Callable, path: Path, size: tuple[int, int]) -> np.ndarray:
+def _read(read: Callable, path: Path, to: PictureFormat) -> np.ndarray:
     try:
-        return read(path, size)
+        return read(path, to)
     except UnreadableImage as reason:
         raise UserError(f"{path} cannot be read: {reason}; repair or remove it") from None
 
 
-def _pets(size: tuple[int, int], limit: int | None, data_dir: str | None) -> Split:
+def _pets(to: PictureFormat, limit: int | None, data_dir: str | None) -> Split:
     import tensorflow as tf
 
+    from attention_keras.data.resize_in_graph import to_size
     from attention_keras.data.tfds_source import open_builder, prepare, whole_image
 
     builder = open_builder(PETS, data_dir)
     prepare(builder)
 
     def row(example):
-        mask = tf.image.resize(example["segmentation_mask"], size, method="nearest")[..., 0]
-        return whole_image(example["image"], size)["images"], mask == 1
+        mask = tf.where(example["segmentation_mask"] == 1, 255.0, 0.0)
+        mask = to_size(mask, to.size, to.resize)[..., 0] > 127
+        return whole_image(example["image"], to.size, to.resize), mask
 
     examples = builder.as_dataset("test", shuffle_files=False).map(row).take(limit or -1)
     images, masks = zip(*examples.as_numpy_iterator())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attention_keras.data.geometry import MEGAPIXELS, Resize
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.image_files import UnreadableImage, open_image, read_image
 from attention_keras.data.resized_crop import resized_crop
 from attention_keras.errors import UserError
@@ -26,8 +26,7 @@ class PictureRows:
         files: `(n,)` paths.
         states: `(n, 2)` int64, `file_state` of each when it was found good. A file that has another one since
             is refused, for what a run learns from must not change under it.
-        image_size: `(h, w)`.
-        resize, megapixels: as `read_image` takes them.
+        to: size `(h, w)` of the rows, and how it is reached.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -35,16 +34,15 @@ class PictureRows:
         >>> with TemporaryDirectory() as folder:
         ...     file = Path(folder, "grey.png")
         ...     Image.new("RGB", (60, 40), (9, 9, 9)).save(file)
-        ...     rows = PictureRows(np.array([file]), np.array([file_state(file)]), (32, 32))
+        ...     to = PictureFormat((32, 32), "crop")
+        ...     rows = PictureRows(np.array([file]), np.array([file_state(file)]), to)
         ...     rows.shape, rows[[0, 0]].shape, rows.crops([0], [[0.1, 0.2, 0.3, 0.4]]).shape
         ((1, 32, 32, 3), (2, 32, 32, 3), (1, 32, 32, 3))
     """
 
     files: np.ndarray
     states: np.ndarray
-    image_size: tuple[int, int]
-    resize: Resize = "crop"
-    megapixels: int = MEGAPIXELS
+    to: PictureFormat
 
     def __len__(self) -> int:
         return len(self.files)
@@ -75,7 +73,7 @@ class PictureRows:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        return (len(self), *self.image_size, 3)
+        return (len(self), *self.to.size, 3)
 
     @property
     def dtype(self) -> np.dtype:
@@ -90,11 +88,11 @@ class PictureRows:
         return int(np.prod(self.shape, dtype="int64"))
 
     def _whole(self, file: Path) -> np.ndarray:
-        return read_image(file, self.image_size, self.resize, self.megapixels)
+        return read_image(file, self.to)
 
     def _part(self, file: Path, draws: np.ndarray) -> np.ndarray:
-        with open_image(file, self.megapixels) as image:
-            return resized_crop(image, draws, self.image_size, self.resize)
+        with open_image(file, self.to.megapixels) as image:
+            return resized_crop(image, draws, self.to.size, self.to.resize)
 
     def _decoded(self, decode: Callable[..., np.ndarray], rows: Iterable[int], *arguments) -> np.ndarray:
         """What `decode` makes of each file, in order.

@@ -10,14 +10,15 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from attention_keras.data.array_store import ArrayStore
+from attention_keras.data.geometry import DEFAULT_SIZE, Resize
 from attention_keras.data.hosts import unreachable_host
+from attention_keras.data.resize_in_graph import to_size
 from attention_keras.data.source import Role
 from attention_keras.data.split import Split
 from attention_keras.data.untuned import untuned
 from attention_keras.errors import UserError
 
 READ_BATCH = 512
-DEFAULT_SIZE = 32
 _NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")
 
 
@@ -77,8 +78,9 @@ class TfdsSource:
     Args:
         builder: from `open_builder`; prepared here if need be.
         image_size: side of square images; None keeps a size that the dataset fixes, else takes 32.
-        to_arrays: from a stored example to the columns of `Split` but for the label; by default the image
-            resized, see `whole_image`.
+        resize: how whole images are brought to that, see `to_size`.
+        to_arrays: from a stored example to the columns of `Split` but for the label; by default the whole
+            image, see `whole_image`.
         with_masks: whether `to_arrays` gives masks.
         extra: further split to append to train.
         store: where the arrays go.
@@ -92,6 +94,7 @@ class TfdsSource:
         builder: tfds.core.DatasetBuilder,
         *,
         image_size: int | None = None,
+        resize: Resize = "crop",
         to_arrays: Callable[[dict, tuple[int, int]], dict] | None = None,
         with_masks: bool = False,
         extra: str | None = None,
@@ -105,7 +108,10 @@ class TfdsSource:
             self._size = tuple(fixed)
         else:
             self._size = (image_size or DEFAULT_SIZE,) * 2
-        self._to_arrays = to_arrays or (lambda example, size: whole_image(example[self._image], size))
+        self._to_arrays = to_arrays or (
+            lambda example, size: {"images": whole_image(example[self._image], size, resize)}
+        )
+        self._how = "birds" if to_arrays else resize
         self._parts = _roles(builder, extra)
         self.roles = frozenset(self._parts)
         self.files = None
@@ -122,7 +128,7 @@ class TfdsSource:
         columns = {"images": ((count, *self._size, 3), "uint8"), "labels": ((count,), "int32")}
         if self._with_masks:
             columns["masks"] = ((count, *self._size), "bool")
-        key = f"{self._builder.info.full_name} {self._builder.data_path} {parts} {columns}"
+        key = f"{self._builder.info.full_name} {self._builder.data_path} {parts} {columns} {self._how}"
         try:
             return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, parts)))
         except (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
@@ -192,19 +198,18 @@ def _roles(builder: tfds.core.DatasetBuilder, extra: str | None) -> dict[Role, l
     return roles
 
 
-def whole_image(image: tf.Tensor, size: tuple[int, int]) -> dict[str, tf.Tensor]:
-    """Image `(h, w, c)` of 8 or 16 bits and 1, 3 or 4 channels, resized to `(*size, 3)`; alpha is dropped."""
+def whole_image(image: tf.Tensor, size: tuple[int, int], resize: Resize) -> tf.Tensor:
+    """Image `(h, w, c)` of 8 or 16 bits and 1, 3 or 4 channels as `(*size, 3)` uint8; alpha is dropped."""
     if image.dtype == tf.uint16:
         image = tf.cast(tf.bitwise.right_shift(image, 8), tf.uint8)
     image = tf.repeat(image[..., :1], 3, axis=2) if image.shape[2] < 3 else image[..., :3]
     if image.shape[:2] != size:
-        image = tf.image.resize(image, size, antialias=True)
-        image = tf.clip_by_value(tf.round(image), 0, 255)
-    return {"images": tf.ensure_shape(tf.cast(image, tf.uint8), (*size, 3))}
+        image = to_size(image, size, resize)
+    return tf.ensure_shape(image, (*size, 3))
 
 
 def birds(example: dict, size: tuple[int, int]) -> dict[str, tf.Tensor]:
-    """CUB-200-2011: the bird's bounding box, resized, with its segmentation mask cut likewise."""
+    """CUB-200-2011: the bird's bounding box, stretched, with its segmentation mask cut likewise."""
     shape = tf.shape(example["image"])[:2]
     extent = tf.cast(tf.concat([shape, shape], axis=0), tf.float32)
     box = tf.cast(tf.round(example["bbox"] * extent), tf.int32)
@@ -216,4 +221,4 @@ def birds(example: dict, size: tuple[int, int]) -> dict[str, tf.Tensor]:
 
     # Stored masks are the share of annotators who saw bird, as 0..255.
     mask = tf.image.resize(cut(example["segmentation_mask"]), size, method="nearest")[..., 0] > 127
-    return whole_image(cut(example["image"]), size) | {"masks": mask}
+    return {"images": whole_image(cut(example["image"]), size, "stretch"), "masks": mask}

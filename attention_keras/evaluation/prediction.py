@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attention_keras.data.geometry import MEGAPIXELS, Resize
+from attention_keras.data.geometry import MEGAPIXELS, PictureFormat
 from attention_keras.data.image_files import UnreadableImage, read_image
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import Predictor
@@ -60,13 +60,14 @@ def predict_files(
     size = predictor.image_shape[:2]
     if not all(size):
         raise UserError("the model takes pictures of any size; predict needs one with a fixed size")
+    to = PictureFormat(size, predictor.resize, megapixels)
     predict = predictor.explain if explain else lambda images: predictor.predict(images, len(images))
     batch_size = min(batch_size, len(files))
     batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     with ThreadPoolExecutor() as readers, ThreadPoolExecutor(1) as ahead:
         # Two pools: a batch that waits for its pictures must not take a reader's place.
         def read(batch: Sequence[Path]):
-            return list(readers.map(lambda file: _read(file, size, predictor.resize, megapixels), batch))
+            return list(readers.map(lambda file: _read(file, to), batch))
 
         waiting = ahead.submit(read, batches[0]) if batches else None
         for number, batch in enumerate(batches):
@@ -76,10 +77,10 @@ def predict_files(
             yield from _answers(predict, batch, pictures, batch_size, explain)
 
 
-def _read(file: Path, size: tuple[int, int], resize: Resize, megapixels: int) -> np.ndarray | str:
+def _read(file: Path, to: PictureFormat) -> np.ndarray | str:
     """The pixels, or why there are none."""
     try:
-        return read_image(file, size, resize, megapixels)
+        return read_image(file, to)
     except UnreadableImage as reason:
         return str(reason)
 

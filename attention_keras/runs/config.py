@@ -202,8 +202,8 @@ def _build(kind: type, values: Any) -> Any:
 
 def _as_before(data: dict[str, Any]) -> dict[str, Any]:
     """Data options of a record; one that does not say how pictures were resized had them stretched."""
-    is_folder = str(data.get("dataset", "")).startswith("folder:")
-    return {"resize": "stretch", **data} if is_folder else data
+    of_any_shape = str(data.get("dataset", "")).startswith(("folder:", "tfds:"))
+    return {"resize": "stretch", **data} if of_any_shape else data
 
 
 def _checked(make: Callable[[], Any]) -> Any:

@@ -24,7 +24,8 @@ class DataOptions:
     image_size: Annotated[int, arg(help_behavior_hint="(default: 0, the dataset's own, or 32)")] = 0
     """Side of the images, for folder: and tfds: datasets and cub200."""
     resize: Resize = "crop"
-    """Pictures of a folder: crop takes the middle, stretch changes their shape, pad adds black."""
+    """Pictures of folder: and tfds: datasets: crop takes the middle, stretch changes their shape, pad adds
+    black."""
     svhn_extra: bool = False
     """Train on SVHN's 531,131 easier extra images too."""
     skip_broken: bool = False
@@ -38,8 +39,10 @@ class DataOptions:
             if getattr(self, name) < 0:
                 raise UserError(f"{name} must be 0 or more; got {getattr(self, name)}")
         check_megapixels(self.megapixels)
-        if self.resize != DataOptions.resize and not self.is_folder:
-            raise UserError(f"resize is for folder:PATH, whose pictures have any shape; got {self.dataset}")
+        if self.resize != DataOptions.resize and not self.dataset.startswith(("folder:", "tfds:")):
+            raise UserError(
+                f"resize is for folder:PATH and tfds:NAME, with pictures of any shape; got {self.dataset}"
+            )
         if not 0 < self.validation_fraction < 1:
             raise UserError(f"validation_fraction must lie between 0 and 1; got {self.validation_fraction}")
 
@@ -47,6 +50,11 @@ class DataOptions:
     def is_folder(self) -> bool:
         """Whether the images are pictures in a folder."""
         return self.dataset.startswith("folder:")
+
+    @property
+    def resize_of_others(self) -> Resize:
+        """How pictures from elsewhere are brought to the network's size: as those of the training were."""
+        return "stretch" if self.dataset == "cub200" else self.resize
 
     def for_loading(self) -> dict[str, Any]:
         """What `load_dataset` takes beside the name, the seed and the place."""

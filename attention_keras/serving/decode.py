@@ -2,13 +2,13 @@
 
 import tensorflow as tf
 
-from attention_keras.data.geometry import Resize, crop_box, padded_box
+from attention_keras.data.geometry import Resize
+from attention_keras.data.resize_in_graph import to_size
 
 PARALLEL = 4
-_IN_A_GRAPH = {"smaller": tf.minimum, "larger": tf.maximum}
 
 
-def decode_pictures(image_bytes, image_shape: tuple[int, int, int], resize: Resize = "stretch"):
+def decode_pictures(image_bytes, image_shape: tuple[int, int, int], resize: Resize):
     """Pixels of a batch of picture files, and which of them are pictures.
 
     JPEG, PNG, GIF (its first frame) and BMP of any size, grey, with a palette, RGBA (alpha dropped) or
@@ -29,7 +29,7 @@ def decode_pictures(image_bytes, image_shape: tuple[int, int, int], resize: Resi
 
     Example:
         >>> png = tf.io.encode_png(tf.fill((4, 6, 3), tf.constant(7, tf.uint8)))
-        >>> pixels, valid = decode_pictures(tf.stack([b"not a picture", png]), (2, 2, 3))
+        >>> pixels, valid = decode_pictures(tf.stack([b"not a picture", png]), (2, 2, 3), "crop")
         >>> valid.numpy().tolist(), int(pixels[1, 0, 0, 0])
         ([False, True], 7)
     """
@@ -42,7 +42,7 @@ def decode_pictures(image_bytes, image_shape: tuple[int, int, int], resize: Resi
             lambda: tf.io.decode_image(content, channels=image_shape[-1], expand_animations=False),
         )
         image = tf.ensure_shape(image, (None, None, image_shape[-1]))
-        return number, _to_size(image, image_shape[:2], resize)
+        return number, to_size(image, image_shape[:2], resize)
 
     rows = tf.shape(image_bytes)[0]
     files = tf.data.Dataset.from_tensor_slices((tf.range(rows), image_bytes))
@@ -54,17 +54,3 @@ def decode_pictures(image_bytes, image_shape: tuple[int, int, int], resize: Resi
     images = tf.scatter_nd(places, pixels, tf.stack([rows + 1, *image_shape]))[:rows]
     valid = tf.scatter_nd(places, tf.ones_like(numbers), [rows + 1])[:rows] > 0
     return tf.ensure_shape(images, (None, *image_shape)), valid
-
-
-def _to_size(image, size: tuple[int, int], resize: Resize):
-    """A picture `(h, w, c)` of any shape as uint8 `(*size, c)`."""
-    height, width = tf.unstack(tf.shape(image)[:2])
-    inner = size
-    if resize == "crop":
-        top, left, rows, columns = crop_box(height, width, size, **_IN_A_GRAPH)
-        image = image[top : top + rows, left : left + columns]
-    elif resize == "pad":
-        top, left, *inner = padded_box(height, width, size, **_IN_A_GRAPH)
-    pixels = tf.image.resize(image, inner, antialias=True)
-    pixels = tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
-    return tf.image.pad_to_bounding_box(pixels, top, left, *size) if resize == "pad" else pixels

@@ -97,7 +97,11 @@ def export_run_as(
         "config": config.to_dict(),
     }
     model, names = load_model(run.model), run.class_names()
-    settings = {"temperature": run.temperature, "resize": config.data.resize, "precision": precision}
+    settings = {
+        "temperature": run.temperature,
+        "resize": config.data.resize_of_others,
+        "precision": precision,
+    }
     return export_model_as(
         model, directory, formats, class_names=names, card=card, version=version, **settings
     )

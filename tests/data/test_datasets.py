@@ -3,10 +3,13 @@ import logging
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from attention_keras.data import cluttered_digits
 from attention_keras.data.array_store import DiskRows
 from attention_keras.data.datasets import DATASETS, load_dataset
+from attention_keras.data.geometry import RESIZES, PictureFormat
+from attention_keras.data.image_files import read_image
 from attention_keras.data.pipeline import training_batches
 from attention_keras.data.source import check_labels
 from attention_keras.data.split import cut_validation
@@ -135,6 +138,23 @@ def test_any_classification_set_of_tfds(prepare):
     assert len(dataset.train) + len(dataset.validation) == 20
     np.testing.assert_array_equal(dataset.test().images[3], np.full((32, 32, 3), 3))
     assert load_dataset("tfds:scans", data_dir=data_dir, image_size=8).image_shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+def test_pictures_of_tfds_are_resized_as_files_are(prepare, tmp_path, resize):
+    """So that a model sees in `predict` and when it is served what it was trained on."""
+    image, label = tfds.features.Image(shape=(None, None, 3)), tfds.features.ClassLabel(num_classes=2)
+    features = tfds.features.FeaturesDict({"image": image, "label": label})
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (20 + i, 90 - 5 * i, 3), "uint8") for i in range(10)]
+    examples = [{"image": picture, "label": i % 2} for i, picture in enumerate(pictures)]
+    data_dir = prepare("shapes", {"train": examples, "test": examples}, features)
+    test = load_dataset("tfds:shapes", data_dir=data_dir, image_size=24, resize=resize).test()
+    for picture, image in zip(pictures, test.images):
+        Image.fromarray(picture).save(tmp_path / "a.png")
+        file = read_image(tmp_path / "a.png", PictureFormat((24, 24), resize)).astype(int)
+        # Two ways to add floating-point numbers, then rounding.
+        assert np.abs(file - image).max() <= 1 and (file != image).mean() < 0.01
 
 
 def test_images_in_both_train_and_test_are_counted(prepare, caplog):

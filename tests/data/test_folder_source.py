@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from attention_keras.data.datasets import load_dataset, load_pictures
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.image_files import UnreadableImage, read_image
 from attention_keras.errors import UserError
 from attention_keras.runs.data_options import DataOptions
@@ -107,11 +108,11 @@ def test_masks_of_some_pictures_are_none(tmp_path):
     """A map is compared with the masks of all pictures or of none; an empty one would count as a miss."""
     fill(tmp_path / "some")
     save(tmp_path / "some" / "a" / "GroundTruth" / "00.png", 255, "L")
-    assert load_pictures(f"folder:{tmp_path / 'some'}").test().masks is None
+    assert load_pictures(f"folder:{tmp_path / 'some'}", PictureFormat((32, 32), "crop")).test().masks is None
     fill(tmp_path / "all", count=1)
     for name in "ab":
         save(tmp_path / "all" / name / "GroundTruth" / "00.png", 255, "L")
-    assert load_pictures(f"folder:{tmp_path / 'all'}").test().masks.all()
+    assert load_pictures(f"folder:{tmp_path / 'all'}", PictureFormat((32, 32), "crop")).test().masks.all()
 
 
 def test_a_changed_folder_is_read_again(tmp_path):
@@ -138,7 +139,7 @@ def test_a_changed_folder_is_read_again(tmp_path):
 )
 def test_kinds_of_images(tmp_path, mode, value, name, expected):
     save(tmp_path / name, value, mode)
-    image = read_image(tmp_path / name, (6, 5))
+    image = read_image(tmp_path / name, PictureFormat((6, 5), "stretch"))
     assert image.shape == (6, 5, 3) and image.dtype == np.uint8
     np.testing.assert_array_equal(image, np.broadcast_to(expected, (6, 5, 3)))
 
@@ -147,7 +148,9 @@ def test_one_pixel_and_long_images(tmp_path):
     save(tmp_path / "a.png", (1, 2, 3), size=(1, 1))
     save(tmp_path / "b.png", (1, 2, 3), size=(3000, 1))
     for name in "ab":
-        np.testing.assert_array_equal(read_image(tmp_path / f"{name}.png", (8, 8))[3, 3], [1, 2, 3])
+        np.testing.assert_array_equal(
+            read_image(tmp_path / f"{name}.png", PictureFormat((8, 8), "stretch"))[3, 3], [1, 2, 3]
+        )
 
 
 def test_orientation_of_a_camera(tmp_path):
@@ -157,7 +160,7 @@ def test_orientation_of_a_camera(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(picture).save(tmp_path / "a.png", exif=exif)
-    image = read_image(tmp_path / "a.png", (16, 16))
+    image = read_image(tmp_path / "a.png", PictureFormat((16, 16), "stretch"))
     assert image[:, 8:].min() == 255 and image[:, :8].max() == 0
 
 
@@ -171,7 +174,7 @@ def test_a_decompression_bomb_is_not_opened(tmp_path):
             b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
         )
         with pytest.raises(UnreadableImage, match="pixels"):
-            read_image(tmp_path / "a.png", (32, 32))
+            read_image(tmp_path / "a.png", PictureFormat((32, 32), "stretch"))
 
 
 def test_how_large_pictures_may_be_is_an_option(tmp_path):

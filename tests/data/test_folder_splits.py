@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from attention_keras.data.datasets import load_dataset, load_pictures, seen_in_training
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.membership import Changes, content_digest, held_out
 from attention_keras.errors import UserError
 
@@ -151,10 +152,10 @@ def test_a_moved_folder_is_known_by_its_pictures(folder):
     *_, test = sides(folder)
     seen = seen_in_training(known.files)
     copy = add(move(folder))
-    found = load_pictures(f"folder:{copy}", image_size=8, without=seen).test()
+    found = load_pictures(f"folder:{copy}", PictureFormat((8, 8), "crop"), without=seen).test()
     numbers = {256 * int(high) + int(low) for high, low, _ in found.images[:, 0, 0]}
     assert numbers == test | set(range(COUNT, 2 * COUNT))
-    assert len(load_pictures(f"folder:{copy}", image_size=8).test()) == 2 * COUNT
+    assert len(load_pictures(f"folder:{copy}", PictureFormat((8, 8), "crop")).test()) == 2 * COUNT
 
 
 def test_changes_are_counted(folder):

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from attention_keras.data.datasets import load_dataset
-from attention_keras.data.geometry import RESIZES, crop_box, padded_box
+from attention_keras.data.geometry import RESIZES, PictureFormat, crop_box, padded_box
 from attention_keras.data.image_files import read_image
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
@@ -35,7 +35,7 @@ def test_the_served_graph_sees_the_pixels_that_training_saw(tmp_path, resize, ki
         for shape in SHAPES:
             path = tmp_path / f"{shape}.{kind.lower()}"
             Image.fromarray(picture(shape)).save(path, kind)
-            trained = read_image(path, size, resize).astype(int)
+            trained = read_image(path, PictureFormat(size, resize)).astype(int)
             served, valid = decode_pictures(tf.constant([path.read_bytes()]), (*size, 3), resize)
             assert valid.numpy().all()
             # Two ways to add floating-point numbers, then rounding, where halves are frequent at some sizes;
@@ -64,11 +64,11 @@ def marked(tmp_path):
 
 def test_crop_takes_the_middle_and_pad_keeps_the_shape(tmp_path):
     path = marked(tmp_path)
-    assert (read_image(path, (30, 30), "crop") == [255, 0, 0]).all()
-    padded = read_image(path, (30, 30), "pad")
+    assert (read_image(path, PictureFormat((30, 30), "crop")) == [255, 0, 0]).all()
+    padded = read_image(path, PictureFormat((30, 30), "pad"))
     assert (padded[:10] == 0).all() and (padded[20:] == 0).all()
     assert (padded[12, [3, 15, 26]] == [[0, 255, 0], [255, 0, 0], [0, 0, 255]]).all()
-    stretched = read_image(path, (30, 30), "stretch")
+    stretched = read_image(path, PictureFormat((30, 30), "stretch"))
     assert (stretched[:, [3, 15, 26]] == [[0, 255, 0], [255, 0, 0], [0, 0, 255]]).all()
 
 
@@ -100,10 +100,16 @@ def test_a_folder_is_cropped_unless_it_says_otherwise(tmp_path):
 
 
 def test_a_record_without_the_field_was_stretched():
-    record = RunConfig(data=DataOptions(dataset="folder:photos")).to_dict()
-    del record["data"]["resize"]
-    assert RunConfig.from_dict(record).data.resize == "stretch"
+    for name in ("folder:photos", "tfds:flowers"):
+        record = RunConfig(data=DataOptions(dataset=name)).to_dict()
+        del record["data"]["resize"]
+        assert RunConfig.from_dict(record).data.resize == "stretch"
     assert RunConfig.from_dict({"dataset": "folder:photos", "seed": 1}).data.resize == "stretch"
+
+
+def test_pictures_from_elsewhere_are_resized_as_those_of_the_training():
+    assert DataOptions(dataset="tfds:flowers", resize="pad").resize_of_others == "pad"
+    assert DataOptions(dataset="cub200").resize_of_others == "stretch"  # as the birds in their boxes
 
 
 def test_wrong_uses_are_one_line():
@@ -112,7 +118,7 @@ def test_wrong_uses_are_one_line():
     ):
         DataOptions(dataset="folder:photos", resize="squash")
     with pytest.raises(
-        UserError, match="resize is for folder:PATH, whose pictures have any shape; got cifar10"
+        UserError, match="resize is for folder:PATH and tfds:NAME, with pictures of any shape; got cifar10"
     ):
         DataOptions(dataset="cifar10", resize="pad")
 
@@ -126,5 +132,5 @@ def test_exif_and_files_of_other_kinds(tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
     (tmp_path / "a.png").write_bytes(buffer.getvalue())
-    padded = read_image(tmp_path / "a.png", (30, 30), "pad")
+    padded = read_image(tmp_path / "a.png", PictureFormat((30, 30), "pad"))
     assert padded[:9, 10:20].min() == 255 and padded[11:, 10:20].max() == 0 and padded[:, :9].max() == 0

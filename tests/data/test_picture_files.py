@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from attention_keras.data.class_folders import list_class_folders
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.image_files import UnreadableImage, read_image
 from attention_keras.data.picture_files import LONGEST_STEM, find_pictures, stems
 from attention_keras.errors import UserError
@@ -144,7 +145,7 @@ def test_what_is_no_file_is_no_picture_and_nobody_waits_for_it(photos, make):
         files, others = look(photos)
         assert len(files) == 6 and dict(others) == passed_over
     with pytest.raises(UnreadableImage, match="not a regular file"):
-        read_image(photos / "a" / "x.jpg", (4, 4))
+        read_image(photos / "a" / "x.jpg", PictureFormat((4, 4), "crop"))
 
 
 @pytest.mark.parametrize("word", ["{out}/..", "{out}", "{out}/pictures", "{out}/pictures/*.png", "{drawn}"])

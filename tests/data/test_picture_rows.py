@@ -8,6 +8,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from attention_keras.data.datasets import load_dataset
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.image_files import UnreadableImage, check_image, read_image
 from attention_keras.data.picture_rows import PictureRows
 from attention_keras.data.pipeline import evaluation_batches, training_batches
@@ -198,14 +199,14 @@ def test_broken_files_are_told_before_training(photos, load, caplog):
 
 def test_a_check_fails_wherever_reading_fails(tmp_path):
     """A JPEG, progressive or not, and a PNG, cut at many places; and one that is too large."""
-    fails = []
+    fails, to = [], PictureFormat((16, 16), "crop")
     for kind in ({"format": "JPEG"}, {"format": "JPEG", "progressive": True}, {"format": "PNG"}):
         content = io.BytesIO()
         photograph(1, 200, 300).save(content, **kind)
         file = tmp_path / "cut"
         for share in np.linspace(0, 1, 41):
             file.write_bytes(content.getvalue()[: round(share * len(content.getvalue()))])
-            reasons = [reason_of(check_image, file), reason_of(read_image, file, (16, 16))]
+            reasons = [reason_of(check_image, file), reason_of(read_image, file, to)]
             assert (reasons[0] is None) == (reasons[1] is None), (kind, share, reasons)
             fails.append(reasons[0] is not None)
     assert 100 < sum(fails) <= 120 and not fails[40] and not fails[81] and not fails[122]

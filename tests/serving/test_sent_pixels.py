@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from stand_in_server import StandInServer
 
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.image_files import read_image
 from attention_keras.serving.client import read_picture
 from attention_keras.serving.decode import decode_pictures
@@ -102,9 +103,9 @@ def test_the_graph_decodes_what_predict_reads(name, tmp_path):
     (tmp_path / name).write_bytes(FILES[name])
     picture = read_picture(tmp_path / name)
     size = (WIDTH, HEIGHT) if name in ON_ITS_SIDE else (HEIGHT, WIDTH)
-    wanted = read_image(tmp_path / name, size)
+    wanted = read_image(tmp_path / name, PictureFormat(size, "stretch"))
     assert wanted.std() > 20, "a picture of one colour proves nothing"
-    pixels, valid = decode_pictures([picture.content], (*size, 3))
+    pixels, valid = decode_pictures([picture.content], (*size, 3), "stretch")
     assert valid.numpy().all()
     np.testing.assert_array_equal(pixels[0], wanted)
     np.testing.assert_array_equal(_pixels(picture, (None, None, 3), "crop"), wanted)

@@ -12,7 +12,7 @@ from attention_keras.data.datasets import (
     load_pictures,
     seen_in_training,
 )
-from attention_keras.data.geometry import MEGAPIXELS
+from attention_keras.data.geometry import MEGAPIXELS, PictureFormat
 from attention_keras.data.membership import Changes
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
@@ -36,7 +36,7 @@ def dataset_of(
     so many `megapixels` cannot be read; by default as many as in training.
 
     Raises:
-        UserError: no dataset is known, or the subjects were trained on different ones.
+        UserError: no dataset is known, or the subjects were trained on different ones or resize differently.
     """
     trained = [subject for subject in subjects if subject.trained]
     datasets = sorted({subject.trained.data.dataset for subject in trained})
@@ -47,18 +47,14 @@ def dataset_of(
     name = name or datasets[0]
     same = [subject for subject in trained if _is_same(subject.trained.data.dataset, name)]
     if not same:
-        size = subjects[0].predictor.image_shape[0] if has_free_size(name) else None
+        to = picture_format(subjects, megapixels)
         if not name.startswith(FOLDER):
-            return load_dataset(name, data_dir=data_dir, image_size=size)
+            size = to.size[0] if has_free_size(name) else None
+            return load_dataset(name, data_dir=data_dir, image_size=size, resize=to.resize)
         seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
-        known = max((subject.trained.data.megapixels for subject in trained), default=MEGAPIXELS)
-        return load_pictures(
-            name,
-            image_size=size,
-            resize=subjects[0].predictor.resize,
-            megapixels=megapixels or known,
-            without=seen,
-        )
+        return load_pictures(name, to, without=seen)
+    if has_free_size(name):
+        picture_format(same, megapixels)  # refuses subjects that want the pictures in different ways
     whole = max(same, key=lambda subject: subject.trained.data.limit or float("inf"))
     data, seed = whole.trained.data, whole.trained.seed
     if megapixels:
@@ -70,6 +66,22 @@ def dataset_of(
             if changes:
                 logger.warning("%s has changed since %s was trained: files %s", name, subject.name, changes)
     return dataset
+
+
+def picture_format(subjects: Sequence[Subject], megapixels: int | None = None) -> PictureFormat:
+    """What pictures from elsewhere are brought to for these subjects; as large as in training, if not given.
+
+    Raises:
+        UserError: they were trained on pictures that were resized in different ways.
+    """
+    telling = [s for s in subjects if s.trained or s.predictor.card] or subjects  # a .keras file does not say
+    ways = {subject.predictor.resize: subject.name for subject in telling}
+    if len(ways) > 1:
+        each = " and ".join(f"{name} ({way})" for way, name in ways.items())
+        raise UserError(f"{each} resize pictures in different ways; evaluate them one by one")
+    known = [subject.trained.data.megapixels for subject in subjects if subject.trained]
+    size = subjects[0].predictor.image_shape[:2]
+    return PictureFormat(size, *ways, megapixels or max(known, default=MEGAPIXELS))
 
 
 def _is_same(one: str, other: str) -> bool:

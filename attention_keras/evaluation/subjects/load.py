@@ -56,7 +56,7 @@ def load_predictor(path: str | Path) -> Predictor:
     if not path.is_dir():
         return KerasPredictor(load_model(path))
     run, names = Run(path), _class_names(path / LABELS)
-    resize = run.config.data.resize if run.exists else DataOptions.resize
+    resize = run.config.data.resize_of_others if run.exists else DataOptions.resize
     return KerasPredictor(load_model(path), names, run.temperature, resize)
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from attention_keras.data.datasets import ImageDataset
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.split import Split
 from attention_keras.evaluation.options import CommonOptions
+from attention_keras.evaluation.subjects.dataset import picture_format
 from attention_keras.evaluation.subjects.subject import Subject
 
 Options = TypeVar("Options", bound=CommonOptions)
@@ -32,6 +34,11 @@ class Context(Generic[Options]):
         """The first `limit` test images, or the first `default`, or all."""
         count = self.options.limit or default
         return self.test.take(slice(count)) if count else self.test
+
+    @property
+    def picture_format(self) -> PictureFormat:
+        """What pictures that do not come from the dataset are brought to."""
+        return picture_format(self.subjects, self.options.megapixels)
 
     @property
     def class_names(self) -> tuple[str, ...]:

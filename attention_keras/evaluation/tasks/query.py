@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.image_files import EXTENSIONS, UnreadableImage, read_image
 from attention_keras.drawing.grids import question_grid
 from attention_keras.errors import NotApplicable, UserError
@@ -72,7 +73,7 @@ def measure_queries(context: Context[QueryOptions]) -> TaskResult:
 
 def _images(context: Context) -> tuple[np.ndarray, list[str], np.ndarray, str]:
     """Queries with their names, targets, and where they come from."""
-    options, size = context.options, context.subjects[0].predictor.image_shape[:2]
+    options = context.options
     if not any(subject.taps for subject in context.subjects):
         raise NotApplicable("no run has attention to question")
     split, names = context.test, context.class_names
@@ -83,10 +84,10 @@ def _images(context: Context) -> tuple[np.ndarray, list[str], np.ndarray, str]:
     about = context.dataset.name
     if options.queries:
         files = _files(options.queries)
-        queries, query_names = _read(files, size), [file.stem[:16] for file in files]
+        queries, query_names = _read(files, context.picture_format), [file.stem[:16] for file in files]
         about = options.queries
     if options.scenes:
-        targets = _read(_files(options.scenes), size)
+        targets = _read(_files(options.scenes), context.picture_format)
         about = f"{about} and {options.scenes}"
     if not len(targets):
         raise NotApplicable("there are too few test images for queries and targets")
@@ -101,8 +102,8 @@ def _files(folder: str) -> list[Path]:
     return files[:32]
 
 
-def _read(files: list[Path], size: tuple[int, int]) -> np.ndarray:
+def _read(files: list[Path], to: PictureFormat) -> np.ndarray:
     try:
-        return np.stack([read_image(file, size) for file in files])
+        return np.stack([read_image(file, to) for file in files])
     except UnreadableImage as reason:
         raise UserError(f"an image in {files[0].parent} cannot be read: {reason}") from None

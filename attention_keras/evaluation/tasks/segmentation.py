@@ -73,8 +73,8 @@ def measure_segmentation(context: Context[SegmentationOptions]) -> TaskResult:
 def _images(context: Context) -> tuple[Split, str]:
     options = context.options
     if options.masks:
-        size = context.subjects[0].predictor.image_shape[:2]
-        split = load_masked_images(options.masks, size, limit=options.limit, data_dir=options.data_dir)
+        to = context.picture_format
+        split = load_masked_images(options.masks, to, limit=options.limit, data_dir=options.data_dir)
         return split, options.masks
     split = context.images()
     if split.masks is None:

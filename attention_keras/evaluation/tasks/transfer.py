@@ -6,7 +6,6 @@ import numpy as np
 from tqdm import tqdm
 
 from attention_keras.data.datasets import ImageDataset, has_free_size, load_dataset
-from attention_keras.data.geometry import MEGAPIXELS
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.measures.linear_probe import (
     PENALTIES,
@@ -80,12 +79,14 @@ def measure_transfer(context: Context[TransferOptions]) -> TaskResult:
 
 
 def _load(name: str, context: Context) -> ImageDataset:
-    side = context.subjects[0].predictor.image_shape[0]
+    to = context.picture_format
+    side = to.size[0]
     target = load_dataset(
         name,
         data_dir=context.options.data_dir,
         seed=context.options.seed,
-        megapixels=context.options.megapixels or MEGAPIXELS,
+        resize=to.resize,
+        megapixels=to.megapixels,
         **({"image_size": side} if has_free_size(name) else {}),
     )
     if target.image_shape[0] != side:

@@ -1,4 +1,4 @@
-"""How large pictures may be that models are tested on: as in training, or as `megapixels` says."""
+"""How pictures are read that models are tested on: as in training, or as `megapixels` says."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,17 +6,19 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import ClassificationOptions
-from attention_keras.evaluation.subjects.dataset import dataset_of
+from attention_keras.evaluation.subjects.dataset import dataset_of, picture_format
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.data_options import DataOptions
 
 
-def subject(folder, megapixels):
-    trained = RunConfig(data=DataOptions(dataset=f"folder:{folder}", megapixels=megapixels))
-    return Subject("run", Path("run"), SimpleNamespace(image_shape=(16, 16, 3), resize="crop"), trained)
+def subject(folder, name="run", **options):
+    data = DataOptions(dataset=f"folder:{folder}", **options)
+    predictor = SimpleNamespace(image_shape=(16, 16, 3), resize=data.resize, card=None)
+    return Subject(name, Path(name), predictor, RunConfig(data=data))
 
 
 @pytest.fixture
@@ -38,6 +40,24 @@ def test_large_pictures_of_the_runs_folder_and_of_others(photos, tmp_path, place
     assert len(dataset_of([subject(folder, megapixels=2)], name).test()) > 0
     with pytest.raises(UserError, match="1200x1000 is over 1 megapixels"):
         dataset_of([subject(folder, megapixels=2)], name, megapixels=1)
+
+
+@pytest.mark.parametrize("dataset", ["folder:photos", "folder:elsewhere", "tfds:flowers"])
+def test_runs_that_resize_pictures_in_different_ways_are_not_mixed(photos, monkeypatch, dataset):
+    monkeypatch.chdir(photos.parent)
+    mixed = [subject("photos", "one", resize="pad"), subject("photos", "two")]
+    with pytest.raises(UserError, match=r"^one \(pad\) and two \(crop\) resize pictures in different ways"):
+        dataset_of(mixed, dataset)
+    with pytest.raises(UserError, match="different ways"):
+        picture_format(mixed)
+
+
+def test_a_model_file_that_says_nothing_is_given_the_pictures_of_the_run_beside_it():
+    file = subject("photos")
+    file.trained = None
+    told = picture_format([file, subject("photos", resize="pad", megapixels=9)])
+    assert told == PictureFormat((16, 16), "pad", 9)
+    assert picture_format([file]) == PictureFormat((16, 16), "crop")
 
 
 def test_a_limit_that_means_nothing_is_refused():
