@@ -94,17 +94,16 @@ def main(words: Sequence[str], prog: str) -> int:
             print(f"cannot read {picture.path}: the server could not decode it")
             unread += 1
             continue
-        print(f"{picture.path}: {describe(answer.probabilities, class_names, options.top)}")
+        said = [f"{picture.path}: {describe(answer.probabilities, class_names, options.top)}"]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for file in write_overlays(picture, answer, folder, stem, options.resize):
-                print(f"  {file}")
+            said += write_overlays(picture, answer, folder, stem, options.resize)
             if explanation is not None:
-                print(f"  {describe_evidence(explanation, class_names)}")
-                for file in write_evidence(picture, explanation, folder, stem, options.resize):
-                    print(f"  {file}")
+                said.append(describe_evidence(explanation, class_names))
+                said += write_evidence(picture, explanation, folder, stem, options.resize)
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --output") from None
+        print(*said, sep="\n  ")
     if unread:
         print(f"warning: {unread:,} files could not be read; their lines say why", file=sys.stderr)
     return 0

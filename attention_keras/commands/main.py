@@ -2,8 +2,9 @@
 
 import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 import attention_keras
 from attention_keras.commands.command_line import exit_code
@@ -13,67 +14,22 @@ from attention_keras.extras import needs
 PROGRAM = "attention-keras"
 
 
-def _train(words: Sequence[str], prog: str) -> int:
-    from attention_keras.commands.train import main
-
-    return main(words, prog)
-
-
-def _evaluate(words: Sequence[str], prog: str) -> int:
-    from attention_keras.commands.evaluate import main
-
-    return main(words, prog)
-
-
-def _predict(words: Sequence[str], prog: str) -> int:
-    from attention_keras.commands.predict import main
-
-    return main(words, prog)
-
-
-def _export(words: Sequence[str], prog: str) -> int:
-    from attention_keras.commands.export import main
-
-    return main(words, prog)
-
-
-def _ask(words: Sequence[str], prog: str) -> int:
-    from attention_keras.commands.ask import main
-
-    return main(words, prog)
-
-
-def _reproduce(words: Sequence[str], prog: str) -> int:
-    from attention_keras.commands.reproduce import main
-
-    return main(words, prog)
-
-
-def _list_models(words: Sequence[str], prog: str) -> int:
-    from attention_keras.commands.list_models import main
-
-    return main(words, prog)
-
-
 @dataclass(frozen=True)
 class Command:
-    """A subcommand: a line about it, what it does with its words, and the extra that it needs."""
+    """A subcommand, whose module has its name: a line about it, and the extra that it needs."""
 
     about: str
-    main: Callable[[Sequence[str], str], int]
     extra: str
 
 
 COMMANDS = {
-    "train": Command("train a classifier, or go on with a run that was interrupted", _train, "train"),
-    "evaluate": Command("measure trained models: error, and where they look", _evaluate, "evaluate"),
-    "predict": Command("say what a model sees in pictures, and where", _predict, "evaluate"),
-    "export": Command(
-        "write a finished run for TensorFlow Serving, LiteRT, ONNX or OpenVINO", _export, "serve"
-    ),
-    "ask": Command("ask a model server about pictures", _ask, "serve"),
-    "reproduce": Command("train and measure a whole table of networks", _reproduce, "all"),
-    "list-models": Command("the networks by name, with sizes and the paper's errors", _list_models, "train"),
+    "train": Command("train a classifier, or go on with a run that was interrupted", "train"),
+    "evaluate": Command("measure trained models: error, and where they look", "evaluate"),
+    "predict": Command("say what a model sees in pictures, and where", "evaluate"),
+    "export": Command("write a finished run for TensorFlow Serving, LiteRT, ONNX or OpenVINO", "serve"),
+    "ask": Command("ask a model server about pictures", "serve"),
+    "reproduce": Command("train and measure a whole table of networks", "all"),
+    "list-models": Command("the networks by name, with sizes and the paper's errors", "train"),
 }
 
 
@@ -96,7 +52,8 @@ def main(words: Sequence[str]) -> int:
         raise UserError(f"unknown command {name!r}{hint}; allowed: {', '.join(COMMANDS)}")
     command, prog = COMMANDS[name], f"{PROGRAM} {name}"
     with needs(prog, command.extra):
-        return command.main(rest, prog)
+        module = import_module(f"{__package__}.{name.replace('-', '_')}")
+        return module.main(rest, prog)
 
 
 def overview() -> str:

@@ -177,7 +177,7 @@ def compile_network(
         told: how many of them come with their object.
     """
     recipe = config.recipe
-    updates = steps_per_epoch(len(labels), recipe.batch_size)
+    updates = steps_per_epoch(len(labels), config.step_batch_size) / config.accumulate
     schedule = build_schedule(recipe.schedule, stage.learning_rate, updates, stage.epochs)
     optimizer = build_optimizer(recipe.optimizer, schedule, recipe.weight_decay, config.accumulate)
     if config.precision == "mixed_float16":

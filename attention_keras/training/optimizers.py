@@ -32,15 +32,16 @@ class CoupledSGD(keras.optimizers.SGD):
         return {**super().get_config(), "coupled_decay": self.coupled_decay}
 
 
-def build_schedule(name: str, learning_rate: float, steps_per_epoch: int, epochs: int):
-    """The learning rate as a function of the step.
+def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, epochs: int):
+    """The learning rate as a function of the update.
 
     Args:
         name: `constant`; `cosine` (linear warm-up over a tenth of the run, then a half cosine to 0);
             `halve_25` (VGG: halved at the 1-based epochs 25, 50, ...); `step_60_120_160` (ResNet: times
             0.2 after 60, 120 and 160 epochs); `cub_30` (CUB: doubled at 30 and 60, then halved every 30).
         learning_rate: the initial rate, or the peak of `cosine`.
-        steps_per_epoch: optimiser steps in an epoch.
+        updates_per_epoch: of the weights. Not whole where accumulated updates go on over the end of an
+            epoch.
         epochs: length of the run.
 
     Returns:
@@ -49,7 +50,7 @@ def build_schedule(name: str, learning_rate: float, steps_per_epoch: int, epochs
     if name == "constant":
         return learning_rate
     if name == "cosine":
-        steps = steps_per_epoch * epochs
+        steps = int(updates_per_epoch * epochs)
         warm_up = steps // 10
         return keras.optimizers.schedules.CosineDecay(
             0.0 if warm_up else learning_rate,
@@ -70,7 +71,7 @@ def build_schedule(name: str, learning_rate: float, steps_per_epoch: int, epochs
     for _, factor in changes:
         values.append(values[-1] * factor)
     # PiecewiseConstantDecay changes after its boundary step, and step 0 is the first of epoch 0.
-    boundaries = [epoch * steps_per_epoch - 1 for epoch, _ in changes]
+    boundaries = [round(epoch * updates_per_epoch) - 1 for epoch, _ in changes]
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values) if changes else learning_rate
 
 

@@ -41,6 +41,15 @@ def saved_model(trained, tmp_path_factory):
     return export_run(trained, tmp_path_factory.mktemp("exports"))
 
 
+@pytest.mark.parametrize("names", [9, 11])
+def test_labels_of_another_model_are_refused(trained, saved_model, tmp_path, names):
+    for path, labels in ((trained, "labels.txt"), (saved_model, "assets/labels.txt")):
+        copy = shutil.copytree(path, tmp_path / path.name)
+        (copy / labels).write_text("".join(f"{number}\n" for number in range(names)))
+        with pytest.raises(UserError, match=rf"has {names} names, and its model tells 10 classes apart"):
+            load_predictor(copy)
+
+
 def evaluate(model, task="classification", **options):
     kind = AllOptions if task == "all" else TASKS[task]
     assert run(kind((str(model),), **options)) == 0

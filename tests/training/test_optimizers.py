@@ -59,6 +59,14 @@ def test_cosine_warms_up_and_ends_at_zero():
     assert rate(schedule, 5, 5) == pytest.approx(0.2, rel=1e-3)
 
 
+def test_updates_that_go_on_over_the_end_of_an_epoch():
+    """Ten and a half updates an epoch."""
+    cosine = build_schedule("cosine", 0.4, 10.5, 4)
+    assert float(cosine(42)) == pytest.approx(0, abs=1e-6) and float(cosine(41)) > 1e-4
+    halved = build_schedule("halve_25", 0.1, 10.5, 30)
+    assert [round(float(halved(update)), 3) for update in (251, 252)] == [0.1, 0.05]
+
+
 def test_short_runs_never_reach_a_change():
     assert build_schedule("halve_25", 0.1, STEPS, 5) == 0.1
     assert build_schedule("constant", 0.1, STEPS, 500) == 0.1

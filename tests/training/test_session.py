@@ -149,7 +149,8 @@ def test_another_config_in_the_same_place_is_refused(uninterrupted):
 
 
 def test_where_a_run_lives_may_change(uninterrupted):
-    train(options_of(uninterrupted).replace(keep=5, data_dir="elsewhere"), report=len)
+    elsewhere = options_of(uninterrupted).replace(keep=5, data_dir="elsewhere")
+    assert train(elsewhere, report=len).metrics == uninterrupted.metrics
 
 
 def test_a_second_trainer_is_refused_and_a_dead_ones_lock_is_not(config, tmp_path):

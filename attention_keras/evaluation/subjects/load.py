@@ -47,9 +47,19 @@ def load_predictor(path: str | Path) -> Predictor:
     """The predictor of a run directory, a `.keras` file, or a SavedModel (or the newest version under it).
 
     Raises:
-        UserError: it is none of these, or cannot be read.
+        UserError: it is none of these, cannot be read, or has other classes than its labels name.
     """
-    path = Path(path)
+    predictor = _open(Path(path))
+    names = predictor.class_names
+    if names is not None and len(names) != predictor.num_classes:
+        raise UserError(
+            f"{LABELS} of {path} has {len(names)} names, and its model tells {predictor.num_classes} classes "
+            "apart; put back the one that belongs to it"
+        )
+    return predictor
+
+
+def _open(path: Path) -> Predictor:
     if version := _saved_model(path):
         names = _class_names(version / CARD_FILE.with_name(LABELS))
         return SavedModelPredictor(version, names, _card(version / CARD_FILE))
