@@ -4,6 +4,7 @@ import keras
 
 from attention_keras.errors import UserError
 from attention_keras.models.blocks import GLOBAL_FEATURES
+from attention_keras.models.outputs import ATTENTION
 
 
 def global_model(model: keras.Model) -> keras.Model:
@@ -33,7 +34,7 @@ def query_model(model: keras.Model) -> keras.Model:
         >>> query_model(model).predict([images, g], verbose=0)["attention_conv13"].shape
         (2, 8, 8)
     """
-    attention = {name: tensor for name, tensor in model.output.items() if name.startswith("attention_")}
+    attention = {name: tensor for name, tensor in model.output.items() if name.startswith(ATTENTION)}
     if not attention:
         raise UserError(f"{model.name} has no attention to question")
     return keras.Model([model.input, _global_features(model)], attention)

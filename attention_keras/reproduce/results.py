@@ -20,7 +20,6 @@ from attention_keras.runs.directory import Run
 from attention_keras.runs.durable import write_whole
 
 EPSILONS = (1.0, 2.0, 4.0)
-_MEASURED_MAPS = ("attention", "evidence", "CAM", "Grad-CAM", "Score-CAM", "SmoothGrad", "random")
 
 
 def write_tables(config: ReproduceOptions) -> Path:
@@ -188,8 +187,7 @@ def maps_table(rows: list[dict]) -> str | None:
     ]
     body = []
     for row in rows:
-        names = [n for n in (row["maps"] or [{}])[0] if n.startswith(_MEASURED_MAPS)]
-        for name in names:
+        for name in (row["maps"] or [{}])[0]:
             found = [one[name] for one in row["maps"] if name in one]
             areas = [Spread.of([one[key][0] for one in found]) for key in ("insertion", "deletion")]
             body.append([f"`{row['model']}`", name, *areas, Spread.of([one["entropy"] for one in found])])

@@ -11,7 +11,6 @@ from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.batches import predict_batches
 from attention_keras.extras import needs
 
-METHODS = ("Grad-CAM", "Grad-CAM++", "Score-CAM", "SmoothGrad")
 SMOOTH_SAMPLES, SMOOTH_NOISE = 16, 0.2
 MOST_CHANNELS = 64
 """Above this many channels, Score-CAM uses the most varied ones of each image (Faster Score-CAM)."""
@@ -46,15 +45,9 @@ def explain(
     Raises:
         UserError: unknown method, or tf-keras-vis is not installed.
     """
-    makers = {
-        "Grad-CAM": _gradcam,
-        "Grad-CAM++": _gradcam_plus_plus,
-        "Score-CAM": _scorecam,
-        "SmoothGrad": _smoothgrad,
-    }
-    if method not in makers:
+    if method not in METHODS:
         raise UserError(f"unknown method {method!r}; allowed: {', '.join(METHODS)}")
-    call, at_once = makers[method](logits_model, layer, batch_size, seed)
+    call, at_once = METHODS[method](logits_model, layer, batch_size, seed)
     parts = []
     for start in range(0, len(images), at_once):
         rows = np.arange(start, min(start + at_once, len(images)))
@@ -161,3 +154,12 @@ def _smoothgrad(model, layer, batch_size, seed):
         return np.asarray(gradients).reshape(len(images), SMOOTH_SAMPLES, *images.shape[1:3]).mean(axis=1)
 
     return call, max(1, batch_size // SMOOTH_SAMPLES)
+
+
+METHODS = {
+    "Grad-CAM": _gradcam,
+    "Grad-CAM++": _gradcam_plus_plus,
+    "Score-CAM": _scorecam,
+    "SmoothGrad": _smoothgrad,
+}
+"""Name -> what makes its maps."""

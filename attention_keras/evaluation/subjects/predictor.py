@@ -13,7 +13,7 @@ from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.batches import map_batches
 from attention_keras.models.evidence import combine_evidence, evidence_model
-from attention_keras.models.outputs import evidence_maps
+from attention_keras.models.outputs import ATTENTION, evidence_maps
 from attention_keras.runs.directory import TEMPERATURE
 
 
@@ -157,4 +157,4 @@ class SavedModelPredictor:
 
 
 def _maps(outputs: dict) -> dict:
-    return {name: value for name, value in outputs.items() if name.startswith("attention_")}
+    return {name: value for name, value in outputs.items() if name.startswith(ATTENTION)}
