@@ -84,6 +84,7 @@ def _export(run: Run, export_dir: str) -> Path:
     earlier = _earlier_export(run, export_dir)
     if earlier:
         return earlier
+    _print("exporting the model")
     exported = export_run(run.path, export_dir)
     _print(f"exported to {exported}")
     return exported

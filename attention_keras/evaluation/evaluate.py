@@ -49,6 +49,7 @@ def evaluate(options: CommonOptions, report: Callable[[str], None]) -> Path:
     tasks = tasks_of(options)
     try:
         for task in tasks:
+            report(f"measuring {task}")
             try:
                 result = FUNCTIONS[TASKS[task]](context)
             except NotApplicable as reason:

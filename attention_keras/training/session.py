@@ -218,6 +218,7 @@ class Session:
         self._save(self.run.model)
         validation = self.dataset.validation if self.machine.calibrate else None
         test = self.dataset.test()
+        self.report(f"testing on {len(test):,} images")
         found = take_final_test(self.model, validation, test, self._in_order)
         metrics = final_metrics(self.config, self.model, history, found.accuracy, len(test), seconds)
         metrics[TEMPERATURE] = found.temperature
