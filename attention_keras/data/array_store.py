@@ -1,11 +1,13 @@
 """Where a split's arrays live: in memory when they are small, else once on disk and read by row."""
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ from attention_keras.errors import UserError
 
 DEFAULT_MEMORY_LIMIT = 1 << 30
 _META = "store.json"
+_UNFINISHED = "unfinished-"
+_DAY = 24 * 3600
 
 # Column name to (shape, dtype); the first axis of every column is the row.
 Columns = dict[str, tuple[tuple[int, ...], str]]
@@ -110,9 +114,9 @@ class ArrayStore:
                 _write(folder, key, columns, fill)
             except OSError as error:
                 gigabytes = _size(columns) / 1e9
+                advice = "make room there" if self.cache_dir else "set XDG_CACHE_HOME to a folder with room"
                 raise UserError(
-                    f"cannot keep {gigabytes:.1f} GB of images in {folder.parent}: {error.strerror}; "
-                    "set XDG_CACHE_HOME to a folder with room"
+                    f"cannot keep {gigabytes:.1f} GB in {folder.parent}: {error.strerror}; {advice}"
                 ) from None
         return _open(folder, columns)
 
@@ -124,7 +128,8 @@ class ArrayStore:
 def _write(folder: Path, key: str, columns: Columns, fill) -> None:
     """Fill arrays under a temporary name; the folder appears complete or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
+    _clear_abandoned(folder.parent)
+    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
     try:
         _refuse_full_disk(folder.parent, _size(columns))
         arrays = {
@@ -135,10 +140,22 @@ def _write(folder: Path, key: str, columns: Columns, fill) -> None:
         for array in arrays.values():
             array.flush()
         (unfinished / _META).write_text(json.dumps({"key": key, "rows": count}), encoding="utf-8")
-        if not folder.is_dir():  # another process may have been faster, with the same content
+        try:
             unfinished.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster, with the same content
+                raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _clear_abandoned(folder: Path) -> None:
+    """Delete what processes that died left behind: nothing has been written to it for a day."""
+    for left in folder.glob(f"{_UNFINISHED}*"):
+        with contextlib.suppress(OSError):  # another process may delete it too
+            last = max(path.stat().st_mtime for path in [left, *left.iterdir()])
+            if time.time() - last > _DAY:
+                shutil.rmtree(left)
 
 
 def _refuse_full_disk(folder: Path, size: int) -> None:

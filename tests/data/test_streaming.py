@@ -42,6 +42,6 @@ def test_an_epoch_from_disk(tmp_path):
 def test_a_disk_that_is_too_small_is_told_before_it_is_full(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 10 * MEGABYTE}))
     store = ArrayStore(memory_limit=MEGABYTE, cache_dir=tmp_path)
-    with pytest.raises(UserError, match=r"cannot keep 0\.1 GB of images in .*No space left"):
+    with pytest.raises(UserError, match=r"cannot keep 0\.1 GB in .*No space left"):
         store.build("many", {"images": ((100 * MEGABYTE,), "uint8")}, fill=lambda arrays: 0)
     assert list(tmp_path.iterdir()) == []
