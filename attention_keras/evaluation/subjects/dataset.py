@@ -50,7 +50,8 @@ def dataset_of(
         to = picture_format(subjects, megapixels)
         if not name.startswith(FOLDER):
             size = to.size[0] if has_free_size(name) else None
-            return load_dataset(name, data_dir=data_dir, image_size=size, resize=to.resize)
+            place = tfds_folder(subjects, data_dir)
+            return load_dataset(name, data_dir=place, image_size=size, resize=to.resize)
         seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
         return load_pictures(name, to, without=seen)
     if has_free_size(name):
@@ -66,6 +67,11 @@ def dataset_of(
             if changes:
                 logger.warning("%s has changed since %s was trained: files %s", name, subject.name, changes)
     return dataset
+
+
+def tfds_folder(subjects: Sequence[Subject], given: str | None = None) -> str | None:
+    """Where TensorFlow Datasets keeps prepared data: as given, or as in a training, or None for its default."""
+    return given or next((subject.data_dir for subject in subjects if subject.data_dir), None)
 
 
 def picture_format(subjects: Sequence[Subject], megapixels: int | None = None) -> PictureFormat:

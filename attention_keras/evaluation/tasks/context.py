@@ -8,7 +8,7 @@ from attention_keras.data.datasets import ImageDataset
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.split import Split
 from attention_keras.evaluation.options import CommonOptions
-from attention_keras.evaluation.subjects.dataset import picture_format
+from attention_keras.evaluation.subjects.dataset import picture_format, tfds_folder
 from attention_keras.evaluation.subjects.subject import Subject
 
 Options = TypeVar("Options", bound=CommonOptions)
@@ -39,6 +39,11 @@ class Context(Generic[Options]):
     def picture_format(self) -> PictureFormat:
         """What pictures that do not come from the dataset are brought to."""
         return picture_format(self.subjects, self.options.megapixels)
+
+    @property
+    def tfds_folder(self) -> str | None:
+        """Where TensorFlow Datasets keeps prepared data; None is its default."""
+        return tfds_folder(self.subjects, self.options.data_dir)
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def _images(context: Context) -> tuple[Split, str]:
     options = context.options
     if options.masks:
         to = context.picture_format
-        split = load_masked_images(options.masks, to, limit=options.limit, data_dir=options.data_dir)
+        split = load_masked_images(options.masks, to, limit=options.limit, data_dir=context.tfds_folder)
         return split, options.masks
     split = context.images()
     if split.masks is None:

@@ -83,7 +83,7 @@ def _load(name: str, context: Context) -> ImageDataset:
     side = to.size[0]
     target = load_dataset(
         name,
-        data_dir=context.options.data_dir,
+        data_dir=context.tfds_folder,
         seed=context.options.seed,
         resize=to.resize,
         megapixels=to.megapixels,

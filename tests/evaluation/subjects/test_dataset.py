@@ -9,7 +9,7 @@ from PIL import Image
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import ClassificationOptions
-from attention_keras.evaluation.subjects.dataset import dataset_of, picture_format
+from attention_keras.evaluation.subjects.dataset import dataset_of, picture_format, tfds_folder
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.data_options import DataOptions
@@ -58,6 +58,13 @@ def test_a_model_file_that_says_nothing_is_given_the_pictures_of_the_run_beside_
     told = picture_format([file, subject("photos", resize="pad", megapixels=9)])
     assert told == PictureFormat((16, 16), "pad", 9)
     assert picture_format([file]) == PictureFormat((16, 16), "crop")
+
+
+def test_another_dataset_is_looked_for_where_the_training_found_its_own():
+    told, silent = subject("photos"), subject("photos")
+    told.data_dir = "prepared"
+    assert tfds_folder([silent, told]) == "prepared" and tfds_folder([told], "given") == "given"
+    assert tfds_folder([silent]) is None
 
 
 def test_a_limit_that_means_nothing_is_refused():
