@@ -70,7 +70,7 @@ def dataset_of(
 
 
 def tfds_folder(subjects: Sequence[Subject], given: str | None = None) -> str | None:
-    """Where TensorFlow Datasets keeps prepared data: as given, or as in a training, or None for its default."""
+    """Where TensorFlow Datasets keeps prepared data: as given, as in a training, or None, its default."""
     return given or next((subject.data_dir for subject in subjects if subject.data_dir), None)
 
 
