@@ -111,7 +111,7 @@ class TfdsSource:
         self._to_arrays = to_arrays or (
             lambda example, size: {"images": whole_image(example[self._image], size, resize)}
         )
-        self._how = "birds" if to_arrays else resize
+        self._how = to_arrays.__name__ if to_arrays else resize
         self._parts = _roles(builder, extra)
         self.roles = frozenset(self._parts)
         self.files = None

@@ -12,7 +12,7 @@ from attention_keras.data.datasets import (
     load_pictures,
     seen_in_training,
 )
-from attention_keras.data.geometry import MEGAPIXELS, PictureFormat
+from attention_keras.data.geometry import MEGAPIXELS, PictureFormat, Resize
 from attention_keras.data.membership import Changes
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
@@ -55,12 +55,12 @@ def dataset_of(
         seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
         return load_pictures(name, to, without=seen)
     if has_free_size(name):
-        picture_format(same, megapixels)  # refuses subjects that want the pictures in different ways
+        one_resize(same)
     whole = max(same, key=lambda subject: subject.trained.data.limit or float("inf"))
     data, seed = whole.trained.data, whole.trained.seed
     if megapixels:
         data = replace(data, megapixels=megapixels)
-    dataset = load_dataset(name, seed=seed, data_dir=data_dir or whole.data_dir, **data.for_loading())
+    dataset = load_dataset(name, seed=seed, data_dir=tfds_folder([whole], data_dir), **data.for_loading())
     for subject in same:
         if subject.files and dataset.files is not None:
             changes = Changes.between(subject.files, dataset.files)
@@ -80,14 +80,23 @@ def picture_format(subjects: Sequence[Subject], megapixels: int | None = None) -
     Raises:
         UserError: they were trained on pictures that were resized in different ways.
     """
+    known = [subject.trained.data.megapixels for subject in subjects if subject.trained]
+    size = subjects[0].predictor.image_shape[:2]
+    return PictureFormat(size, one_resize(subjects), megapixels or max(known, default=MEGAPIXELS))
+
+
+def one_resize(subjects: Sequence[Subject]) -> Resize:
+    """How all of these subjects want pictures of another shape.
+
+    Raises:
+        UserError: they were trained on pictures that were resized in different ways.
+    """
     telling = [s for s in subjects if s.trained or s.predictor.card] or subjects  # a .keras file does not say
     ways = {subject.predictor.resize: subject.name for subject in telling}
     if len(ways) > 1:
         each = " and ".join(f"{name} ({way})" for way, name in ways.items())
         raise UserError(f"{each} resize pictures in different ways; evaluate them one by one")
-    known = [subject.trained.data.megapixels for subject in subjects if subject.trained]
-    size = subjects[0].predictor.image_shape[:2]
-    return PictureFormat(size, *ways, megapixels or max(known, default=MEGAPIXELS))
+    return next(iter(ways))
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.models.blocks import POOL
-from attention_keras.models.outputs import ATTENTION
+from attention_keras.models.outputs import attention_maps
 from attention_keras.models.query import global_model, query_model
 
 
@@ -53,5 +53,4 @@ def questioned_maps(
 
 
 def _maps(question: keras.Model, targets: np.ndarray, g: np.ndarray) -> dict[str, np.ndarray]:
-    maps = question.predict_on_batch([np.asarray(targets, "float32"), g])
-    return {name.removeprefix(ATTENTION): np.asarray(m) for name, m in maps.items()}
+    return attention_maps(question.predict_on_batch([np.asarray(targets, "float32"), g]))
