@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # arithmetic of each. (Not one for TensorFlow's other pool: devices that wait for each other need two.)
 PYTEST := TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: setup demo test test-all test-core lint docs format clean
+.PHONY: setup demo test test-all test-core lint docs dist format clean
 
 ## setup: the virtual environment with everything, in .venv
 setup: $(VENV)/.ready
@@ -48,6 +48,13 @@ docs: $(VENV)/.docs
 $(VENV)/.docs: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet -e ".[docs]"
 	touch $@
+
+## dist: wheel and sdist, in dist, and a test of the wheel in a bare environment
+dist: setup
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --outdir dist
+	PYTHON=$(PYTHON) .ci/wheel dist/*.whl
 
 format: setup
 	$(BIN)/ruff check --fix .
