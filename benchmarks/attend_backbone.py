@@ -9,6 +9,7 @@ its other scores, normalisations and heads.
 """
 
 import argparse
+import dataclasses
 import statistics
 import sys
 import time
@@ -28,6 +29,7 @@ from attention_keras import attend, load_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.data.image_files import EXTENSIONS
 from attention_keras.errors import UserError
+from attention_keras.heads import LinearHead, PaperHead
 from attention_keras.models.preprocessing import preprocessing_layer
 from attention_keras.models.taps import averaged_map, find_taps, global_features, local_features
 
@@ -130,19 +132,19 @@ def contestants(features: Features, epochs: int, compare: bool) -> dict[str, Cal
         "logistic regression, averaged taps": lambda seed: linear_probe(features.pooled(), labels, seed),
         "`attend()`": partial(attend_error, features, epochs=epochs),
     }
-    choices: list[dict] = [{"compat": "mean"}]
-    choices += [{"include_global": False}, {"compat": "mean", "include_global": False}]
+    chosen = [LinearHead("mean"), LinearHead(include_global=False), LinearHead("mean", include_global=False)]
     if compare:
-        choices += [{"local_norm": norm} for norm in ("position", "channel", "none")]
-        choices += [{"compat": "mean", "local_norm": "position"}]
-        choices += [{"compat": compat} for compat in ("pc", "dp")]
-        choices += [{"head": "paper", "compat": compat} for compat in ("pc", "dp")]
-    for choice in choices:
-        said = ", ".join(
-            f"{name}={value}" if isinstance(value, bool) else f'{name}="{value}"'
-            for name, value in choice.items()
-        )
-        found[f"`attend({said})`"] = partial(attend_error, features, epochs=epochs, **choice)
+        chosen += [LinearHead(local_norm=norm) for norm in ("position", "channel", "none")]
+        chosen += [LinearHead("mean", local_norm="position"), LinearHead("pc"), LinearHead("dp")]
+        chosen += [PaperHead("pc"), PaperHead("dp")]
+    for head in chosen:
+        changed = [
+            f"{field.name}={getattr(head, field.name)!r}"
+            for field in dataclasses.fields(head)
+            if getattr(head, field.name) != field.default
+        ]
+        said = f"`{type(head).__name__}({', '.join(changed)})`"
+        found[said] = partial(attend_error, features, epochs=epochs, head=head)
     return found
 
 

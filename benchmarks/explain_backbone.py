@@ -26,6 +26,7 @@ from attention_keras.evaluation.explanations.attention import attention_of
 from attention_keras.evaluation.explanations.evidence import total_evidence
 from attention_keras.evaluation.explanations.kinds import kinds_of
 from attention_keras.evaluation.tasks.map_scores import score_maps
+from attention_keras.heads import LinearHead
 from benchmarks.attend_backbone import (
     Features,
     arguments,
@@ -59,8 +60,9 @@ def measure(
     """Map -> measure -> its mean over the images, for each seed."""
     found: dict[str, dict[str, list[float]]] = {}
     for seed in tqdm(range(options.seeds), desc=norm, unit=" seed", leave=False):
-        trained = train_head(features, seed, epochs=options.epochs, local_norm=norm)
-        model = whole_model(backbone, trained, options, local_norm=norm)
+        head = LinearHead(local_norm=norm)
+        trained = train_head(features, seed, epochs=options.epochs, head=head)
+        model = whole_model(backbone, trained, options, head=head)
         _, test = split(features.labels, seed)
         rows = test[: options.images]
         kinds = kinds_of(model, options.maps)

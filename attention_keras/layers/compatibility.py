@@ -10,10 +10,6 @@ from attention_keras.layers.choices import Compat
 
 COMPATIBILITIES = get_args(Compat)
 SMALLEST_SQUARE = 1e-6
-DEFAULT_U = {
-    "class_name": "VarianceScaling",
-    "config": {"scale": 2.0, "mode": "fan_out", "distribution": "untruncated_normal"},
-}
 
 
 @keras.saving.register_keras_serializable(package="attention_keras")
@@ -38,8 +34,8 @@ class CompatibilityScore(keras.layers.Layer):
 
     Args:
         compat: one of the above.
-        u_initializer: initialiser of u `(c, 1)`. The official code's is N(0, sqrt 2), because its rule
-            divides by a fan-out of 1; attention then starts almost one-hot.
+        u_initializer: initialiser of u `(c, 1)`. By default attention starts almost uniform. The official
+            code's N(0, sqrt 2) starts almost one-hot; `build_model` has it by default.
 
     Call arguments:
         local_features: `(b, h, w, c)`.
@@ -55,12 +51,12 @@ class CompatibilityScore(keras.layers.Layer):
         3.0
     """
 
-    def __init__(self, compat="scaled", u_initializer=None, **kwargs):
+    def __init__(self, compat="scaled", u_initializer="glorot_uniform", **kwargs):
         super().__init__(autocast=False, **kwargs)
         if compat not in COMPATIBILITIES:
             raise ValueError(f"compat must be one of {', '.join(COMPATIBILITIES)}; got {compat!r}")
         self.compat = compat
-        self.u_initializer = keras.initializers.get(DEFAULT_U if u_initializer is None else u_initializer)
+        self.u_initializer = keras.initializers.get(u_initializer)
 
     def build(self, local_features_shape, global_features_shape=None):
         if len(local_features_shape) != 4:

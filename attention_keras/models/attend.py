@@ -1,4 +1,4 @@
-"""attend(): attention and a linear classifier on any backbone."""
+"""attend(): attention and a classifier on any backbone."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,82 +7,56 @@ from typing import Any
 import keras
 
 from attention_keras.errors import UserError
-from attention_keras.models.blocks import GLOBAL_FEATURES, Builder
-from attention_keras.models.classifier import Classifier
+from attention_keras.models.blocks import GLOBAL_FEATURES
+from attention_keras.models.classifier import Activation, Classifier
 from attention_keras.models.copy_weights import copy_model
 from attention_keras.models.graph import nodes_between
-from attention_keras.models.heads import AttentionHead
-from attention_keras.models.initializers import InitScheme
+from attention_keras.models.heads import Head, chosen_head
+from attention_keras.models.old_arguments import accept_old_arguments
 from attention_keras.models.outputs import GLOBAL
 from attention_keras.models.preprocessing import preprocessing_layer
 from attention_keras.models.taps import averaged_map, find_taps, local_features
 from attention_keras.models.taps import global_features as as_global_features
 
 
+@accept_old_arguments
 def attend(
     backbone: keras.Model,
-    taps: Sequence[str] | Mapping[str, Any] | str,
-    num_classes: int,
+    taps: Sequence[str] | Mapping[str, Any] | str = "auto",
+    num_classes: int | None = None,
     *,
     preprocess: str | keras.layers.Layer | None = None,
-    trainable_backbone: bool | None = None,
-    global_features: Any = None,
-    head: str = "linear",
-    compat: str = "scaled",
-    normalization: str = "softmax",
-    local_norm: str | None = None,
-    aggregate: str = "concat",
-    project: str = "down",
-    include_global: bool | None = None,
-    head_dropout: float | None = None,
-    builder: Builder | None = None,
+    head: Head | str = "linear",
+    activation: Activation = "softmax",
+    copy: bool = False,
     name: str | None = None,
-) -> keras.Model:
+) -> Classifier:
     """A classifier that attends to feature maps of `backbone`.
 
     At each tap it computes scores of the local features against g, the attention, and the descriptor, the
     attention-weighted sum of the local features (paper, section 3).
 
-    By default, local features are normalised over the map of an image, the score is `scaled`, and one linear
-    classifier sees the descriptors and the average of g's map. On photographs with a frozen backbone this
-    errs as often as a linear probe of the averaged top; without the average, attention costs or gains by the
-    taps it is given (docs/backbones.md). Of the normalisations that do as well, this one puts the least
-    attention on empty background. With normalisation at each position, a black wall is as strong as the
-    guitar in front of it.
+    The model is made of the backbone's own layers: weights and `trainable` flags are shared, so
+    `backbone.trainable = False`, before or after, freezes them here too. `copy=True` makes it of copies, and
+    the backbone stays as it is.
 
     Args:
         backbone: a functional or Sequential model, images in; layers of it may be models themselves.
         taps: paths of layers whose outputs are attended to; a mapping from names of your choice to paths or
-            to tensors of the backbone's graph; or `"auto"`, the last layers of the two deepest resolutions,
-            which the logger `attention_keras` names. A path into a nested model is
+            to tensors of the backbone's graph; or `"auto"`, the last layers of the deepest resolutions, which
+            the logger `attention_keras` names. A path into a nested model is
             `mobilenetv2/block_13_expand_relu`, and its tap is called by the last part. Outputs are
-            maps `(b, h, w, c)`, maps of layers with channels first, or tokens `(b, n, c)` of a square map,
-            with or without class token.
+            maps `(b, h, w, c)`, maps of layers with channels first, or tokens `(b, n, c)` of a map, with or
+            without class token.
         num_classes: k.
         preprocess: what is done to raw pixels in [0, 255] before the backbone: a layer, or the name of an
             application such as `"ResNet50"`, whose `preprocess_input` goes into the graph, or `"imagenet"`
             (mean and deviation, as Torch's networks expect). None for nothing.
-        trainable_backbone: None makes the model of the backbone's own layers: weights and `trainable` flags
-            are shared, so `backbone.trainable = False` freezes them here too, before or after. True and
-            False make it of copies with the same weights, all trainable or all frozen; the backbone and other
-            models of its layers stay as they are.
-        global_features: g: a path, a tensor of the backbone's graph, or a mapping with one of these for each
-            tap; `(b, d)`, or what is averaged to that. By default the backbone's output: averaged over its
-            map, or its class token.
-        head: `linear`, or `paper`: local features as they are, and BN -> ReLU -> dropout after pooling.
-        compat: the score: `scaled`, `dp`, `pc`, `additive` or `mean` (see CompatibilityScore).
-        normalization: scores to attention: `softmax` or `sigmoid` (see AttentionPool).
-        local_norm: local features are normalised over an `image`'s map (`head="linear"` by default), at each
-            `position`, for each `channel` over the batch, or not at all, `none` (`head="paper"` by default).
-        aggregate: `concat`: one classifier on all descriptors; `indep`: one for each, probabilities averaged.
-        project: `down`: g is mapped to the c channels of a tap by a linear layer; `up`: the local features
-            to the width d of g. With `head="paper"` only where the widths differ.
-        include_global: the average of the map that g is averaged from is one more input of the classifier,
-            and evidence has that map as `evidence_global`. None does so where it can be done: with the linear
-            head, with `concat`, where g is the average of a map and not a class token. False lets the
-            classifier see nothing but what is attended to.
-        head_dropout: rate before the classifier, with `head="paper"`; 0.5 by default.
-        builder: initialisers and dropout; Keras-style by default.
+        head: `linear` or `paper`, or an object with settings of its own, such as `LinearHead("dp")` or
+            `PaperHead(aggregate="indep")` of `attention_keras.heads`.
+        activation: what makes probabilities of the logits: `softmax` over the classes, a `sigmoid` for each
+            class (tags), or nothing, `linear`. The model gives logits all the same; this travels in its file.
+        copy: of copies of the backbone's layers, with the same weights and flags.
         name: of the model.
 
     Returns:
@@ -101,42 +75,42 @@ def attend(
         >>> model.output["attention_block_6_expand_relu"].shape
         (None, 4, 4)
     """
-    make_outputs = AttentionHead(head, compat, normalization, local_norm, aggregate, project, head_dropout)
-    model, local, g = find_taps(backbone, taps, global_features)
-    several = g if isinstance(global_features, Mapping) else {}
+    if num_classes is None:
+        raise UserError("say how many classes there are: attend(backbone, num_classes=5)")
+    make_outputs = chosen_head(head)
+    model, local, g = find_taps(backbone, taps, make_outputs.global_features, make_outputs.levels)
     pixels = preprocessing_layer(preprocess, model.inputs[0].shape[1:])
-    if several and set(several) != set(local):
-        raise UserError(
-            f"global_features has {', '.join(several)}; one g for each of {', '.join(local)} is needed"
-        )
-    averaged = None if include_global is False or several else _averaged(g, make_outputs, local)
-    if include_global and averaged is None:
-        raise UserError(
-            "include_global=True needs head='linear', aggregate='concat', and as g the average of one map"
-        )
-    queries = several
-    if not several and compat != "mean":
-        queries = {GLOBAL_FEATURES: _only(g) if averaged is None else averaged}
-    images, (local, queries, averaged) = _place(model, (local, queries, averaged), pixels, trainable_backbone)
+    images, (local, g) = _place(model, (local, _map_or_vector(g)), pixels, copy)
     local = {tap: local_features(tensor, tap) for tap, tensor in local.items()}
-    if several:
-        queries = {tap: as_global_features(g, f"{GLOBAL_FEATURES}_{tap}") for tap, g in queries.items()}
-    else:
-        g = as_global_features(queries[GLOBAL_FEATURES], GLOBAL_FEATURES) if queries else None
-        queries = dict.fromkeys(local, g)
-    if averaged is not None:
-        averaged = local_features(averaged, GLOBAL)
-    builder = builder or Builder(init=InitScheme("keras"))
-    outputs = make_outputs(local, queries, num_classes, builder, averaged)
+    outputs = make_outputs(local, _global(g), num_classes)
     _refuse_equal_names(keras.tree.flatten(images), list(outputs.values()))
-    return Classifier(images, outputs, name=name)
+    return Classifier(images, outputs, name=name, activation=activation)
+
+
+def _map_or_vector(g):
+    """The map that g averages, where it does; else g. Several outputs of a backbone are no g."""
+    if isinstance(g, Mapping):
+        return dict(g)
+    tensors = keras.tree.flatten(g)
+    if len(tensors) != 1:
+        return None
+    found = averaged_map(tensors[0])
+    return tensors[0] if found is None else found
+
+
+def _global(g):
+    """What a head gets as g: a map, a vector, a vector for each tap, or None."""
+    if isinstance(g, Mapping):
+        return {tap: as_global_features(tensor, f"{GLOBAL_FEATURES}_{tap}") for tap, tensor in g.items()}
+    if g is None:
+        return None
+    return as_global_features(g, GLOBAL_FEATURES) if averaged_map(g) is None else local_features(g, GLOBAL)
 
 
 def _refuse_equal_names(images: Sequence[Any], outputs: Sequence[Any]) -> None:
     """Keras wants every layer of a graph to have a name of its own, and the backbone's come from outside."""
     layers = {id(node.operation): node.operation.name for node in nodes_between(images, outputs)}
-    counts = Counter(layers.values())
-    twice = [name for name, count in counts.items() if count > 1]
+    twice = [name for name, count in Counter(layers.values()).items() if count > 1]
     if twice:
         raise UserError(
             f"the backbone has a layer called {twice[0]!r}, and so has the part that attend() adds to it; "
@@ -144,40 +118,18 @@ def _refuse_equal_names(images: Sequence[Any], outputs: Sequence[Any]) -> None:
         )
 
 
-def _averaged(g, head: AttentionHead, local: Mapping[str, Any]):
-    """The map whose average the classifier sees too, or None where it sees none."""
-    tensors = keras.tree.flatten(g)
-    if head.head != "linear" or head.aggregate != "concat" or len(tensors) != 1:
-        return None
-    if GLOBAL in local:
-        raise UserError(f"{GLOBAL!r} is the name of the averaged map; call the tap otherwise")
-    return averaged_map(tensors[0])
-
-
-def _only(output):
-    """The one tensor of an output."""
-    tensors = keras.tree.flatten(output)
-    if len(tensors) != 1:
-        raise UserError("the backbone has several outputs; say which is g with global_features=")
-    return tensors[0]
-
-
-def _place(model: keras.Model, features, pixels: keras.layers.Layer | None, trainable: bool | None):
+def _place(model: keras.Model, features, pixels: keras.layers.Layer | None, copy: bool):
     """Images, and the tensors in `features` made from them: copied or not, behind `pixels` or not.
 
     None stays None.
     """
-    if pixels is None and trainable is None:
+    if pixels is None and not copy:
         return model.inputs[0] if len(model.inputs) == 1 else model.input, features
     # A tensor that stands in `features` twice is an output once.
     tensors = {id(tensor): tensor for tensor in keras.tree.flatten(features) if tensor is not None}
     part = keras.Model(model.input, list(tensors.values()), name=model.name)
-    if trainable is not None:
-        own = {layer.name for layer in model.layers}
+    if copy:
         part = copy_model(part)
-        for layer in part.layers:
-            if layer.name in own:  # not what the user has built on the backbone's graph
-                layer.trainable = trainable
     if pixels is None:
         images, outputs = part.inputs[0] if len(part.inputs) == 1 else part.input, part.outputs
     elif len(part.inputs) != 1:

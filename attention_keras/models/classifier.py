@@ -1,13 +1,15 @@
 """The model that `build_model` and `attend` return: named outputs, trained on the logits among them."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
 
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import LEVEL_LOGITS, LOGITS
+
+Activation = Literal["softmax", "sigmoid", "linear"]
 
 
 @keras.saving.register_keras_serializable(package="attention_keras")
@@ -22,8 +24,13 @@ class Classifier(keras.Model):
 
     Loss, metrics and labels may be given by the name of the output too, `{"logits": ...}`.
 
+    What the numbers mean travels in the model's file: `activation`, `class_names` and `temperature`.
+
     Args:
         inputs, outputs: as `keras.Model` takes them; `outputs` is a dictionary with `logits` `(b, k)`.
+        activation: what makes probabilities of the logits: `softmax`, `sigmoid`, or nothing, `linear`.
+        class_names: k names, where they are known.
+        temperature: what the logits are divided by before the activation.
 
     Raises:
         UserError: by `compile` and `fit`: a loss, metrics or labels for another output.
@@ -37,6 +44,38 @@ class Classifier(keras.Model):
         >>> list(history.history)
         ['loss']
     """
+
+    def __init__(
+        self,
+        inputs,
+        outputs,
+        name=None,
+        *,
+        activation: Activation = "softmax",
+        class_names: Sequence[str] | None = None,
+        temperature: float = 1.0,
+        **options,
+    ):
+        super().__init__(inputs, outputs, name=name, **options)
+        if activation not in get_args(Activation):
+            raise UserError(
+                f"activation must be one of {', '.join(get_args(Activation))}; got {activation!r}"
+            )
+        self.activation, self.temperature = activation, float(temperature)
+        self.class_names = None if class_names is None else tuple(class_names)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What this class is made with besides its graph."""
+        names = None if self.class_names is None else list(self.class_names)
+        return {"activation": self.activation, "class_names": names, "temperature": self.temperature}
+
+    def like(self, inputs, outputs, name: str | None = None) -> "Classifier":
+        """A plain Classifier with another graph and the same settings."""
+        return Classifier(inputs, outputs, name=name or self.name, **self.settings)
+
+    def get_config(self):
+        return super().get_config() | self.settings
 
     def compile(
         self,

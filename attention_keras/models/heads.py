@@ -1,8 +1,20 @@
-"""From local features and g to attention and logits: the linear head, and the paper's."""
+"""What attend() puts on the taps of a network: the linear head, and the paper's.
+
+A head is a small object with settings. `attend` and the zoo call it once:
+
+    outputs = head(local, g, num_classes)
+
+`local` is tap -> local features `(b, h, w, c)`, in the order of the taps. `g` is the map `(b, h, w, d)` whose
+average is the global feature vector, or the vector `(b, d)` itself where it is no average of a map, or a
+mapping from taps to such vectors, or None where the backbone has several outputs and none was named.
+`outputs` has `logits` `(b, k)`, `attention_<tap>` `(b, h, w)`, and what else the head gives. A head has two
+attributes besides: `levels`, how many maps `taps="auto"` takes, and `global_features`, what the user named
+as g, or None.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, ClassVar, Protocol, get_args
 
 from keras import layers
 
@@ -10,132 +22,219 @@ from attention_keras.errors import UserError
 from attention_keras.layers.attention_pool import NORMALIZATIONS, AttentionPool
 from attention_keras.layers.compatibility import COMPATIBILITIES, CompatibilityScore
 from attention_keras.layers.ensemble import LevelEnsemble
-from attention_keras.models.blocks import POOL, Builder
-from attention_keras.models.outputs import GLOBAL
-from attention_keras.models.spec import Aggregate, Head, LocalNorm, Projection
+from attention_keras.models.blocks import GLOBAL_FEATURES, POOL, Builder
+from attention_keras.models.initializers import InitScheme
+from attention_keras.models.outputs import ATTENTION, GLOBAL, LEVEL_LOGITS, LOGITS
+from attention_keras.models.spec import AUTOMATIC_LEVELS, Aggregate, Init, LocalNorm, Projection
 
-PAPER_DROPOUT = 0.5
 _BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 
 
+class Head(Protocol):
+    """What `attend(head=...)` takes: see the module."""
+
+    levels: ClassVar[int]
+
+    @property
+    def global_features(self) -> Any: ...
+
+    def __call__(self, local: Mapping[str, Any], g: Any, num_classes: int) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
-class AttentionHead:
-    """What stands on the taps of a network.
+class LinearHead:
+    """Scores, attention, descriptors, and one classifier that is linear in them.
 
-    `linear`: local features normalised; g batch-normed and mapped to c channels by one linear layer a tap;
-    scores, attention, descriptors, one linear classifier on these and, where there is one, on an averaged
-    map. `paper`: local features as they are; each descriptor goes through BN -> ReLU -> dropout before the
-    classifier, and so does g where it is mapped.
+    Local features are normalised; g is batch-normed and mapped to c channels by one linear layer a tap.
+    Nothing stands between the descriptors and the classifier.
 
-    The arguments are those of `attend`.
+    By default local features are normalised over the map of an image. Of the normalisations that err alike,
+    this one puts the least attention on empty background: normalised at each position, a black wall is as
+    strong as the guitar in front of it (docs/backbones.md).
+
+    Args:
+        score: `scaled`, `dp`, `pc`, `additive` or `mean` (see CompatibilityScore).
+        normalization: scores to attention, `softmax` or `sigmoid` (see AttentionPool).
+        local_norm: local features are normalised over an `image`'s map, at each `position`, for each
+            `channel` over the batch, or not at all, `none`.
+        aggregate: `concat`: one classifier on all descriptors; `indep`: one for each, probabilities averaged.
+        project: `down`: g is mapped to the c channels of a tap; `up`: the local features to the width d of g.
+        include_global: the average of the map that g is averaged from is one more descriptor, and evidence
+            has that map as `evidence_global`. None does so where it can be done: with `concat`, where g is
+            the average of a map. False lets the classifier see nothing but what is attended to.
+        global_features: g: the path of a layer, a tensor of the backbone's graph, or a mapping with one of
+            these for each tap; None for the backbone's output, averaged over its map, or its class token.
+        init: initial weights, as of `keras` or of the official code, `torch`.
 
     Raises:
-        UserError: a value that is not allowed, or that the head has no use for.
+        UserError: a value that is not allowed.
+
+    Example:
+        >>> LinearHead("dp", local_norm="none").score
+        'dp'
     """
 
-    head: Head = "linear"
-    compat: str = "scaled"
+    score: str = "scaled"
     normalization: str = "softmax"
-    local_norm: LocalNorm | None = None
+    local_norm: LocalNorm = "image"
     aggregate: Aggregate = "concat"
     project: Projection = "down"
-    dropout: float | None = None
+    include_global: bool | None = None
+    global_features: Any = None
+    init: Init = "keras"
+    levels: ClassVar[int] = AUTOMATIC_LEVELS
 
     def __post_init__(self):
-        for name, allowed in _ALLOWED.items():
-            if getattr(self, name) not in allowed:
-                known = ", ".join(value for value in allowed if value)
-                raise UserError(f"{name} must be one of {known}; got {getattr(self, name)!r}")
-        if self.head == "linear" and self.dropout is not None:
-            raise UserError("head_dropout is for head='paper'; the linear head has no dropout, leave it out")
+        _check(self)
 
-    def __call__(
-        self,
-        local: Mapping[str, Any],
-        queries: Mapping[str, Any],
-        num_classes: int,
-        builder: Builder,
-        averaged: Any = None,
-    ):
-        """Outputs by name.
-
-        Args:
-            local: tap -> local features `(b, h, w, c)`.
-            queries: tap -> g `(b, d)`, or None where the score needs none.
-            num_classes: k.
-            builder: makes the layers.
-            averaged: a map `(b, h, w, d)` whose average is one more descriptor, or None.
-
-        Returns:
-            `logits` `(b, k)`, for `indep` of several taps `level_logits` `(b, L, k)`, and for each tap
-            `attention_<tap>` `(b, h, w)`.
-        """
+    def __call__(self, local, g, num_classes):
+        builder = Builder(init=InitScheme(self.init))
+        averaged = self._averaged(local, g)
+        queries = _queries(self.score, local, g)
         descriptors, attention = {}, {}
         for tap, features in local.items():
-            features, query = self._agree(features, queries[tap], tap, builder)
+            query = queries[tap]
+            if query is not None and self.project == "up" and features.shape[-1] != query.shape[-1]:
+                features = builder.conv(features, query.shape[-1], f"project_{tap}", size=1)
+            elif query is not None and self.project == "down":
+                query = layers.BatchNormalization(**_BATCH_NORM, name=f"query_{tap}")(query)
+                query = builder.dense(query, features.shape[-1], f"project_{tap}")
             features = self._normalize(features, tap)
-            scores = CompatibilityScore(self.compat, name=f"scores_{tap}", **builder.init.score())
-            descriptor, attention[f"attention_{tap}"] = AttentionPool(
-                self.normalization, name=f"{POOL}{tap}"
-            )(features, scores(features, query))
-            if self.head == "paper":
-                rate = PAPER_DROPOUT if self.dropout is None else self.dropout
-                descriptor = builder.head(descriptor, f"head_{tap}", rate)
-            descriptors[tap] = descriptor
+            descriptors[tap], attention[ATTENTION + tap] = _attend(self, tap, features, query, builder)
         if averaged is not None:
             pool = layers.GlobalAveragePooling2D(data_format="channels_last", name=f"{POOL}{GLOBAL}")
             descriptors[GLOBAL] = pool(self._normalize(averaged, GLOBAL))
-        return {**self._classify(descriptors, num_classes, builder), **attention}
+        return _classify(descriptors, self.aggregate, num_classes, builder) | attention
 
-    def _agree(self, features, query, tap: str, builder: Builder):
-        """Local features and g with the same number of channels (section 3.1; `3_atten.lua`)."""
-        if query is None:
-            return features, None
-        agree = features.shape[-1] == query.shape[-1]
-        if self.project == "up":
-            if agree:
-                return features, query
-            features = builder.conv(features, query.shape[-1], f"project_{tap}", size=1)
-            return features, query if self.head == "linear" else builder.head(query, f"project_head_{tap}")
-        if self.head == "paper":
-            if agree:
-                return features, query
-            query = builder.head(query, f"project_head_{tap}")
-        else:
-            query = layers.BatchNormalization(**_BATCH_NORM, name=f"query_{tap}")(query)
-        return features, builder.dense(query, features.shape[-1], f"project_{tap}")
+    def _averaged(self, local, g):
+        """The map whose average the classifier sees too, or None where it sees none."""
+        if self.include_global is False:
+            return None
+        if self.aggregate == "concat" and len(getattr(g, "shape", ())) == 4:
+            if GLOBAL in local:
+                raise UserError(f"{GLOBAL!r} is the name of the averaged map; call the tap otherwise")
+            return g
+        if self.include_global:
+            raise UserError("include_global=True needs aggregate='concat', and as g the average of one map")
+        return None
 
     def _normalize(self, features, tap: str):
         """Local features of one size whatever the backbone, so that one learning rate fits all."""
-        kind = self.local_norm or ("none" if self.head == "paper" else DEFAULT_LOCAL_NORM)
-        if kind == "image":
-            norm = layers.GroupNormalization(groups=1, axis=-1, epsilon=1e-6, name=f"local_{tap}")
-        elif kind == "position":
-            norm = layers.LayerNormalization(epsilon=1e-6, name=f"local_{tap}")
-        elif kind == "channel":
-            norm = layers.BatchNormalization(**_BATCH_NORM, name=f"local_{tap}")
-        else:
-            return features
-        return norm(features)
-
-    def _classify(self, descriptors: dict, num_classes: int, builder: Builder) -> dict:
-        """Logits from the descriptors of all levels."""
-        if len(descriptors) == 1:
-            return {"logits": builder.classifier(*descriptors.values(), num_classes)}
-        if self.aggregate == "concat":
-            descriptor = layers.Concatenate(name="descriptor")(list(descriptors.values()))
-            return {"logits": builder.classifier(descriptor, num_classes)}
-        each = [builder.classifier(x, num_classes, f"classifier_{tap}") for tap, x in descriptors.items()]
-        level_logits, logits = LevelEnsemble(name="ensemble")(each)
-        return {"logits": logits, "level_logits": level_logits}
+        if self.local_norm == "image":
+            return layers.GroupNormalization(groups=1, axis=-1, epsilon=1e-6, name=f"local_{tap}")(features)
+        if self.local_norm == "position":
+            return layers.LayerNormalization(epsilon=1e-6, name=f"local_{tap}")(features)
+        if self.local_norm == "channel":
+            return layers.BatchNormalization(**_BATCH_NORM, name=f"local_{tap}")(features)
+        return features
 
 
-DEFAULT_LOCAL_NORM: LocalNorm = "image"
+@dataclass(frozen=True)
+class PaperHead:
+    """The paper's: local features as they are; BN -> ReLU -> dropout between descriptors and classifier.
+
+    g goes through the same before it is mapped to the width of a tap, where the widths differ. The arguments
+    are those of `LinearHead`, and `dropout`, the rate before the classifier, 0 for none.
+
+    Raises:
+        UserError: a value that is not allowed.
+
+    Example:
+        >>> PaperHead("dp", aggregate="indep").dropout
+        0.5
+    """
+
+    score: str = "pc"
+    normalization: str = "softmax"
+    aggregate: Aggregate = "concat"
+    project: Projection = "down"
+    dropout: float = 0.5
+    global_features: Any = None
+    init: Init = "keras"
+    levels: ClassVar[int] = AUTOMATIC_LEVELS
+
+    def __post_init__(self):
+        _check(self)
+
+    def __call__(self, local, g, num_classes):
+        builder = Builder(dropout=self.dropout > 0, init=InitScheme(self.init))
+        queries = _queries(self.score, local, g)
+        descriptors, attention = {}, {}
+        for tap, features in local.items():
+            query = queries[tap]
+            if query is not None and features.shape[-1] != query.shape[-1]:  # section 3.1; `3_atten.lua`
+                active = builder.head(query, f"project_head_{tap}")
+                if self.project == "up":
+                    features = builder.conv(features, query.shape[-1], f"project_{tap}", size=1)
+                    query = active
+                else:
+                    query = builder.dense(active, features.shape[-1], f"project_{tap}")
+            descriptor, attention[ATTENTION + tap] = _attend(self, tap, features, query, builder)
+            descriptors[tap] = builder.head(descriptor, f"head_{tap}", self.dropout)
+        return _classify(descriptors, self.aggregate, num_classes, builder) | attention
+
+
+HEADS: dict[str, type] = {"linear": LinearHead, "paper": PaperHead}
+
+
+def chosen_head(head: Head | str) -> Head:
+    """A head, or the one of that name with its defaults."""
+    if isinstance(head, str) and head in HEADS:
+        return HEADS[head]()
+    if isinstance(head, str | type) or not callable(head):
+        known = ", ".join(repr(name) for name in HEADS)
+        raise UserError(f"head must be one of {known}, or a head such as LinearHead('dp'); got {head!r}")
+    return head
+
+
+def _queries(score: str, local: Mapping[str, Any], g) -> dict[str, Any]:
+    """For each tap the vector `(b, d)` that its local features are compared with, or None."""
+    if score == "mean":
+        return dict.fromkeys(local)
+    if isinstance(g, Mapping):
+        if set(g) != set(local):
+            raise UserError(
+                f"global_features has {', '.join(g)}; one g for each of {', '.join(local)} is needed"
+            )
+        return dict(g)
+    if g is None:
+        raise UserError(
+            "the backbone has several outputs; say which is g with LinearHead(global_features=...)"
+        )
+    if len(g.shape) == 4:
+        g = layers.GlobalAveragePooling2D(data_format="channels_last", name=GLOBAL_FEATURES)(g)
+    return dict.fromkeys(local, g)
+
+
+def _attend(head, tap: str, features, query, builder: Builder):
+    """Descriptor and attention of one tap."""
+    scores = CompatibilityScore(head.score, name=f"scores_{tap}", **builder.init.score())(features, query)
+    return AttentionPool(head.normalization, name=f"{POOL}{tap}")(features, scores)
+
+
+def _classify(descriptors: dict[str, Any], aggregate: Aggregate, num_classes: int, builder: Builder) -> dict:
+    """Logits from the descriptors of all levels."""
+    if len(descriptors) == 1:
+        return {LOGITS: builder.classifier(*descriptors.values(), num_classes)}
+    if aggregate == "concat":
+        descriptor = layers.Concatenate(name="descriptor")(list(descriptors.values()))
+        return {LOGITS: builder.classifier(descriptor, num_classes)}
+    each = [builder.classifier(x, num_classes, f"classifier_{tap}") for tap, x in descriptors.items()]
+    level_logits, logits = LevelEnsemble(name="ensemble")(each)
+    return {LOGITS: logits, LEVEL_LOGITS: level_logits}
+
+
 _ALLOWED = {
-    "head": get_args(Head),
-    "compat": COMPATIBILITIES,
+    "score": COMPATIBILITIES,
     "normalization": NORMALIZATIONS,
-    "local_norm": (None, *get_args(LocalNorm)),
+    "local_norm": get_args(LocalNorm),
     "aggregate": get_args(Aggregate),
     "project": get_args(Projection),
 }
+
+
+def _check(head) -> None:
+    for name, allowed in _ALLOWED.items():
+        value = getattr(head, name, allowed[0])
+        if value not in allowed:
+            raise UserError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")

@@ -52,7 +52,7 @@ class InitScheme:
         """For CompatibilityScore."""
         if self._torch:
             return {"u_initializer": self._msr()}
-        return {"u_initializer": keras.initializers.GlorotUniform()}
+        return {}
 
     @staticmethod
     def _msr():

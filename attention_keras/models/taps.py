@@ -21,19 +21,20 @@ _MOVES_AXES = ("Permute", "Reshape", "Transpose", "Moveaxis")
 logger = logging.getLogger("attention_keras")
 
 
-def find_taps(backbone: keras.Model, taps, g) -> tuple[keras.Model, dict[str, Any], Any]:
+def find_taps(backbone: keras.Model, taps, g, levels: int = 2) -> tuple[keras.Model, dict[str, Any], Any]:
     """The backbone as a functional model, the tensor of each tap by its name, and the tensor of g.
 
     Args:
         backbone: see `attend`.
         taps: see `attend`.
         g: a layer's path, a tensor, or a mapping to either; None for the backbone's output.
+        levels: how many taps `"auto"` takes.
 
     Raises:
         UserError: an unknown path, a tap's name that cannot be an output's, or no tensor of the graph.
     """
     if isinstance(taps, str) and taps == "auto":
-        taps = automatic_taps(backbone)
+        taps = automatic_taps(backbone, levels)
         logger.info("attend: taps chosen are %s", ", ".join(taps))
     chosen = dict(taps) if isinstance(taps, Mapping) else _named(taps)
     if not chosen:
@@ -93,8 +94,8 @@ def _named(taps: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, taps))
 
 
-def automatic_taps(backbone: keras.Model) -> list[str]:
-    """Paths of the last layers of the two deepest resolutions, the larger map first.
+def automatic_taps(backbone: keras.Model, levels: int = 2) -> list[str]:
+    """Paths of the last layers of the deepest resolutions, the larger map first.
 
     Args:
         backbone: see `attend`; its images must have a fixed size.
@@ -126,7 +127,7 @@ def automatic_taps(backbone: keras.Model) -> list[str]:
             last[size] = path
     if not last:
         raise UserError('taps="auto" finds no feature map (b, h, w, c) in the backbone; name the taps')
-    return list(last.values())[-2:]
+    return list(last.values())[-levels:]
 
 
 def map_size(tensor) -> tuple[int, int] | None:

@@ -8,10 +8,11 @@ from attention_keras.models.attend import attend
 from attention_keras.models.backbones import build_application
 from attention_keras.models.blocks import Builder, image_input
 from attention_keras.models.classifier import Classifier
-from attention_keras.models.heads import PAPER_DROPOUT, AttentionHead
+from attention_keras.models.heads import Head, LinearHead, PaperHead
 from attention_keras.models.initializers import InitScheme
 from attention_keras.models.spec import ModelSpec
 
+PAPER_DROPOUT = 0.5
 _BASELINES = {
     ("vgg", "plain"): vgg.baseline,
     ("vgg", "gap"): vgg.global_average_pooling,
@@ -83,24 +84,29 @@ def build_model(
     builder = Builder(width, dropout, InitScheme(init))
     if spec.backbone == "vgg":
         vgg.check_input(input_shape)
-    axes = {name: getattr(spec, name) for name in ("head", "compat", "normalization", "aggregate", "project")}
     if spec.is_brought:
         _check_brought(spec, width)
         backbone = backbone or build_application(spec.application, input_shape)
-        taps = spec.taps or "auto"
+        head = head_of(spec, init, PAPER_DROPOUT if dropout else 0)
         return attend(
-            backbone, taps, num_classes, preprocess=preprocess, **axes, builder=builder, name=spec.name
+            backbone, spec.taps or "auto", num_classes, preprocess=preprocess, head=head, name=spec.name
         )
     images = image_input(input_shape)
     pixels = images if preprocess is None else preprocess(images)
     if spec.variant != "attention":
         outputs = _BASELINES[spec.backbone, spec.variant](pixels, builder, num_classes)
         return Classifier(images, outputs, name=spec.name)
-    local, queries, dropout = _GRAPHS[spec.backbone](pixels, spec, builder)
-    head = AttentionHead(**axes, dropout=dropout if spec.head == "paper" else None)
-    if spec.compat == "mean":
-        queries = dict.fromkeys(local)
-    return Classifier(images, head(local, queries, num_classes, builder), name=spec.name)
+    local, g, rate = _GRAPHS[spec.backbone](pixels, spec, builder)
+    head = head_of(spec, init, rate if dropout else 0)
+    return Classifier(images, head(local, g, num_classes), name=spec.name)
+
+
+def head_of(spec: ModelSpec, init: str, dropout: float) -> Head:
+    """The head that a name means; the paper's has dropout."""
+    axes = {"score": spec.compat, "normalization": spec.normalization, "aggregate": spec.aggregate}
+    if spec.head == "linear":
+        return LinearHead(**axes, project=spec.project, init=init)
+    return PaperHead(**axes, project=spec.project, init=init, dropout=dropout)
 
 
 def _vgg(pixels, spec: ModelSpec, builder: Builder):
@@ -112,7 +118,7 @@ def _vgg(pixels, spec: ModelSpec, builder: Builder):
             name: vgg.level_global_branch(x, name, builder) for name, x in used.items() if name != "conv13"
         }
         return used, {**higher, "conv13": g}, PAPER_DROPOUT
-    return used, dict.fromkeys(used, g), PAPER_DROPOUT
+    return used, g, PAPER_DROPOUT
 
 
 def _resnet(pixels, spec: ModelSpec, builder: Builder):
@@ -121,7 +127,7 @@ def _resnet(pixels, spec: ModelSpec, builder: Builder):
     taps = resnet.trunk(pixels, builder)
     g = resnet.global_branch(taps["stage3"], builder)
     used = {name: taps[name] for name in resnet.TAPS[-spec.levels :]}
-    return used, dict.fromkeys(used, g), resnet.HEAD_DROPOUT
+    return used, g, resnet.HEAD_DROPOUT
 
 
 def _check_brought(spec: ModelSpec, width: float) -> None:

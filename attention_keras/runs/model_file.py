@@ -96,7 +96,7 @@ def _check_archive(file: Path) -> None:
         raise UserError(f"cannot load {file}: {size:,} bytes would unpack to {unpacked:,}")
 
 
-def save_model(model: keras.Model, path: Path) -> None:
+def save_model(model: Classifier, path: Path) -> None:
     """Write a `.keras` file under a temporary name and rename it in. It holds no optimiser.
 
     Raises:
@@ -105,7 +105,7 @@ def save_model(model: keras.Model, path: Path) -> None:
     temporary = path.with_name(f".{path.stem}.tmp.keras")
     try:
         # A model of the same layers that was not compiled.
-        Classifier(model.input, model.output, name=model.name).save(temporary)
+        model.like(model.input, model.output).save(temporary)
         flush(temporary)
         temporary.replace(path)
         flush(path.parent)

@@ -56,9 +56,9 @@ def test_the_table(photos, tmp_path, capsys, monkeypatch):
         "logistic regression, averaged top",
         "logistic regression, averaged taps",
         "`attend()`",
-        '`attend(compat="mean")`',
-        "`attend(include_global=False)`",
-        '`attend(compat="mean", include_global=False)`',
+        "`LinearHead(score='mean')`",
+        "`LinearHead(include_global=False)`",
+        "`LinearHead(score='mean', include_global=False)`",
     ]
     assert all("| 0.0 ± 0.0 | 0.0, 0.0 |" in row for row in rows[:2])  # colours tell the classes apart
     for row in rows[2:]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras.layers import AttentionPool, CompatibilityScore, LevelEnsemble, ProgressiveGate
+from attention_keras.models.initializers import InitScheme
 
 KINDS = ("dp", "pc", "scaled", "additive", "mean")
 # JAX compiles every operation for every shape.
@@ -221,7 +222,7 @@ def test_additive_uses_g(gradients):
 
 
 def test_u_starts_as_in_the_official_code():
-    layer = CompatibilityScore("pc")
+    layer = CompatibilityScore("pc", **InitScheme("torch").score())
     layer(np.zeros((1, 1, 1, 20000), "float32"), np.zeros((1, 20000), "float32"))
     assert numpy(layer.u).std() == pytest.approx(np.sqrt(2), rel=0.03)
     assert numpy(layer.bias) == 0

@@ -6,6 +6,7 @@ import pytest
 
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError
+from attention_keras.heads import LinearHead, PaperHead
 from attention_keras.models.prune import prune_dead_branch
 from attention_keras.models.query import global_model, query_model
 from attention_keras.models.spec import ModelSpec
@@ -67,7 +68,8 @@ def test_applications_train_with_attention(name):
 
 def test_a_frozen_backbone_stays_as_it_is():
     network = backbone()
-    model = attend(network, ["early", "late"], 5, compat="pc", trainable_backbone=False)
+    network.trainable = False
+    model = attend(network, ["early", "late"], 5, head=LinearHead("pc"))
     kept = [np.array(w) for w in network.get_weights()]
     before, after = train_a_step(model)
     for a, b in zip(kept, network.get_weights()):
@@ -77,7 +79,7 @@ def test_a_frozen_backbone_stays_as_it_is():
 
 @pytest.mark.parametrize(("project", "width"), [("down", 6), ("up", 8)])
 def test_widths_are_made_to_agree_by_an_explicit_projection(project, width):
-    model = attend(backbone(), ["early"], 5, head="paper", project=project)
+    model = attend(backbone(), ["early"], 5, head=PaperHead(project=project))
     assert model.get_layer("pool_early").output[0].shape == (None, width)
     assert model.get_layer("project_early").output.shape[-1] == width
 
@@ -86,7 +88,7 @@ def test_taps_by_tensor_and_a_global_of_ones_own():
     network = backbone()
     early = network.get_layer("early").output
     g = keras.layers.Dense(6, name="mine")(keras.layers.GlobalMaxPooling2D()(network.output))
-    model = attend(network, {"first": early}, 5, global_features=g)
+    model = attend(network, {"first": early}, 5, head=LinearHead(global_features=g))
     assert list(model.output) == ["logits", "attention_first"]
     assert model.get_layer("global_features").output.shape == (None, 6)
 
@@ -141,7 +143,7 @@ def test_what_uses_g_keeps_it(name):
 
 
 def test_pruning_works_on_attend_models():
-    model = attend(backbone(), ["early", "late"], 5, compat="pc")
+    model = attend(backbone(), ["early", "late"], 5, head=LinearHead("pc"))
     pruned = prune_dead_branch(model)
     assert "global_features" not in {layer.name for layer in pruned.layers}
     images = IMAGES / 255  # logits of about 1, of which 1e-6 is a few roundings

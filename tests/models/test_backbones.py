@@ -7,6 +7,7 @@ from keras import layers
 from small_backbones import convolutions, mobilenet
 
 from attention_keras import attend
+from attention_keras.heads import LinearHead
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(0, 255, (4, 32, 32, 3)).astype("float32")
@@ -69,7 +70,7 @@ def several_outputs():
     backbone = convolutions()
     pooled = layers.GlobalMaxPooling2D(name="strongest")(backbone.output)
     backbone = keras.Model(backbone.inputs, [backbone.get_layer("early").output, pooled])
-    return attend(backbone, ["early"], 5, global_features="strongest")
+    return attend(backbone, ["early"], 5, head=LinearHead(global_features="strongest"))
 
 
 def any_image_size():
@@ -104,8 +105,8 @@ def preprocessing_before_a_nested_application():
     return attend(backbone, "auto", 5, preprocess=layers.Rescaling(1 / 127.5, offset=-1))
 
 
-def copied_and_frozen():
-    return attend(convolutions(), ["early"], 5, trainable_backbone=False, preprocess="DenseNet121")
+def copied():
+    return attend(convolutions(), ["early"], 5, copy=True, preprocess="DenseNet121")
 
 
 def keras_hub_resnet():
@@ -132,7 +133,12 @@ def encoder_called_twice():
 
 
 def g_for_each_tap():
-    return attend(convolutions(), ["early", "late"], 5, global_features={"early": "late", "late": "early"})
+    return attend(
+        convolutions(),
+        ["early", "late"],
+        5,
+        head=LinearHead(global_features={"early": "late", "late": "early"}),
+    )
 
 
 KINDS = {
@@ -152,7 +158,7 @@ KINDS = {
     tokens_with_a_class_token: {"block1": (4, 4), "last": (4, 4)},
     applications_preprocessing: {"early": (16, 16)},
     preprocessing_before_a_nested_application: {"block_6_expand_relu": (4, 4), MOBILENET_TAP: (2, 2)},
-    copied_and_frozen: {"early": (16, 16)},
+    copied: {"early": (16, 16)},
 }
 EXPORTED = [sequential_around_an_application, tokens_with_a_class_token, applications_preprocessing]
 
@@ -231,7 +237,7 @@ def test_a_tap_inside_is_the_application_s_own_output():
     application = mobilenet()
     images = keras.Input((32, 32, 3))
     backbone = keras.Model(images, application(layers.Rescaling(1 / 127.5, offset=-1)(images)))
-    model = attend(backbone, [f"mobilenetv2/{MOBILENET_TAP}"], 5, compat="dp", local_norm="none")
+    model = attend(backbone, [f"mobilenetv2/{MOBILENET_TAP}"], 5, head=LinearHead("dp", local_norm="none"))
     found = keras.Model(model.input, model.get_layer(f"pool_{MOBILENET_TAP}").input[0])(IMAGES)
     inner = keras.Model(application.input, application.get_layer(MOBILENET_TAP).output)
     np.testing.assert_allclose(found, inner(IMAGES / 127.5 - 1), atol=1e-4)
@@ -241,7 +247,7 @@ def test_of_an_encoder_called_twice_the_later_call_is_attended_to():
     encoder = convolutions()
     images = keras.Input((32, 32, 3))
     backbone = keras.Model(images, layers.Add()([encoder(images * 0.0), encoder(images)]))
-    model = attend(backbone, [f"{encoder.name}/late"], 5, local_norm="none")
+    model = attend(backbone, [f"{encoder.name}/late"], 5, head=LinearHead(local_norm="none"))
     found = keras.Model(model.input, model.get_layer("pool_late").input[0])(IMAGES)
     np.testing.assert_allclose(found, encoder(IMAGES), atol=1e-4)
 
@@ -253,7 +259,7 @@ def test_another_size_of_image_gives_another_size_of_map():
 
 def test_the_class_token_is_g_and_no_place():
     backbone = vision_transformer(class_token=True)
-    model = attend(backbone, ["last"], 5, local_norm="none")
+    model = attend(backbone, ["last"], 5, head=LinearHead(local_norm="none"))
     g = keras.Model(model.input, model.get_layer("global_features").output)(IMAGES)
     places = keras.Model(model.input, model.get_layer("pool_last").input[0])(IMAGES)
     sequence = np.asarray(backbone(IMAGES))

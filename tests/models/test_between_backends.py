@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from attention_keras import attend, load_model
+from attention_keras.heads import LinearHead
 from attention_keras.layers import build_preprocess
 
 SAVED = Path(__file__).parent / "saved"
@@ -24,7 +25,9 @@ def build():
         x = keras.layers.BatchNormalization()(x)
         x = keras.layers.Activation("swish", name=name)(x)
         x = keras.layers.MaxPooling2D()(x)
-    return attend(keras.Model(pixels, x), ["early", "late"], 3, compat="additive", aggregate="indep")
+    return attend(
+        keras.Model(pixels, x), ["early", "late"], 3, head=LinearHead("additive", aggregate="indep")
+    )
 
 
 def write():

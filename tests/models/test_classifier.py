@@ -6,6 +6,7 @@ import pytest
 
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError
+from attention_keras.heads import LinearHead
 from attention_keras.models.classifier import Classifier
 
 RNG = np.random.default_rng(0)
@@ -116,7 +117,7 @@ def test_fit_learns_and_the_maps_stay_outputs(name):
 def test_a_compiled_classifier_loads_in_a_process_that_only_imports_the_package(tmp_path, fresh_process):
     inputs = keras.Input((8, 8, 3))
     features = keras.layers.Conv2D(4, 3, padding="same", name="features")(inputs)
-    model = attend(keras.Model(inputs, features), ["features"], 3, compat="dp")
+    model = attend(keras.Model(inputs, features), ["features"], 3, head=LinearHead("dp"))
     images = RNG.uniform(0, 1, (6, 8, 8, 3)).astype("float32")
     labels = np.array([0, 1, 2] * 2)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

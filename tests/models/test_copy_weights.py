@@ -47,12 +47,11 @@ def in_low_precision():
     "make",
     [
         lambda: copy_model(adapted()),
-        lambda: attend(adapted(), ["early"], 4, trainable_backbone=False),
-        lambda: attend(adapted(), ["early"], 4, trainable_backbone=True),
+        lambda: attend(adapted(), ["early"], 4, copy=True),
         lambda: in_float32(in_low_precision()),
         transferred,
     ],
-    ids=["copy", "frozen copy", "trainable copy", "float32", "transferred"],
+    ids=["copy", "attended copy", "float32", "transferred"],
 )
 def test_a_normalization_computes_with_the_statistics_that_it_was_given(make):
     expected = (PIXELS - PIXELS.mean((0, 1, 2))) / PIXELS.std((0, 1, 2))

@@ -8,6 +8,7 @@ from small_backbones import convolutions
 
 from attention_keras import attend, build_model, combine_evidence, evidence_model
 from attention_keras.errors import UserError
+from attention_keras.heads import LinearHead, PaperHead
 from attention_keras.models.outputs import evidence_maps
 from attention_keras.models.zoo import list_models
 
@@ -79,13 +80,14 @@ def test_evidence_and_rest_add_up_to_the_logits_of_every_network(name):
     check_identity(name)
 
 
-def small_attended(**options):
+def small_attended(head="linear", **options):
     images = keras.Input((16, 16, 3), name="images")
     x = keras.layers.Rescaling(1 / 255)(images)
     for index, channels in enumerate((6, 8)):
         x = keras.layers.Conv2D(channels, 3, 2, padding="same")(x)
         x = keras.layers.Activation("swish", name=f"map{index}")(x)
-    return attend(keras.Model(images, x), ["map0", "map1"], 4, **options)
+    head = PaperHead(**options) if head == "paper" else LinearHead(**options)
+    return attend(keras.Model(images, x), ["map0", "map1"], 4, head=head)
 
 
 SMALL = IMAGES[:, ::2, ::2]

@@ -7,6 +7,7 @@ from keras import layers, ops
 
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError
+from attention_keras.heads import LinearHead, PaperHead
 from attention_keras.models.frozen import frozen_layers, split_frozen, thaw
 from attention_keras.models.graph import all_layers
 
@@ -33,8 +34,8 @@ def numpy(outputs):
     [
         (backbone, ["early", "late"], {}),
         (backbone, "auto", {"preprocess": "imagenet"}),
-        (backbone, ["late"], {"head": "paper", "compat": "dp"}),
-        (backbone, ["early", "late"], {"aggregate": "indep"}),
+        (backbone, ["late"], {"head": PaperHead("dp")}),
+        (backbone, ["early", "late"], {"head": LinearHead(aggregate="indep")}),
         (sequential, ["small/early", "small/late"], {}),
     ],
 )
@@ -44,7 +45,9 @@ def test_the_parts_make_up_the_network(make, taps, options):
     model = attend(network, taps, 4, **options)
     features, head = split_frozen(model)
     whole, parts = numpy(model(IMAGES)), numpy(head(features(IMAGES)))
-    assert parts.keys() == whole.keys() - ({"attention_late"} if options.get("compat") == "dp" else set())
+    assert parts.keys() == whole.keys() - (
+        {"attention_late"} if options.get("head") == PaperHead("dp") else set()
+    )
     for name, value in parts.items():
         np.testing.assert_allclose(value, whole[name], atol=1e-6)
     assert not features.trainable_variables
@@ -54,7 +57,7 @@ def test_the_parts_make_up_the_network(make, taps, options):
 
 
 @pytest.mark.parametrize("taps", ["auto", ["early"]])
-@pytest.mark.parametrize("options", [{}, {"preprocess": "imagenet"}, {"trainable_backbone": False}])
+@pytest.mark.parametrize("options", [{}, {"preprocess": "imagenet"}, {"copy": True}])
 def test_each_map_is_kept_once(taps, options):
     """The top is a tap, what g is averaged from, and what the classifier sees the average of."""
     network = backbone()

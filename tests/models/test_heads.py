@@ -6,6 +6,7 @@ import pytest
 
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError
+from attention_keras.heads import LinearHead, PaperHead
 from attention_keras.models.spec import ModelSpec
 
 IMAGES = np.random.default_rng(0).normal(3, 2, (4, 6, 8, 3)).astype("float32")
@@ -15,10 +16,6 @@ def identity_backbone():
     """A backbone whose tap is the image itself, and whose g is its mean colour."""
     inputs = keras.Input((6, 8, 3))
     return keras.Model(inputs, keras.layers.Identity(name="same")(inputs))
-
-
-def standardise(x, axes):
-    return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-6)
 
 
 NORMS = {
@@ -37,7 +34,7 @@ def test_the_linear_head_is_what_its_formula_says(local_norm):
 
     The classifier sees the average of g's map as well, which here is the tap itself.
     """
-    model = attend(identity_backbone(), ["same"], 5, local_norm=local_norm)
+    model = attend(identity_backbone(), ["same"], 5, head=LinearHead(local_norm=local_norm))
     images = IMAGES.astype("float64")
     local = NORMS[local_norm](images)
     kernel, bias = (np.array(w, "float64") for w in model.get_layer("project_same").get_weights())
@@ -55,7 +52,7 @@ def test_the_linear_head_is_what_its_formula_says(local_norm):
 
 @pytest.mark.parametrize("options", [{}, {"include_global": None}, {"include_global": True}])
 def test_the_classifier_sees_the_average_of_gs_map(options):
-    model = attend(identity_backbone(), {"colour": "same"}, 5, **options)
+    model = attend(identity_backbone(), {"colour": "same"}, 5, head=LinearHead(**options))
     assert model.get_layer("classifier").kernel.shape == (6, 5)
     assert [t._keras_history.operation.name for t in model.get_layer("descriptor").input] == [
         "pool_colour",
@@ -64,11 +61,10 @@ def test_the_classifier_sees_the_average_of_gs_map(options):
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"include_global": False}, {"head": "paper"}, {"aggregate": "indep"}, {"head": "paper", "compat": "dp"}],
+    "head", [LinearHead(include_global=False), LinearHead(aggregate="indep"), PaperHead(), "paper"]
 )
-def test_the_classifier_sees_what_is_attended_to_alone(options):
-    model = attend(identity_backbone(), ["same"], 5, **options)
+def test_the_classifier_sees_what_is_attended_to_alone(head):
+    model = attend(identity_backbone(), ["same"], 5, head=head)
     assert model.get_layer("classifier").kernel.shape == (3, 5)
 
 
@@ -92,7 +88,6 @@ def test_the_map_is_found_where_the_backbone_averages_it_itself(keepdims):
 @pytest.mark.parametrize(
     "options",
     [
-        {"head": "paper"},
         {"aggregate": "indep"},
         {"global_features": "vector"},
         {"global_features": {"same": "vector"}},
@@ -105,20 +100,21 @@ def test_a_global_that_cannot_be_included_is_refused(options):
     if isinstance(options.get("global_features"), dict):
         options = {"global_features": {"same": flat}}
     with pytest.raises(UserError, match="include_global=True needs"):
-        attend(keras.Model(inputs, [same, flat]), ["same"], 5, include_global=True, **options)
+        attend(
+            keras.Model(inputs, [same, flat]), ["same"], 5, head=LinearHead(include_global=True, **options)
+        )
 
 
 def test_a_tap_cannot_be_called_as_the_averaged_map():
     with pytest.raises(UserError, match="'global' is the name of the averaged map"):
         attend(identity_backbone(), {"global": "same"}, 5)
-    assert (
-        "attention_global" in attend(identity_backbone(), {"global": "same"}, 5, include_global=False).output
-    )
+    alone = LinearHead(include_global=False)
+    assert "attention_global" in attend(identity_backbone(), {"global": "same"}, 5, head=alone).output
 
 
 def test_the_default_is_the_linear_head_with_one_norm_for_an_image():
     model = attend(identity_backbone(), ["same"], 5)
-    same = attend(identity_backbone(), ["same"], 5, head="linear", local_norm="image", compat="scaled")
+    same = attend(identity_backbone(), ["same"], 5, head=LinearHead("scaled", local_norm="image"))
     assert isinstance(model.get_layer("local_same"), keras.layers.GroupNormalization)
     assert [layer.name for layer in model.layers[1:]] == [layer.name for layer in same.layers[1:]]
     assert model.get_layer("scores_same").compat == "scaled"
@@ -164,16 +160,30 @@ def test_names_with_a_linear_head(name):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("make", "said"),
     [
-        ({"head": "mlp"}, "head must be one of paper, linear; got 'mlp'"),
-        ({"local_norm": "batch"}, "local_norm must be one of image, position, channel, none; got 'batch'"),
-        ({"project": "sideways"}, "project must be one of down, up; got 'sideways'"),
-        ({"aggregate": "sum"}, "aggregate must be one of concat, indep; got 'sum'"),
-        ({"compat": "cosine"}, "compat must be one of"),
-        ({"head_dropout": 0.5}, "head_dropout is for head='paper'"),
+        (lambda: LinearHead(local_norm="batch"), "local_norm must be one of image, position, channel, none"),
+        (lambda: LinearHead(project="sideways"), "project must be one of down, up; got 'sideways'"),
+        (lambda: PaperHead(aggregate="sum"), "aggregate must be one of concat, indep; got 'sum'"),
+        (lambda: PaperHead("cosine"), "score must be one of dp"),
+        (lambda: attend(identity_backbone(), ["same"], 5, head="mlp"), "head must be one of 'linear'"),
+        (lambda: attend(identity_backbone(), ["same"], 5, head=LinearHead), "head must be one of 'linear'"),
+        (lambda: attend(identity_backbone(), ["same"]), "say how many classes there are"),
+        (
+            lambda: attend(identity_backbone(), ["same"], 5, activation="relu"),
+            "activation must be one of softmax",
+        ),
     ],
 )
-def test_wrong_values(arguments, said):
+def test_wrong_values(make, said):
     with pytest.raises(UserError, match=said):
-        attend(identity_backbone(), ["same"], 5, **arguments)
+        make()
+
+
+def test_what_the_numbers_mean_travels_in_the_file(tmp_path):
+    model = attend(identity_backbone(), ["same"], 2, activation="sigmoid")
+    model.class_names, model.temperature = ["a", "b"], 2.0
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.settings == {"activation": "sigmoid", "class_names": ["a", "b"], "temperature": 2.0}
+    assert loaded.like(loaded.input, loaded.output).settings == loaded.settings

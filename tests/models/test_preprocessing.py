@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 from attention_keras import attend
+from attention_keras.heads import LinearHead
 from attention_keras.layers.pixel_affine import PixelAffine
 from attention_keras.models.preprocessing import application_pixels, preprocessing_layer
 
@@ -56,7 +57,7 @@ def convolution():
 
 def test_raw_pixels_go_through_the_preprocessing_to_the_backbone():
     backbone, pixels = convolution(), np.tile(PIXELS, (1, 2, 2, 1))[:, :8, :8]
-    model = attend(backbone, ["norm"], 3, preprocess="ResNet50", local_norm="none")
+    model = attend(backbone, ["norm"], 3, preprocess="ResNet50", head=LinearHead(local_norm="none"))
     found = keras.Model(model.input, model.get_layer("pool_norm").input[0])(pixels)
     bgr = keras.applications.resnet.preprocess_input(pixels.copy())
     found, expected = (keras.ops.convert_to_numpy(x) for x in (found, backbone(bgr)))
@@ -95,24 +96,33 @@ def test_the_backbone_s_own_layers_train_and_can_be_frozen_afterwards():
 
 @pytest.mark.parametrize("trainable", [True, False])
 @pytest.mark.parametrize("preprocess", [None, "ResNet50"])
-def test_true_and_false_act_on_a_copy(trainable, preprocess):
+def test_a_copy_has_the_weights_and_the_flags_and_leaves_the_backbone_as_it_is(trainable, preprocess):
     backbone = convolution()
-    backbone.trainable = not trainable
-    first = attend(backbone, ["norm"], 3)
+    backbone.trainable = trainable
     before = backbone.get_weights()
-    second = attend(backbone, ["norm"], 3, trainable_backbone=trainable, preprocess=preprocess)
-    layer = next(layer for layer in second._flatten_layers() if layer.name == "conv")
+    model = attend(backbone, ["norm"], 3, copy=True, preprocess=preprocess)
+    layer = next(layer for layer in model._flatten_layers() if layer.name == "conv")
     kernel = keras.ops.convert_to_numpy(layer.kernel).copy()
     np.testing.assert_array_equal(kernel, before[0])
-    fit_once(second)
+    fit_once(model)
     assert (np.abs(keras.ops.convert_to_numpy(layer.kernel) - kernel).max() > 0) is np.bool_(trainable)
     assert not any(moved(before, backbone.get_weights()))
-    assert backbone.trainable is first.get_layer("conv").trainable is (not trainable)
 
 
-def test_a_g_of_the_users_own_trains_on_a_frozen_copy():
+def test_old_arguments_warn_and_mean_what_they_meant():
     backbone = convolution()
-    g = layers.Dense(5, name="mine")(layers.GlobalMaxPooling2D()(backbone.output))
-    model = attend(backbone, ["norm"], 3, global_features=g, trainable_backbone=False)
-    assert {v.path.split("/")[0] for v in model.trainable_variables} >= {"mine", "classifier"}
-    assert not model.get_layer("conv").trainable_variables
+    before = backbone.get_weights()
+    with pytest.warns(DeprecationWarning) as warned:
+        model = attend(
+            backbone, ["norm"], 3, compat="dp", local_norm="none", head_dropout=None, trainable_backbone=False
+        )
+    assert [str(warning.message).partition(": ")[2] for warning in warned] == [
+        "write attend(..., head=LinearHead(score='dp', local_norm='none'))",
+        "write backbone.trainable = False and attend(..., copy=True)",
+    ]
+    assert model.get_layer("scores_norm").compat == "dp"
+    fit_once(model)
+    np.testing.assert_array_equal(model.get_layer("conv").get_weights()[0], before[0])
+    assert backbone.trainable
+    with pytest.raises(TypeError, match="unexpected keyword argument 'scores'"):
+        attend(backbone, ["norm"], 3, scores="dp")

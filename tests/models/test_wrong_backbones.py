@@ -8,6 +8,7 @@ from small_backbones import convolutions, mobilenet
 import attention_keras
 from attention_keras import attend
 from attention_keras.errors import UserError
+from attention_keras.heads import LinearHead
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
@@ -54,7 +55,7 @@ def two_of_one_name():
         (lambda: attend(Subclassed(), ["conv"], 5), "is a subclassed model, .* give keras.Model"),
         (lambda: attend("MobileNetV2", ["conv"], 5), "backbone must be a keras.Model; got str"),
         (lambda: attend(keras.Sequential([layers.Conv2D(4, 3)]), ["c"], 5), "begin it with keras.Input"),
-        (several_outputs_without_g, "has several outputs; say which is g with global_features="),
+        (several_outputs_without_g, "has several outputs; say which is g with LinearHead"),
         (not_square, "'tokens' has 24 tokens, which make no square map"),
         (two_of_one_name, "several layers called late; give a mapping"),
         (lambda: attend(convolutions((None, None, 3)), "auto", 5), "needs images of a fixed size"),
@@ -64,10 +65,13 @@ def two_of_one_name():
         (lambda: attend(convolutions(), ["early"], 5, preprocess="ResNet5"), "closest names are ResNet50"),
         (lambda: attend(convolutions(), ["early"], 5, preprocess=lambda x: x), "preprocess is a Keras layer"),
         (
-            lambda: attend(convolutions(), ["early"], 5, global_features={"x": "late"}),
+            lambda: attend(convolutions(), ["early"], 5, head=LinearHead(global_features={"x": "late"})),
             "one g for each of early",
         ),
-        (lambda: attend(convolutions(), ["early"], 5, global_features=3), "g must be the path .* got int"),
+        (
+            lambda: attend(convolutions(), ["early"], 5, head=LinearHead(global_features=3)),
+            "g must be the path .* got int",
+        ),
         (lambda: attend(convolutions(), {"rest": "early"}, 5), "a tap cannot be called 'rest'"),
         (lambda: attend(convolutions(), {"a/b": "early"}, 5), "a tap cannot be called 'a/b'"),
         (lambda: attend(convolutions(), {"a": convolutions().output}, 5), "tap 'a' is .* of another graph"),

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from attention_keras import attend, build_model
+from attention_keras.heads import PaperHead
 from attention_keras.models.evidence import combine_evidence, evidence_model
 from attention_keras.models.outputs import evidence_maps
 from attention_keras.models.prune import prune_dead_branch
@@ -158,17 +159,17 @@ def test_a_network_without_evidence_is_exported_without(tmp_path):
     assert card["signatures"].keys() == served.keys() and card["evidence"].startswith("None")
 
 
-def small(size, **options):
+def small(size, head="linear"):
     images = keras.Input((size, size, 3), name="images")
     x = keras.layers.Rescaling(1 / 255)(images)
     for index, channels in enumerate((6, 8)):
         x = keras.layers.Conv2D(channels, 3, 2, padding="same")(x)
         x = keras.layers.Activation("swish", name=f"map{index}")(x)
-    return scattered(attend(keras.Model(images, x), ["map0", "map1"], 3, **options))
+    return scattered(attend(keras.Model(images, x), ["map0", "map1"], 3, head=head))
 
 
 def test_with_a_classifier_for_each_level_the_rest_is_of_all_levels(tmp_path):
-    model = small(32, aggregate="indep", head="paper")
+    model = small(32, head=PaperHead(aggregate="indep"))
     _, served = export(model, tmp_path)
     outputs = model.predict(IMAGES.astype("float32"), verbose=0)
     predicted = outputs["logits"].argmax(-1)

@@ -20,8 +20,7 @@ def build_small_network(spec, input_shape, num_classes, *, width, dropout, init,
     from keras import layers
 
     from attention_keras.models.attend import attend
-    from attention_keras.models.blocks import Builder
-    from attention_keras.models.initializers import InitScheme
+    from attention_keras.models.heads import PaperHead
 
     images = keras.Input(input_shape, name="images")
     x = preprocess(images)
@@ -30,10 +29,8 @@ def build_small_network(spec, input_shape, num_classes, *, width, dropout, init,
         x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.Activation("swish", name=f"conv{index}")(x)
         x = layers.Dropout(0.2)(x) if dropout else x
-    builder = Builder(dropout=dropout, init=InitScheme("keras"))
-    return attend(
-        keras.Model(images, x), ["conv0", "conv1"], num_classes, head="paper", compat="dp", builder=builder
-    )
+    head = PaperHead("dp", dropout=0.5 if dropout else 0)
+    return attend(keras.Model(images, x), ["conv0", "conv1"], num_classes, head=head)
 
 
 def slow_fsync(handle, fsync=os.fsync):

@@ -1,0 +1,5 @@
+"""The heads of `attend(head=...)`: what stands on the taps of a network."""
+
+from attention_keras.models.heads import LinearHead, PaperHead
+
+__all__ = ["LinearHead", "PaperHead"]
