@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from attention_keras import attend
-from attention_keras.drawing.panel import panel, prediction_title
+from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.models.outputs import attention_maps
 
 SIZE = 96

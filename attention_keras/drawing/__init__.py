@@ -1,1 +1,1 @@
-"""Pictures: panels, grids, charts, confusion matrices."""
+"""Figures as arrays of pixels: images with maps, charts."""

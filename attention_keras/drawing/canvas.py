@@ -1,20 +1,37 @@
-"""The one canvas: a Matplotlib figure without a screen, its pixels, and pixels as a PNG file."""
+"""The look of every figure: an off-screen canvas, its pixels, and the colours."""
 
 import io
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#999999")
+"""Colours of lines (Okabe and Ito's), told apart by readers with any colour vision."""
+
+STYLES = ("-", ":", "-.")
+"""Styles of lines; the next one where the colours have all been used."""
+
+INK = {None: "black", True: "#1a7f37", False: "#cf222e"}
+"""Colour of the words under an image: True for a right answer, False for a wrong one, None for neither."""
+
+ATTENTION = matplotlib.colormaps["inferno"]
+"""Colours of attention, from low to high."""
+
+EVIDENCE = LinearSegmentedColormap.from_list("evidence", ["#1f6fff", "#ffffff", "#ff2a1f"])
+"""Colours of evidence: blue speaks against the class, red for it, white says nothing."""
+
+OUTLINE = "#ffd33d"
+"""Colour of a mask's border."""
+
 
 def new_figure(width: float, height: float, *, dpi: int = 100, layout: str | None = "constrained") -> Figure:
-    """An empty white figure that no window shows and no global state remembers.
+    """An empty white figure, in inches, that no window shows and no global state remembers.
 
-    Args:
-        width, height: in inches.
-        dpi: pixels per inch.
-        layout: Matplotlib's layout engine; None leaves the places of the axes to the caller.
+    With `layout` None the caller positions the axes.
     """
     figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
@@ -32,13 +49,13 @@ def pixels(figure: Figure) -> np.ndarray:
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
-def png(picture: np.ndarray) -> bytes:
-    """A picture, uint8 RGB `(h, w, 3)`, as the content of a PNG file.
+def png(image: np.ndarray) -> bytes:
+    """An image, uint8 RGB `(h, w, 3)`, as the content of a PNG file.
 
     Example:
         >>> png(np.zeros((2, 2, 3), "uint8"))[1:4]
         b'PNG'
     """
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "png")
+    Image.fromarray(image).save(buffer, "png")
     return buffer.getvalue()

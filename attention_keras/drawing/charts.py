@@ -1,13 +1,15 @@
-"""Line charts that look alike: one colour per run or method, a legend outside the lines."""
+"""Charts: lines, the confusion matrix, the reliability diagram. Each is uint8 RGB `(h, w, 3)`."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from attention_keras.drawing.canvas import new_figure, pixels
-from attention_keras.drawing.palette import INK, SERIES, STYLES
+from attention_keras.drawing.canvas import INK, SERIES, STYLES, new_figure, pixels
+from attention_keras.measures.answers import Reliability
 
 MARKERS = "osD^vP*X"
+MOST_WITH_NUMBERS = 20
+MOST_WITH_NAMES = 50
 
 
 def line_chart(
@@ -20,33 +22,24 @@ def line_chart(
     control: str | None = None,
     markers: bool = False,
 ) -> np.ndarray:
-    """Charts side by side with one legend.
+    """Charts side by side with one legend, from title -> line name -> a value for every x.
 
-    Args:
-        panels: title -> line name -> a value for every x.
-        x: values of the horizontal axis, shared.
-        x_label, y_label: of the axes.
-        order: names whose colours stay the same from chart to chart.
-        control: name drawn black and dashed.
-        markers: mark the measured points.
-
-    Returns:
-        uint8 RGB `(h, w, 3)`.
+    Names in `order` have the same colours from chart to chart; the line `control` is black and dashed.
     """
     figure = new_figure(4.6 * len(panels) + 1.8, 4.0)
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     names = list(dict.fromkeys([*order, *(name for lines in panels.values() for name in lines)]))
     for axis, (title, lines) in zip(axes, panels.items()):
         for name, values in lines.items():
-            place = names.index(name)
+            number = names.index(name)
             axis.plot(
                 x,
                 values,
                 label=name,
-                color=INK[None] if name == control else SERIES[place % len(SERIES)],
-                marker=MARKERS[place % len(MARKERS)] if markers else None,
+                color=INK[None] if name == control else SERIES[number % len(SERIES)],
+                marker=MARKERS[number % len(MARKERS)] if markers else None,
                 markersize=5,
-                linestyle="--" if name == control else STYLES[place // len(SERIES) % len(STYLES)],
+                linestyle="--" if name == control else STYLES[number // len(SERIES) % len(STYLES)],
                 linewidth=1.8,
             )
         axis.set_title(title, fontsize=11)
@@ -56,4 +49,48 @@ def line_chart(
     axes[0].set_ylabel(y_label)
     handles = {line.get_label(): line for axis in axes for line in axis.get_lines()}
     figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=9, frameon=False)
+    return pixels(figure)
+
+
+def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
+    """The counts `(k, k)`, a row for each true class; the colour is the share of that class.
+
+    Counts are written up to 20 classes and names up to 50.
+    """
+    classes = len(matrix)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = min(max(4.5, 1.8 + 0.42 * classes), 14)
+    figure = new_figure(side, side)
+    axes = figure.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    correct = np.trace(matrix) / max(matrix.sum(), 1)
+    axes.set_title(f"{correct:.1%} of {matrix.sum():,} images correct", fontsize=11)
+    if classes <= MOST_WITH_NAMES:
+        axes.set_xticks(range(classes), class_names, rotation=90, fontsize=8)
+        axes.set_yticks(range(classes), class_names, fontsize=8)
+    if classes <= MOST_WITH_NUMBERS:
+        for row, column in zip(*np.nonzero(matrix)):
+            style = {"color": "white" if share[row, column] > 0.5 else "black", "fontsize": 7}
+            axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", **style)
+    return pixels(figure)
+
+
+def reliability_diagram(lines: Mapping[str, Reliability]) -> np.ndarray:
+    """How often answers are right, by how sure they are: a line for each set of answers.
+
+    A calibrated classifier lies on the diagonal. The area of a point is the share of the answers in it.
+    """
+    figure = new_figure(5.4, 4.4)
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="#999999", linestyle=":", linewidth=1.5)
+    for color, (name, bins) in zip(SERIES, lines.items()):
+        label = f"{name}: off by {bins.error:.1%}"
+        axis.plot(bins.confidence, bins.accuracy, color=color, linewidth=1.6, label=label)
+        axis.scatter(bins.confidence, bins.accuracy, s=12 + 240 * bins.share, color=color, alpha=0.7)
+    axis.set(xlabel="mean probability of the predicted class", ylabel="share of answers that are right")
+    axis.set(xlim=(0, 1.02), ylim=(0, 1.02))
+    axis.grid(alpha=0.3)
+    axis.legend(loc="upper left", fontsize=9, frameon=False)
     return pixels(figure)

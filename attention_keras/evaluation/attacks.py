@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
-from attention_keras.evaluation.measures.robustness import PIXELS, check_change
 from attention_keras.extras import needs
+from attention_keras.measures.robustness import PIXELS, check_change
 
 ATTACKS = ("noise", "FGSM", "PGD")
 

@@ -85,8 +85,6 @@ class MapsOptions(CommonOptions):
     versus: Annotated[str | None, _unless_given("no column", "CLASS")] = None
     """Add the evidence for the predicted class rather than for this one: a class, or `second` for the second
     most likely one."""
-    shared_scale: bool = False
-    """Use one colour scale for all maps of a run, instead of one for each map."""
 
     def __post_init__(self):
         super().__post_init__()

@@ -7,11 +7,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
+from sklearn.metrics import confusion_matrix
 
-from attention_keras.drawing.confusion import confusion_figure, confusion_matrix
-from attention_keras.drawing.maps import normalized_entropy
-from attention_keras.drawing.panel import panel, prediction_title
+from attention_keras.drawing.charts import confusion_figure
+from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.errors import UserError
+from attention_keras.measures.maps import normalized_entropy
 from attention_keras.models.evidence import combine_evidence, evidence_model
 from attention_keras.models.outputs import attention_maps, evidence_maps
 from attention_keras.training.guided import OFF_OBJECT
@@ -106,7 +107,9 @@ class AttentionImages(keras.callbacks.Callback):
 
 def log_confusion(log_dir: Path, labels, predicted, class_names, step: int) -> None:
     """The confusion matrix of the test images as a picture in TensorBoard."""
-    picture = confusion_figure(confusion_matrix(labels, predicted, len(class_names)), class_names)
+    picture = confusion_figure(
+        confusion_matrix(labels, predicted, labels=range(len(class_names))), class_names
+    )
     writer = tf.summary.create_file_writer(str(log_dir / "test"))
     with writer.as_default():
         tf.summary.image("confusion", picture[None], step=step)

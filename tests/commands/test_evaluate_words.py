@@ -40,7 +40,7 @@ def test_classification_is_the_default_and_all_takes_every_option(parsed):
             ["maps", "r", "--pgd-steps", "3"],
             "--pgd-steps is an option of the task robustness; the task is maps",
         ),
-        (["query", "r", "--no-shared-scale"], "--no-shared-scale is an option of the task maps"),
+        (["query", "r", "--versus", "cat"], "--versus is an option of the task maps"),
         (["maps", "r", "--masks=folder:x"], "--masks is an option of the task segmentation"),
         (["colours", "r"], "unknown task 'colours'; allowed: classification, maps, "),
         (["maps", "r", "--row", "3"], "perhaps you meant --rows"),

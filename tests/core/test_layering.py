@@ -12,7 +12,7 @@ FLOORS = [
     {"errors"},
     {"extras"},
     {"layers"},
-    {"models", "data"},
+    {"models", "data", "measures"},
     {"runs"},
     {"training", "drawing"},
     {"evaluation", "serving"},

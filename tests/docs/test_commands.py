@@ -34,7 +34,7 @@ GUIDE = {
 # The same and others, which together take minutes.
 SLOW = GUIDE | {
     "attention-keras export runs/digits --format saved_model litert": "saved_models/digits/digits-2.tflite",
-    "attention-keras evaluate maps runs/A runs/B --rows 8 --shared-scale": "evaluation/report.html",
+    "attention-keras evaluate maps runs/A runs/B --rows 8": "evaluation/report.html",
     "attention-keras export runs/demo": "saved_models/demo/1/saved_model.pb",
     "attention-keras list-models": "",
 }

@@ -86,7 +86,7 @@ def test_any_batch_size_comes_first_in_every_output(served, batch):
 def test_explain_brings_maps_to_image_size(served, expected):
     answers = served["explain"](images=IMAGES)
     assert answers["attention_conv13"].shape == (3, 32, 32)
-    from attention_keras.drawing.maps import upsample
+    from attention_keras.measures.maps import upsample
 
     for ours, theirs in zip(expected["attention_conv13"], answers["attention_conv13"]):
         np.testing.assert_allclose(theirs, upsample(ours, (32, 32)), atol=1e-5)

@@ -11,8 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from attention_keras import combine_evidence, evidence_model
 from attention_keras.data.datasets import load_dataset
-from attention_keras.drawing.maps import normalized_entropy
-from attention_keras.drawing.panel import panel, prediction_title
+from attention_keras.drawing.images import panel, prediction_title
+from attention_keras.measures.maps import normalized_entropy
 from attention_keras.models.outputs import attention_maps, evidence_maps
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training.train import train

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from attention_keras.data.split import Split
-from attention_keras.drawing.panel import panel, prediction_title
+from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.explanations.kinds import shown_kinds
 from attention_keras.evaluation.options import ClassificationOptions

@@ -1,16 +1,13 @@
 """Top-1 error, confusion, pictures of answers, and whether attention points at the object."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from attention_keras.data.split import Split
-from attention_keras.drawing.confusion import confusion_figure
-from attention_keras.drawing.reliability import reliability_diagram
+from attention_keras.drawing.charts import confusion_figure, reliability_diagram
 from attention_keras.evaluation.explanations.kinds import EVIDENCE
-from attention_keras.evaluation.measures.calibration import reliability, uncalibrated
-from attention_keras.evaluation.measures.classification import Classification, classify
-from attention_keras.evaluation.measures.localization import localize
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.report.json_text import json_text
 from attention_keras.evaluation.report.result import Figure, TaskResult
@@ -18,6 +15,8 @@ from attention_keras.evaluation.report.table import Table, decimal, integer, per
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.answers import PANELS, answer_galleries
 from attention_keras.evaluation.tasks.context import Context
+from attention_keras.measures.answers import Classification, classify, reliability, uncalibrated
+from attention_keras.measures.localization import localize
 from attention_keras.models.outputs import attention_maps
 
 _ERROR_COLUMNS = [
@@ -54,7 +53,7 @@ def measure_classification(context: Context[ClassificationOptions]) -> TaskResul
         after = reliability(outputs["probabilities"], test.labels)
         before = reliability(uncalibrated(outputs["probabilities"], temperature), test.labels)
         calibration = {"temperature": temperature, "before": before.error, "after": after.error}
-        values[subject.name] = {**result.to_dict(), "calibration": calibration, "localization": scores}
+        values[subject.name] = {**asdict(result), "calibration": calibration, "localization": scores}
         rows.append([subject.name, subject.kind, result.error, result.images, subject.parameters])
         calibrations.append([subject.name, *calibration.values()])
         lines = {"answers": after} if temperature == 1 else {"before": before, "after": after}

@@ -8,14 +8,14 @@ import numpy as np
 
 from attention_keras.drawing.charts import line_chart
 from attention_keras.evaluation.explanations.kinds import RANDOM, kinds_of
-from attention_keras.evaluation.measures.mosaic import CHANCE
-from attention_keras.evaluation.measures.perturbation import Curves
 from attention_keras.evaluation.options import FEW_IMAGES, FaithfulnessOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Cell, Table, decimal, integer, percent, text
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.context import Context
 from attention_keras.evaluation.tasks.map_scores import Scores, mean_rank_correlation, score_maps
+from attention_keras.measures.localization import CHANCE
+from attention_keras.measures.perturbation import Curves
 
 _COLUMNS = [
     text("run"),

@@ -8,23 +8,25 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from attention_keras.drawing.maps import normalized_entropy
 from attention_keras.evaluation.explanations.kinds import RANDOM, MapKind, compute_maps, kinds_of
-from attention_keras.evaluation.measures.agreement import rank_correlation
-from attention_keras.evaluation.measures.localization import (
-    attention_on_object,
+from attention_keras.evaluation.subjects.views import logits_view, probability_function, randomized
+from attention_keras.measures.agreement import rank_correlation
+from attention_keras.measures.localization import (
+    QUARTERS,
+    make_mosaics,
+    mass_on_object,
+    own_quarter,
     pointing_game,
     rank_accuracy,
 )
-from attention_keras.evaluation.measures.mosaic import QUARTERS, make_mosaics, own_quarter
-from attention_keras.evaluation.measures.perturbation import (
+from attention_keras.measures.maps import normalized_entropy
+from attention_keras.measures.perturbation import (
     Curves,
     baselines,
     mean_and_error,
     perturbation_curves,
     pixel_order,
 )
-from attention_keras.evaluation.subjects.views import logits_view, probability_function, randomized
 
 MOST_MOSAICS = 32
 
@@ -113,7 +115,7 @@ def score_maps(
             score |= dict.fromkeys(("rank_correlation_random_weights", "rank_correlation_other_class"))
         if masks is not None:
             score["pointing_game"] = pointing_game(kept, masks[finite])
-            score["mass_on_object"] = attention_on_object(kept, masks[finite])
+            score["mass_on_object"] = mass_on_object(kept, masks[finite])
             score["rank_on_object"] = rank_accuracy(kept, masks[finite], seed)
         scores.values[method] = score
     return scores

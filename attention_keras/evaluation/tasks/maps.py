@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attention_keras.drawing.grids import map_grid
+from attention_keras.drawing.images import map_grid
 from attention_keras.errors import UserError
 from attention_keras.evaluation.explanations.evidence import total_evidence
 from attention_keras.evaluation.explanations.kinds import EVIDENCE, shown_kinds
@@ -21,7 +21,7 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
     chosen = one_of_each_class(np.asarray(test.labels), options.rows)
     images, labels = np.asarray(test.images[chosen]), np.asarray(test.labels)[chosen]
     names = context.class_names
-    columns, shared, signed, values = {}, {}, [], {}
+    columns, signed, values = {}, [], {}
     titles = [{"input": (names[label], None)} for label in labels]
     for subject in context.subjects:
         probabilities = subject.probabilities(images, options.batch_size)
@@ -30,7 +30,7 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
         maps, evidence = _maps(context, subject, images, predicted, others)
         for place, (name, level) in enumerate([*maps.items(), *evidence.items()]):
             head = f"{subject.name}\n{name}" if len(context.subjects) > 1 else name
-            columns[head], shared[head] = level, subject.name
+            columns[head] = level
             if name in evidence:
                 signed.append(head)
                 for title, asked, other in zip(titles, predicted, others):
@@ -48,9 +48,7 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
             name: {"size": level.shape[1:], "largest": np.abs(level).max()}
             for name, level in evidence.items()
         }
-    picture = map_grid(
-        images, columns, titles, shared=shared if options.shared_scale else None, signed=signed
-    )
+    picture = map_grid(images, columns, titles, signed=signed)
     values["rows"] = {"images": chosen.tolist(), "labels": labels.tolist()}
     figure = Figure("grid", picture, "Input, and every map of every run")
     return TaskResult(
@@ -98,11 +96,10 @@ def _others(context: Context[MapsOptions], probabilities: np.ndarray) -> np.ndar
 
 def _notes(context: Context[MapsOptions], images: int, classes: int, evidence: bool) -> list[str]:
     options = context.options
-    scale = "One scale for all maps of a run" if options.shared_scale else "Each map has its own scale"
     notes = [
         f"{images} test images of {classes} classes of {context.dataset.name}, the first of each class "
-        f"first; none was picked by hand. {scale}, from dark (low) to bright (high), values in the corner of "
-        "each cell. Under the first map of a run is what it predicts, green where it is right.",
+        "first; none was picked by hand. Each map has its own scale, from dark (low) to bright (high), with "
+        "its values in the corner. Under the first map is the prediction, green where right.",
         "Attention of a network with attention; Grad-CAM of the predicted class of one that has neither "
         "attention nor evidence. Fine taps (conv7, conv10) see small neighbourhoods, coarse ones "
         "(conv13) large ones; on birds the paper reads conv10 as parts and conv13 as the whole bird.",

@@ -6,15 +6,15 @@ import numpy as np
 
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.image_files import EXTENSIONS, UnreadableImage, read_image
-from attention_keras.drawing.grids import question_grid
+from attention_keras.drawing.images import question_grid
 from attention_keras.errors import NotApplicable, UserError
-from attention_keras.evaluation.measures.agreement import movement
 from attention_keras.evaluation.options import FEW_IMAGES, QueryOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, decimal, text
 from attention_keras.evaluation.subjects.questions import questioned_maps, taps_that_ignore_g
 from attention_keras.evaluation.tasks.choice import one_of_each_class
 from attention_keras.evaluation.tasks.context import Context
+from attention_keras.measures.agreement import movement
 
 QUERIES, ROWS = 4, 6
 _COLUMNS = [

@@ -5,12 +5,12 @@ from tqdm import tqdm
 
 from attention_keras.drawing.charts import line_chart
 from attention_keras.evaluation.attacks import ATTACKS, Attacker
-from attention_keras.evaluation.measures.robustness import fooling_rate, unsound, worst_case
 from attention_keras.evaluation.options import FEW_IMAGES, RobustnessOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, percent, text
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.context import Context
+from attention_keras.measures.robustness import fooling_rate, unsound, worst_case
 
 
 def measure_robustness(context: Context[RobustnessOptions]) -> TaskResult:

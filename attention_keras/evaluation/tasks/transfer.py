@@ -7,17 +7,17 @@ from tqdm import tqdm
 
 from attention_keras.data.datasets import ImageDataset, has_free_size, load_dataset
 from attention_keras.errors import NotApplicable, UserError
-from attention_keras.evaluation.measures.linear_probe import (
-    PENALTIES,
-    direct_accuracy,
-    linear_accuracy,
-    shared_classes,
-)
 from attention_keras.evaluation.options import TransferOptions
 from attention_keras.evaluation.report.result import TaskResult
 from attention_keras.evaluation.report.table import Table, integer, percent, text
 from attention_keras.evaluation.subjects.views import descriptor_model, descriptors
 from attention_keras.evaluation.tasks.context import Context
+from attention_keras.measures.linear_probe import (
+    PENALTIES,
+    direct_accuracy,
+    linear_accuracy,
+    shared_classes,
+)
 
 LARGEST_SHARED = 0.5
 """Share of the target's classes that the run must know before its own answers are scored."""

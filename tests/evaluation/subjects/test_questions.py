@@ -6,8 +6,8 @@ import pytest
 
 from attention_keras import build_model
 from attention_keras.errors import UserError
-from attention_keras.evaluation.measures.agreement import movement
 from attention_keras.evaluation.subjects.questions import questioned_maps, taps_that_ignore_g
+from attention_keras.measures.agreement import movement
 
 
 @pytest.fixture

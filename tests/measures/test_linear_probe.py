@@ -5,7 +5,7 @@ import pytest
 
 from attention_keras.data.registry import CIFAR10
 from attention_keras.errors import UserError
-from attention_keras.evaluation.measures import linear_probe
+from attention_keras.measures import linear_probe
 
 STL10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 

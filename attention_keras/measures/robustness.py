@@ -32,11 +32,8 @@ def fooling_rate(before: np.ndarray, after: np.ndarray) -> float:
 def worst_case(correct: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     """Accuracy against the strongest of all attacks up to each epsilon; never rises, by construction.
 
-    Args:
-        correct: for each epsilon, ascending, what each attack leaves `(n,)` bool classified right.
-
-    Returns:
-        `(number of epsilons,)`. A change allowed at a small epsilon is allowed at a larger one too.
+    `correct` holds, for each epsilon in ascending order, what each attack leaves classified right, `(n,)`
+    bool. A change allowed at a small epsilon is allowed at a larger one too.
 
     Example:
         >>> right, wrong = np.array([True, True]), np.array([True, False])
@@ -55,16 +52,10 @@ def unsound(
     accuracy: dict[str, Sequence[float]],
     epsilons: Sequence[float],
 ) -> list[str]:
-    """Reasons to distrust the evaluation, after the flags of AutoAttack.
+    """Reasons to distrust the evaluation, after the flags of AutoAttack, a sentence each.
 
-    Args:
-        zero_gradients: share of images without a gradient.
-        logits, logits_again: of two passes over the same images `(n, k)`.
-        accuracy: attack -> accuracy at every epsilon.
-        epsilons: ascending.
-
-    Returns:
-        One sentence each; empty when nothing is amiss.
+    `zero_gradients` is the share of images without a gradient; the logits are of two passes over the same
+    images; `accuracy` is that at every epsilon, which ascend, by attack.
     """
     reasons = []
     if zero_gradients > 0.01:
@@ -77,10 +68,10 @@ def unsound(
     if (logits >= 0).all() and np.allclose(logits.sum(axis=-1), 1, atol=1e-3):
         reasons.append("the outputs are probabilities, whose gradients vanish where they are near 1")
     slack = 1.0 / len(logits) + 1e-9
-    for place, epsilon in enumerate(epsilons):
-        if accuracy["PGD"][place] > accuracy["FGSM"][place] + slack:
+    for index, epsilon in enumerate(epsilons):
+        if accuracy["PGD"][index] > accuracy["FGSM"][index] + slack:
             reasons.append(f"at epsilon {epsilon:g} one step (FGSM) beats many (PGD); take more PGD steps")
-        if epsilon and accuracy["noise"][place] < accuracy["FGSM"][place] - slack:
+        if epsilon and accuracy["noise"][index] < accuracy["FGSM"][index] - slack:
             reasons.append(f"at epsilon {epsilon:g} random noise beats FGSM; gradients are masked")
     for attack, values in accuracy.items():
         rises = [epsilons[i + 1] for i in range(len(values) - 1) if values[i + 1] > values[i] + slack]

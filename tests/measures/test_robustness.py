@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from attention_keras.evaluation.measures.robustness import check_change, unsound, worst_case
+from attention_keras.measures.robustness import check_change, unsound, worst_case
 
 
 def test_a_change_that_is_too_large_is_a_bug():

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from attention_keras.errors import UserError
-from attention_keras.extras import needs
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
 FOLDS = 3
@@ -30,35 +33,19 @@ def linear_accuracy(
     labels: np.ndarray,
     test_features: np.ndarray,
     test_labels: np.ndarray,
-    *,
-    penalties: Sequence[float] = PENALTIES,
     seed: int = 0,
 ) -> LinearResult:
     """Train a linear SVM (scikit-learn) and test it.
 
-    Features are standardised by their training statistics; C is the best of `penalties` in a stratified
-    cross-validation on the training features, the smallest of equals.
-
-    Args:
-        features, labels: `(n, c)`, `(n,)`.
-        test_features, test_labels: `(m, c)`, `(m,)`.
-        penalties: values of C.
-        seed: of the folds and the solver.
-
-    Raises:
-        UserError: scikit-learn is missing, or a class has too few images to cross-validate.
+    Features `(n, c)` are standardised by their training statistics; C is the best of `PENALTIES` in a
+    stratified cross-validation on the training features, the smallest of equals.
     """
-    with needs("transfer", extra="evaluate"):
-        from sklearn.model_selection import GridSearchCV, StratifiedKFold
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-        from sklearn.svm import LinearSVC
     fewest = int(np.unique(labels, return_counts=True)[1].min())
     if fewest < 2 or len(np.unique(labels)) < 2:
         raise UserError("transfer needs two classes or more with two training images or more each")
     search = GridSearchCV(
         make_pipeline(StandardScaler(), LinearSVC(dual="auto", max_iter=5000, random_state=seed)),
-        {"linearsvc__C": sorted(penalties)},
+        {"linearsvc__C": list(PENALTIES)},
         cv=StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed),
     )
     search.fit(features, labels)
@@ -89,15 +76,8 @@ def _plain(name: str) -> str:
 def direct_accuracy(predicted: np.ndarray, labels: np.ndarray, mapping: dict[int, int]) -> tuple[float, int]:
     """Accuracy of a network's own answers on another dataset's images of classes that both have.
 
-    An answer that the other dataset has no class for (CIFAR-10's frog on STL-10) is wrong.
-
-    Args:
-        predicted: `(n,)` our labels.
-        labels: `(n,)` their labels.
-        mapping: from `shared_classes`.
-
-    Returns:
-        Accuracy and the number of images it is over.
+    An answer that the other dataset has no class for (CIFAR-10's frog on STL-10) is wrong. `mapping` is from
+    `shared_classes`. The second number says how many images the accuracy is over.
     """
     rows = np.isin(labels, list(mapping))
     expected = np.array([mapping[label] for label in labels[rows].tolist()])

@@ -1,10 +1,18 @@
-"""The reliability diagram, counted by hand."""
+"""Errors, and bins of answers by how sure they are, counted by hand."""
 
 import numpy as np
 import pytest
 from scipy.special import softmax
 
-from attention_keras.evaluation.measures.calibration import reliability, uncalibrated
+from attention_keras.measures.answers import classify, reliability, uncalibrated
+
+
+def test_classification_by_hand():
+    probabilities = np.eye(3)[[0, 1, 1, 0]]
+    result = classify(probabilities, np.array([0, 1, 0, 1]), ["a", "b", "c"])
+    assert (result.images, result.error, result.accuracy) == (4, 0.5, 0.5)
+    assert result.per_class_accuracy == {"a": 0.5, "b": 0.5, "c": None}
+    assert result.confusion == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
 
 
 def test_bins_counted_by_hand():

@@ -1,4 +1,4 @@
-"""Panels that show the image as it is, and confusion matrices that count right."""
+"""Panels that show the image as it is, with scales that stay under their maps."""
 
 import io
 
@@ -7,16 +7,16 @@ import pytest
 from PIL import Image
 
 from attention_keras.drawing.canvas import new_figure, pixels, png
-from attention_keras.drawing.confusion import confusion_figure, confusion_matrix
+from attention_keras.drawing.charts import confusion_figure
+from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.drawing.maps import normalize
-from attention_keras.drawing.panel import panel, prediction_title
 from attention_keras.models.outputs import attention_maps
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25])
 def test_a_constant_map_is_zeros_never_nan(value):
     assert (normalize(np.full((3, 3), value)) == 0).all()
-    picture = panel(np.zeros((8, 8, 3), "uint8"), {"a": np.full((2, 2), value)}, "t", shared_scale=value == 0)
+    picture = panel(np.zeros((8, 8, 3), "uint8"), {"a": np.full((2, 2), value)}, "t")
     assert picture.dtype == np.uint8
 
 
@@ -60,11 +60,6 @@ def test_attention_outputs_by_tap():
     }
     maps = attention_maps(outputs)
     assert list(maps) == ["conv7", "b", "a"] and maps["conv7"] is early and maps["a"] is also_late
-
-
-def test_confusion_counts():
-    labels, predicted = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 2, 2, 0])
-    assert confusion_matrix(labels, predicted, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 2]]
 
 
 @pytest.mark.parametrize("classes", [2, 10, 100])

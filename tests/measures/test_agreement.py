@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attention_keras.evaluation.measures.agreement import movement, rank_correlation, total_variation
+from attention_keras.measures.agreement import movement, rank_correlation, total_variation
 
 
 def test_rank_correlation():

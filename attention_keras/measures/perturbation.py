@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from attention_keras.drawing.maps import upsample
+from attention_keras.measures.maps import upsample
 
 BLUR = 5.0
 """Standard deviation, in pixels of a 32-pixel image, of the blurred image that insertion starts from."""
@@ -14,12 +14,7 @@ BLUR = 5.0
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Probability of the target while pixels change.
-
-    Attributes:
-        fractions: `(p,)` share of pixels changed, from 0 to 1.
-        probabilities: `(n, p)`.
-    """
+    """Probability of the target `(n, p)` at each fraction `(p,)` of pixels changed, from 0 to 1."""
 
     fractions: np.ndarray
     probabilities: np.ndarray
@@ -41,18 +36,14 @@ def change_points(pixels: int, steps: int) -> np.ndarray:
 
 
 def pixel_order(maps: np.ndarray, size: tuple[int, int], seed: int = 0) -> np.ndarray:
-    """Pixels from the most to the least important; ties in random order, fixed by the image's number.
+    """Pixels from the most to the least important by maps `(n, h, w)`, enlarged to `size` (H, W) bilinearly.
 
-    Args:
-        maps: `(n, h, w)`, enlarged to `size` bilinearly.
-        size: (H, W) of the images.
-
-    Returns:
-        `(n, H*W)` indices into the flattened image; a row with a value that is not finite is all -1.
+    Ties are in random order, fixed by the image's number. The result `(n, H*W)` indexes the flattened image;
+    a row of a map that is not finite is all -1.
     """
     order = np.full((len(maps), size[0] * size[1]), -1)
-    for row, attention in enumerate(maps):
-        large = upsample(attention, size).ravel()
+    for row, level in enumerate(maps):
+        large = upsample(level, size).ravel()
         if np.isfinite(large).all():
             noise = np.random.default_rng([seed, row]).permutation(large.size)
             order[row] = np.lexsort((noise, -large))
@@ -71,17 +62,8 @@ def perturbation_curves(
 
     Deletion starts from the image and ends in a baseline; insertion the other way round (Petsiuk et al.
     2018; protocol of torch-cam's 2026 metric: equal steps with a short last one, both end points, area
-    over the fraction really changed, images without a valid map left out of averages).
-
-    Args:
-        predict: pixels `(m, H, W, c)` -> probabilities `(m, k)`.
-        start, end: `(n, H, W, c)`.
-        order: `(n, H*W)` from `pixel_order`.
-        targets: `(n,)`.
-        steps: number of steps.
-
-    Returns:
-        Curves; NaN for images whose order is not valid.
+    over the fraction really changed, images without a valid map left out of averages). `predict` maps pixels
+    to probabilities; `order` is from `pixel_order`. The curve of an image without a valid order is NaN.
     """
     count, height, width = start.shape[:3]
     points = change_points(height * width, steps)
@@ -89,19 +71,15 @@ def perturbation_curves(
     for row in range(count):
         if order[row, 0] < 0:
             continue
-        place = np.empty(height * width, int)
-        place[order[row]] = np.arange(height * width)
-        changed = (place[None] < points[:, None]).reshape(len(points), height, width, 1)
+        rank = np.empty(height * width, int)
+        rank[order[row]] = np.arange(height * width)
+        changed = (rank[None] < points[:, None]).reshape(len(points), height, width, 1)
         probabilities[row] = predict(np.where(changed, end[row], start[row]))[:, targets[row]]
     return Curves(points / (height * width), probabilities)
 
 
 def baselines(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What deletion ends in and what insertion starts from.
-
-    Returns:
-        The mean colour of each image, and each image blurred, both float32 like `images` `(n, H, W, 3)`.
-    """
+    """Each image in its mean colour, where deletion ends, and blurred, where insertion starts."""
     images = np.asarray(images, "float32")
     mean = np.broadcast_to(images.mean(axis=(1, 2), keepdims=True), images.shape)
     sigma = BLUR * images.shape[1] / 32

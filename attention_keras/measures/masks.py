@@ -1,31 +1,23 @@
-"""From attention to a mask, and from a mask to a score: weakly supervised segmentation and localisation."""
+"""From a map to a mask, and from a mask to a score: weakly supervised segmentation and localisation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
-from scipy.ndimage import label as label_parts
+from skimage.filters import threshold_otsu
+from skimage.measure import label, regionprops
 
-from attention_keras.drawing.maps import upsample
-from attention_keras.extras import needs
+from attention_keras.measures.maps import upsample
 
-FRACTION = 0.5
 ORACLE_LEVELS = 40
 BOX_OVERLAP = 0.5
 """CorLoc counts a box as right from this intersection over union on (PASCAL's criterion)."""
 
 
 def combine(maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Each map at image size, and where there are several their product and mean.
+    """Maps `(n, h, w)`, not negative, at image size, and of several their `product` and `mean`: `(n, H, W)`.
 
     Every map is first divided by its maximum, so that a fine and a coarse tap weigh the same; the product is
     the geometric mean (for two taps the root of the product).
-
-    Args:
-        maps: tap -> `(n, h, w)`, not negative.
-        size: (H, W).
-
-    Returns:
-        Name -> `(n, H, W)` in [0, 1]; names of the taps, `product`, `mean`.
     """
     large = {}
     for tap, level in maps.items():
@@ -40,44 +32,23 @@ def combine(maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, 
 
 
 def otsu_masks(maps: np.ndarray) -> np.ndarray:
-    """Above each map's own Otsu threshold (scikit-image); a constant map is all object.
-
-    Args:
-        maps: `(n, H, W)`.
-
-    Returns:
-        `(n, H, W)` bool.
-    """
-    with needs("segmentation", extra="evaluate"):
-        from skimage.filters import threshold_otsu
+    """`(n, H, W)` bool, above each map's own Otsu threshold; a constant map is all object."""
     return np.stack([m > threshold_otsu(m) if np.ptp(m) > 0 else np.ones(m.shape, bool) for m in maps])
 
 
-def fraction_masks(maps: np.ndarray, fraction: float = FRACTION) -> np.ndarray:
-    """At least `fraction` of each map's maximum: `(n, H, W)` to bool."""
-    return maps >= fraction * maps.max(axis=(1, 2), keepdims=True)
-
-
-def oracle_masks(maps: np.ndarray, masks: np.ndarray, levels: int = ORACLE_LEVELS) -> np.ndarray:
-    """The threshold with the best Jaccard index for each image, found by looking at the truth.
+def oracle_masks(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """The threshold with the best Jaccard index for each image, chosen by looking at the true masks.
 
     An upper bound: what a map is worth if the threshold were no question.
     """
     best = np.zeros_like(masks)
     best_score = np.full(len(maps), -1.0)
-    for quantile in np.linspace(0, 1, levels, endpoint=False):
-        found = maps >= np.quantile(maps, quantile, axis=(1, 2), keepdims=True)
-        score = jaccard(found, masks)
+    for quantile in np.linspace(0, 1, ORACLE_LEVELS, endpoint=False):
+        cut = maps >= np.quantile(maps, quantile, axis=(1, 2), keepdims=True)
+        score = jaccard(cut, masks)
         better = score > best_score
-        best[better], best_score[better] = found[better], score[better]
+        best[better], best_score[better] = cut[better], score[better]
     return best
-
-
-THRESHOLDS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "otsu": lambda maps, masks: otsu_masks(maps),
-    "half of maximum": lambda maps, masks: fraction_masks(maps),
-    "oracle": oracle_masks,
-}
 
 
 def centre_box(count: int, size: tuple[int, int], area: float) -> np.ndarray:
@@ -94,20 +65,16 @@ def centre_box(count: int, size: tuple[int, int], area: float) -> np.ndarray:
     return box
 
 
-def jaccard(found: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Intersection over union of each image `(n,)`; two empty masks agree, 1.
-
-    Args:
-        found, masks: `(n, H, W)` bool.
-    """
-    together = (found & masks).sum(axis=(1, 2))
-    either = (found | masks).sum(axis=(1, 2))
+def jaccard(guess: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Intersection over union of each image `(n,)`, of masks `(n, H, W)` bool; two empty masks agree, 1."""
+    together = (guess & masks).sum(axis=(1, 2))
+    either = (guess | masks).sum(axis=(1, 2))
     return np.where(either > 0, together / np.maximum(either, 1), 1.0)
 
 
-def precision(found: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def precision(guess: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Share of pixels, object and background, that are labelled right `(n,)` (Rubinstein et al. 2013)."""
-    return (found == masks).mean(axis=(1, 2))
+    return (guess == masks).mean(axis=(1, 2))
 
 
 def mask_boxes(masks: np.ndarray) -> np.ndarray:
@@ -117,11 +84,8 @@ def mask_boxes(masks: np.ndarray) -> np.ndarray:
     """
     boxes = np.zeros((len(masks), 4))
     for row, mask in enumerate(masks):
-        parts, count = label_parts(mask)
-        if count:
-            largest = np.bincount(parts.ravel())[1:].argmax() + 1
-            y, x = np.nonzero(parts == largest)
-            boxes[row] = y.min(), x.min(), y.max() + 1, x.max() + 1
+        if parts := regionprops(label(mask, connectivity=1)):
+            boxes[row] = max(parts, key=lambda part: part.area).bbox
     return boxes
 
 
@@ -135,16 +99,14 @@ def box_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.where(union > 0, shared / np.where(union > 0, union, 1), 0.0)
 
 
-def score_masks(found: np.ndarray, masks: np.ndarray, boxes: np.ndarray | None = None) -> dict[str, float]:
+def score_masks(guess: np.ndarray, masks: np.ndarray, boxes: np.ndarray | None = None) -> dict[str, float]:
     """Mean Jaccard index and precision, and CorLoc: share of images whose box overlaps the true one by half.
 
-    Args:
-        found, masks: `(n, H, W)` bool.
-        boxes: `(n, 4)` true boxes; by default those around the true masks.
+    The true boxes `(n, 4)` are by default those around the true masks.
     """
     true = np.asarray(boxes, "float64") if boxes is not None else mask_boxes(masks)
     return {
-        "jaccard": float(jaccard(found, masks).mean()),
-        "precision": float(precision(found, masks).mean()),
-        "corloc": float(np.mean(box_overlap(mask_boxes(found), true) >= BOX_OVERLAP)),
+        "jaccard": float(jaccard(guess, masks).mean()),
+        "precision": float(precision(guess, masks).mean()),
+        "corloc": float(np.mean(box_overlap(mask_boxes(guess), true) >= BOX_OVERLAP)),
     }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from attention_keras.evaluation.measures import perturbation
+from attention_keras.measures import perturbation
 
 SIDE, IMAGES = 8, 24
 

@@ -8,11 +8,10 @@ from PIL import Image
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.masked_images import load_masked_images
 from attention_keras.errors import UserError
-from attention_keras.evaluation.measures.masks import (
+from attention_keras.measures.masks import (
     box_overlap,
     centre_box,
     combine,
-    fraction_masks,
     jaccard,
     mask_boxes,
     oracle_masks,
@@ -62,9 +61,7 @@ def test_thresholds():
     truth = box(2, 2, 6, 6)
     bimodal = np.where(truth, 0.9, 0.1) + np.random.default_rng(0).normal(0, 0.02, truth.shape)
     assert (otsu_masks(bimodal) == truth).all()
-    assert (fraction_masks(bimodal) == truth).all()
     assert otsu_masks(np.ones((1, 4, 4))).all()
-    assert fraction_masks(np.array([[[0.5, 0.49, 1.0]]])).tolist() == [[[True, False, True]]]
 
 
 def test_the_oracle_is_an_upper_bound():
@@ -72,8 +69,7 @@ def test_the_oracle_is_an_upper_bound():
     maps = generator.random((20, SIDE, SIDE))
     masks = generator.random(maps.shape) < 0.2 + 0.3 * maps
     best = jaccard(oracle_masks(maps, masks), masks)
-    for cut in (otsu_masks(maps), fraction_masks(maps)):
-        assert best.mean() > jaccard(cut, masks).mean()
+    assert best.mean() > jaccard(otsu_masks(maps), masks).mean()
     assert (best >= jaccard(np.ones_like(masks), masks)).all()
 
 

@@ -1,0 +1,142 @@
+"""Does a map point at the object? Against masks, and on mosaics of four images, which need none."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from attention_keras.measures.maps import upsample
+from attention_keras.measures.perturbation import pixel_order
+
+QUARTERS = 4
+CHANCE = 1 / QUARTERS
+
+
+def pointing_game(maps: np.ndarray, masks: np.ndarray) -> float:
+    """Share of the maps `(n, h, w)` whose peak lies on the object, of masks `(n, H, W)` bool.
+
+    A cell is a hit where the object covers any of its pixels. (Zhang et al. 2018 allow 15 pixels around the
+    peak on 224-pixel images; here the tolerance is the cell.) Of equal largest cells the one nearest to their
+    centre of mass is taken, so that a constant map points at the middle.
+
+    Example:
+        >>> masks = np.zeros((1, 4, 4), bool)
+        >>> masks[0, 0, 0] = True
+        >>> pointing_game(np.array([[[1.0, 0.0], [0.0, 0.0]]]), masks)
+        1.0
+    """
+    covered = covered_cells(masks, maps.shape[1:])
+    return float(np.mean([cells[_peak(level)] for level, cells in zip(maps, covered)]))
+
+
+def covered_cells(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which cells of a map of `size` (h, w) the object touches: `(n, H, W)` to `(n, h, w)` bool."""
+    rows = np.arange(masks.shape[1]) * size[0] // masks.shape[1]
+    columns = np.arange(masks.shape[2]) * size[1] // masks.shape[2]
+    covered = np.zeros((len(masks), *size), bool)
+    image, y, x = np.nonzero(masks)
+    covered[image, rows[y], columns[x]] = True
+    return covered
+
+
+def _peak(level: np.ndarray) -> tuple[int, int]:
+    largest = np.argwhere(level >= level.max() - 1e-12)
+    distance = ((largest - largest.mean(axis=0)) ** 2).sum(axis=1)
+    return tuple(largest[distance.argmin()])
+
+
+def mass_on_object(maps: np.ndarray, masks: np.ndarray) -> float:
+    """Mean share of a map's values above 0 on the object; a uniform map scores the mask's area.
+
+    Relevance mass accuracy of Arras et al. 2022.
+    """
+    shares = []
+    for level, mask in zip(maps, masks):
+        large = np.maximum(upsample(level, mask.shape), 0)
+        shares.append(large[mask].sum() / max(large.sum(), 1e-12))
+    return float(np.mean(shares))
+
+
+def rank_accuracy(maps: np.ndarray, masks: np.ndarray, seed: int = 0) -> float:
+    """Mean share of the object's K pixels among the K pixels that a map ranks first, ties in random order.
+
+    A random ranking scores the mask's area; images without an object are left out. Relevance rank accuracy of
+    Arras et al. 2022.
+    """
+    order = pixel_order(maps, masks.shape[1:], seed)
+    sizes = masks.reshape(len(masks), -1).sum(axis=1)
+    rows = np.flatnonzero(sizes)
+    return float(np.mean([masks[row].ravel()[order[row, : sizes[row]]].mean() for row in rows]))
+
+
+def localize(maps: dict[str, np.ndarray], masks: np.ndarray) -> dict[str, dict[str, float]]:
+    """For each map `(n, h, w)` by name: its peak and its mass on the object, with what they have to beat.
+
+    `best_fixed_point` is the hit rate of always pointing at the one cell that is most often on the object,
+    `chance` that of a random cell, and `area_of_object` the mass of a uniform map.
+    """
+    scores = {}
+    for name, level in maps.items():
+        covered = covered_cells(masks, level.shape[1:])
+        scores[name] = {
+            "pointing_game": pointing_game(level, masks),
+            "best_fixed_point": float(covered.mean(axis=0).max()),
+            "chance": float(covered.mean()),
+            "attention_on_object": mass_on_object(level, masks),
+            "area_of_object": float(np.mean(masks)),
+        }
+    return scores
+
+
+@dataclass(frozen=True, eq=False)
+class Mosaics:
+    """Images `(m, H, W, 3)` of 2 x 2 smaller ones, and their classes `(m, 4)`, all different in each mosaic:
+    top left, top right, bottom left, bottom right."""
+
+    images: np.ndarray
+    classes: np.ndarray
+
+
+def make_mosaics(images: np.ndarray, labels: np.ndarray, count: int, seed: int = 0) -> Mosaics:
+    """Mosaics, at the size of the images, of four images of different classes, each the mean of 2 x 2 pixels.
+
+    An odd last row or column is left out of each image. ValueError if there are fewer than four classes.
+    """
+    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    if len(groups) < QUARTERS:
+        raise ValueError(f"a mosaic needs images of {QUARTERS} classes; got {len(groups)}")
+    generator = np.random.default_rng(seed)
+    rows = np.array([
+        [generator.choice(groups[group]) for group in generator.choice(len(groups), QUARTERS, replace=False)]
+        for _ in range(count)
+    ])  # fmt: skip
+    height, width = images.shape[1:3]
+    halves = (height // 2, width // 2)
+    even = np.asarray(images[rows.ravel()][:, : 2 * halves[0], : 2 * halves[1]], "float32")
+    small = even.reshape(count, QUARTERS, halves[0], 2, halves[1], 2, 3).mean(axis=(3, 5))
+    top, bottom = (np.concatenate([small[:, left], small[:, left + 1]], axis=2) for left in (0, 2))
+    mosaic = np.concatenate([top, bottom], axis=1)
+    # The last pixel of an odd side is repeated.
+    mosaic = np.pad(mosaic, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return Mosaics(mosaic, labels[rows])
+
+
+def own_quarter(maps: np.ndarray, quarters: np.ndarray) -> np.ndarray:
+    """Share `(n,)` of each map's values above 0 in the quarter, from 0 to 3, of the class asked about.
+
+    `CHANCE` in the mean for a map that does not depend on the class, and where nothing speaks for the class;
+    NaN where a value is not finite.
+
+    Example:
+        >>> own_quarter(np.array([[[3.0, 1.0], [0.0, -5.0]]]), np.array([0])).tolist()
+        [0.75]
+    """
+    shares = []
+    for level, quarter in zip(np.maximum(maps, 0), quarters):
+        # Half cells, so that a cell across the middle belongs to both sides.
+        cells = level.repeat(2, axis=0).repeat(2, axis=1)
+        row, column = divmod(int(quarter), 2)
+        height, width = level.shape
+        part = cells[row * height :][:height, column * width :][:, :width]
+        total = cells.sum()
+        shares.append(part.sum() / total if total > 0 else (CHANCE if total == 0 else np.nan))
+    return np.array(shares)

@@ -1,0 +1,40 @@
+"""A map at image size, and how spread out it is."""
+
+import numpy as np
+
+
+def upsample(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A map `(h, w)` at `size` (H, W) by bilinear interpolation, pixel centres aligned and edges held.
+
+    Example:
+        >>> upsample(np.array([[0.0, 1.0]]), (1, 4)).tolist()
+        [[0.0, 0.25, 0.75, 1.0]]
+    """
+    rows, columns = (_interpolation(old, new) for old, new in zip(level.shape, size))
+    return rows @ np.asarray(level, "float64") @ columns.T
+
+
+def _interpolation(old: int, new: int) -> np.ndarray:
+    """The weight `(new, old)` of every old cell in every new one, along one axis."""
+    centre = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    return np.maximum(1 - np.abs(centre[:, None] - np.arange(old)), 0)
+
+
+def normalized_entropy(maps: np.ndarray) -> np.ndarray:
+    """Entropy of each map `(n, h, w)`, read as a distribution over its cells, divided by its largest value.
+
+    0 for a map with one cell that is not zero, 1 for a uniform map. A map of zeros counts as uniform; that
+    of a single cell has entropy 0.
+
+    Example:
+        >>> normalized_entropy(np.array([[[1.0, 0.0]], [[2.0, 2.0]], [[0.0, 0.0]]])).tolist()
+        [0.0, 1.0, 1.0]
+    """
+    flat = maps.reshape(len(maps), -1).astype("float64")
+    cells = flat.shape[1]
+    if cells == 1:
+        return np.zeros(len(maps))
+    total = flat.sum(axis=1, keepdims=True)
+    share = np.where(total == 0, 1 / cells, flat / np.where(total == 0, 1, total))
+    logarithm = np.log(np.where(share > 0, share, 1))
+    return np.abs((share * logarithm).sum(axis=1)) / np.log(cells)
