@@ -13,59 +13,6 @@ from attention_keras.models.prune import prune_dead_branch
 from attention_keras.models.spec import ModelSpec
 from attention_keras.models.zoo import build_model, list_models
 
-# Trainable parameters for 10, 100, 200 classes, and batch-norm statistics.
-PARAMETERS = {
-    "vgg": (14_991_946, 15_038_116, 15_089_416, 9_472),
-    "vgg-gap": (14_728_266, 14_774_436, 14_825_736, 8_448),
-    "vgg-att1-dp": (19_713_610, 19_759_780, 19_811_080, 11_520),
-    "vgg-att1-pc": (19_714_123, 19_760_293, 19_811_593, 11_520),
-    "vgg-att2-concat-dp": (19_719_754, 19_812_004, 19_914_504, 12_544),
-    "vgg-att2-concat-pc": (19_720_780, 19_813_030, 19_915_530, 12_544),
-    "vgg-att2-indep-dp": (19_719_764, 19_812_104, 19_914_704, 12_544),
-    "vgg-att2-indep-pc": (19_720_790, 19_813_130, 19_915_730, 12_544),
-    "vgg-att3-concat-pc": (19_856_461, 19_971_751, 20_099_851, 14_080),
-    "vgg-att3-concat-pc-lup": (19_860_045, 19_998_375, 20_152_075, 14_592),
-    "vgg-att2-concat-pc-2g": (24_705_100, 24_797_350, 24_899_850, None),
-    "vgg-att3-concat-pc-3g": (26_545_997, 26_661_287, 26_789_387, None),
-    "vgg-pan": (24_698_956, 24_745_126, 24_796_426, 13_568),
-    "rn164": (1_703_258, 1_726_388, None, None),
-    "rn164-att2-concat-pc": (2_395_484, 2_430_134, None, None),
-    "rn164-att1-pc": (2_360_411, 2_383_541, None, None),
-}
-
-
-def trainable(model):
-    return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-
-
-def statistics(model):
-    return sum(int(np.prod(v.shape)) for v in model.non_trainable_variables if "moving" in v.path)
-
-
-# Networks of full width take a second or two each to build.
-SOME = ("vgg", "vgg-att2-concat-pc", "vgg-att3-concat-pc-lup", "rn164-att2-concat-pc")
-
-
-@pytest.mark.parametrize(
-    "name", [name if name in SOME else pytest.param(name, marks=pytest.mark.slow) for name in PARAMETERS]
-)
-def test_parameter_counts(name):
-    *by_classes, norms = PARAMETERS[name]
-    for classes, expected in zip((10, 100, 200), by_classes):
-        if expected is None or ("rn164" in name and classes == 100):
-            continue
-        model = build_model(name, num_classes=classes)
-        assert trainable(model) == expected
-        if norms:
-            assert statistics(model) == norms
-        keras.utils.clear_session()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in PARAMETERS if "rn164" in name])
-def test_parameter_counts_of_resnets_with_100_classes(name):
-    assert trainable(build_model(name, num_classes=100)) == PARAMETERS[name][1]
-
 
 @pytest.mark.parametrize(
     ("name", "size", "maps"),

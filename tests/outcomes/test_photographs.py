@@ -1,0 +1,151 @@
+"""docs/photographs.md as a user follows it: train on a folder, evaluate, predict, export, ask the export.
+
+Every door gives the same answers, and they are those of the last commit.
+"""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from doors import CLASSES, TRAIN, results, type_in
+from PIL import Image
+
+from attention_keras import evidence_model, load_model
+
+# As written at commit bf3fd36, on an AMD EPYC with AVX512, with TensorFlow 2.21.
+LOSSES = [1.183270, 1.102232, 0.856681, 0.561849, 0.429878, 0.371274, 0.359948, 0.360811, 0.315644, 0.356855]
+PROBABILITIES = {
+    "blue0.png": [0.022814, 0.971734, 0.005452],
+    "blue1.png": [0.867023, 0.029192, 0.103785],
+    "green4.png": [0.023469, 0.972902, 0.003629],
+    "red2.png": [0.199725, 0.006025, 0.794250],
+    "red6.png": [0.079505, 0.002238, 0.918257],
+}
+
+
+@pytest.fixture(scope="module")
+def rows(folder_run):
+    with (folder_run.answers / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def predicted(rows):
+    """Probabilities of the classes in order, a row for each test photograph."""
+    ranks = ("", "_2", "_3")
+    by_class = [{row[f"class{n}"]: float(row[f"probability{n}"]) for n in ranks} for row in rows]
+    return np.asarray([[row[name] for name in CLASSES] for row in by_class])
+
+
+@pytest.fixture(scope="module")
+def pixels(folder_run, rows):
+    """What the network sees of them: the middle."""
+    return np.asarray([np.asarray(Image.open(folder_run.desk / row["path"]))[:, 8:48] for row in rows])
+
+
+@pytest.fixture(scope="module")
+def served(folder_run):
+    return tf.saved_model.load(str(folder_run.served)).signatures
+
+
+def files_of(folder_run, rows):
+    return tf.constant([(folder_run.desk / row["path"]).read_bytes() for row in rows])
+
+
+def test_the_run_is_called_by_the_folder_and_ends_as_it_did(folder_run):
+    _, history, metrics = results(folder_run.path)
+    assert [line["loss"] for line in history] == pytest.approx(LOSSES, abs=1e-5)
+    assert metrics["test_images"] == 21 and metrics["epochs"] == len(LOSSES)
+    assert (folder_run.path / "labels.txt").read_text().split() == list(CLASSES)
+
+
+def test_predict_gives_the_numbers_it_gave(rows, predicted):
+    found = {row["path"].rpartition("/")[2]: values for row, values in zip(rows, predicted)}
+    assert len(found) == 21 and not any(row["reason"] for row in rows)
+    for name, expected in PROBABILITIES.items():
+        assert found[name] == pytest.approx(expected, abs=1e-5), name
+
+
+def test_the_test_error_is_that_of_evaluate_and_of_predict(folder_run, rows):
+    metrics = results(folder_run.path)[2]
+    measured = json.loads((folder_run.path / "evaluation" / "metrics.json").read_text())
+    wrong = np.mean([row["class"] != row["path"].split("/")[-2] for row in rows])
+    assert metrics["test_error"] == pytest.approx(3 / 21)  # three photographs show another class
+    assert metrics["test_error"] == pytest.approx(measured["test_error"], abs=1e-6)
+    assert metrics["test_error"] == pytest.approx(wrong, abs=1e-6)
+    assert (folder_run.path / "evaluation" / "report.html").stat().st_size > 1000
+
+
+def test_the_model_file_gives_what_predict_gives(folder_run, pixels, predicted):
+    """The logits of model.keras, divided by the run's temperature."""
+    logits = np.asarray(load_model(folder_run.path)(pixels.astype("float32"))["logits"], "float64")
+    scaled = np.exp(logits / results(folder_run.path)[2]["temperature"])
+    np.testing.assert_allclose(scaled / scaled.sum(-1, keepdims=True), predicted, atol=1e-5)
+
+
+def test_the_served_model_gives_what_predict_gives(served, folder_run, rows, pixels, predicted):
+    for signature in ("serving_default", "classify", "explain"):
+        answers = served[signature](images=pixels)
+        np.testing.assert_allclose(answers["probabilities"], predicted, atol=1e-5, err_msg=signature)
+    answers = served["serve_bytes"](image_bytes=files_of(folder_run, rows))
+    assert answers["valid"].numpy().all()
+    np.testing.assert_allclose(answers["probabilities"], predicted, atol=1e-5)
+    assert (folder_run.served / "assets" / "labels.txt").read_text().split() == list(CLASSES)
+
+
+def test_the_litert_file_gives_what_predict_gives(folder_run, pixels, predicted):
+    runtime = pytest.importorskip("ai_edge_litert.interpreter")
+    runner = runtime.Interpreter(model_path=str(folder_run.litert)).get_signature_runner("classify")
+    np.testing.assert_allclose(runner(images=pixels)["probabilities"], predicted, atol=1e-5)
+
+
+def test_the_attention_of_model_and_server_is_the_same(served, folder_run, pixels):
+    outputs = load_model(folder_run.path)(pixels.astype("float32"))
+    answers = served["serving_default"](images=pixels)
+    for name in ("attention_early", "attention_late"):
+        np.testing.assert_allclose(np.asarray(outputs[name]).sum((1, 2)), 1, atol=1e-5)
+        np.testing.assert_allclose(answers[name], np.asarray(outputs[name]), atol=1e-5)
+
+
+def test_evidence_adds_up_to_the_logit(served, folder_run, pixels, predicted):
+    """Of the trained network, of each class; and of the served one, of a class that is asked about."""
+    explained = evidence_model(load_model(folder_run.path), of="all")
+    outputs = {name: np.asarray(value) for name, value in explained(pixels.astype("float32")).items()}
+    centred = outputs["logits"] - outputs["logits"].mean(-1, keepdims=True)
+    maps = {k: v for k, v in outputs.items() if k.startswith("evidence_") and k != "evidence_rest"}
+    assert len(maps) >= 2 and all(np.abs(level).max() > 1e-3 for level in maps.values())
+    total = sum(level.sum((1, 2)) for level in maps.values()) + outputs["evidence_rest"]
+    np.testing.assert_allclose(total, centred, atol=1e-5 * np.abs(centred).max())
+
+    temperature = results(folder_run.path)[2]["temperature"]
+    logs = np.log(np.asarray(served["classify"](images=pixels)["probabilities"], "float64"))
+    for label in range(3):
+        asked = served["explain_class"](images=pixels, classes=np.full(len(pixels), label, "int32"))
+        total = asked["evidence"].numpy().sum((1, 2)) + asked["evidence_rest"].numpy()
+        np.testing.assert_allclose(total, temperature * (logs[:, label] - logs.mean(-1)), atol=1e-4)
+
+
+def test_predict_answers_alike_from_the_served_model_and_from_files_that_are_resized(desk, served):
+    answers = {}
+    for model in ("runs/photos", "saved_models/photos/1"):
+        assert type_in(f"predict {model} new --output again") == 0
+        with (desk / "again" / "predictions.csv").open(encoding="utf-8", newline="") as file:
+            answers[model] = [(row["class"], float(row["probability"])) for row in csv.DictReader(file)]
+    assert [name for name, _ in answers["runs/photos"]] == list(CLASSES)
+    assert len(list((desk / "again").rglob("*.png"))) == 3
+    found, again = ([p for _, p in answers[model]] for model in answers)
+    assert found == pytest.approx(again, abs=1e-5)
+    files = [path.read_bytes() for path in sorted((desk / "new").rglob("*.png"))]
+    probabilities = served["serve_bytes"](image_bytes=tf.constant(files))["probabilities"]
+    # The graph resizes as training does, within a grey level.
+    assert probabilities.numpy().max(-1) == pytest.approx(found, abs=2e-3)
+
+
+def test_the_same_command_again_trains_nothing(desk, folder_run, capsys):
+    before = results(folder_run.path)[2]
+    assert type_in(TRAIN) == 0
+    assert "finished already" in capsys.readouterr().out
+    assert results(folder_run.path)[2] == before
+    assert [path.name for path in (desk / "runs").iterdir()] == ["photos"]
