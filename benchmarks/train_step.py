@@ -99,7 +99,7 @@ def jit_compile(changes: frozenset[str]):
         return "auto"
     from attention_keras.training.xla import jit_compile as training_takes
 
-    return training_takes("auto")
+    return training_takes()
 
 
 def data(options: argparse.Namespace, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -28,6 +28,7 @@ from attention_keras.data.policies import policy_map
 from attention_keras.data.split import Split
 from attention_keras.data.untuned import untuned
 from attention_keras.errors import UserError
+from attention_keras.models.outputs import LOGITS
 
 READY_BATCHES = 8
 # Keep the seeds of moving, mixing and cropping apart from each other and from those of the order.
@@ -72,7 +73,7 @@ def training_batches(
     Returns:
         Dataset of `(images (b, h, w, 3), one-hot labels (b, k) float32)`; images are uint8, or float32 in
         [0, 255] after mixup or a policy. Mixup and cutmix mix the labels as well. With `objects`, the
-        second is a dictionary: `labels` as before, and `objects` `(b, h, w)` uint8, 1 on the object.
+        second is a dictionary: `logits`, the labels, and `objects` `(b, h, w)` uint8, 1 on the object.
 
     Raises:
         UserError: an unknown augmentation, crops of files where there are none, objects with what changes
@@ -230,7 +231,7 @@ def _on_cpu(array: np.ndarray) -> tf.Tensor:
 
 def _with_objects(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Split the objects off again that went behind the images."""
-    return images[..., :-1], {"labels": labels, "objects": images[..., -1]}
+    return images[..., :-1], {LOGITS: labels, "objects": images[..., -1]}
 
 
 def _finished(batches: tf.data.Dataset, length: int) -> tf.data.Dataset:

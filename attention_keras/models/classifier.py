@@ -1,6 +1,7 @@
 """The model that `build_model` and `attend` return: named outputs, trained on the logits among them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import keras
@@ -10,6 +11,25 @@ from attention_keras.errors import UserError
 from attention_keras.models.outputs import LEVEL_LOGITS, LOGITS
 
 Activation = Literal["softmax", "sigmoid", "linear"]
+
+
+@dataclass(frozen=True)
+class TrainingHooks:
+    """What a trainer changes about the steps of a `Classifier`; `compile` takes it, no file holds it.
+
+    Targets may be a dictionary that has more than the labels: the whole of it goes to `terms` and `metrics`.
+
+    Attributes:
+        terms: functions of targets and outputs; what they return is added to the loss in training.
+        metrics: are updated with targets and outputs, in training and in validation.
+        replica_loss: from the loss in training and the number of images to a loss of one replica of several.
+        logs: from the logs of a step to those that `fit` gets.
+    """
+
+    terms: Sequence[Callable[[Any, Mapping[str, Any]], Any]] = ()
+    metrics: Sequence[keras.metrics.Metric] = ()
+    replica_loss: Callable[[Any, Any], Any] = lambda loss, images: loss
+    logs: Callable[[dict[str, Any]], dict[str, Any]] = lambda logs: logs
 
 
 @keras.saving.register_keras_serializable(package="attention_keras")
@@ -44,6 +64,8 @@ class Classifier(keras.Model):
         >>> list(history.history)
         ['loss']
     """
+
+    hooks = TrainingHooks()
 
     def __init__(
         self,
@@ -84,8 +106,10 @@ class Classifier(keras.Model):
         loss_weights=None,
         metrics=None,
         weighted_metrics=None,
+        hooks=None,
         **options,
     ):
+        self.hooks = hooks or TrainingHooks()
         named = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
         named["weighted_metrics"] = weighted_metrics
         super().compile(optimizer, **{name: _of_logits(value) for name, value in named.items()}, **options)
@@ -95,19 +119,39 @@ class Classifier(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
+    @property
+    def metrics(self):
+        return [*super().metrics, *self.hooks.metrics]
+
+    def train_step(self, *arguments):
+        return self.hooks.logs(super().train_step(*arguments))
+
+    def test_step(self, *arguments):
+        return self.hooks.logs(super().test_step(*arguments))
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        y, sample_weight = _of_logits(y), _of_logits(sample_weight)
-        if LEVEL_LOGITS not in y_pred:
-            return super().compute_loss(x, y, y_pred[LOGITS], sample_weight, training)
-        levels = ops.unstack(y_pred[LEVEL_LOGITS], axis=1)
-        losses = [
-            super(Classifier, self).compute_loss(x, y, logits, sample_weight, training) for logits in levels
-        ]
+        loss = self._loss_of_labels(x, self._labels(y), y_pred, _of_logits(sample_weight), training)
+        if not training:
+            return loss
+        loss = loss + sum(term(y, y_pred) for term in self.hooks.terms)
+        return self.hooks.replica_loss(loss, ops.shape(y_pred[LOGITS])[0])
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        for metric in self.hooks.metrics:
+            metric.update_state(y, y_pred)
+        return super().compute_metrics(x, self._labels(y), y_pred[LOGITS], _of_logits(sample_weight))
+
+    def _loss_of_labels(self, x, labels, outputs, sample_weight, training):
+        if LEVEL_LOGITS not in outputs:
+            return super().compute_loss(x, labels, outputs[LOGITS], sample_weight, training)
+        levels = ops.unstack(outputs[LEVEL_LOGITS], axis=1)
+        losses = [super(Classifier, self).compute_loss(x, labels, z, sample_weight, training) for z in levels]
         # Each of them counts the penalties of the layers, which belong in the sum once.
         return sum(losses) - (len(levels) - 1) * sum(self.losses)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        return super().compute_metrics(x, _of_logits(y), y_pred[LOGITS], _of_logits(sample_weight))
+    def _labels(self, targets):
+        has_more = isinstance(targets, Mapping) and (self.hooks.terms or self.hooks.metrics)
+        return targets[LOGITS] if has_more else _of_logits(targets)
 
 
 def _of_logits(given: Any) -> Any:

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from attention_keras.training.batch_norm import fused_batch_norm
 from attention_keras.training.stages import Stage, parts_left
-from attention_keras.training.weight_average import AverageInPlace
 
 
 def fit_epochs(
@@ -38,8 +37,6 @@ def fit_epochs(
         is_over: whether training is to end before the stage does.
     """
     batches = partial(batches, augment=stage.augment)
-    if average := getattr(model, "average", None):
-        callbacks = [*callbacks, AverageInPlace(average, stage.last)]
     with fused_batch_norm(model):
         for first, last, length in parts_left(stage, step, steps):
             if is_over():

@@ -32,10 +32,10 @@ class FrozenPart:
     head: Classifier
 
     @classmethod
-    def of(cls, model: Classifier, strategy: Strategy | None, own_step: bool = False) -> "FrozenPart":
+    def of(cls, model: Classifier, strategy: Strategy | None) -> "FrozenPart":
         """The parts of a network with a frozen backbone; the arguments are those of `replicated`."""
         features, head = split_frozen(model)
-        return cls(features, replicated(head, strategy, own_step))
+        return cls(features, replicated(head, strategy))
 
     def features_of(
         self, dataset: ImageDataset, batch_size: int, folder: Path, show: bool

@@ -12,7 +12,6 @@ import numpy as np
 from keras import ops
 
 from attention_keras.models.outputs import attention_maps
-from attention_keras.training.weight_average import AveragedClassifier
 
 OFF_OBJECT = "off_object"
 
@@ -69,46 +68,35 @@ class OffObject(keras.losses.Loss):
         return share_off_object(y_pred, y_true)
 
 
-class GuidedClassifier(AveragedClassifier):
-    """A classifier whose attention is trained too, on the images whose object is told.
+class GuidanceLoss:
+    """The term `weight * sum over the told images i of off_i / b` of a loss, for `TrainingHooks`.
 
-    Its targets are one-hot labels, or a dictionary of `labels` and `objects` `(b, H, W)`, with an empty mask
-    for an image whose object is not told. With the dictionary, the loss in training is
-
-        loss of the labels + weight * sum over the told images i of off_i / b
-
-    where off_i is `share_off_object`, averaged over the taps. The sum is divided by the batch size b, not by
-    the number of told images in the batch. So the parts of a batch on several devices, or of an accumulated
-    update, add up to the whole batch's loss exactly. A weight of `W * images / told images` makes the term W
-    times the mean over the told images, averaged over an epoch. The loss in validation is that of the labels
-    alone, so that it compares with runs without the term; the metric `off_object` is there for both.
+    Targets have `objects` `(b, H, W)`, with an empty mask for an image whose object is not told; off_i is
+    `share_off_object`, averaged over the taps. The sum is divided by the batch size b, not by the number of
+    told images in the batch. So the parts of a batch on several devices, or of an accumulated update, add up
+    to the whole batch's loss exactly. A weight of `W * images / told images` makes the term W times the mean
+    over the told images, averaged over an epoch.
     """
 
-    def attend_to(self, weight: float) -> None:
-        """Switch the term on; call it before `compile`, in the strategy's scope.
+    def __init__(self, weight: float):
+        self.weight, self._off_object = weight, OffObject()
 
-        Args:
-            weight: of the term.
-        """
-        self.attend_to_weight = weight
-        self.off_object = keras.metrics.Mean(name=OFF_OBJECT)
+    def __call__(self, targets, outputs):
+        maps, told = attention_maps(outputs).values(), _is_told(targets["objects"])
+        terms = [self._off_object(targets["objects"], attention, told) for attention in maps]
+        return self.weight * sum(terms) / len(terms)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        if not isinstance(y, dict):
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
-        loss = super().compute_loss(x, y["labels"], y_pred, sample_weight, training)
-        if not training:
-            return loss
-        maps, told = attention_maps(y_pred).values(), _is_told(y["objects"])
-        terms = [OffObject()(y["objects"], attention, told) for attention in maps]
-        return loss + self.attend_to_weight * sum(terms) / len(terms)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        if not isinstance(y, dict):
-            return super().compute_metrics(x, y, y_pred, sample_weight)
-        shares = [share_off_object(attention, y["objects"]) for attention in attention_maps(y_pred).values()]
-        self.off_object.update_state(sum(shares) / len(shares), _is_told(y["objects"]))
-        return super().compute_metrics(x, y["labels"], y_pred, sample_weight)
+class MeanOffObject(keras.metrics.Mean):
+    """The mean of off_i over the told images, for `TrainingHooks`."""
+
+    def __init__(self, name=OFF_OBJECT):
+        super().__init__(name)
+
+    def update_state(self, targets, outputs):
+        maps, objects = attention_maps(outputs).values(), targets["objects"]
+        shares = [share_off_object(attention, objects) for attention in maps]
+        super().update_state(sum(shares) / len(shares), _is_told(objects))
 
 
 def _is_told(objects: Any) -> Any:

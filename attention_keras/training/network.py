@@ -17,7 +17,7 @@ from attention_keras.models.backbones import (
     begins_with_preprocessing,
     build_application,
 )
-from attention_keras.models.classifier import Classifier
+from attention_keras.models.classifier import Classifier, TrainingHooks
 from attention_keras.models.frozen import thaw
 from attention_keras.models.graph import all_layers
 from attention_keras.models.preprocessing import preprocessing_layer
@@ -25,13 +25,13 @@ from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.data_options import DataOptions
 from attention_keras.runs.directory import Run
-from attention_keras.runs.machine_options import MachineOptions
 from attention_keras.runs.model_file import image_side, load_model
+from attention_keras.training.guided import GuidanceLoss, MeanOffObject
 from attention_keras.training.loss import build_loss
 from attention_keras.training.optimizers import build_optimizer, build_schedule
 from attention_keras.training.precision import choose_precision
 from attention_keras.training.stages import Stage
-from attention_keras.training.strategy import Strategy, spans_workers
+from attention_keras.training.strategy import Strategy, hooks_of, spans_workers
 from attention_keras.training.xla import jit_compile
 
 
@@ -161,37 +161,34 @@ def _preprocess(
 def compile_network(
     model: Classifier,
     config: RunConfig,
-    machine: MachineOptions,
     stage: Stage,
     labels: np.ndarray,
     told: int = 0,
+    strategy: Strategy | None = None,
 ) -> None:
-    """Give the network its loss and optimiser; call it in the strategy's scope.
+    """Give what a stage trains its loss and optimiser; call it in the strategy's scope.
 
-    Args:
-        model: what the stage trains, from `replicated`.
-        config: of the run.
-        machine: says whether XLA compiles.
-        stage: the epochs that follow, and their learning rate.
-        labels: `(n,)`, of the training images of an epoch.
-        told: how many of them come with their object.
+    `labels` `(n,)` are those of an epoch's training images, of which `told` come with their object.
     """
     recipe = config.recipe
     updates = steps_per_epoch(len(labels), config.step_batch_size) / config.accumulate
     schedule = build_schedule(recipe.schedule, stage.learning_rate, updates, stage.epochs)
-    optimizer = build_optimizer(recipe.optimizer, schedule, recipe.weight_decay, config.accumulate)
+    optimizer = build_optimizer(
+        recipe.optimizer, schedule, recipe.weight_decay, config.accumulate, recipe.ema
+    )
     if config.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+    guidance = {}
     if told:
-        model.attend_to(config.attend_to * len(labels) / told)
+        weight = config.attend_to * len(labels) / told
+        guidance = {"terms": [GuidanceLoss(weight)], "metrics": [MeanOffObject()]}
     classes = model.output["logits"].shape[-1]
     model.compile(
         optimizer=optimizer,
         loss=build_loss(recipe.label_smoothing, np.bincount(labels, minlength=classes), config.balance),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile=jit_compile(machine.jit),
+        hooks=TrainingHooks(**guidance, **hooks_of(strategy)),
+        jit_compile=jit_compile(),
         steps_per_execution=config.steps_per_execution,
     )
     optimizer.build(model.trainable_variables)
-    if recipe.ema:
-        model.average_weights(recipe.ema)

@@ -50,11 +50,11 @@ def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, ep
     if name == "constant":
         return learning_rate
     if name == "cosine":
-        steps = int(updates_per_epoch * epochs)
-        warm_up = steps // 10
+        updates = int(updates_per_epoch * epochs)
+        warm_up = updates // 10
         return keras.optimizers.schedules.CosineDecay(
-            0.0 if warm_up else learning_rate,
-            max(steps - warm_up, 1),
+            learning_rate / (warm_up + 1),  # a rate of 0 would waste the first update
+            max(updates - warm_up, 1),
             warmup_target=learning_rate if warm_up else None,
             warmup_steps=warm_up,
         )
@@ -107,31 +107,25 @@ class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def build_optimizer(
-    name: str, learning_rate, weight_decay: float, accumulate: int = 1
+    name: str, learning_rate, weight_decay: float, accumulate: int = 1, ema: float = 0.0
 ) -> keras.optimizers.Optimizer:
     """`sgd` and `nesterov` (momentum 0.9, coupled decay) or `adamw` (decoupled decay).
 
-    Args:
-        name: the optimiser.
-        learning_rate: a float or a schedule of updates.
-        weight_decay: on every parameter.
-        accumulate: steps whose gradients are averaged into one update.
+    `accumulate` steps make one update with their mean gradient. With `ema` the optimiser keeps an average of
+    the weights: each update multiplies it by `ema` and adds 1 - `ema` of the new weights.
     """
-    steps = accumulate if accumulate > 1 else None
-    if steps and not isinstance(learning_rate, float):
-        learning_rate = PerUpdate(learning_rate, steps)
+    options: dict = {}
+    if accumulate > 1:
+        options["gradient_accumulation_steps"] = accumulate
+        if not isinstance(learning_rate, float):
+            learning_rate = PerUpdate(learning_rate, accumulate)
+    if ema:
+        # Keras averages after each step, of which `accumulate` make an update.
+        options |= {"use_ema": True, "ema_momentum": ema ** (1 / accumulate)}
     # Keras counts names up within a process; a resumed run looks for those it was saved under.
     if name in ("sgd", "nesterov"):
-        return CoupledSGD(
-            learning_rate,
-            momentum=0.9,
-            nesterov=name == "nesterov",
-            coupled_decay=weight_decay,
-            gradient_accumulation_steps=steps,
-            name="coupled_sgd",
-        )
+        nesterov = name == "nesterov"
+        return CoupledSGD(learning_rate, 0.9, nesterov, weight_decay, name="coupled_sgd", **options)
     if name == "adamw":
-        return keras.optimizers.AdamW(
-            learning_rate, weight_decay=weight_decay, gradient_accumulation_steps=steps, name="adamw"
-        )
+        return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, name="adamw", **options)
     raise ValueError(f"optimizer must be one of {', '.join(get_args(Optimizer))}; got {name!r}")

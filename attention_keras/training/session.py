@@ -21,6 +21,7 @@ from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import TEMPERATURE, Run
 from attention_keras.runs.machine_options import MachineOptions
 from attention_keras.runs.model_file import load_model, save_model
+from attention_keras.training.average import AverageInPlace
 from attention_keras.training.checkpoint import Checkpoint, load_newest
 from attention_keras.training.checkpointing import Checkpointing
 from attention_keras.training.epoch_records import epoch_records
@@ -119,13 +120,12 @@ class Session:
             # A checkpoint has all weights; the run that they began with may be gone.
             if config.init_from and (machine.restart or not load_newest(run.checkpoints, lambda line: None)):
                 report(start_from(config.init_from, model, dataset.class_names))
-        own_step = bool(config.attend_to or config.recipe.ema)
-        model = replicated(model, strategy, own_step)
-        frozen = FrozenPart.of(model, strategy, own_step) if config.recipe.frozen_epochs else None
+        model = replicated(model, strategy)
+        frozen = FrozenPart.of(model, strategy) if config.recipe.frozen_epochs else None
         session = cls(config, machine, run, dataset, strategy, model, frozen, report)
         check_steps_per_execution(config, session.steps_per_epoch)
         if session.is_chief:
-            for line in summarize(config, dataset, model, strategy, machine.jit):
+            for line in summarize(config, dataset, model, strategy):
                 report(line)
             if session.objects:
                 report(f"attention trained with the object of {session.objects.count:,} training images")
@@ -260,8 +260,10 @@ class Session:
         elif self.frozen:
             thaw(frozen_layers(self.model))
         told = self.objects.count if self.objects else 0
-        compile_network(trained, self.config, self.machine, stage, np.asarray(train.labels), told)
+        compile_network(trained, self.config, stage, np.asarray(train.labels), told, self.strategy)
         saving.restore(trained, stage.first * self.steps_per_epoch)
+        if self.config.recipe.ema:
+            callbacks = [*callbacks, AverageInPlace(stage.last)]
         with saving.listening():
             fit_epochs(
                 trained,

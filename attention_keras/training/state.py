@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from attention_keras.models.outputs import LEVEL_LOGITS, LOGITS
+from attention_keras.models.outputs import LOGITS
 
 _SEED = re.compile(r"^seed_generator(_\d+)?/")
 
@@ -29,10 +29,9 @@ def model_state(model: keras.Model) -> dict[str, Any]:
 
 
 def training_state(model: keras.Model, trained: keras.Model | None = None) -> dict[str, Any]:
-    """Variables of a model, and of the optimiser, running metrics and averages it is trained with, by name.
+    """Variables of a model, and of the optimiser and running metrics it is trained with, by name.
 
-    The last three are called `optimizer/`, `metrics/` or `average/` and the variable's path; an average has
-    that of what it averages.
+    The last two are called `optimizer/` or `metrics/` and the variable's path.
 
     Args:
         model: the whole network.
@@ -44,9 +43,6 @@ def training_state(model: keras.Model, trained: keras.Model | None = None) -> di
         _add(state, f"optimizer/{variable.path}", variable)
     for variable in trained.metrics_variables:
         _add(state, f"metrics/{variable.path}", variable)
-    if average := getattr(trained, "average", None):
-        for variable, mean in zip(average.variables, average.averages, strict=True):
-            _add(state, f"average/{variable.path}", mean)
     return state
 
 
@@ -61,10 +57,6 @@ def _add(state: dict[str, Any], name: str, variable: Any) -> None:
 
 def build_metrics(model: keras.Model) -> None:
     """Keras makes the variables of compiled metrics at the first update; a restored run needs them before."""
-    zeros = {
-        name: keras.ops.zeros((1, *tensor.shape[1:]))
-        for name, tensor in model.output.items()
-        if name in (LOGITS, LEVEL_LOGITS)
-    }
-    model.compute_metrics(None, zeros[LOGITS], zeros)
+    zeros = keras.ops.zeros((1, model.output[LOGITS].shape[-1]))
+    keras.Model.compute_metrics(model, None, zeros, zeros)
     model.reset_metrics()

@@ -19,8 +19,6 @@ import tensorflow as tf
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.graph import all_layers
-from attention_keras.models.outputs import LOGITS
-from attention_keras.training.guided import GuidedClassifier
 
 Strategy = tf.distribute.Strategy
 
@@ -170,55 +168,36 @@ def wait_for_workers(strategy: Strategy | None) -> None:
         keras.ops.convert_to_numpy(meet()[0])
 
 
-class ReplicaClassifier(GuidedClassifier):
-    """A classifier whose gradient is that of the global batch, however it is split.
+def hooks_of(strategy: Strategy | None) -> dict[str, Callable]:
+    """What `TrainingHooks` needs under a strategy."""
+    hooks: dict[str, Callable] = {} if strategy is None else {"replica_loss": _replica_loss}
+    if spans_workers(strategy):
+        hooks["logs"] = _with_axis
+    return hooks
+
+
+def _replica_loss(loss, images):
+    """A loss whose gradient is that of the global batch, however it is split.
 
     Keras averages each replica's loss and then the replicas, which weights the images of a partial
     last batch wrongly when it does not divide evenly. The value of the loss stays as Keras expects it.
     """
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        replica = tf.distribute.get_replica_context()
-        if replica is None or not training:
-            return loss
-        images = tf.cast(tf.shape(y_pred[LOGITS])[0], loss.dtype)
-        all_images = replica.all_reduce(tf.distribute.ReduceOp.SUM, images)
-        share = images * replica.num_replicas_in_sync / all_images
-        return loss + (share - 1.0) * (loss - tf.stop_gradient(loss))
-
-
-class WorkerClassifier(ReplicaClassifier):
-    """A replica whose logs have shape (1,), as averaging over workers needs."""
-
-    def train_step(self, data):
-        return _with_axis(super().train_step(data))
-
-    def test_step(self, data):
-        return _with_axis(super().test_step(data))
+    replica = tf.distribute.get_replica_context()
+    if replica is None:
+        return loss
+    images = tf.cast(images, loss.dtype)
+    share = images * replica.num_replicas_in_sync / replica.all_reduce(tf.distribute.ReduceOp.SUM, images)
+    return loss + (share - 1.0) * (loss - tf.stop_gradient(loss))
 
 
 def _with_axis(logs: dict) -> dict:
+    """Logs of shape (1,), as averaging over workers needs."""
     return {name: keras.ops.reshape(value, (1,)) for name, value in logs.items()}
 
 
-def replicated(model: Classifier, strategy: Strategy | None, own_step: bool = False) -> Classifier:
-    """The classifier as `fit` can train it under the strategy; call it outside the strategy's scope.
-
-    It shares all layers with `model`, which it is where neither a strategy nor training calls for another.
-
-    Args:
-        model: from `build_network`.
-        strategy: from `build_strategy`.
-        own_step: whether its attention is trained too, or its weights are averaged; every kind but the plain
-            one can do both.
-    """
-    if strategy is None and not own_step:
-        return model
-    kind = GuidedClassifier if strategy is None else ReplicaClassifier
-    if spans_workers(strategy):
-        kind = WorkerClassifier
-    return kind(model.input, model.output, name=model.name)
+def replicated(model: Classifier, strategy: Strategy | None) -> Classifier:
+    """The classifier, of the same layers, as `fit` can train it; call it outside the strategy's scope."""
+    return model if strategy is None else model.like(model.input, model.output)
 
 
 def synchronize_batch_norm(model: keras.Model, synchronized: bool) -> None:

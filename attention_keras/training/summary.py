@@ -12,15 +12,12 @@ from attention_keras.models.compute import count_macs, count_parameters
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.durations import duration
 from attention_keras.runs.recipes import Recipe
-from attention_keras.training.xla import about_xla
 
 DAY = 86400
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
 
-def summarize(
-    config: RunConfig, dataset: ImageDataset, model: keras.Model, strategy, jit: str = "auto"
-) -> list[str]:
+def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, strategy) -> list[str]:
     """What is about to happen, for a person to check before it takes hours."""
     devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
     height, width, _ = dataset.image_shape
@@ -47,8 +44,6 @@ def summarize(
     ]
     if "flip" in recipe.augment.split("+") and not dataset.mirror_symmetric:
         lines.append(f"WARNING   augment flips images, and a mirrored image of {dataset.name} is another one")
-    if strategy is None and (line := about_xla(jit)):
-        lines.append(line)
     if devices[0].device_type == "CPU" and NVIDIA_DRIVER.exists():
         lines.append(
             "WARNING   this machine has an NVIDIA driver, but TensorFlow sees no GPU; "

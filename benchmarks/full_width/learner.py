@@ -1,5 +1,6 @@
 """A network, the state of its training as arrays, and one compiled step."""
 
+import math
 from collections.abc import Iterator
 
 import jax
@@ -11,8 +12,13 @@ from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.recipes import Recipe
 from attention_keras.training.optimizers import build_optimizer, build_schedule
-from attention_keras.training.weight_average import newest_share
 from benchmarks.full_width.augment import augmentation
+
+
+def newest_share(decay, updates):
+    """The share of the newest weights in the average, where those of k updates ago count decay ** k."""
+    return (1 - decay) / -jnp.expm1(updates.astype("float32") * math.log(decay))
+
 
 _ORDER, _AUGMENT = 0, 1  # keep the draws of order and augmentation apart
 PREDICTED_AT_ONCE = 1000
@@ -25,7 +31,7 @@ class Learner:
     augmentation are functions of (seed, epoch, step). The learning rate is a variable of the optimiser, set
     for each step, so that the number of epochs can be chosen once the speed is known. The last images of an
     epoch, too few for a batch, are left out; each epoch leaves out others. Where the recipe averages the
-    weights, `trained` has the average, as `attention_keras.training.weight_average` makes it.
+    weights, `trained` has the average.
 
     Args:
         name: of a network of the zoo.

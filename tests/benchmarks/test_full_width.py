@@ -18,7 +18,6 @@ from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.runs.recipes import MODERN, find_recipe
 from attention_keras.training.optimizers import build_optimizer
-from attention_keras.training.weight_average import AveragedClassifier
 from benchmarks.full_width import parts, weights
 from benchmarks.full_width.saved_state import save_state
 from benchmarks.full_width.setting import Budget
@@ -48,11 +47,10 @@ def pixels():
 
 
 @pytest.mark.parametrize(
-    ("name", "steps", "ema"),
-    [("small", 1, 0), ("small", 4, 0.8), pytest.param("vgg", 1, 0, marks=pytest.mark.slow)],
+    ("name", "steps"),
+    [("small", 1), ("small", 4), pytest.param("vgg", 1, marks=pytest.mark.slow)],
 )
-def test_steps_are_the_tensorflow_trainers(name, steps, ema, pixels, tmp_path):
-    """The weights, and their average."""
+def test_steps_are_the_tensorflow_trainers(name, steps, pixels, tmp_path):
     images, labels = (array[:BATCH] for array in pixels)
     # Many layers of two channels would turn the last bit of a sum into another sign behind a ReLU.
     options = {"width": 0.0625, "dropout": False, "init": "keras"}
@@ -60,13 +58,10 @@ def test_steps_are_the_tensorflow_trainers(name, steps, ema, pixels, tmp_path):
     keras.utils.set_random_seed(3)
     build = runpy.run_path(str(SMALL))["build_small_network"] if name == "small" else build_model
     model = build(name, images.shape[1:], 10, **options)
-    model = AveragedClassifier(model.input, model.output)
     model.compile(
         build_optimizer("nesterov", RATE, DECAY),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=SMOOTHING),
     )
-    if ema:
-        model.average_weights(ema)
     path = tmp_path / "given.npz"
     given = {f"weight{place:03d}": value for place, value in enumerate(model.get_weights())}
     np.savez(path, images=images, labels=labels, steps=steps, **given)
@@ -74,9 +69,7 @@ def test_steps_are_the_tensorflow_trainers(name, steps, ema, pixels, tmp_path):
     for _ in range(steps):
         model.reset_metrics()
         loss = model.train_on_batch(images.astype("float32"), np.eye(10, dtype="float32")[labels])
-    if ema:
-        model.average.swap()
-    on_jax("steps", name, path, ema)
+    on_jax("steps", name, path, 0)
     with np.load(path) as file:
         found = [file[f"arr_{place}"] for place in range(len(given))]
         assert file["loss"] == pytest.approx(loss, abs=1e-4)

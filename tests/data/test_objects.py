@@ -44,7 +44,7 @@ def test_objects_move_with_their_images(split, augment, on_disk):
     for images, targets in batches:
         assert images.shape[1:] == (HEIGHT, WIDTH, 3) and images.dtype == np.uint8
         assert targets["objects"].shape == images.shape[:3] and targets["objects"].dtype == np.uint8
-        known = targets["labels"].argmax(axis=1) > 0
+        known = targets["logits"].argmax(axis=1) > 0
         bright = (images[..., 0] == 200) & known[:, None, None]
         np.testing.assert_array_equal(targets["objects"], bright)
     assert sum(targets["objects"].any(axis=(1, 2)).sum() for _, targets in batches) > COUNT
@@ -54,7 +54,7 @@ def test_with_and_without_objects_the_images_are_the_same(split):
     with_objects = read(split, np.ones(COUNT, bool))
     for (images, labels), (same, targets) in zip(read(split, None), with_objects, strict=True):
         np.testing.assert_array_equal(images, same)
-        np.testing.assert_array_equal(labels, targets["labels"])
+        np.testing.assert_array_equal(labels, targets["logits"])
 
 
 def test_objects_are_a_function_of_the_step(split):

@@ -53,10 +53,18 @@ def test_cub_doubles_twice_then_halves():
 
 def test_cosine_warms_up_and_ends_at_zero():
     schedule = build_schedule("cosine", 0.4, STEPS, 10)
-    assert rate(schedule, 0) == 0
-    assert rate(schedule, 1) == pytest.approx(0.4)
+    # A tenth of the 100 updates: eleven equal steps from 0 to the peak, of which 0 itself is not taken.
+    warm_up = [rate(schedule, 0, step) for step in range(11)]
+    assert warm_up == pytest.approx([0.4 * (step + 1) / 11 for step in range(11)])
     assert rate(schedule, 10) == pytest.approx(0, abs=1e-6)
     assert rate(schedule, 5, 5) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_no_update_of_a_cosine_is_wasted():
+    for updates in (1, 5, 9, 10, 11, 200):
+        schedule = build_schedule("cosine", 0.4, updates, 1)
+        rates = [float(schedule(update)) for update in range(updates)]
+        assert min(rates) > 0 and max(rates) == pytest.approx(0.4), updates
 
 
 def test_updates_that_go_on_over_the_end_of_an_epoch():
