@@ -97,7 +97,7 @@ def jit_compile(changes: frozenset[str]):
         return "xla" in changes
     if keras.backend.backend() != "tensorflow":
         return "auto"
-    from attention_keras.training.xla import jit_compile as training_takes
+    from attention_keras.training.device import jit_compile as training_takes
 
     return training_takes()
 

@@ -24,9 +24,6 @@ def fused_batch_norm(model: keras.Model) -> Iterator[None]:
     compiles for a GPU and fuses the passes itself, Keras's own code runs. The layers stay what they are:
     files saved inside hold plain Keras layers.
 
-    Args:
-        model: its layers, and those of models nested in it. Whether XLA compiles it is said by its `compile`.
-
     Example:
         >>> model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.BatchNormalization()])
         >>> with fused_batch_norm(model):

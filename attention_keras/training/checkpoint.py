@@ -8,7 +8,7 @@ than the file's own size. Tensors are named by the variables they belong to.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from safetensors.numpy import save
 
 from attention_keras.errors import UserError
 from attention_keras.runs.durable import flush, write_whole
-from attention_keras.training.state import MODEL
 
 SUFFIX = ".safetensors"
+KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,8 @@ class Checkpoint:
     record: dict[str, Any]
 
 
-def save_checkpoint(directory: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
-    """Write a checkpoint, then remove all but the newest `keep`.
-
-    Raises:
-        UserError: the disk is full or not writable; earlier checkpoints are untouched.
-    """
+def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint, then remove all but the newest two; on a full disk the earlier ones stay."""
     tensors = {name: np.asarray(array, order="C") for name, array in checkpoint.arrays.items()}
     metadata = {"step": str(checkpoint.step), "record": json.dumps(checkpoint.record)}
     content = save(tensors, metadata)
@@ -58,7 +54,7 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, keep: int = 2) -> P
     earlier = [old for old in checkpoint_files(directory) if old != path]
     # One from a later step is damaged, or the run would have gone on from there.
     damaged = [old for old in earlier if step_of(old) > checkpoint.step]
-    for old in damaged + [old for old in earlier if old not in damaged][keep - 1 :]:
+    for old in damaged + [old for old in earlier if old not in damaged][KEPT - 1 :]:
         old.unlink()
     return path
 
@@ -85,11 +81,7 @@ def load_newest(directory: Path, report: Callable[[str], None] = print) -> Check
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read one checkpoint.
-
-    Raises:
-        UserError: its content does not have the digest its name promises, or it is no checkpoint.
-    """
+    """Read one checkpoint, if its content has the digest that its name promises."""
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
         if path.name.split(".")[1] != digest:
@@ -100,36 +92,3 @@ def load_checkpoint(path: Path) -> Checkpoint:
             return Checkpoint(int(metadata["step"]), arrays, json.loads(metadata["record"]))
     except (OSError, SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
         raise UserError(f"checkpoint {path} cannot be read: {error}") from None
-
-
-def model_arrays(arrays: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
-    """Those of a checkpoint's arrays that belong to the model itself.
-
-    Args:
-        arrays: of a checkpoint.
-        count: variables of the model; version 0.1 numbered tensors, and the model's come first.
-    """
-    if _are_numbered(arrays):
-        return {name: arrays[name] for name in sorted(arrays)[:count]}
-    return {name: array for name, array in arrays.items() if name.startswith(MODEL)}
-
-
-def _are_numbered(arrays: Mapping[str, np.ndarray]) -> bool:
-    return bool(arrays) and all(name.isdigit() for name in arrays)
-
-
-def assign(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Put saved arrays back into Keras variables of the same names.
-
-    Version 0.1 named tensors by their numbers. Those go by order.
-
-    Raises:
-        UserError: names or shapes differ, so the checkpoint belongs to another model.
-    """
-    if _are_numbered(arrays) and len(arrays) == len(variables):
-        arrays = dict(zip(variables, (arrays[name] for name in sorted(arrays))))
-    same_names = variables.keys() == arrays.keys()
-    if not same_names or any(tuple(v.shape) != arrays[name].shape for name, v in variables.items()):
-        raise UserError("the checkpoint belongs to another model; give a new --name, or --restart")
-    for name, variable in variables.items():
-        variable.assign(arrays[name])

@@ -17,10 +17,10 @@ import numpy as np
 
 from attention_keras.runs.durations import Interval
 from attention_keras.runs.signals import SIGNAL_EXIT_BASE, signals_handled_by
-from attention_keras.training.checkpoint import Checkpoint, assign, model_arrays, save_checkpoint
-from attention_keras.training.guard import not_finite
+from attention_keras.training.callbacks import not_finite
+from attention_keras.training.checkpoint import Checkpoint, save_checkpoint
 from attention_keras.training.history import History
-from attention_keras.training.state import build_metrics, model_state, training_state
+from attention_keras.training.state import assign, build_metrics, model_state, of_model, training_state
 
 TOLD_ONCE_SECONDS = 1.0
 """Signals within this time are one: `timeout` and service managers tell a process, and then its group."""
@@ -35,20 +35,11 @@ class Interrupted(Exception):
 
 
 class Checkpointing(keras.callbacks.Callback):
-    """Saves the run at intervals, at each epoch's end, and on SIGTERM or Ctrl-C.
+    """Saves the `whole` network's state `every` so often, at each epoch's end, and on SIGTERM or Ctrl-C.
 
-    Must be the last callback, so that the records of the others are complete when it saves.
-
-    Args:
-        whole: the network; what is compiled and trained may be a part of it.
-        directory: where checkpoint files go.
-        history: of the run; it counts the steps, and its records are saved.
-        every: when to save, in steps or in time.
-        keep: number of checkpoints kept.
-        resumed: the checkpoint to go on from.
-        writes: False for workers other than the chief, which restore but never save.
-        saves_on_signal: False with several workers, which could only save together: the one that is told
-            to stop leaves at once, and all of them continue from the last checkpoint.
+    Must be the last callback, so that the records of the others are complete when it saves. Workers other
+    than the chief restore but never write. Several workers could only save together, so none saves on a
+    signal: the one that is told to stop leaves at once, and all continue from the last checkpoint.
     """
 
     def __init__(
@@ -57,20 +48,13 @@ class Checkpointing(keras.callbacks.Callback):
         directory: Path,
         history: History,
         every: Interval,
-        keep: int,
         resumed: Checkpoint | None = None,
         writes: bool = True,
         saves_on_signal: bool = True,
     ):
         super().__init__()
-        self.whole = whole
-        self.directory = directory
-        self.history = history
-        self.every = every
-        self.keep = keep
-        self.resumed = resumed
-        self.writes = writes
-        self.saves_on_signal = saves_on_signal
+        self.whole, self.directory, self.history, self.every = whole, directory, history, every
+        self.resumed, self.writes, self.saves_on_signal = resumed, writes, saves_on_signal
         self._earlier_seconds = resumed.record.get("seconds", 0.0) if resumed else 0.0
         self._began = self._saved_at = time.monotonic()
         self._saved_step = history.step
@@ -86,17 +70,12 @@ class Checkpointing(keras.callbacks.Callback):
     def restore_model(self) -> None:
         """Put the network back as the resumed checkpoint has it, also where no stage is left to train."""
         if self.resumed:
-            variables = model_state(self.whole)
-            assign(variables, model_arrays(self.resumed.arrays, len(variables)))
+            assign(model_state(self.whole), of_model(self.resumed.arrays))
 
     def restore(self, trained: keras.Model, first_step: int) -> None:
-        """Put the whole state of the resumed checkpoint back, if it is from within this stage.
+        """Put the whole state of the resumed checkpoint back, if it is from within the stage of `trained`.
 
         A checkpoint that ends the stage before has the optimiser of that stage, which is another one.
-
-        Args:
-            trained: the compiled model of a stage, the whole network or a part.
-            first_step: steps of the run before the stage.
         """
         if self.resumed and self.resumed.step > first_step:
             build_metrics(trained)
@@ -129,9 +108,8 @@ class Checkpointing(keras.callbacks.Callback):
         if self._signal_number is None:
             self._signal_number, self._told_at = number, time.monotonic()
             if self.writes:
-                print(
-                    "\nstopping at the end of this step; once more stops at once", file=sys.stderr, flush=True
-                )
+                said = "\nstopping at the end of this step; once more stops at once"
+                print(said, file=sys.stderr, flush=True)
         elif time.monotonic() - self._told_at > TOLD_ONCE_SECONDS:
             signal.signal(number, self._earlier_handlers.get(number) or signal.SIG_DFL)
             signal.raise_signal(number)
@@ -148,13 +126,10 @@ class Checkpointing(keras.callbacks.Callback):
     def _save(self):
         self._saved_step, self._saved_at = self.history.step, time.monotonic()
         # Reading a metric sums it over the workers, so all of them read, and then the chief writes.
-        arrays = {
-            name: np.asarray(keras.ops.convert_to_numpy(variable))
-            for name, variable in training_state(self.whole, self.model).items()
-        }
-        weights = model_arrays(arrays, len(model_state(self.whole))).values()
-        if not all(np.isfinite(array).all() for array in weights):
+        state = training_state(self.whole, self.model)
+        arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in state.items()}
+        if not all(np.isfinite(array).all() for array in of_model(arrays).values()):
             raise not_finite("a weight is not finite", self.history.step)
         if self.writes:
             record = {"history": self.history.records, "seconds": self.seconds}
-            save_checkpoint(self.directory, Checkpoint(self.history.step, arrays, record), self.keep)
+            save_checkpoint(self.directory, Checkpoint(self.history.step, arrays, record))

@@ -19,9 +19,8 @@ OFF_OBJECT = "off_object"
 def area_weights(fine: int, coarse: int) -> np.ndarray:
     """How much each of `fine` pixels counts in the mean over each of `coarse` cells of the same length.
 
-    Returns:
-        `(coarse, fine)` float32; a row adds up to 1. A pixel on the border of two cells counts in both, by
-        its parts.
+    `(coarse, fine)` float32; a row adds up to 1. A pixel on the border of two cells counts in both, by its
+    parts.
 
     Example:
         >>> (6 * area_weights(3, 2)).round().tolist()
@@ -33,16 +32,10 @@ def area_weights(fine: int, coarse: int) -> np.ndarray:
 
 
 def share_off_object(attention: Any, objects: Any) -> Any:
-    """The share of each attention map that lies off the object.
+    """The share of each attention map that lies off the object: `(b,)` float32 in [0, 1].
 
-    A cell of the map that the object covers by half counts as half on it.
-
-    Args:
-        attention: `(b, h, w)`, not negative; a map is divided by its sum.
-        objects: `(b, H, W)` in [0, 1], 1 on the object.
-
-    Returns:
-        `(b,)` float32 in [0, 1].
+    `attention` `(b, h, w)` is not negative and is divided by its sum; `objects` `(b, H, W)` is 1 on the
+    object and 0 off it. A cell of the map that the object covers by half counts as half on it.
 
     Example:
         >>> attention = np.array([[[0.75, 0.25]]], "float32")

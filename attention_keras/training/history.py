@@ -14,19 +14,8 @@ class History(keras.callbacks.Callback):
     A record holds `epoch`, `step`, `images_seen`, what Keras logs (`loss`, `accuracy`, `val_loss`,
     `val_accuracy`; where attention is trained, `off_object` and `val_off_object`), `learning_rate`,
     `images_per_second` and `time`. The speed leaves out validation and the first step, in which the graph is
-    compiled.
-
-    Args:
-        steps_per_epoch: steps in an epoch.
-        images_per_epoch: training images in an epoch.
-        batch_size: images in a full step.
-        records: of the epochs that earlier processes finished.
-        step: steps that they did.
-        leave_out: what Keras logs without having measured it.
-
-    Attributes:
-        step: steps done since the run began.
-        records: one for each finished epoch.
+    compiled. A resumed run brings the `records` and the `step` that earlier processes came to; `leave_out`
+    names what Keras logs without having measured it.
     """
 
     def __init__(
@@ -40,12 +29,9 @@ class History(keras.callbacks.Callback):
         leave_out: Collection[str] = (),
     ):
         super().__init__()
-        self.steps_per_epoch = steps_per_epoch
-        self.images_per_epoch = images_per_epoch
-        self.batch_size = batch_size
-        self.records = list(records)
-        self.step = step
-        self.leave_out = leave_out
+        self.steps_per_epoch, self.images_per_epoch = steps_per_epoch, images_per_epoch
+        self.batch_size, self.leave_out = batch_size, leave_out
+        self.records, self.step = list(records), step
 
     @property
     def images_seen(self) -> int:

@@ -8,10 +8,7 @@ from keras import ops
 def build_loss(label_smoothing: float, counts: np.ndarray, balance: bool) -> keras.losses.Loss:
     """Cross-entropy of logits `(b, k)` against one-hot or mixed labels `(b, k)`.
 
-    Args:
-        label_smoothing: share of the target spread over all classes.
-        counts: `(k,)`, training images of each class.
-        balance: whether all classes count alike.
+    `counts` `(k,)` are the training images of each class, which all count alike with `balance`.
     """
     if not balance:
         return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
@@ -32,10 +29,6 @@ def class_weights(counts: np.ndarray) -> np.ndarray:
 @keras.saving.register_keras_serializable(package="attention_keras")
 class BalancedCrossentropy(keras.losses.Loss):
     """Cross-entropy of each image, times the weight of its class; of mixed labels, their mean weight.
-
-    Args:
-        weights: k numbers.
-        label_smoothing: share of the target spread over all classes.
 
     Example:
         >>> loss = BalancedCrossentropy([3.0, 1.0])

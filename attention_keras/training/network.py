@@ -1,6 +1,7 @@
 """The network of a run: its config settled, the model built and compiled."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -21,18 +22,18 @@ from attention_keras.models.classifier import Classifier, TrainingHooks
 from attention_keras.models.frozen import thaw
 from attention_keras.models.graph import all_layers
 from attention_keras.models.preprocessing import preprocessing_layer
+from attention_keras.models.transfer_weights import transfer_weights
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.data_options import DataOptions
 from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import image_side, load_model
+from attention_keras.training.device import choose_precision, jit_compile
 from attention_keras.training.guided import GuidanceLoss, MeanOffObject
 from attention_keras.training.loss import build_loss
 from attention_keras.training.optimizers import build_optimizer, build_schedule
-from attention_keras.training.precision import choose_precision
 from attention_keras.training.stages import Stage
 from attention_keras.training.strategy import Strategy, hooks_of, spans_workers
-from attention_keras.training.xla import jit_compile
 
 
 def sized(config: RunConfig) -> DataOptions:
@@ -51,20 +52,17 @@ def sized(config: RunConfig) -> DataOptions:
 def settle(
     config: RunConfig, earlier: Run | None, dataset: ImageDataset, strategy: Strategy | None
 ) -> RunConfig:
-    """The config with nothing open.
+    """The config with nothing open, where precision may have been `auto` and the image size 0.
 
-    Args:
-        config: may have precision `auto` and an image size of 0.
-        earlier: the run to go on with, if there may be one: it keeps the precision it began with.
-        dataset: tells the size of the images.
-        strategy: several workers may have different processors, and take float32.
+    An `earlier` run to go on with keeps the precision it began with. Several workers may have different
+    processors, and take float32.
     """
     if config.precision != "auto":
         precision = config.precision
     elif earlier is not None and earlier.exists:
         precision = earlier.config.precision
     else:
-        precision = "float32" if spans_workers(strategy) else choose_precision("auto")
+        precision = "float32" if spans_workers(strategy) else choose_precision()
     data = dataclasses.replace(config.data, image_size=dataset.image_shape[0])
     return dataclasses.replace(config, precision=precision, data=data)
 
@@ -84,9 +82,6 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
     """The network in the run's precision, with the run's initial weights.
 
     A backbone that the paper does not have is frozen where the recipe begins with frozen epochs.
-
-    Raises:
-        UserError: the backbone or its weights are not to be had, or do not fit the images.
     """
     keras.utils.set_random_seed(config.seed)
     earlier_policy = keras.config.dtype_policy()
@@ -105,6 +100,15 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
         )
     finally:
         keras.config.set_dtype_policy(earlier_policy)
+
+
+def start_from(source: str, model: keras.Model, class_names: Sequence[str]) -> str:
+    """Give a model the weights of another run or file, its classifier too where the classes are the same.
+
+    What was copied is returned for a person to read. A file does not say what its classes are.
+    """
+    same = Path(source).is_dir() and Run(source).class_names() == list(class_names)
+    return transfer_weights(load_model(source), model, same_classes=same).table()
 
 
 def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Model | None:

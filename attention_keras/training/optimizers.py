@@ -33,19 +33,13 @@ class CoupledSGD(keras.optimizers.SGD):
 
 
 def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, epochs: int):
-    """The learning rate as a function of the update.
+    """The learning rate as a function of the update: a float, or a Keras learning-rate schedule.
 
-    Args:
-        name: `constant`; `cosine` (linear warm-up over a tenth of the run, then a half cosine to 0);
-            `halve_25` (VGG: halved at the 1-based epochs 25, 50, ...); `step_60_120_160` (ResNet: times
-            0.2 after 60, 120 and 160 epochs); `cub_30` (CUB: doubled at 30 and 60, then halved every 30).
-        learning_rate: the initial rate, or the peak of `cosine`.
-        updates_per_epoch: of the weights. Not whole where accumulated updates go on over the end of an
-            epoch.
-        epochs: length of the run.
-
-    Returns:
-        A float or a Keras learning-rate schedule.
+    `constant`; `cosine` (linear warm-up over a tenth of the run, then a half cosine to 0); `halve_25` (VGG:
+    halved at the 1-based epochs 25, 50, ...); `step_60_120_160` (ResNet: times 0.2 after 60, 120 and 160
+    epochs); `cub_30` (CUB: doubled at 30 and 60, then halved every 30). `learning_rate` is the initial rate,
+    or the peak of `cosine`. The updates of an epoch are not whole where accumulated updates go on over its
+    end.
     """
     if name == "constant":
         return learning_rate
@@ -80,10 +74,6 @@ class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
     """A schedule that counts updates, for an optimiser that counts the steps which it accumulates.
 
     Keras asks the schedule for the rate of a step. With accumulated gradients several steps are one update.
-
-    Args:
-        schedule: the rate as a function of the update.
-        accumulate: steps of an update.
 
     Example:
         >>> halved = keras.optimizers.schedules.PiecewiseConstantDecay([1], [0.4, 0.2])

@@ -1,6 +1,7 @@
 """What a person sees while a model trains: images per second, time left, one line per epoch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 from tqdm import tqdm
@@ -11,33 +12,19 @@ from attention_keras.training.stages import Stage
 
 
 class Progress(keras.callbacks.Callback):
-    """A progress bar over all images of the run, and a line for each finished epoch.
-
-    Args:
-        history: of the run.
-        stages: of the run.
-        report: called with the line of each epoch.
-        show_bar: False for workers other than the chief.
-    """
+    """A bar over all images of the run, on a terminal, and a line for `report` about each finished epoch."""
 
     def __init__(
-        self,
-        history: History,
-        *,
-        stages: Sequence[Stage],
-        report: Callable[[str], None],
-        show_bar: bool,
+        self, history: History, stages: Sequence[Stage], report: Callable[[str], None], show_bar: bool
     ):
         super().__init__()
-        self.history = history
-        self.stages = stages
+        self.history, self.stages, self.report, self.show_bar = history, stages, report, show_bar
         self.epochs = stages[-1].last
-        self.report = report
-        self.show_bar = show_bar
 
-    def open(self) -> None:
-        """Show the bar (on a terminal only; elsewhere the epoch lines tell)."""
-        self._bar = tqdm(
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Inside, the bar is there."""
+        with tqdm(
             total=self.epochs * self.history.images_per_epoch,
             initial=self.history.images_seen,
             unit=" images",
@@ -45,18 +32,14 @@ class Progress(keras.callbacks.Callback):
             dynamic_ncols=True,
             disable=None if self.show_bar else True,
             leave=False,
-        )
-
-    def close(self) -> None:
-        """Take the bar away."""
-        self._bar.close()
+        ) as self._bar:
+            yield
 
     def on_train_batch_end(self, batch, logs=None):
         self._bar.update(self.history.images_seen - self._bar.n)
         if logs and not self._bar.disable and self.history.step % 10 == 0:
-            self._bar.set_postfix_str(
-                f"loss {logs['loss']:.3f} accuracy {logs['accuracy']:.1%}", refresh=False
-            )
+            said = f"loss {logs['loss']:.3f} accuracy {logs['accuracy']:.1%}"
+            self._bar.set_postfix_str(said, refresh=False)
 
     def on_epoch_end(self, epoch, logs=None):
         record = self.history.records[-1]
@@ -65,10 +48,9 @@ class Progress(keras.callbacks.Callback):
         stage = next(stage for stage in self.stages if epoch < stage.last)
         left = duration((stage.last - epoch - 1) * self.history.images_per_epoch / speed)
         of_what = "" if stage is self.stages[-1] else " of the frozen epochs"
-        validation = f"  validation {record['val_accuracy']:.1%}" if "val_accuracy" in record else ""
         self._bar.clear()
         self.report(
             f"epoch {epoch + 1:>3}/{self.epochs}  loss {record['loss']:.4f}  "
-            f"accuracy {record['accuracy']:.1%}{validation}  {speed:,.{0 if speed >= 10 else 1}f} images/s  "
-            f"{left} left{of_what}"
+            f"accuracy {record['accuracy']:.1%}  validation {record['val_accuracy']:.1%}  "
+            f"{speed:,.{0 if speed >= 10 else 1}f} images/s  {left} left{of_what}"
         )

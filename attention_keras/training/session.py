@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ import tensorflow as tf
 from attention_keras.data.datasets import ImageDataset, load_dataset
 from attention_keras.data.objects import Objects
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.frozen import frozen_layers, thaw
@@ -21,28 +23,23 @@ from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import TEMPERATURE, Run
 from attention_keras.runs.machine_options import MachineOptions
 from attention_keras.runs.model_file import load_model, save_model
-from attention_keras.training.average import AverageInPlace
+from attention_keras.training.callbacks import AverageInPlace, KeepBest, NonFiniteGuard, Patience
 from attention_keras.training.checkpoint import Checkpoint, load_newest
 from attention_keras.training.checkpointing import Checkpointing
-from attention_keras.training.epoch_records import epoch_records
-from attention_keras.training.final_test import take_final_test
-from attention_keras.training.fit_epochs import fit_epochs
-from attention_keras.training.frozen_part import FrozenPart, forget_features
-from attention_keras.training.guard import NonFiniteGuard
+from attention_keras.training.final_test import final_metrics, take_final_test
+from attention_keras.training.frozen import FrozenPart, forget_features
 from attention_keras.training.guided import OFF_OBJECT
 from attention_keras.training.history import History
-from attention_keras.training.metrics import final_metrics
 from attention_keras.training.network import (
     build_network,
     check_steps_per_execution,
     compile_network,
     settle,
     sized,
+    start_from,
 )
-from attention_keras.training.patience import Patience
 from attention_keras.training.progress import Progress
-from attention_keras.training.stages import Stage, panel_epochs, stages_of
-from attention_keras.training.start import start_from
+from attention_keras.training.stages import Stage, fit_rest, panel_epochs, stages_of
 from attention_keras.training.strategy import (
     Strategy,
     is_chief,
@@ -53,7 +50,7 @@ from attention_keras.training.strategy import (
     wait_for_workers,
 )
 from attention_keras.training.summary import summarize
-from attention_keras.training.tensorboard import log_confusion
+from attention_keras.training.tensorboard import AttentionImages, Scalars, log_confusion
 
 Report = Callable[[str], None]
 
@@ -62,15 +59,9 @@ Report = Callable[[str], None]
 class Session:
     """One training, on one machine.
 
-    Attributes:
-        config: what is computed, nothing open.
-        machine: where and how it is carried out.
-        run: the directory.
-        dataset: its test split is unread until `finish`.
-        strategy: None on a single device.
-        model: the whole network; it shares its layers with all models that the session trains and saves.
-        frozen: its frozen part, where the backbone is frozen at first.
-        report: called with each line a person should read.
+    Nothing in `config` is open. The test split of `dataset` is unread until `finish`. `model` shares its
+    layers with all models that the session trains and saves, and with `frozen`, its parts where the backbone
+    is frozen at first. `report` is called with each line a person should read.
     """
 
     config: RunConfig
@@ -91,18 +82,10 @@ class Session:
         strategy: Strategy | None,
         report: Report = print,
     ) -> "Session":
-        """Read the data, build the model, and say what is about to happen.
+        """Read the data, build the model, and say what is about to happen; nothing is written yet.
 
-        Args:
-            config: may leave precision and image size open; an earlier part of the run decides them, or
-                else the machine and the data do.
-            machine: where and how the run is carried out.
-            run: the directory; nothing is written yet.
-            strategy: from `build_strategy`.
-            report: called with each line a person should read.
-
-        Raises:
-            UserError: the data, the network or the weights to start from are not to be had.
+        Precision and image size may be open: an earlier part of the run decides them, or else the machine and
+        the data do.
         """
         if config.patience and spans_workers(strategy):
             raise UserError("patience does not work with several workers: only the chief has the best epoch")
@@ -154,11 +137,7 @@ class Session:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the run's directory, in the strategy's scope; `fit` and `finish` are called inside.
-
-        Raises:
-            UserError: the directory is another process's, or cannot be written.
-        """
+        """Hold the run's directory, in the strategy's scope; `fit` and `finish` are called inside."""
         with ExitStack() as stack:
             if self.is_chief:
                 stack.enter_context(self.run.writing(self.config, self.machine))
@@ -171,15 +150,7 @@ class Session:
             yield
 
     def fit(self) -> tuple[History, float]:
-        """Train the epochs that are left.
-
-        Returns:
-            The run's history, and the seconds that all its epochs took.
-
-        Raises:
-            Interrupted: SIGTERM or Ctrl-C came; the state is saved.
-            UserError: the loss is not finite, or the disk is full.
-        """
+        """Train the epochs that are left; the run's history, and the seconds that all its epochs took."""
         resumed = load_newest(self.run.checkpoints, self.report)
         history = self._history(resumed)
         checkpointing = Checkpointing(
@@ -187,7 +158,6 @@ class Session:
             self.run.checkpoints,
             history,
             self.machine.checkpoint_interval(),
-            self.machine.keep,
             resumed,
             writes=self.is_chief,
             saves_on_signal=not spans_workers(self.strategy),
@@ -197,17 +167,14 @@ class Session:
         if resumed:
             self.report(f"resuming at step {history.step:,} of {self.steps_per_epoch * last.last:,}")
         patience = Patience(history, self.config.patience, last.first)
-        progress = Progress(history, stages=stages, report=self.report, show_bar=self.is_chief)
-        # The history first, because the others read it; the checkpoint last, because it saves the rest.
+        progress = Progress(history, stages, self.report, show_bar=self.is_chief)
+        # The history first, because the others read it.
         callbacks = [history, NonFiniteGuard(history), progress, patience, *self._records(history, stages)]
         checkpointing.restore_model()
-        progress.open()
-        try:
+        with progress.shown():
             for stage in stages:
                 if history.step < stage.last * self.steps_per_epoch and not patience.is_over:
                     self._fit_stage(stage, history, patience, callbacks, checkpointing)
-        finally:
-            progress.close()
         return history, checkpointing.seconds
 
     def finish(self, history: History, seconds: float) -> dict[str, Any]:
@@ -216,15 +183,14 @@ class Session:
         if self.config.patience:
             self.model.set_weights(load_model(self.run.best_model).get_weights())
         self._save(self.run.model)
-        validation = self.dataset.validation if self.machine.calibrate else None
         test = self.dataset.test()
         self.report(f"testing on {len(test):,} images")
-        found = take_final_test(self.model, validation, test, self._in_order)
-        metrics = final_metrics(self.config, self.model, history, found.accuracy, len(test), seconds)
-        metrics[TEMPERATURE] = found.temperature
+        temperature, predicted = take_final_test(self.model, self.dataset.validation, test, self._in_order)
+        metrics = final_metrics(self.config, self.model, history, predicted == test.labels, seconds)
+        metrics[TEMPERATURE] = temperature
         if self.is_chief:
             names, epoch = self.dataset.class_names, history.records[-1]["epoch"]
-            log_confusion(self.run.tensorboard, test.labels, found.predicted, names, epoch)
+            log_confusion(self.run.tensorboard, test.labels, predicted, names, epoch)
             self.run.write_metrics(metrics)
         return metrics
 
@@ -239,53 +205,60 @@ class Session:
         )
 
     def _records(self, history: History, stages: list[Stage]) -> list[keras.callbacks.Callback]:
-        """What the chief writes after each epoch."""
+        """What the chief writes after each epoch; of the averaged network, where weights are averaged."""
         if not self.is_chief:
             return []
-        shown = self.dataset.validation.take(slice(0, self.machine.panels))
-        save_best = partial(self._save, self.run.best_model)
-        return epoch_records(self.run, history, self.model, shown, panel_epochs(stages), save_best)
+        run, validation = self.run, self.dataset.validation
+        run.write_history(history.records)  # so far
+        names, epochs = self.dataset.class_names, panel_epochs(stages)
+        return [
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: run.write_history(history.records)),
+            Scalars(run.tensorboard, history),
+            AttentionImages(self.model, validation, names, epochs, run.tensorboard),
+            KeepBest(history, partial(self._save, run.best_model)),
+        ]
 
     def _fit_stage(
         self, stage: Stage, history: History, patience: Patience, callbacks: list, saving: Checkpointing
     ) -> None:
         """Train the epochs of a stage that are left."""
-        trained, train, validation = self.model, self.dataset.train, self.dataset.validation
+        config, trained = self.config, self.model
+        train, validation = self.dataset.train, self.dataset.validation
         if stage.frozen:
             self.report(f"computing the features of {len(train) + len(validation):,} images, once")
             trained = self.frozen.head
             train, validation = self.frozen.features_of(
-                self.dataset, self.config.step_batch_size, self.run.features, show=self.is_chief
+                self.dataset, config.step_batch_size, self.run.features, show=self.is_chief
             )
         elif self.frozen:
             thaw(frozen_layers(self.model))
         told = self.objects.count if self.objects else 0
-        compile_network(trained, self.config, stage, np.asarray(train.labels), told, self.strategy)
+        compile_network(trained, config, stage, np.asarray(train.labels), told, self.strategy)
         saving.restore(trained, stage.first * self.steps_per_epoch)
-        if self.config.recipe.ema:
-            callbacks = [*callbacks, AverageInPlace(stage.last)]
+        average = [AverageInPlace(stage.last)] if config.recipe.ema else []
+        batches = partial(
+            training_batches,
+            train,
+            num_classes=self.dataset.num_classes,
+            batch_size=config.step_batch_size,
+            seed=config.seed,
+            augment=stage.augment,
+            objects=self.objects and self.objects.train,
+            replicas=self.replicas,
+        )
         with saving.listening():
-            fit_epochs(
+            fit_rest(
                 trained,
-                partial(
-                    training_batches,
-                    train,
-                    num_classes=self.dataset.num_classes,
-                    batch_size=self.config.step_batch_size,
-                    seed=self.config.seed,
-                    objects=self.objects and self.objects.train,
-                    replicas=self.replicas,
-                ),
+                batches,
                 self._in_order(validation, self.objects and self.objects.validation),
                 stage=stage,
                 step=history.step,
-                steps=self.steps_per_epoch,
-                callbacks=callbacks,
-                saving=saving,
+                steps_per_epoch=self.steps_per_epoch,
+                callbacks=[*callbacks, *average, saving],  # saving last, because it saves the rest
                 is_over=lambda: patience.is_over,
             )
 
-    def _in_order(self, split, objects: np.ndarray | None = None) -> tf.data.Dataset:
+    def _in_order(self, split: Split, objects: np.ndarray | None = None) -> tf.data.Dataset:
         return evaluation_batches(
             split,
             num_classes=self.dataset.num_classes,
@@ -294,7 +267,7 @@ class Session:
             replicas=self.replicas,
         )
 
-    def _save(self, path) -> None:
+    def _save(self, path: Path) -> None:
         """The model as it computes on one device; workers other than the chief write nothing."""
         synchronize_batch_norm(self.model, False)
         if self.is_chief:

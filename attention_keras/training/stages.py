@@ -1,20 +1,21 @@
 """The stages of a training: with a frozen backbone, then with all weights; or the latter alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import keras
+import tensorflow as tf
+
 from attention_keras.runs.recipes import Recipe
+from attention_keras.training.batch_norm import fused_batch_norm
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Epochs of a run that are trained with one optimiser.
+    """The epochs first + 1 to last of a run, trained with one optimiser.
 
-    Attributes:
-        first, last: the epochs are first + 1 to last, counted from the start of the run.
-        learning_rate: the peak of the stage's schedule.
-        augment: of its images.
-        frozen: whether the backbone is, so that its features are computed once.
+    `learning_rate` is the peak of the schedule, `augment` that of the images; where the backbone is `frozen`,
+    its features are computed once.
     """
 
     first: int
@@ -57,16 +58,41 @@ def panel_epochs(stages: Sequence[Stage]) -> set[int]:
     return epochs
 
 
+def fit_rest(
+    model: keras.Model,
+    batches: Callable[..., tf.data.Dataset],
+    validation: tf.data.Dataset,
+    *,
+    stage: Stage,
+    step: int,
+    steps_per_epoch: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    is_over: Callable[[], bool],
+) -> None:
+    """Train a compiled model from any `step` of the run that is in the stage to the stage's end.
+
+    `batches` is `training_batches`, but for `epochs` and `start_step`.
+    """
+    with fused_batch_norm(model):
+        for first, last, length in parts_left(stage, step, steps_per_epoch):
+            if is_over():
+                return
+            model.fit(
+                batches(epochs=last, start_step=(first + 1) * steps_per_epoch - length),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=length,
+                shuffle=False,  # the batches come in their order already
+                validation_data=validation,
+                callbacks=list(callbacks),
+                verbose=0,
+            )
+
+
 def parts_left(stage: Stage, step: int, steps_per_epoch: int) -> list[tuple[int, int, int]]:
     """What is left of a stage: the rest of an interrupted epoch, if any, and then the whole epochs.
 
-    Args:
-        stage: not finished.
-        step: steps of the run that are done.
-        steps_per_epoch: steps in a whole epoch.
-
-    Returns:
-        For each part its first epoch, counted from 0, the one after its last, and the steps in an epoch.
+    For each part its first epoch, counted from 0, the one after its last, and the steps in an epoch.
 
     Example:
         >>> parts_left(Stage(0, 3, 1e-3, "none", False), step=14, steps_per_epoch=10)

@@ -1,24 +1,24 @@
 """The state of a training by name: every variable that a resumed run must find as it was."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
+from attention_keras.errors import UserError
 from attention_keras.models.outputs import LOGITS
-
-_SEED = re.compile(r"^seed_generator(_\d+)?/")
-
 
 MODEL = "model/"
 """What the names of the network's own variables begin with."""
+_SEED = re.compile(r"^seed_generator(_\d+)?/")
 
 
 def model_state(model: keras.Model) -> dict[str, Any]:
-    """Variables of a model, by names that stay the same.
+    """Variables of a model, by `model/` and their paths.
 
-    A name is `model/` and the variable's path. Random seeds are the exception: Keras counts them up within a
-    process, so they are named by the layer they belong to.
+    Keras counts random seeds up within a process, so they are named by the layer they belong to.
     """
     owners = {id(variable): layer.name for layer in model.layers for variable in layer.variables}
     state: dict[str, Any] = {}
@@ -28,17 +28,9 @@ def model_state(model: keras.Model) -> dict[str, Any]:
     return state
 
 
-def training_state(model: keras.Model, trained: keras.Model | None = None) -> dict[str, Any]:
-    """Variables of a model, and of the optimiser and running metrics it is trained with, by name.
-
-    The last two are called `optimizer/` or `metrics/` and the variable's path.
-
-    Args:
-        model: the whole network.
-        trained: the part of it that is compiled, its optimiser and metrics built; the whole by default.
-    """
-    trained = trained or model
-    state = model_state(model)
+def training_state(whole: keras.Model, trained: keras.Model) -> dict[str, Any]:
+    """Variables of the whole network, and of the optimiser and the metrics of its part that is compiled."""
+    state = model_state(whole)
     for variable in trained.optimizer.variables:
         _add(state, f"optimizer/{variable.path}", variable)
     for variable in trained.metrics_variables:
@@ -53,6 +45,20 @@ def _add(state: dict[str, Any], name: str, variable: Any) -> None:
         number += 1
         unique = f"{name}:{number}"
     state[unique] = variable
+
+
+def of_model(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Those of a checkpoint's arrays that belong to the network itself."""
+    return {name: array for name, array in arrays.items() if name.startswith(MODEL)}
+
+
+def assign(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Put saved arrays back into Keras variables of the same names."""
+    same_names = variables.keys() == arrays.keys()
+    if not same_names or any(tuple(v.shape) != arrays[name].shape for name, v in variables.items()):
+        raise UserError("the checkpoint belongs to another model; give a new --name, or --restart")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
 
 
 def build_metrics(model: keras.Model) -> None:

@@ -29,15 +29,12 @@ def build_strategy(name: str, report: Callable[[str], None] = print) -> Strategy
     `auto` mirrors over the GPUs when there are several. `mirrored` takes every GPU, or every
     logical CPU device when there is no GPU. `multi_worker` needs TF_CONFIG and must come before any
     other TensorFlow operation; `report` is told whom it waits for. `tpu` is untested.
-
-    Raises:
-        UserError: `multi_worker` without TF_CONFIG, or without the others; `tpu` where there is none.
     """
     if name == "multi_worker":
         others = _other_workers(os.environ.get("TF_CONFIG"))
         if others:
             report(f"waiting for {', '.join(others)} (TF_CONFIG); Ctrl-C ends it")
-        with _ended_by_ctrl_c(), _keeping_sigterm_handler():
+        with _waiting():
             try:
                 return tf.distribute.MultiWorkerMirroredStrategy()
             except tf.errors.OpError as error:
@@ -53,31 +50,19 @@ def build_strategy(name: str, report: Callable[[str], None] = print) -> Strategy
 
 
 @contextlib.contextmanager
-def _ended_by_ctrl_c():
-    """Let Ctrl-C end the process while TensorFlow waits: Python's handler would run minutes later."""
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
+def _waiting():
+    """Inside, TensorFlow waits for other workers, and no line of Python runs: Ctrl-C ends the process itself.
 
-
-@contextlib.contextmanager
-def _keeping_sigterm_handler():
-    """Give SIGTERM back to its handler: TensorFlow puts one in its place that takes a note and goes on.
-
-    That one is there while the workers look for each other, when no line of Python runs: a SIGTERM that comes
-    then is lost.
+    TensorFlow puts a handler of SIGTERM of its own in, which takes a note and goes on. It goes afterwards.
     """
-    handler = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
+    interrupt, terminate = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    if interrupt is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGINT, interrupt or signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, terminate or signal.SIG_DFL)
 
 
 def _other_workers(text: str | None) -> list[str]:
@@ -164,7 +149,7 @@ def wait_for_workers(strategy: Strategy | None) -> None:
     def meet():
         return strategy.experimental_local_results(strategy.run(count))
 
-    with _ended_by_ctrl_c():
+    with _waiting():
         keras.ops.convert_to_numpy(meet()[0])
 
 

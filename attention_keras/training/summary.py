@@ -18,18 +18,19 @@ NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
 
 def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, strategy) -> list[str]:
-    """What is about to happen, for a person to check before it takes hours."""
+    """The lines."""
     devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
     height, width, _ = dataset.image_shape
     recipe = config.recipe
     seconds = estimate_seconds(config, dataset, model)
     streamed = isinstance(dataset.train.images, PictureRows)
-    how = ", decoded from their files in each epoch" if streamed else ""
     lines = [
         f"model     {config.model.name}, width {recipe.width:g}: {count_parameters(model):,} parameters, "
         f"{count_macs(model) / 1e6:,.0f} M multiply-adds per image",
         f"data      {dataset.name}: {len(dataset.train):,} training and {len(dataset.validation):,} "
-        f"validation images of {width}x{height}, {dataset.num_classes} classes{how}",
+        f"validation images of {width}x{height}, {dataset.num_classes} classes"
+        + ", decoded from their files in each epoch"
+        * streamed,
         f"recipe    {_frozen(recipe)}{recipe.epochs} epochs, batch {recipe.batch_size}, "
         f"{recipe.optimizer} at {recipe.learning_rate:g} ({recipe.schedule}), "
         f"weight decay {recipe.weight_decay:g}, dropout {'on' if recipe.dropout else 'off'}, "
@@ -61,7 +62,7 @@ def estimate_seconds(config: RunConfig, dataset: ImageDataset, model: keras.Mode
     """Time of the run, from two timed forward passes; a backward pass costs about two forward ones.
 
     While the backbone is frozen, the images go forward once for all epochs. Each pass reads them, which takes
-    time where they are pictures to decode.
+    time where they are files to decode.
     """
     start = time.perf_counter()
     images = tf.constant(dataset.train.images[: min(config.recipe.batch_size, 64)], "float32")

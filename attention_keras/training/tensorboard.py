@@ -1,6 +1,6 @@
 """What a run shows in TensorBoard: curves, attention and evidence on the same images, confusion matrix."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import keras
@@ -9,6 +9,7 @@ import tensorflow as tf
 from scipy.special import softmax
 from sklearn.metrics import confusion_matrix
 
+from attention_keras.data.split import Split
 from attention_keras.drawing.charts import confusion_figure
 from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.errors import UserError
@@ -18,14 +19,12 @@ from attention_keras.models.outputs import attention_maps, evidence_maps
 from attention_keras.training.guided import OFF_OBJECT
 from attention_keras.training.history import History
 
+PANELS = 8
+
 
 class Scalars(keras.callbacks.Callback):
     """Loss, accuracy and, where it is trained, attention off the object, of training and validation in one
     chart each; learning rate and speed.
-
-    Args:
-        log_dir: TensorBoard folder; runs `train` and `validation` go under it.
-        history: of the run; its newest record is written.
     """
 
     def __init__(self, log_dir: Path, history: History):
@@ -54,19 +53,17 @@ class AttentionImages(keras.callbacks.Callback):
 
     One panel per image, titled with the true and the predicted class: attention of each level, and the
     evidence for the predicted class, all levels added up. And for each level the entropy of its attention as
-    a share of the largest possible (1: looks everywhere, 0: at one place).
-
-    Args:
-        model: the whole network; what is trained may be a part of it.
-        images: `(n, h, w, 3)` uint8, fixed for the run.
-        labels: `(n,)`.
-        class_names: k names.
-        epochs: those after which to draw, counted from 1.
-        log_dir: TensorBoard folder.
+    a share of the largest possible (1: looks everywhere, 0: at one place). The images are the first of the
+    split `shown`; `epochs` are counted from 1.
     """
 
     def __init__(
-        self, model: keras.Model, images, labels, class_names, epochs: Container[int], log_dir: Path
+        self,
+        model: keras.Model,
+        shown: Split,
+        class_names: Sequence[str],
+        epochs: Container[int],
+        log_dir: Path,
     ):
         super().__init__()
         try:
@@ -74,10 +71,9 @@ class AttentionImages(keras.callbacks.Callback):
             self.explained = evidence_model(model, of="predicted")
         except UserError:  # a network without evidence
             self.explained = model
-        self.epochs = epochs
-        self.images = np.asarray(images)
-        self.labels = np.asarray(labels)
-        self.class_names = class_names
+        first = shown.take(slice(0, PANELS))
+        self.images, self.labels = np.asarray(first.images), np.asarray(first.labels)
+        self.epochs, self.class_names = epochs, class_names
         self.writer = tf.summary.create_file_writer(str(log_dir / "validation"))
 
     def on_epoch_end(self, epoch, logs=None):
@@ -93,7 +89,9 @@ class AttentionImages(keras.callbacks.Callback):
             for name, level in maps.items():
                 entropy = normalized_entropy(level).mean()
                 tf.summary.scalar(f"attention_entropy/{name}", entropy, step=epoch + 1)
-            for index, image in enumerate(self.images if maps or evidence is not None else ()):
+            if not maps and evidence is None:
+                return
+            for index, image in enumerate(self.images):
                 title, correct = prediction_title(probabilities[index], self.class_names, self.labels[index])
                 levels = {name: level[index] for name, level in maps.items()}
                 signed = {}

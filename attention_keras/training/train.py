@@ -8,9 +8,7 @@ import tensorflow as tf
 from attention_keras.data.user_errors import user_errors
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.machine_options import refuse_jit
 from attention_keras.runs.options import TrainOptions
-from attention_keras.training.graph_memory import forgetting_gradients
 from attention_keras.training.session import Report, Session
 from attention_keras.training.strategy import build_strategy, is_chief, lost_workers
 
@@ -29,15 +27,8 @@ class RunResult:
 def train(options: TrainOptions, report: Report = print) -> RunResult:
     """Train, validate each epoch, read the test set once, and leave a complete run directory.
 
-    The same options again resume an unfinished run exactly, or return a finished one.
-
-    Args:
-        options: what to train, and where.
-        report: called with each line a person should read.
-
-    Raises:
-        UserError: a mistake in the options, the data or the run directory.
-        Interrupted: SIGTERM or Ctrl-C came; the state is saved.
+    The same options again resume an unfinished run exactly, or return a finished one. `report` is called
+    with each line a person should read. SIGTERM and Ctrl-C save the state and raise `Interrupted`.
 
     Example:
         >>> result = train(TrainOptions.of(epochs=1, limit=256, name="try"))  # doctest: +SKIP
@@ -46,8 +37,6 @@ def train(options: TrainOptions, report: Report = print) -> RunResult:
     machine, config, run = options.machine, options.resolve(), Run(options.run_path)
     # Several workers must find each other before TensorFlow does anything else.
     strategy = build_strategy(machine.strategy, report)
-    if machine.jit == "on" and strategy is not None:
-        refuse_jit(type(strategy).__name__)
     chief = is_chief(strategy)
     report = report if chief else _say_nothing
     if not machine.restart:
@@ -57,11 +46,10 @@ def train(options: TrainOptions, report: Report = print) -> RunResult:
             return RunResult(run, run.config, run.metrics(), chief)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    with forgetting_gradients():
-        session = Session.prepare(config, machine, run, strategy, report)
-        with lost_workers(strategy), session.writing(), user_errors():
-            history, seconds = session.fit()
-            metrics = session.finish(history, seconds)
+    session = Session.prepare(config, machine, run, strategy, report)
+    with lost_workers(strategy), session.writing(), user_errors():
+        history, seconds = session.fit()
+        metrics = session.finish(history, seconds)
     report(
         f"test error {metrics['test_error']:.2%} ({metrics['test_images']:,} images), "
         f"validation error {metrics['validation_error']:.2%}; run in {run.path}"

@@ -45,7 +45,7 @@ def test_a_step_from_elsewhere_takes_its_turns(tmp_path):
 
 @pytest.mark.parametrize("expected", ["auto", False])
 def test_xla_is_left_out_where_training_leaves_it_out(expected, monkeypatch):
-    monkeypatch.setattr("attention_keras.training.xla.jit_compile", lambda: expected)
+    monkeypatch.setattr("attention_keras.training.device.jit_compile", lambda: expected)
     assert train_step.jit_compile(train_step.parse_variant("no-dropout")) == expected
     assert train_step.jit_compile(train_step.parse_variant("xla")) is True
 

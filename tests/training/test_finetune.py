@@ -16,7 +16,7 @@ from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.load import load_subjects
 from attention_keras.runs.directory import Run
 from attention_keras.runs.options import TrainOptions
-from attention_keras.training import frozen_part
+from attention_keras.training import frozen
 from attention_keras.training.train import train
 
 FROZEN, WHOLE, STEPS = 2, 2, 5
@@ -157,7 +157,7 @@ def test_features_on_disk_train_to_the_same_weights_and_go(options, tmp_path, un
         stores.append(ArrayStore(memory_limit=0, cache_dir=cache_dir))
         return stores[-1]
 
-    monkeypatch.setattr(frozen_part, "ArrayStore", on_disk)
+    monkeypatch.setattr(frozen, "ArrayStore", on_disk)
     result = run(options, tmp_path)
     assert len(stores) == 2 and not result.run.features.exists()
     for one, other in zip(loaded(result).get_weights(), loaded(uninterrupted).get_weights(), strict=True):

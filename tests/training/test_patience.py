@@ -2,8 +2,8 @@
 
 import pytest
 
+from attention_keras.training.callbacks import Patience
 from attention_keras.training.history import History
-from attention_keras.training.patience import Patience
 
 
 def of(accuracies):

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from attention_keras.training import precision
+from attention_keras.training import device
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ def test_processors(cpuinfo, expected, tmp_path, monkeypatch):
     file = tmp_path / "cpuinfo"
     if cpuinfo is not None:
         file.write_text(f"processor\t: 0\n{cpuinfo}")
-    monkeypatch.setattr(precision, "PROCESSOR", file)
-    assert {precision.choose_precision("auto") for _ in range(5)} == {expected}
+    monkeypatch.setattr(device, "PROCESSOR", file)
+    assert {device.choose_precision() for _ in range(5)} == {expected}
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,4 @@ def test_gpus(capabilities, expected, monkeypatch):
         "get_device_details",
         lambda gpu: {"compute_capability": gpu} if gpu else {},
     )
-    assert precision.choose_precision("auto") == expected
-
-
-def test_what_is_asked_for_is_taken():
-    assert precision.choose_precision("mixed_float16") == "mixed_float16"
+    assert device.choose_precision() == expected

@@ -16,9 +16,9 @@ from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import load_model
+from attention_keras.training.calibrate import fit_temperature
 from attention_keras.training.checkpoint import checkpoint_files, load_checkpoint, load_newest
 from attention_keras.training.checkpointing import Checkpointing, Interrupted
-from attention_keras.training.temperature import fit_temperature
 from attention_keras.training.train import train
 
 pytestmark = pytest.mark.usefixtures("small_network")
@@ -149,7 +149,7 @@ def test_another_config_in_the_same_place_is_refused(uninterrupted):
 
 
 def test_where_a_run_lives_may_change(uninterrupted):
-    elsewhere = options_of(uninterrupted).replace(keep=5, data_dir="elsewhere")
+    elsewhere = options_of(uninterrupted).replace(checkpoint_every=5, data_dir="elsewhere")
     assert train(elsewhere, report=len).metrics == uninterrupted.metrics
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from attention_keras.training.temperature import COLDEST, HOTTEST, fit_temperature
+from attention_keras.training.calibrate import COLDEST, HOTTEST, fit_temperature
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])

@@ -17,7 +17,7 @@ from attention_keras.models.outputs import attention_maps, evidence_maps
 from attention_keras.runs.options import TrainOptions
 from attention_keras.training.train import train
 
-EPOCHS, PANELS = 2, 3
+EPOCHS, PANELS = 2, 8
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,6 @@ def run(tmp_path_factory, small_network):
         limit=64,
         batch_size=32,
         epochs=EPOCHS,
-        panels=PANELS,
         precision="float32",
         run_dir=str(tmp_path_factory.mktemp("runs")),
         name="run",

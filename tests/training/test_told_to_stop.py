@@ -15,7 +15,7 @@ from attention_keras.training.history import History
 def listening():
     """A run that listens for signals."""
     history = History(steps_per_epoch=1, images_per_epoch=1, batch_size=1)
-    checkpointing = Checkpointing(None, Path(), history, Interval.parse(1), keep=1)
+    checkpointing = Checkpointing(None, Path(), history, Interval.parse(1))
     earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
     with checkpointing.listening():
         yield checkpointing

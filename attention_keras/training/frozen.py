@@ -1,4 +1,4 @@
-"""A frozen backbone computes its features once; the head trains on them."""
+"""Features of a frozen backbone: computed once, kept on disk where they are many; the head trains on them."""
 
 import dataclasses
 import shutil
@@ -21,11 +21,9 @@ from attention_keras.training.strategy import Strategy, replicated
 
 @dataclass(frozen=True, eq=False)
 class FrozenPart:
-    """What is frozen of a network, and the head that learns meanwhile.
+    """What is frozen of a network, and the head that learns meanwhile; they share the network's layers.
 
-    Attributes:
-        features: from images `(b, h, w, 3)` to a list of tensors.
-        head: from these to the network's outputs; it shares the network's layers.
+    `features` goes from images `(b, h, w, 3)` to a list of tensors, `head` from these to the outputs.
     """
 
     features: keras.Model
@@ -33,7 +31,7 @@ class FrozenPart:
 
     @classmethod
     def of(cls, model: Classifier, strategy: Strategy | None) -> "FrozenPart":
-        """The parts of a network with a frozen backbone; the arguments are those of `replicated`."""
+        """The parts of a network with a frozen backbone."""
         features, head = split_frozen(model)
         return cls(features, replicated(head, strategy))
 
@@ -42,14 +40,7 @@ class FrozenPart:
     ) -> tuple[Split, Split]:
         """The training and the validation split with features in place of pixels.
 
-        Args:
-            dataset: of the run.
-            batch_size: images at a time.
-            folder: for features that need much memory. An earlier process may have left them there.
-            show: whether a bar shows the progress.
-
-        Raises:
-            UserError: the folder cannot be written.
+        An earlier process may have left them in the folder. `show` is for a bar that shows the progress.
         """
         splits = []
         for name in ("train", "validation"):
@@ -64,9 +55,8 @@ class FrozenPart:
         self, split: Split, num_classes: int, batch_size: int, title: str, show: bool
     ) -> Iterator[list[tf.Tensor]]:
         compute = tf.function(lambda images: self.features(images, training=False), autograph=False)
-        with tqdm(
-            total=len(split), desc=title, unit=" images", leave=False, disable=None if show else True
-        ) as bar:
+        hidden = None if show else True  # None: shown on a terminal only
+        with tqdm(total=len(split), desc=title, unit=" images", leave=False, disable=hidden) as bar:
             for images, _ in evaluation_batches(split, num_classes=num_classes, batch_size=batch_size):
                 yield compute(tf.cast(images, tf.float32))
                 bar.update(len(images))

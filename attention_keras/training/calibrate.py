@@ -16,12 +16,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     of images allows: n of them cannot show that more than (n + 1) / (n + 2) of all answers are right, and
     the strongest other class gets the rest of the likelihood (Platt 1999, for two classes).
 
-    Args:
-        logits: `(n, k)`, of images that nothing was trained on.
-        labels: `(n,)`.
-
-    Returns:
-        T from 0.05 to 20; 1.0 without images.
+    `logits` `(n, k)` and `labels` `(n,)` are of images that nothing was trained on; without any, T is 1.
 
     Example:
         >>> logits = np.array([[4.0, 0.0]] * 4)  # 98 % sure, and right three times in four
