@@ -25,9 +25,8 @@ class Command:
 COMMANDS = {
     "train": Command("train a classifier, or go on with a run that was interrupted", "train"),
     "evaluate": Command("measure trained models: error, and where they look", "evaluate"),
-    "predict": Command("say what a model sees in pictures, and where", "evaluate"),
-    "export": Command("write a finished run for TensorFlow Serving, LiteRT, ONNX or OpenVINO", "serve"),
-    "ask": Command("ask a model server about pictures", "serve"),
+    "predict": Command("say what a model sees in images, and where", "evaluate"),
+    "export": Command("write a finished run for TensorFlow Serving, LiteRT or ONNX", "serve"),
     "reproduce": Command("train and measure a whole table of networks", "all"),
     "list-models": Command("the networks by name, with sizes and the paper's errors", "train"),
 }

@@ -1,13 +1,16 @@
-"""What libraries would write to the terminal, kept from it: of pictures, and of TensorFlow's first import."""
+"""What libraries would write to the terminal, kept from it: of images, and of TensorFlow's first import."""
 
+import contextlib
 import os
 import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
 
 from attention_keras.errors import UserError
-from attention_keras.serving.quiet import start_tensorflow
 
 BACKEND = "KERAS_BACKEND"
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def quiet_pictures() -> None:
@@ -30,13 +33,35 @@ def refuse_other_backends(command: str) -> None:
 
 
 def import_tensorflow(command: str = "this command") -> None:
-    """Import TensorFlow and look for its devices, silently unless that fails.
+    """Import TensorFlow and look for its devices, silently unless that fails; `command` is for the refusal.
 
-    Args:
-        command: what needs it, for the message.
-
-    Raises:
-        UserError: Keras is to run on another backend.
+    TensorFlow 2.21 prints lines about oneDNN and missing GPU drivers before it reads
+    `TF_CPP_MIN_LOG_LEVEL`. A user who has set that variable wants to see them.
     """
     refuse_other_backends(command)
-    start_tensorflow()
+    if LOG_LEVEL in os.environ or "tensorflow" in sys.modules:
+        return
+    os.environ[LOG_LEVEL] = "2"
+    with held_back_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def held_back_stderr() -> Iterator[None]:
+    """What native libraries write to standard error inside comes out after an error only; Ctrl-C is none."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            held_back.seek(0)
+            os.write(stderr, held_back.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,4 +1,4 @@
-"""Answers for picture files, a batch at a time: a folder of any size needs the memory of one batch."""
+"""Answers for image files, a batch at a time: a folder of any size needs the memory of one batch."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from attention_keras.data.geometry import MEGAPIXELS, PictureFormat
 from attention_keras.data.image_files import UnreadableImage, read_image
@@ -16,13 +17,13 @@ from attention_keras.models.outputs import attention_maps
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a model says of one picture.
+    """What a model says of one image.
 
     Attributes:
         path: of the file.
         probabilities: `(k,)`; None where the file could not be read.
         reason: why it could not be read.
-        pixels: `(H, W, 3)` uint8, as the model saw them.
+        pixels: `(H, W, c)` uint8, as the model saw them.
         attention: tap -> `(h, w)`.
         evidence: for the predicted class, `(H, W)`; None where the model has none.
     """
@@ -43,63 +44,56 @@ def predict_files(
     explain: bool = True,
     megapixels: int = MEGAPIXELS,
 ) -> Iterator[Answer]:
-    """One answer a file, in order.
+    """One answer a file, in order; `explain` brings pixels, attention and evidence too.
 
-    Pictures are read while the batch before is predicted.
-
-    Args:
-        predictor: of a run, a `.keras` file or a SavedModel.
-        files: any number.
-        batch_size: pictures at a time.
-        explain: bring pixels, attention and evidence too.
-        megapixels: millions of pixels above which a picture is not read.
-
-    Raises:
-        UserError: the model does not say how large its pictures are.
+    Images are read while the batch before is predicted. One of more than `megapixels` million pixels is not.
     """
-    size = predictor.image_shape[:2]
+    *size, channels = predictor.image_shape
     if not all(size):
-        raise UserError("the model takes pictures of any size; predict needs one with a fixed size")
-    to = PictureFormat(size, predictor.resize, megapixels)
+        raise UserError("the model takes images of any size; predict needs one with a fixed size")
+    if channels not in (1, 3):
+        raise UserError(f"the model takes {channels} channels; image files are read in 1 (grey) or 3 (RGB)")
+    to = PictureFormat(tuple(size), predictor.resize, megapixels)
     predict = predictor.explain if explain else lambda images: predictor.predict(images, len(images))
     batch_size = min(batch_size, len(files))
     batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     with ThreadPoolExecutor() as readers, ThreadPoolExecutor(1) as ahead:
-        # Two pools: a batch that waits for its pictures must not take a reader's place.
+        # Two pools: a batch that waits for its images must not take a reader's place.
         def read(batch: Sequence[Path]):
-            return list(readers.map(lambda file: _read(file, to), batch))
+            return list(readers.map(lambda file: _read(file, to, channels), batch))
 
         waiting = ahead.submit(read, batches[0]) if batches else None
         for number, batch in enumerate(batches):
-            pictures = waiting.result()
+            images = waiting.result()
             if number + 1 < len(batches):
                 waiting = ahead.submit(read, batches[number + 1])
-            yield from _answers(predict, batch, pictures, batch_size, explain)
+            yield from _answers(predict, batch, images, batch_size, explain)
 
 
-def _read(file: Path, to: PictureFormat) -> np.ndarray | str:
+def _read(file: Path, to: PictureFormat, channels: int) -> np.ndarray | str:
     """The pixels, or why there are none."""
     try:
-        return read_image(file, to)
+        pixels = read_image(file, to)
     except UnreadableImage as reason:
         return str(reason)
+    return pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
 
 
-def _answers(predict, batch, pictures: list, batch_size: int, explain: bool) -> Iterator[Answer]:
-    good = [picture for picture in pictures if not isinstance(picture, str)]
+def _answers(predict, batch, images: list, batch_size: int, explain: bool) -> Iterator[Answer]:
+    good = [image for image in images if not isinstance(image, str)]
     # Every batch is as large as the first, so that nothing is compiled for another size.
     filler = [good[-1]] * (batch_size - len(good)) if good else []
     outputs = predict(np.stack(good + filler)) if good else {}
     maps = attention_maps(outputs) if explain else {}
     row = 0
-    for path, picture in zip(batch, pictures):
-        if isinstance(picture, str):
-            yield Answer(path, reason=picture)
+    for path, image in zip(batch, images):
+        if isinstance(image, str):
+            yield Answer(path, reason=image)
             continue
         answer = Answer(path, outputs["probabilities"][row])
         if explain:
             attention = {tap: level[row] for tap, level in maps.items()}
             evidence = outputs["evidence"][row] if "evidence" in outputs else None
-            answer = replace(answer, pixels=picture, attention=attention, evidence=evidence)
+            answer = replace(answer, pixels=image, attention=attention, evidence=evidence)
         yield answer
         row += 1

@@ -1,9 +1,7 @@
-"""Answers written down: a row each in a table, and a picture of where the model looked."""
+"""Answers written down as they come: a row each in a table, and a drawing of where the model looked."""
 
-import contextlib
 import csv
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,43 +40,28 @@ def write_predictions(
 ) -> Done:
     """Write `predictions.csv` or `.jsonl`, and under `pictures/` what the answers have maps for.
 
-    The table appears when it is whole. Until then it is called `*.part`, which an interruption removes.
-
-    Args:
-        answers: from `predict_files`.
-        files: what they are for, in their order.
-        folder: made where it does not exist.
-        predictor: names the classes, where it knows them.
-        table: its format.
-        top: classes to name for each picture.
-
-    Raises:
-        UserError: the folder cannot be written to.
+    Rows are written as they come, so that an interruption leaves those that were answered. Each names the
+    `top` most likely classes.
     """
     names = predictor.class_names or [str(number) for number in range(predictor.num_classes)]
     path, top = folder / f"predictions.{table}", min(top, len(names))
-    part = path.with_name(f"{path.name}.part")
-    read = unread = 0
+    read = 0
     began = time.perf_counter()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with path.open("w", encoding="utf-8", errors="surrogateescape", newline="", buffering=1) as file:
             write = _csv_rows(file, top) if table == "csv" else _json_lines(file)
-            shown = tqdm(answers, total=len(files), unit=" pictures", disable=None, leave=False, delay=3)
+            shown = tqdm(answers, total=len(files), unit=" images", disable=None, leave=False, delay=3)
             for answer, stem in zip(shown, stems(files)):
                 write(answer, _best(answer, names, top))
-                read, unread = read + (answer.reason is None), unread + (answer.reason is not None)
+                read += answer.reason is None
                 if answer.pixels is not None:
                     _draw(answer, names, folder / DRAWINGS / f"{stem}.png")
-        os.replace(part, path)
     except OSError as error:
         raise UserError(
             f"cannot write to {folder}: {error.strerror or error}; choose another --output"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-    return Done(path, read, unread, len(files) / (time.perf_counter() - began))
+    return Done(path, read, len(files) - read, len(files) / (time.perf_counter() - began))
 
 
 def _best(answer: Answer, names, top: int) -> list[tuple[str, float]]:
@@ -121,5 +104,6 @@ def _draw(answer: Answer, names, path: Path) -> None:
     title, _ = prediction_title(answer.probabilities, names)
     predicted = names[int(answer.probabilities.argmax())]
     evidence = {} if answer.evidence is None else {f"for {predicted}": answer.evidence}
+    colours = np.broadcast_to(answer.pixels, (*answer.pixels.shape[:2], 3))  # grey is repeated
     path.parent.mkdir(exist_ok=True)
-    Image.fromarray(panel(answer.pixels, answer.attention, title, evidence=evidence)).save(path)
+    Image.fromarray(panel(colours, answer.attention, title, evidence=evidence)).save(path)

@@ -154,6 +154,18 @@ class Classifier(keras.Model):
         return targets[LOGITS] if has_more else _of_logits(targets)
 
 
+def probabilities_of(model: keras.Model, temperature: float = 1.0) -> Callable:
+    """What makes probabilities of a model's logits `(..., k)`; a model of another class has a softmax."""
+    activation = getattr(model, "activation", "softmax")
+    if activation == "softmax" and model.output[LOGITS].shape[-1] == 1:
+        raise UserError(
+            "the model has one logit, whose softmax is 1 for every image; set model.activation to "
+            "'sigmoid' and save it again"
+        )
+    function = keras.activations.get(activation)
+    return lambda logits: function(logits / temperature)
+
+
 def _of_logits(given: Any) -> Any:
     """What is given for the output that is trained, by its name or without."""
     if not isinstance(given, Mapping):

@@ -1,9 +1,9 @@
-"""A page to try a model on one's own pictures: drop one in, see the classes, where the model looks, and what
+"""A page to try a model on one's own images: drop one in, see the classes, where the model looks, and what
 speaks for a class of your choice.
 
     pip install ".[demo-app]"
     python examples/demo_app/app.py saved_models/demo
-    python examples/demo_app/app.py http://localhost:8501/v1/models/demo --labels saved_models/demo/1
+    python examples/demo_app/app.py http://localhost:8501/v1/models/demo
 
 The model is an export, which is loaded here, or the URL of a model server.
 """
@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tyro
@@ -24,25 +23,19 @@ from PIL import Image
 
 from attention_keras.commands.command_line import exit_code, parse
 from attention_keras.commands.quiet_start import import_tensorflow
-from attention_keras.data.geometry import Resize
-from attention_keras.drawing.maps import overlay, signed_words
+from attention_keras.drawing.maps import enlarge, largest, overlay, signed_overlay, signed_words
 from attention_keras.errors import UserError
+from attention_keras.evaluation.prediction import Answer, predict_files
 from attention_keras.extras import needs
-from attention_keras.serving.card import read_card
-from attention_keras.serving.client import Picture, ask, read_labels, read_picture
-from attention_keras.serving.connection import Connection
-from attention_keras.serving.explanations import Served, describe_evidence, explain
-from attention_keras.serving.versions import newest_version
 
-TOP = 5
+TOP, SIDE = 5, 256
 HEIGHT, NARROWEST = 282, 280  # pixels; the drop zone is as high as five classes
 FONTS = ["system-ui", "sans-serif"]  # some releases of gradio fetch their own from the network
 HELP = """# Where does it look?
-Drop a picture in. It comes back with the attention maps over it, from early to late levels; bright is where
-the model looks. Each map has its own scale, from its lowest to its highest value; both stand under it.
+Drop an image in. It comes back as the model sees it, with the attention maps over it, from early to late
+levels; bright is where the model looks. Each map has its own scale, whose ends stand under it.
 
-Evidence is what each place says for a class: red speaks for it, blue against it. What all places say, and
-what stands beside the picture, add up to the logit of the class, less the mean of all logits."""
+Evidence is what each pixel says for a class: red speaks for it, blue against it."""
 STYLE = """
 #maps .html-container, #evidence .html-container {padding: 0}
 .maps {display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 16px}
@@ -50,6 +43,8 @@ STYLE = """
 .maps img {width: 100%}
 .maps figcaption {padding-top: 4px; overflow-wrap: anywhere}
 """
+Figure = tuple[np.ndarray, str]
+"""Pixels `(H, W, 3)` and what stands under them."""
 
 
 @dataclass(frozen=True)
@@ -57,129 +52,68 @@ class AppConfig:
     """Which model, and where the page is."""
 
     model: tyro.conf.Positional[str]
-    """An export (saved_models/NAME, or one version in it), or a server's http(s):// or grpc(s):// URL."""
-    labels: str | None = None
-    """File of class names, or a run or export that has one (default: the export's own)."""
-    resize: Resize = "crop"
-    """How a server's model brings pictures of another shape to its own (an export says so itself)."""
+    """An export (saved_models/NAME, or one version in it), or http://HOST:8501/v1/models/NAME."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets other machines in."""
     port: int = 7860
     """Port of the page."""
 
 
-class LoadedExport:
-    """An export in this process, called as a server is.
+def open_model(where: str):
+    """A predictor that can be asked for the evidence of any class."""
+    import_tensorflow("the page")
+    from attention_keras.evaluation.subjects.load import load_predictor
+    from attention_keras.serving.remote import RemoteModel
 
-    Args:
-        version: the version's directory.
-
-    Raises:
-        UserError: it cannot be loaded, or does not take picture files.
-    """
-
-    def __init__(self, version: Path):
-        import_tensorflow()
-        import tensorflow as tf
-
-        self.resize: Resize = read_card(version).get("resize", "stretch")
-        try:
-            self._loaded = tf.saved_model.load(str(version))
-        except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f"cannot load {version}: {reason}") from None
-        if "serve_bytes" not in self._loaded.signatures:
-            raise UserError(
-                f"{version} has no signature serve_bytes; give an export of attention_keras, of a model that "
-                "takes images of one size"
-            )
-
-    def call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
-        """As Connection.call."""
-        import tensorflow as tf
-
-        tensors = {name: tf.constant(value) for name, value in inputs.items()}
-        return {name: value.numpy() for name, value in self._loaded.signatures[signature](**tensors).items()}
-
-    def image_shape(self, signature: str) -> tuple[int | None, ...] | None:
-        """As Connection.image_shape."""
-        if signature not in self._loaded.signatures:
-            return None
-        _, taken = self._loaded.signatures[signature].structured_input_signature
-        return tuple(taken["images"].shape[1:]) if "images" in taken else None
+    model = RemoteModel(where) if "://" in where else load_predictor(where)
+    if not hasattr(model, "evidence"):
+        raise UserError(f"{where} is no export; give a folder that attention-keras export wrote, or a URL")
+    return model
 
 
-def open_model(config: AppConfig) -> tuple[Served, list[str] | None]:
-    """The model and its class names, None where a server's are not given.
-
-    Raises:
-        UserError: there is no such model.
-    """
-    if "://" in config.model:
-        served = Connection(config.model, resize=config.resize)
-        return served, read_labels(config.labels) if config.labels else None
-    path = Path(config.model)
-    version = path if (path / "saved_model.pb").is_file() else newest_version(path)
-    if version is None:
-        raise UserError(f"there is no export at {path}; give a folder that train.py exported to, or a URL")
-    return LoadedExport(version), read_labels(config.labels or version)
+def class_names(model) -> list[str]:
+    """One name for each class; where two classes share one, their numbers tell them apart."""
+    names = model.class_names or [f"class {number}" for number in range(model.num_classes)]
+    times = Counter(names)
+    return [f"{name} ({number})" if times[name] > 1 else name for number, name in enumerate(names)]
 
 
-def look(model: Served, class_names: list[str] | None, picture: Picture) -> tuple[dict, list]:
-    """The classes of one picture, and where the model looks.
-
-    Returns:
-        Probability by class (k of them), and pictures `(H, W, 3)` with their titles: first the one that was
-        given, by the name of its file, then the same with the map of each tap over it.
-
-    Raises:
-        UserError: the model cannot decode the picture, or does not answer.
-    """
-    (answer,) = ask(model, [picture])
-    if answer is None:
-        raise UserError("the model cannot decode this picture; save it as PNG or JPEG")
-    classes = dict(zip(_names(class_names, len(answer.probabilities)), answer.probabilities.tolist()))
-    shown = [(picture.pixels, picture.path.name)]
-    for tap, level in answer.maps.items():
-        title = f"{tap}, {level.shape[0]}x{level.shape[1]}: {level.min():.2g} to {level.max():.2g}"
-        shown.append((overlay(picture.seen(level.shape, model.resize), level), title))
-    return classes, shown
+def look(model, path: Path) -> Answer:
+    """What the model says of one image file."""
+    (answer,) = predict_files(model, [path])
+    if answer.reason is not None:
+        raise UserError(f"cannot read {path.name}: {answer.reason}")
+    return answer
 
 
-def why(model: Served, class_names: list[str] | None, picture: Picture, asked: int) -> tuple[str, list]:
-    """What speaks for a class in one picture.
-
-    Returns:
-        The sum in words, and pictures `(H, W, 3)` with their titles: evidence of all levels over the picture,
-        then that of each tap; nothing where the model has no evidence.
-
-    Raises:
-        UserError: the model does not answer.
-    """
-    if model.image_shape("explain_class") is None:
-        return "", []
-    (explanation,) = explain(model, [picture], asked)
-    low, high = signed_words(explanation.limit)
-    shown = [
-        (pixels, f"{name.replace('_', ', ')}: {low} to {high}")
-        for name, pixels in explanation.overlays(picture, model.resize).items()
-    ]
-    names = _names(class_names, len(explanation.answer.probabilities))
-    return describe_evidence(explanation, names), shown
+def maps(answer: Answer) -> list[Figure]:
+    """The image as the model sees it, then the same with the map of each tap over it."""
+    image = colours(answer)
+    shown = [(image, answer.path.name)]
+    for tap, level in answer.attention.items():
+        shown.append((overlay(image, level), f"{tap}: {level.min():.2g} to {level.max():.2g}"))
+    return shown
 
 
-def _names(class_names: list[str] | None, count: int) -> list[str]:
-    """One name for each of `count` classes; where two classes share one, their numbers tell them apart."""
-    if class_names is None:
-        return [f"class {number}" for number in range(count)]
-    if len(class_names) != count:
-        raise UserError(f"the model has {count} classes, but there are {len(class_names)} names")
-    times = Counter(class_names)
-    return [f"{name} ({i})" if times[name] > 1 else name for i, name in enumerate(class_names)]
+def why(model, answer: Answer, number: int) -> list[Figure]:
+    """What speaks for a class in the image; nothing where the model has no evidence."""
+    evidence = model.evidence(answer.pixels[None], [number])
+    if evidence is None:
+        return []
+    low, high = signed_words(largest(evidence[0]))
+    title = (
+        f"evidence for {class_names(model)[number]}: {low} to {high} a pixel, {evidence[0].sum():+.2g} in all"
+    )
+    return [(signed_overlay(colours(answer), evidence[0]), title)]
 
 
-def figures(shown: Sequence[tuple[np.ndarray, str]]) -> str:
-    """HTML of pictures `(H, W, 3)` side by side, each with its title under it."""
+def colours(answer: Answer) -> np.ndarray:
+    """The pixels in three channels, enlarged without smoothing where they are few."""
+    return enlarge(np.broadcast_to(answer.pixels, (*answer.pixels.shape[:2], 3)), SIDE)
+
+
+def figures(shown: Sequence[Figure]) -> str:
+    """HTML of figures side by side."""
     parts = []
     for pixels, title in shown:
         buffer = io.BytesIO()
@@ -190,54 +124,44 @@ def figures(shown: Sequence[tuple[np.ndarray, str]]) -> str:
     return f'<div class="maps">{"".join(parts)}</div>'
 
 
-def build_page(model: Served, class_names: list[str] | None):
+def build_page(model):
     """The page as a `gradio.Blocks`; nothing on it is fetched from elsewhere, nothing is reported."""
     import gradio
 
-    def answer(path):
-        """What stands in the drop zone (nothing: it is free for the next picture), and all that is shown."""
+    names = class_names(model)
+
+    def show(path):
+        """What stands in the drop zone (nothing: it is free for the next image), and all that is shown."""
         try:
-            picture = read_picture(path)
-            classes, shown = look(model, class_names, picture)
-            names, best = list(classes), int(np.argmax(list(classes.values())))
-            evidence = evidence_of(picture, best)
+            answer = look(model, Path(path))
+            best = int(answer.probabilities.argmax())
+            evidence = why(model, answer, best)
         except UserError as error:
-            # The name that the user knows, not that of gradio's copy.
-            tell(str(error).replace(str(path), Path(path).name))
+            gradio.Warning(html.escape(str(error)), duration=None)
             return None, None, None, "", gradio.Dropdown(visible=False), ""
         finally:
             Path(path).unlink(missing_ok=True)  # gradio would keep its copy for good
+        classes = dict(zip(names, answer.probabilities.tolist()))
         asked = gradio.Dropdown(choices=names, value=names[best], visible=bool(evidence))
-        return None, picture, classes, figures(shown), asked, evidence
+        return None, answer, classes, figures(maps(answer)), asked, figures(evidence)
 
-    def answer_class(picture, number):
-        """The evidence for another class in the picture that is shown."""
-        try:
-            return evidence_of(picture, number)
-        except UserError as error:
-            tell(str(error))
-            return ""
-
-    def evidence_of(picture, number):
-        words, shown = why(model, class_names, picture, number)
-        return f"<p>{html.escape(words)}</p>{figures(shown)}" if shown else ""
-
-    def tell(message):
-        gradio.Warning(html.escape(message), duration=None)
+    def show_class(answer, number):
+        """The evidence for another class in the image that is shown."""
+        return figures(why(model, answer, number))
 
     with gradio.Blocks(title="Where does it look?", analytics_enabled=False) as page:
         gradio.Markdown(HELP)
-        kept = gradio.State()  # the picture that is shown, for questions about other classes
+        kept = gradio.State()  # the answer that is shown, for questions about other classes
         with gradio.Row():
-            # Not gradio.Image, which decodes pictures in its own way and fails on some with a traceback.
-            dropped = gradio.File(label="picture", file_types=["image"], height=HEIGHT, min_width=NARROWEST)
+            # Not gradio.Image, which decodes images in its own way and fails on some with a traceback.
+            dropped = gradio.File(label="image", file_types=["image"], height=HEIGHT, min_width=NARROWEST)
             classes = gradio.Label(label="classes", num_top_classes=TOP, min_width=NARROWEST)
-        maps = gradio.HTML(elem_id="maps")
+        attention = gradio.HTML(elem_id="maps")
         asked = gradio.Dropdown(label="evidence for", type="index", visible=False, interactive=True)
         evidence = gradio.HTML(elem_id="evidence")
-        everything = [dropped, kept, classes, maps, asked, evidence]
-        dropped.upload(answer, dropped, everything, show_progress_on=maps)
-        asked.input(answer_class, [kept, asked], evidence)
+        everything = [dropped, kept, classes, attention, asked, evidence]
+        dropped.upload(show, dropped, everything, show_progress_on=attention)
+        asked.input(show_class, [kept, asked], evidence)
     return page
 
 
@@ -246,11 +170,11 @@ def main() -> int:
     config = parse(AppConfig, description=__doc__)
     if not 1 <= config.port <= 65535:
         raise UserError(f"--port must be from 1 to 65535; got {config.port}")
-    model, class_names = open_model(config)
+    model = open_model(config.model)
     with needs("the page", extra="demo-app"):
         import gradio
 
-    page = build_page(model, class_names)
+    page = build_page(model)
     theme = gradio.themes.Default(font=FONTS, font_mono=["monospace"])
     where = {"server_name": config.host, "server_port": config.port, "share": False, "ssr_mode": False}
     try:

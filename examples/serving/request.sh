@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Ask about a picture with curl alone:   request.sh PICTURE [URL]
+# Ask about an image with curl alone:   request.sh IMAGE [URL]
 # With --body-only in the place of URL the request's body is printed and not sent (for load tests).
 set -euo pipefail
 if [ ! -r "${1:-}" ]; then
-  echo "usage: $0 PICTURE [URL | --body-only]${1:+; cannot read $1}" >&2
+  echo "usage: $0 IMAGE [URL | --body-only]${1:+; cannot read $1}" >&2
   exit 2
 fi
 url=${2:-http://localhost:8501/v1/models/demo}

@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from attention_keras.commands.command_line import exit_code, parse
 from attention_keras.commands.main import COMMANDS, main
+from attention_keras.commands.quiet_start import held_back_stderr
 from attention_keras.errors import UserError
 from attention_keras.runs.options import TrainOptions
 from attention_keras.runs.recipes import RecipeName
-from attention_keras.serving.quiet import held_back_stderr
 
 ROOT = Path(__file__).parents[2]
 

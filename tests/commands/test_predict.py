@@ -68,7 +68,7 @@ def test_rows_are_the_models_answers(model, folder, tmp_path, capsys):
         expected = softmax(np.asarray(network(pixels[None])["logits"])[0])
         assert row["class"] == str(expected.argmax()) and row["reason"] == ""
         found = [float(row[name]) for name in ("probability", "probability_2", "probability_3")]
-        np.testing.assert_allclose(found, sorted(expected)[::-1], atol=2e-6)
+        np.testing.assert_allclose(found, sorted(expected)[::-1], atol=1e-5)
     pictures = {file.name for file in (tmp_path / "out" / "pictures").iterdir()}
     assert pictures == {"a.png", "a-2.png", "b.png", "c.png", "Ünï 1.png"}
     assert not list((tmp_path / "out").glob("*.part"))
@@ -126,9 +126,9 @@ def test_json_lines_patterns_and_no_pictures(model, folder, tmp_path):
 
 @pytest.mark.slow
 def test_a_saved_model_gives_the_same_rows_with_its_names(model, folder, tmp_path):
-    exported = export_model(model[0], tmp_path / "served", class_names=NAMES, card={})
+    [exported] = export_model(model[0], tmp_path / "served", class_names=NAMES, card={})
     assert predict(model[1], folder, "--output", tmp_path / "keras", "--no-pictures") == 0
-    assert predict(exported, folder, "--output", tmp_path / "saved") == 0
+    assert predict(exported.path, folder, "--output", tmp_path / "saved") == 0
     rows = zip(
         rows_of(tmp_path / "keras" / "predictions.csv"), rows_of(tmp_path / "saved" / "predictions.csv")
     )
@@ -141,7 +141,7 @@ def test_a_saved_model_gives_the_same_rows_with_its_names(model, folder, tmp_pat
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ([], "no picture was given"),
+        ([], "no image was given"),
         (["missing.png"], "there is no file or folder missing.png"),
         (["empty"], "no pictures in empty; endings that are read: .bmp"),
         (["empty", "--top", "0"], "--top and --batch-size must be 1 or more"),
@@ -156,18 +156,16 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, words, complaint):
     assert said.startswith(f"error: {complaint}") and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("table", ["csv", "jsonl"])
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (OSError(28, "No space left"), 2)])
-def test_a_table_that_is_not_whole_is_not_left_behind(
-    table, error, code, model, folder, tmp_path, monkeypatch
-):
-    def answers(predictor, files, **options):
-        yield Answer(files[0], reason="too dark")
-        raise error
+def test_an_interruption_leaves_the_rows_that_were_answered(model, folder, tmp_path, monkeypatch):
+    for table, error, code in (("csv", KeyboardInterrupt, 130), ("jsonl", OSError(28, "No space left"), 2)):
 
-    monkeypatch.setattr("attention_keras.evaluation.prediction.predict_files", answers)
-    assert predict(model[1], folder, "--output", tmp_path / "out", "--format", table) == code
-    assert list((tmp_path / "out").iterdir()) == []
+        def answers(predictor, files, error=error, **options):
+            yield Answer(files[0], reason="too dark")
+            raise error
+
+        monkeypatch.setattr("attention_keras.evaluation.prediction.predict_files", answers)
+        assert predict(model[1], folder, "--output", tmp_path / "out", "--format", table) == code
+        assert "too dark" in (tmp_path / "out" / f"predictions.{table}").read_text()
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(model, folder, tmp_path, capsys):

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-from PIL import Image
 
 from attention_keras.commands.main import main
 from attention_keras.errors import UserError
@@ -26,17 +25,6 @@ def test_nothing_about_the_machine():
         "import sys, tensorflow as tf; print(float(tf.constant(2.0))); print('ours', file=sys.stderr)"
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "2.0\n", "ours\n")
-
-
-@pytest.mark.parametrize("url", ["grpc://localhost:1/v1/models/demo", "http://localhost:1/v1/models/demo"])
-def test_nothing_about_the_machine_from_a_client(url, tmp_path):
-    """The client needs TensorFlow for gRPC alone, and takes it on any backend."""
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    words = ["ask", str(tmp_path / "a.png"), "--url", url, "--retries", "0"]
-    code = f"import sys; sys.argv = ['attention-keras', *{words}]; console()"
-    done = start(code, before="from attention_keras.commands.main import console; ", KERAS_BACKEND="jax")
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {url} cannot be reached") and done.stderr.count("\n") == 1
 
 
 def test_a_failing_import_says_all(tmp_path):

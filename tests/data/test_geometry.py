@@ -14,8 +14,7 @@ from attention_keras.data.image_files import read_image
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.data_options import DataOptions
-from attention_keras.serving.client import read_picture
-from attention_keras.serving.decode import decode_pictures
+from attention_keras.serving.decode import decode_images
 
 SHAPES = [(64, 64), (300, 200), (97, 411), (1, 1), (5, 40), (1500, 1100)]
 
@@ -36,7 +35,7 @@ def test_the_served_graph_sees_the_pixels_that_training_saw(tmp_path, resize, ki
             path = tmp_path / f"{shape}.{kind.lower()}"
             Image.fromarray(picture(shape)).save(path, kind)
             trained = read_image(path, PictureFormat(size, resize)).astype(int)
-            served, valid = decode_pictures(tf.constant([path.read_bytes()]), (*size, 3), resize)
+            served, valid = decode_images(tf.constant([path.read_bytes()]), (*size, 3), resize)
             assert valid.numpy().all()
             # Two ways to add floating-point numbers, then rounding, where halves are frequent at some sizes;
             # the decoders agree to the bit.
@@ -70,17 +69,6 @@ def test_crop_takes_the_middle_and_pad_keeps_the_shape(tmp_path):
     assert (padded[12, [3, 15, 26]] == [[0, 255, 0], [255, 0, 0], [0, 0, 255]]).all()
     stretched = read_image(path, PictureFormat((30, 30), "stretch"))
     assert (stretched[:, [3, 15, 26]] == [[0, 255, 0], [255, 0, 0], [0, 0, 255]]).all()
-
-
-def test_a_map_is_drawn_on_what_the_model_saw(tmp_path):
-    shown = read_picture(marked(tmp_path))
-    height, width = shown.pixels.shape[:2]
-    seen = shown.seen((8, 8), "crop")
-    assert seen.shape[:2] == (height, height) and (seen == [255, 0, 0]).all()
-    padded = shown.seen((8, 8), "pad")
-    assert padded.shape[:2] == (width, width) and (padded[0] == 0).all()
-    assert (padded[width // 2, width // 2] == [255, 0, 0]).all()
-    assert shown.seen((8, 8), "stretch") is shown.pixels
 
 
 def test_a_folder_is_cropped_unless_it_says_otherwise(tmp_path):

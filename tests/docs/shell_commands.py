@@ -21,7 +21,6 @@ from unittest import mock
 import pytest
 
 from attention_keras.commands import (
-    ask,
     command_line,
     evaluate,
     export,
@@ -133,7 +132,7 @@ def _only_parse(program: str, words: list[str]) -> None:
         raise Parsed(reads_arguments(*arguments))
 
     with contextlib.ExitStack() as stack:
-        for module in (command_line, ask, evaluate, export, list_models, predict, reproduce, train):
+        for module in (command_line, evaluate, export, list_models, predict, reproduce, train):
             stack.enter_context(mock.patch.object(module, "parse", parse_words))
         stack.enter_context(mock.patch.object(argparse.ArgumentParser, "parse_args", parse_arguments))
         stack.enter_context(mock.patch.object(sys, "argv", [program, *words]))

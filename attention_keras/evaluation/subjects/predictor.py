@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
-from scipy.special import softmax
 
 from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.batches import map_batches
+from attention_keras.models.classifier import probabilities_of
 from attention_keras.models.evidence import combine_evidence, evidence_model
 from attention_keras.models.outputs import ATTENTION, evidence_maps
 from attention_keras.runs.directory import TEMPERATURE
@@ -71,6 +71,7 @@ class KerasPredictor:
         self.image_shape = tuple(model.inputs[0].shape[1:])
         self.num_classes = model.output["logits"].shape[-1]
         self.class_names, self.temperature, self.resize = class_names, temperature, resize
+        self._to_probabilities = probabilities_of(model, temperature)
 
     def predict(self, images, batch_size=128):
         def call(batch):
@@ -96,7 +97,7 @@ class KerasPredictor:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Of logits `(n, k)`."""
-        return softmax(logits / self.temperature, axis=-1)
+        return keras.ops.convert_to_numpy(self._to_probabilities(logits))
 
 
 class SavedModelPredictor:
