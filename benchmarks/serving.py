@@ -32,7 +32,7 @@ BATCHES = (1, 8, 32)
 
 def load_signatures(model, folder: Path) -> dict[str, Callable]:
     """The model's signatures after a round trip through a SavedModel."""
-    served = ServedClassifier(model)
+    served = ServedClassifier(model, [str(k) for k in range(model.output["logits"].shape[-1])])
     tf.saved_model.save(served, str(folder), signatures=served.signatures())
     # The loaded object must live as long as its functions: it holds the variables.
     loaded = tf.saved_model.load(str(folder))

@@ -12,8 +12,8 @@ from attention_keras.serving.formats import SAVED_MODEL, Format, Precision
 
 DESCRIPTION = """Write a finished run as a SavedModel for TensorFlow Serving, or for other runtimes.
 
-Everything that is written is first held against the Keras model. It appears all at once, so that a server may
-watch the folder. A file that exists is never overwritten."""
+Everything that is written is first held against the Keras model. It appears whole, so that a server may watch
+the folder. A file that exists is never overwritten."""
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,17 @@ class ExportOptions:
     the SavedModel of the same run)."""
     format: tuple[Format, ...] = (SAVED_MODEL,)
     """One or several: saved_model is <to>/<name>/<version>/; litert <to>/<name>/<name>-<version>.tflite, for
-    telephones; onnx .onnx; openvino .xml and .bin."""
+    telephones; onnx .onnx."""
     precision: Precision = "trained"
     """What the SavedModel computes in: as it was trained, or float32. The other formats are float32."""
 
 
 def main(words: Sequence[str], prog: str) -> int:
-    """The command line; the return value is the exit code.
-
-    Args:
-        words: after the command's name.
-        prog: how the user calls the command.
-    """
+    """The command line; the return value is the exit code."""
     options = parse(ExportOptions, words, description=DESCRIPTION, prog=prog)
     import_tensorflow("export")
-    from attention_keras.serving.export_formats import export_run_as
+    from attention_keras.serving.export import export_run
 
-    where = {"export_dir": options.to, "version": options.version}
-    for written in export_run_as(options.run, options.format, precision=options.precision, **where):
+    for written in export_run(options.run, options.to, options.version, options.format, options.precision):
         print(written)
     return 0

@@ -85,7 +85,8 @@ def _export(run: Run, export_dir: str) -> Path:
     if earlier:
         return earlier
     _print("exporting the model")
-    exported = export_run(run.path, export_dir)
+    [written] = export_run(run.path, export_dir)
+    exported = written.path
     _print(f"exported to {exported}")
     return exported
 

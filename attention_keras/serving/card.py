@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from attention_keras.errors import UserError
 from attention_keras.runs import provenance
 from attention_keras.runs.file_names import LABELS
 
@@ -17,20 +18,13 @@ EVIDENCE = (
     "the sum of `evidence` over the pixels plus `evidence_rest` is that logit less the mean of all logits "
     "(for indep networks summed over the levels)."
 )
-NO_EVIDENCE = "None: the logits of this network are no sum over places."
+NO_EVIDENCE = "None: the logits of this network are no sum over positions."
 
 
 def complete_card(
     card: dict[str, Any], model, class_names: Sequence[str], signatures: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The card with what follows from the model and from the software on this machine.
-
-    Args:
-        card: what the training knows: dataset, errors, config.
-        model: as it is exported, after pruning.
-        class_names: k names.
-        signatures: concrete functions by signature name.
-    """
+    """What training knows (dataset, errors, config), and what follows from the model and this machine."""
     return {
         **card,
         "classes": list(class_names),
@@ -56,12 +50,7 @@ def _inputs_and_outputs(function) -> dict[str, Any]:
 
 
 def write_card(path: Path, card: dict[str, Any]) -> None:
-    """Put the card into a finished SavedModel, with the SHA-256 of every other file in it.
-
-    Args:
-        path: the version's directory.
-        card: from `complete_card`.
-    """
+    """Put the card into a finished SavedModel, with the SHA-256 of every other file in it."""
     files = sorted(file for file in path.rglob("*") if file.is_file() and file != path / CARD_FILE)
     checksums = {str(f.relative_to(path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
     text = json.dumps({**card, "sha256": checksums}, indent=2, ensure_ascii=False)
@@ -69,13 +58,12 @@ def write_card(path: Path, card: dict[str, Any]) -> None:
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The card of a version; {} where there is none that can be read.
-
-    Args:
-        path: the version's directory.
-    """
+    """The card of the version at `path`; {} where it has none."""
+    file = path / CARD_FILE
     try:
-        card = json.loads((path / CARD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return card if isinstance(card, dict) else {}
+        card = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {file}: {error}") from None
+    if not isinstance(card, dict):
+        raise UserError(f"cannot read {file}: it holds no JSON object")
+    return card

@@ -1,4 +1,4 @@
-"""Picture files to pixels inside the graph, where a bad file costs its own row and nothing else."""
+"""Image files to pixels inside the graph, where a bad file costs its own row and nothing else."""
 
 import tensorflow as tf
 
@@ -8,28 +8,19 @@ from attention_keras.data.resize_in_graph import to_size
 PARALLEL = 4
 
 
-def decode_pictures(image_bytes, image_shape: tuple[int, int, int], resize: Resize):
-    """Pixels of a batch of picture files, and which of them are pictures.
+def decode_images(image_bytes, image_shape: tuple[int, int, int], resize: Resize):
+    """Pixels of a batch of image files, uint8 `(b, H, W, c)`, and which of them are images, bool `(b)`.
 
     JPEG, PNG, GIF (its first frame) and BMP of any size, grey, with a palette, RGBA (alpha dropped) or
-    CMYK; resized with antialiasing. What cannot be decoded comes back black. Of a BMP with a palette
-    TensorFlow takes the palette's indices for grey, and a GIF's transparent colour for another.
+    CMYK; brought to `image_shape` with antialiasing. What cannot be decoded comes back black.
 
     TensorFlow has no try. A tf.data pipeline can leave out elements that fail, so the files go through one,
     numbered, and those that come out are put where their numbers say. It starts with a blank element of
     its own, because a batch must not be empty.
 
-    Args:
-        image_bytes: strings `(b)`.
-        image_shape: `(H, W, c)`, c 3 or 1.
-        resize: `crop`, `stretch` or `pad`, as `data.image_files.read_image` does.
-
-    Returns:
-        uint8 `(b, H, W, c)` and bool `(b)`.
-
     Example:
         >>> png = tf.io.encode_png(tf.fill((4, 6, 3), tf.constant(7, tf.uint8)))
-        >>> pixels, valid = decode_pictures(tf.stack([b"not a picture", png]), (2, 2, 3), "crop")
+        >>> pixels, valid = decode_images(tf.stack([b"not an image", png]), (2, 2, 3), "crop")
         >>> valid.numpy().tolist(), int(pixels[1, 0, 0, 0])
         ([False, True], 7)
     """
@@ -37,7 +28,7 @@ def decode_pictures(image_bytes, image_shape: tuple[int, int, int], resize: Resi
     def read(number, content):
         image = tf.cond(
             tf.io.is_jpeg(content),
-            # As Pillow decodes it, to the bit; TensorFlow's default is up to six levels of grey away.
+            # As Pillow decodes it; TensorFlow's default is up to six levels of grey away.
             lambda: tf.io.decode_jpeg(content, image_shape[-1], dct_method="INTEGER_ACCURATE"),
             lambda: tf.io.decode_image(content, channels=image_shape[-1], expand_animations=False),
         )

@@ -1,84 +1,216 @@
-"""From a finished run to a versioned SavedModel that appears all at once."""
+"""From a model or a finished run to a version for servers, and to files for other runtimes beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from attention_keras.data.geometry import Resize
-from attention_keras.serving.export_formats import export_model_as, export_run_as
-from attention_keras.serving.formats import SAVED_MODEL
-from attention_keras.serving.versions import newest_version
+from attention_keras.errors import UserError
+from attention_keras.runs.directory import TEMPERATURE, Run
+from attention_keras.serving.card import read_card
+from attention_keras.serving.formats import (
+    SAVED_MODEL,
+    SUFFIXES,
+    Format,
+    Precision,
+    check_formats,
+    write_format,
+)
+from attention_keras.serving.versions import (
+    next_number,
+    publish,
+    publish_file,
+    refuse_taken,
+    unfinished_version,
+    versions,
+)
 
-__all__ = ["export_model", "export_run", "newest_version"]
+
+@dataclass(frozen=True)
+class Exported:
+    """One written format: its file or the SavedModel's directory, and the bytes of it.
+
+    `difference` is the largest of a probability from the Keras model's in the precision of the file, on noise
+    images; None without the runtime to check it with. `rounding` is the largest between that precision and
+    the `trained` one; None where they are the same.
+    """
+
+    format: Format
+    path: Path
+    size: int
+    difference: float | None
+    rounding: float | None
+    trained: str
+
+    def __str__(self) -> str:
+        if self.difference is None:
+            checked = "not checked, since onnxruntime is not installed"
+        else:
+            checked = f"probabilities differ from the model's by at most {self.difference:.0e}"
+        if self.rounding is not None:
+            checked += f"; float32 in place of {self.trained} changes them by at most {self.rounding:.0e}"
+        return f"{self.format}: {self.path}, {self.size / 1e6:.1f} MB, {checked}"
 
 
 def export_run(
-    run_path: str | Path, export_dir: str | Path = "saved_models", version: int | None = None
-) -> Path:
-    """Export the model of a finished run as a SavedModel, in the precision of training.
+    run_path: str | Path,
+    export_dir: str | Path = "saved_models",
+    version: int | None = None,
+    formats: Sequence[Format] = (SAVED_MODEL,),
+    precision: Precision = "trained",
+) -> list[Exported]:
+    """Export the model of a finished run to `<export_dir>/<name>/`: see `export_model`."""
+    from attention_keras.runs.model_file import load_model
 
-    Args:
-        run_path: `runs/<name>`.
-        export_dir: the export goes to `<export_dir>/<name>/<version>/`.
-        version: number of the version; by default the highest there is plus one.
-
-    Returns:
-        The version's directory.
-
-    Raises:
-        UserError: the run is not finished, the output cannot be written, or it is not the model.
-    """
-    return export_run_as(run_path, [SAVED_MODEL], export_dir, version)[0].path
+    check_formats(formats)
+    run = Run.open(run_path)
+    metrics, config = run.metrics(), run.config
+    directory = Path(export_dir) / run.name
+    card = {
+        "name": run.name,
+        "run": run.id,
+        "dataset": config.data.dataset,
+        "test_error": metrics.get("test_error"),
+        "validation_error": metrics.get("validation_error"),
+        "preprocessing": f"inside the model ({config.recipe.preprocess}); inputs are raw pixels",
+        "config": config.to_dict(),
+    }
+    return export_model(
+        load_model(run.model),
+        directory,
+        formats,
+        class_names=run.class_names(),
+        card=card,
+        version=version,
+        temperature=run.temperature,
+        resize=config.data.resize_of_others,
+        precision=precision,
+    )
 
 
 def export_model(
     model,
     directory: str | Path,
+    formats: Sequence[Format] = (SAVED_MODEL,),
     *,
     class_names: Sequence[str],
     card: dict[str, Any],
     version: int | None = None,
     temperature: float = 1.0,
     resize: Resize = "crop",
-) -> Path:
-    """Write `<directory>/<version>/`, a SavedModel that readers see whole or not at all.
+    precision: Precision = "trained",
+) -> list[Exported]:
+    """Write a model in one or several formats, and hold each file against the Keras model.
 
-    The dead global branch of softmaxed pc models is left out. The graph computes in the precision that
-    the model was trained in, so that it gives the Keras model's numbers; inputs are uint8 and outputs
-    float32 in any case. Beside the graph: `assets/labels.txt`, `assets/model_card.json`, and warm-up
-    requests in `assets.extra`. What it answers: see `attention_keras.serving.signatures`; the card lists it.
-    It is not held against the model: `export_model_as` does that.
+    | format | where | precision |
+    |---|---|---|
+    | `saved_model` | `<directory>/<number>/` | that of training, or float32 |
+    | `litert` | `<directory>/<name>-<number>.tflite` | float32 |
+    | `onnx` | `<directory>/<name>-<number>.onnx` | float32 |
+
+    What the SavedModel answers: `attention_keras.serving.signatures`; its card lists it. Each format is
+    written under a temporary name, run on a few noise images, and renamed, so that
+    readers see it whole or not at all. Where an answer is not the Keras model's, nothing is exported.
 
     Args:
         model: outputs `logits` `(b, k)` and `attention_<tap>` `(b, h, w)`; raw pixels in, of one size or any.
         directory: the model's base path.
+        formats: of the table.
         class_names: k names.
         card: facts to keep with the model.
-        version: its number; by default the highest there is plus one.
-        temperature: what the logits are divided by before the softmax; the card has it too.
-        resize: how `serve_bytes` brings pictures of another shape to the model's: `crop`, `stretch` or `pad`;
-            the card has it too.
+        version: its number; by default the highest there is plus one. Files without a SavedModel take the
+            number of the newest SavedModel here with the `run` of the card, where there is one.
+        temperature: what the logits are divided by before the model's activation.
+        resize: how images of another shape are brought to the model's: `crop`, `stretch` or `pad`.
+        precision: of the SavedModel: `trained` or `float32`.
 
     Returns:
-        The version's directory.
+        What was written, in the order of `formats`.
 
     Raises:
-        UserError: the version exists, the names do not fit, or the output cannot be written.
-
-    Example:
-        >>> from attention_keras import build_model
-        >>> model = build_model("vgg-att1-pc", num_classes=2, width=0.0625)
-        >>> export_model(model, "saved_models/pets", class_names=["cat", "dog"], card={})  # doctest: +SKIP
-        PosixPath('saved_models/pets/1')
+        UserError: a file exists, a package is missing, the network has what a format has not, the names do
+            not fit, the output cannot be written, or it is not the model.
     """
-    return export_model_as(
-        model,
-        directory,
-        [SAVED_MODEL],
-        class_names=class_names,
-        card=card,
-        version=version,
-        temperature=temperature,
-        resize=resize,
-        check=False,
-    )[0].path
+    import tensorflow as tf
+
+    from attention_keras.models.classifier import probabilities_of
+
+    check_formats(formats)
+    probabilities = probabilities_of(model, temperature)
+    classes = model.output["logits"].shape[-1]
+    if len(class_names) != classes:
+        raise UserError(f"the model has {classes} classes, but there are {len(class_names)} names for them")
+    directory = Path(directory)
+    if version is None and SAVED_MODEL not in formats:
+        version = _number_of_run(directory, card.get("run"))
+    if version is not None:
+        for name in formats:
+            refuse_taken(directory, version, SUFFIXES.get(name, ""))
+    card = {**card, TEMPERATURE: temperature}
+    facts = {"class_names": class_names, "card": card, "probabilities": probabilities, "resize": resize}
+    try:
+        with unfinished_version(directory) as folder:
+            written = _write(model, formats, precision, folder, facts)
+            return _publish(written, directory, version)
+    except (OSError, tf.errors.OpError) as error:  # the second is what TensorFlow's own file system raises
+        reason = error.strerror or error if isinstance(error, OSError) else error.message.splitlines()[0]
+        raise UserError(
+            f"cannot write to {directory}: {reason}; nothing was exported, choose another folder"
+        ) from None
+
+
+def _number_of_run(directory: Path, run: str | None) -> int | None:
+    """The number of the newest SavedModel here that was made from a run."""
+    made = (number for number, path in versions(directory).items() if read_card(path).get("run") == run)
+    return max(made, default=None) if run else None
+
+
+def _write(
+    model, formats: Sequence[Format], precision: Precision, folder: Path, facts: Mapping[str, Any]
+) -> list[Exported]:
+    """Every format in a folder, held against the Keras model."""
+    from attention_keras.models.float32 import in_float32
+    from attention_keras.models.float32 import precision as precision_of
+    from attention_keras.serving import check
+    from attention_keras.serving.saved_model import write_saved_model
+
+    exact = model if (*formats, precision) == (SAVED_MODEL, "trained") else in_float32(model)
+    networks = {name: model if (name, precision) == (SAVED_MODEL, "trained") else exact for name in formats}
+    images = check.noise(model)
+    with check.exact_products():
+        answers = {
+            network: check.model_answers(network, images, facts["probabilities"])
+            for network in {model, *networks.values()}
+        }
+        # The other formats are made from a SavedModel of float32, which is published if it was asked for.
+        saved = {
+            network: write_saved_model(network, folder / str(number), **facts)
+            for number, network in enumerate(set(networks.values()))
+        }
+        written = []
+        for name, network in networks.items():
+            file = saved[network].path
+            if name != SAVED_MODEL:
+                file = write_format(name, saved[network], folder / f"model{SUFFIXES[name]}")
+            difference = check.check_file(name, file, images, precision_of(network), answers[network])
+            rounding = None
+            if network is not model:
+                rounding = check.largest_difference(answers[network], answers[model])[check.PROBABILITIES]
+            size = sum(part.stat().st_size for part in (file, *file.rglob("*")) if part.is_file())
+            written.append(Exported(name, file, size, difference, rounding, precision_of(model)))
+    return written
+
+
+def _publish(written: Sequence[Exported], directory: Path, version: int | None) -> list[Exported]:
+    """Everything in its place, under one number."""
+    for file in written:
+        if file.format == SAVED_MODEL:
+            version = publish(file.path, directory, version)
+    number = next_number(directory) if version is None else version
+    return [
+        replace(file, path=directory / str(number))
+        if file.format == SAVED_MODEL
+        else replace(file, path=publish_file(file.path, directory, number))
+        for file in written
+    ]

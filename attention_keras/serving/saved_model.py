@@ -2,7 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,18 @@ import tensorflow as tf
 from attention_keras.data.geometry import Resize
 from attention_keras.models.float32 import precision
 from attention_keras.models.prune import prune_dead_branch
-from attention_keras.runs.directory import TEMPERATURE
 from attention_keras.serving.card import CARD_FILE, LABELS_FILE, complete_card, write_card
-from attention_keras.serving.formats import SavedNetwork
 from attention_keras.serving.signatures import ServedClassifier
 from attention_keras.serving.warmup import write_warmup
+
+
+@dataclass(frozen=True)
+class SavedNetwork:
+    """A network, its SavedModel, and the concrete functions of its signatures by name."""
+
+    served: ServedClassifier
+    path: Path
+    signatures: dict[str, Any]
 
 
 def write_saved_model(
@@ -23,25 +31,13 @@ def write_saved_model(
     path: Path,
     class_names: Sequence[str],
     card: dict[str, Any],
-    temperature: float,
+    probabilities: Callable,
     resize: Resize,
 ) -> SavedNetwork:
-    """A complete version at `path`. The dead global branch of softmaxed pc models is left out.
-
-    Args:
-        model: outputs `logits` `(b, k)` and `attention_<tap>` `(b, h, w)`; raw pixels in, of one size or any.
-        path: of the version's directory.
-        class_names: k names.
-        card: facts to keep with the model.
-        temperature: what the logits are divided by before the softmax; the card has it too.
-        resize: how `serve_bytes` brings pictures to the model's shape; the card has it too.
-
-    Raises:
-        OSError, tf.errors.OpError: it cannot be written.
-    """
+    """A complete version at `path`. The dead global branch of softmaxed pc models is left out."""
     pruned = prune_dead_branch(model)
-    served = ServedClassifier(pruned, temperature, resize)
-    card = {**card, TEMPERATURE: temperature, "resize": resize, "precision": precision(pruned)}
+    served = ServedClassifier(pruned, class_names, probabilities, resize)
+    card = {**card, "resize": resize, "precision": precision(pruned)}
     signatures = served.signatures()
     card = complete_card(card, pruned, class_names, signatures)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """What a served model answers: its signatures over one Keras model, everything inside the graph."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -9,47 +9,46 @@ from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.models.evidence import combine_evidence, evidence_model
 from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, attention_maps, evidence_maps
-from attention_keras.serving.decode import decode_pictures
+from attention_keras.serving.decode import decode_images
 
 
 class ServedClassifier(tf.Module):
-    """A Keras model as TF Serving sees it. Every input and output has the batch as its first axis.
+    """A Keras model as TensorFlow Serving sees it. The batch is the first axis of every input and output.
 
     | signature | input | outputs |
     |---|---|---|
-    | `serving_default` | `images` uint8 (b, H, W, 3) | `probabilities` (b, k), `attention_<tap>` (b, h, w) |
+    | `serving_default` | `images` uint8 (b, H, W, c) | `probabilities` (b, k), `attention_<tap>` (b, h, w) |
     | `classify` | `images` | `probabilities` |
     | `explain` | `images` | `probabilities`, attention (b, H, W), evidence for the predicted class |
     | `explain_class` | `images`, `classes` int32 (b) | `probabilities`, evidence for the class asked about |
     | `serve_bytes` | `image_bytes` string (b) | as `serving_default`, and `valid` bool (b) |
+    | `describe` | `rows` int32 (b), any numbers | `class_names` string (b, k), `resize` string (b) |
 
-    Attention at image size is `attention_<tap>`, interpolated, and `attention`, the geometric mean of these
-    maps, each divided by its maximum: high where all levels agree.
+    docs/serving.md says what the numbers mean. A network whose logits are no sum over positions (`vgg`) has
+    no evidence: its `explain` gives probabilities and attention, and there is no `explain_class`.
 
-    Evidence is `evidence_<tap>` and `evidence`, their sum, (b, H, W), and `evidence_rest` (b). The sum of
-    `evidence` over the pixels plus the rest is the logit of the class less the mean of all logits, in a model
-    that computes in float32. With a classifier for each level (`indep`) every level has logits of its own:
-    then it is the sum of that over the levels, and `evidence_rest` is the sum of their rests. A class outside
-    0..k-1 has evidence zero. A network whose logits are no sum over places (`vgg`) has no evidence: its
-    `explain` gives probabilities and attention, and there is no `explain_class`.
-
-    `serve_bytes` decodes JPEG, PNG, GIF and BMP, resizes with antialiasing, and answers a row it cannot
-    decode with zero probabilities and `valid` false. A model that takes images of any size has no size to
-    bring pictures to, so it has no `serve_bytes`; its maps are as large as the images that are sent.
+    `serve_bytes` answers a row that it cannot decode with zero probabilities and `valid` false. There is none
+    where the model takes images of any size, or of other than 1 or 3 channels.
 
     Args:
         model: outputs `logits` and `attention_<tap>`; raw pixels in.
-        temperature: what the logits are divided by before the softmax. Evidence is of the undivided logits.
-        resize: how `serve_bytes` brings pictures of another shape to the model's.
+        class_names: k names.
+        probabilities: what makes them of the logits. Evidence is of the logits themselves.
+        resize: how images of another shape are brought to the model's.
     """
 
-    def __init__(self, model: keras.Model, temperature: float = 1.0, resize: Resize = "crop"):
+    def __init__(
+        self,
+        model: keras.Model,
+        class_names: Sequence[str],
+        probabilities: Callable = keras.activations.softmax,
+        resize: Resize = "crop",
+    ):
         super().__init__(name="served_classifier")
-        self.temperature, self.resize = temperature, resize
+        self.class_names, self.probabilities, self.resize = tuple(class_names), probabilities, resize
         self.image_shape = tuple(model.inputs[0].shape[1:])
         # A tf.Module saves what its attributes hold, and a Keras model holds its weights under names of
-        # its own: only the variables are attributes, so that each is saved once. (Evidence has none of
-        # its own.)
+        # its own: only the variables are attributes, so that each is saved once.
         self.weights = [variable.value for variable in model.variables]
         self._images = tf.TensorSpec((None, *self.image_shape), tf.uint8, name="images")
         self._classes = tf.TensorSpec((None,), tf.int32, name="classes")
@@ -66,18 +65,21 @@ class ServedClassifier(tf.Module):
 
     def signatures(self) -> dict:
         """Concrete functions by signature name."""
-        found = {
-            "serving_default": tf.function(self.serve).get_concrete_function(self._images),
-            "classify": tf.function(self.classify).get_concrete_function(self._images),
-            "explain": tf.function(self.explain).get_concrete_function(self._images),
+        functions = {
+            "serving_default": (self.serve, self._images),
+            "classify": (self.classify, self._images),
+            "explain": (self.explain, self._images),
+            "describe": (self.describe, tf.TensorSpec((None,), tf.int32, name="rows")),
         }
         if self.has_evidence:
-            explain_class = tf.function(self.explain_class)
-            found["explain_class"] = explain_class.get_concrete_function(self._images, self._classes)
-        if None not in self.image_shape:
+            functions["explain_class"] = (self.explain_class, self._images, self._classes)
+        if None not in self.image_shape and self.image_shape[-1] in (1, 3):
             image_bytes = tf.TensorSpec((None,), tf.string, name="image_bytes")
-            found["serve_bytes"] = tf.function(self.serve_bytes).get_concrete_function(image_bytes)
-        return found
+            functions["serve_bytes"] = (self.serve_bytes, image_bytes)
+        return {
+            name: tf.function(function).get_concrete_function(*inputs)
+            for name, (function, *inputs) in functions.items()
+        }
 
     def answer(self, images, classes):
         """All that the network says: `served`, and the evidence for the `predicted` and the `asked` class."""
@@ -93,7 +95,7 @@ class ServedClassifier(tf.Module):
         outputs = self._predict(images, classes)
         predicted = outputs["predicted"]
         logits = tf.cast(predicted["logits"], tf.float32)
-        served = {"probabilities": tf.nn.softmax(logits / self.temperature)}
+        served = {"probabilities": self.probabilities(logits)}
         served |= {f"attention_{tap}": level for tap, level in attention_maps(predicted).items()}
         answers = {"served": served} | {asked: _evidence(levels) for asked, levels in outputs.items()}
         return tf.nest.map_structure(lambda value: value[:rows], answers)
@@ -113,7 +115,8 @@ class ServedClassifier(tf.Module):
         explained = {"probabilities": served.pop("probabilities")}
         attention = {name: tf.image.resize(level[..., None], size)[..., 0] for name, level in served.items()}
         if attention:
-            relative = [level / (_peak(level) + 1e-12) for level in attention.values()]
+            peaks = [tf.reduce_max(level, axis=(1, 2), keepdims=True) for level in attention.values()]
+            relative = [level / (peak + 1e-12) for level, peak in zip(attention.values(), peaks)]
             logarithms = [tf.math.log(level + 1e-12) for level in relative]
             attention["attention"] = tf.exp(tf.add_n(logarithms) / len(relative))
         return {**explained, **attention, **_at_size(answers["predicted"], size)}
@@ -125,11 +128,17 @@ class ServedClassifier(tf.Module):
         return {"probabilities": answers["served"]["probabilities"], **evidence}
 
     def serve_bytes(self, image_bytes):
-        """Probabilities and attention maps from image files of any size."""
-        images, valid = decode_pictures(image_bytes, self.image_shape, self.resize)
+        """Probabilities and attention maps of image files of any size."""
+        images, valid = decode_images(image_bytes, self.image_shape, self.resize)
         outputs = dict(self.serve(images))
         outputs["probabilities"] *= tf.cast(valid, tf.float32)[:, None]
         return {**outputs, "valid": valid}
+
+    def describe(self, rows):
+        """What a client needs to know to show answers, once for each row."""
+        count = tf.shape(rows)[0]
+        names = tf.ensure_shape(tf.tile([self.class_names], (count, 1)), (None, len(self.class_names)))
+        return {"class_names": names, "resize": tf.fill((count,), self.resize)}
 
     def _without_class(self, images):
         return self._answer(images, tf.zeros(tf.shape(images)[:1], tf.int32))
@@ -145,9 +154,6 @@ def _with_evidence(model: keras.Model) -> keras.Model:
     """[images, classes] -> the outputs of `evidence_model` for the `predicted` and the `asked` class.
 
     Both are graphs over the same layers, so one model of both holds the network once.
-
-    Raises:
-        UserError: the network has no evidence.
     """
     predicted, asked = evidence_model(model, "predicted"), evidence_model(model, "asked")
     return keras.Model(asked.inputs, {"predicted": predicted.output, "asked": asked.output})
@@ -169,7 +175,3 @@ def _at_size(outputs: Mapping, size) -> dict:
         return {}
     levels = {f"{EVIDENCE}{tap}": level for tap, level in maps.items()}
     return {**levels, "evidence": tf.add_n(list(maps.values())), EVIDENCE_REST: outputs[EVIDENCE_REST]}
-
-
-def _peak(level):
-    return tf.reduce_max(level, axis=(1, 2), keepdims=True)

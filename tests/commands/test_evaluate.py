@@ -38,7 +38,8 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def saved_model(trained, tmp_path_factory):
-    return export_run(trained, tmp_path_factory.mktemp("exports"))
+    [exported] = export_run(trained, tmp_path_factory.mktemp("exports"))
+    return exported.path
 
 
 @pytest.mark.parametrize("names", [9, 11])

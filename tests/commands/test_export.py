@@ -32,7 +32,7 @@ def test_the_command_line(tmp_path, capsys):
     (run / "labels.txt").write_text("\n".join(NAMES))
     for version in ("1", "4"):
         assert export() == 0
-        line = rf"saved_model: {tmp_path}/out/digits/{version}, \d\.\d MB, probabilities differ .* \de-\d\d\n"
+        line = rf"saved_model: {tmp_path}.*digits/{version}, \d\.\d MB, probabilities differ .* \de[-+]\d+\n"
         assert re.fullmatch(line, capsys.readouterr().out)
         command[3:] = ["--version", "4"]
     assert export() == 2
@@ -47,12 +47,10 @@ def test_the_command_line(tmp_path, capsys):
         (["--format", "onnx", "onnx"], "the format onnx is named twice"),
         (["--precision", "int8"], "invalid choice 'int8'"),
         (["--format", "onnx"], "the format onnx needs tf2onnx, which is not installed; pip install"),
-        (["--format", "openvino"], "the format openvino needs openvino, which is not installed"),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_run_is_read(words, said, tmp_path, capsys, monkeypatch):
-    for package in ("tf2onnx", "openvino"):
-        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)  # as if it were not installed
     assert exit_code(lambda: main([str(tmp_path), *words], "attention-keras export")) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and said in error

@@ -223,7 +223,8 @@ def test_exports_answer_as_the_model_does(make, tmp_path):
     from attention_keras.serving.export import export_model
 
     model, images = make(), IMAGES.astype("uint8")
-    served = tf.saved_model.load(str(export_model(model, tmp_path, class_names="abcde", card={})))
+    [exported] = export_model(model, tmp_path, class_names="abcde", card={})
+    served = tf.saved_model.load(str(exported.path))
     found = served.signatures["serving_default"](images=tf.constant(images))
     expected = model(images.astype("float32"), training=False)
     probabilities = keras.ops.softmax(expected["logits"])

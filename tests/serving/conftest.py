@@ -1,20 +1,42 @@
-"""One small exported model for all tests of serving, and its Keras outputs."""
+"""One finished run with a temperature, exported once in every format, for all tests of serving."""
 
+import json
+
+import keras
 import numpy as np
 import pytest
-from PIL import Image
+import tensorflow as tf
+from scipy.special import softmax
+from stand_in_server import StandInServer
 
 from attention_keras import build_model
-from attention_keras.commands.ask import main
-from attention_keras.commands.command_line import exit_code
-from attention_keras.serving.export import export_model
+from attention_keras.runs.directory import Run
+from attention_keras.runs.options import TrainOptions
+from attention_keras.serving.export import export_run
 
 NAMES = ["zero", "one", "two"]
+TEMPERATURE = 2.5
 
 
-@pytest.fixture(scope="session")
-def class_names():
-    return NAMES
+def scatter(model):
+    """Weights of classifier and heads far from where they begin, as after training."""
+    rng = np.random.default_rng(1)
+    for variable in model.weights:
+        if "classifier" in variable.path or "head" in variable.path:
+            shift = rng.normal(0, 0.5, variable.shape)
+            variable.assign(variable + (np.abs(shift) if "variance" in variable.path else shift))
+    return model
+
+
+def write_run(path, model):
+    """A finished run of a model."""
+    path.mkdir(parents=True)
+    model.save(path / "model.keras")
+    with Run(path).writing(TrainOptions().resolve(), TrainOptions().machine):
+        pass
+    (path / "labels.txt").write_text("\n".join(NAMES))
+    (path / "metrics.json").write_text(json.dumps({"test_error": 0.5, "temperature": TEMPERATURE}))
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -24,34 +46,59 @@ def images():
 
 @pytest.fixture(scope="session")
 def model():
-    return build_model("vgg-att2-concat-pc", num_classes=3, width=0.05)
+    keras.utils.set_random_seed(0)
+    return scatter(build_model("vgg-att2-concat-pc", num_classes=3, width=0.05))
 
 
 @pytest.fixture(scope="session")
-def exported(model, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("exports") / "digits"
-    return export_model(model, directory, class_names=NAMES, card={"dataset": "digits", "test_error": 0.5})
+def run_path(model, tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "digits", model)
+
+
+@pytest.fixture(scope="session")
+def written(run_path, tmp_path_factory):
+    """Format -> what `export` says of it."""
+    pytest.importorskip("tf2onnx")
+    formats = ["saved_model", "litert", "onnx"]
+    files = export_run(run_path, tmp_path_factory.mktemp("exports"), formats=formats)
+    return dict(zip(formats, files))
+
+
+@pytest.fixture(scope="session")
+def exported(written):
+    """The version's directory."""
+    return written["saved_model"].path
+
+
+@pytest.fixture(scope="session")
+def served(exported):
+    """The signatures, each from arrays to arrays."""
+    loaded = tf.saved_model.load(str(exported))
+
+    def call(function):
+        return lambda **inputs: {
+            name: value.numpy()
+            for name, value in function(**{k: tf.constant(v) for k, v in inputs.items()}).items()
+        }
+
+    functions = {name: call(function) for name, function in loaded.signatures.items()}
+    functions["serve_bytes"].loaded = loaded  # it holds the variables
+    return functions
+
+
+@pytest.fixture(scope="session")
+def logits(model, images):
+    return np.asarray(model(images.astype("float32"))["logits"])
 
 
 @pytest.fixture(scope="session")
 def expected(model, images):
     """Probabilities and maps as the Keras model gives them."""
-    outputs = model.predict(images.astype("float32"), verbose=0)
-    exponentials = np.exp(outputs.pop("logits"))
-    return {"probabilities": exponentials / exponentials.sum(-1, keepdims=True), **outputs}
+    outputs = {name: np.asarray(value) for name, value in model(images.astype("float32")).items()}
+    return {"probabilities": softmax(outputs.pop("logits") / TEMPERATURE, axis=-1), **outputs}
 
 
-@pytest.fixture
-def pictures(images, tmp_path):
-    """The images as files."""
-    paths = [tmp_path / f"{name}.png" for name in ("red", "green", "blue")]
-    for path, image in zip(paths, images):
-        Image.fromarray(image).save(path)
-    return paths
-
-
-@pytest.fixture
-def client(monkeypatch, tmp_path):
-    """`attention-keras ask`, with `attention/` in a folder of its own; returns the exit code."""
-    monkeypatch.chdir(tmp_path)
-    return lambda *words: exit_code(lambda: main([*map(str, words)], "attention-keras ask"))
+@pytest.fixture(scope="session")
+def server(exported):
+    with StandInServer(exported) as running:
+        yield running

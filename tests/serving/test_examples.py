@@ -1,6 +1,7 @@
 """The examples are what they say: configs that parse, requests that a server takes."""
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,60 +11,56 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 from PIL import Image
-from stand_in_server import StandInServer
 from tensorflow_serving.config import model_server_config_pb2
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "serving"
 
 
-@pytest.fixture(scope="module")
-def server(exported):
-    with StandInServer(exported) as running:
-        yield running
-
-
 @pytest.fixture
 def picture(images, tmp_path):
-    Image.fromarray(images[1]).save(tmp_path / "my picture.png")
-    return tmp_path / "my picture.png"
+    Image.fromarray(images[1]).save(tmp_path / "my image.png")
+    return tmp_path / "my image.png"
 
 
-def test_curl(server, picture, expected):
+def test_curl(server, picture, expected, tmp_path):
     if not shutil.which("curl") or not shutil.which("bash"):
         pytest.skip("curl or bash is not on the PATH")
-    command = ["bash", str(EXAMPLES / "request.sh"), str(picture)]
-    done = subprocess.run([*command, server.rest_url], capture_output=True, text=True)
+
+    def request(*words):
+        command = ["bash", str(EXAMPLES / "request.sh"), *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    done = request(picture, server.url)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)["predictions"]
     assert row["valid"] is True
     np.testing.assert_allclose(row["probabilities"], expected["probabilities"][1], atol=1e-5)
     np.testing.assert_allclose(row["attention_conv13"], expected["attention_conv13"][1], atol=1e-5)
-    body = subprocess.run([*command, "--body-only"], capture_output=True, text=True).stdout
+    body = request(picture, "--body-only").stdout
     assert json.loads(body)["instances"][0].keys() == {"image_bytes"}
-    wrong = subprocess.run([*command, server.rest_url + "x"], capture_output=True, text=True)
+    wrong = request(picture, server.url + "x")
     assert wrong.returncode != 0 and "Servable not found" in wrong.stdout
+    for words in ([], ["no.png"], ["no.png", "--body-only"]):
+        done = request(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("usage: ") and done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("words", "said"), [([], ""), (["no.png"], "; cannot read no.png"), (["no.png", "--body-only"], "no.png")]
-)
-def test_curl_without_a_picture_sends_nothing(words, said, tmp_path):
-    script = EXAMPLES / "request.sh"
-    done = subprocess.run(["bash", script, *words], capture_output=True, text=True, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"usage: {script} PICTURE") and done.stderr.endswith(f"{said}\n")
-    assert done.stderr.count("\n") == 1
-
-
-def test_python(server, picture, expected, tmp_path):
-    (tmp_path / "text.png").write_text("no picture")
-    command = [sys.executable, str(EXAMPLES / "request.py"), str(picture), str(tmp_path / "text.png")]
-    done = subprocess.run([*command, "--url", server.rest_url], capture_output=True, text=True)
+def test_python(server, picture, expected, tmp_path, monkeypatch, capsys):
+    """By REST and by gRPC."""
+    (tmp_path / "text.png").write_text("no image")
     best = expected["probabilities"][1].argmax()
-    assert done.stdout.splitlines() == [
-        f"{picture}: class {best} ({expected['probabilities'][1][best]:.1%})",
-        f"{tmp_path}/text.png: not a picture that the server can decode",
-    ]
+    for script, where in (
+        ("request.py", ["--url", server.url]),
+        ("request_grpc.py", ["--server", server.grpc_address]),
+    ):
+        monkeypatch.setattr(sys, "argv", [script, str(picture), str(tmp_path / "text.png"), *where])
+        with pytest.raises(SystemExit, match="0"):
+            runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+        assert capsys.readouterr().out.splitlines() == [
+            f"{picture}: class {best} ({expected['probabilities'][1][best]:.1%})",
+            f"{tmp_path}/text.png: no image that can be decoded",
+        ]
 
 
 def test_models_config_serves_two_labelled_versions():

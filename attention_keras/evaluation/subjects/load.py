@@ -1,10 +1,8 @@
 """From paths to subjects: the one place that reads run directories, their configs and labels, and cards."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, SavedModelPredictor
@@ -14,7 +12,7 @@ from attention_keras.runs.data_options import DataOptions
 from attention_keras.runs.directory import Run
 from attention_keras.runs.file_names import LABELS
 from attention_keras.runs.model_file import load_model
-from attention_keras.serving.card import CARD_FILE
+from attention_keras.serving.card import LABELS_FILE, read_card
 from attention_keras.serving.versions import newest_version
 
 
@@ -61,8 +59,7 @@ def load_predictor(path: str | Path) -> Predictor:
 
 def _open(path: Path) -> Predictor:
     if version := _saved_model(path):
-        names = _class_names(version / CARD_FILE.with_name(LABELS))
-        return SavedModelPredictor(version, names, _card(version / CARD_FILE))
+        return SavedModelPredictor(version, _class_names(version / LABELS_FILE), read_card(version))
     if not path.is_dir():
         return KerasPredictor(load_model(path))
     run, names = Run(path), _class_names(path / LABELS)
@@ -87,13 +84,6 @@ def _class_names(path: Path) -> list[str] | None:
     try:
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
-
-
-def _card(path: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}") from None
 
 

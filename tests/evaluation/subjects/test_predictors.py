@@ -23,8 +23,8 @@ def subjects(name, folder):
     keras.utils.set_random_seed(0)
     model = build_model(name, num_classes=3, width=0.125, init="keras")
     model.save(folder / "model.keras")
-    exported = export_model(model, folder / "served", class_names=NAMES, card={})
-    return load_subjects([str(folder / "model.keras"), str(exported)])
+    [exported] = export_model(model, folder / "served", class_names=NAMES, card={})
+    return load_subjects([str(folder / "model.keras"), str(exported.path)])
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import ATTENTION, LOGITS
-from attention_keras.serving.formats import Format, import_openvino, quiet
+from attention_keras.serving.formats import Format
 from attention_keras.serving.warmup import SIDE
 
 Answers = dict[str, np.ndarray]
@@ -21,11 +21,7 @@ TOLERANCE_LOW = 5e-2  # where the network rounds to eight bits
 
 
 def noise(model: keras.Model) -> np.ndarray:
-    """A few seeded images, uint8 `(4, H, W, 3)`, of growing contrast. A free side is as in warm-up requests.
-
-    Args:
-        model: raw pixels in.
-    """
+    """A few seeded images, uint8 `(4, H, W, c)`, of growing contrast. A free side is 224."""
     shape = (IMAGES, *(side or SIDE for side in model.inputs[0].shape[1:]))
     contrast = np.linspace(0.25, 1, IMAGES).reshape(-1, 1, 1, 1)
     return (np.random.default_rng(0).uniform(0, 256, shape) * contrast).astype("uint8")
@@ -42,35 +38,16 @@ def exact_products() -> Iterator[None]:
         tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
-def model_answers(model: keras.Model, images: np.ndarray, temperature: float) -> Answers:
-    """What the Keras model says: `probabilities` `(b, k)` and `attention_<tap>` `(b, h, w)`.
-
-    Args:
-        model: outputs `logits` and `attention_<tap>`.
-        images: uint8 `(b, H, W, 3)`.
-        temperature: what the logits are divided by.
-    """
+def model_answers(model: keras.Model, images: np.ndarray, probabilities: Callable) -> Answers:
+    """What the Keras model says: `probabilities` `(b, k)` and `attention_<tap>` `(b, h, w)`."""
     # Not by `predict`, which Keras compiles with XLA on a GPU, and on some that aborts.
     outputs = model(images.astype("float32"), training=False)
     outputs = {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
-    logits = outputs[LOGITS].astype("float64")
     maps = {name: value for name, value in outputs.items() if name.startswith(ATTENTION)}
-    return {PROBABILITIES: tf.nn.softmax(logits / temperature).numpy(), **maps}
-
-
-def file_answers(name: Format, file: Path, images: np.ndarray) -> Answers | None:
-    """What a written file says to images, in the runtime of its format.
-
-    Args:
-        name: the format.
-        file: the SavedModel's directory, or the file that the runtime is told.
-        images: uint8 `(b, H, W, 3)`.
-
-    Returns:
-        Outputs by name, as of the model; None where the runtime is not installed.
-    """
-    with quiet():
-        return _RUNTIMES[name](file, images)
+    return {
+        PROBABILITIES: keras.ops.convert_to_numpy(probabilities(outputs[LOGITS].astype("float32"))),
+        **maps,
+    }
 
 
 def _saved_model(file: Path, images: np.ndarray) -> Answers:
@@ -96,35 +73,16 @@ def _onnx(file: Path, images: np.ndarray) -> Answers | None:
     return dict(zip(names, session.run(None, {"images": images})))
 
 
-def _openvino(file: Path, images: np.ndarray) -> Answers:
-    # Processors that multiply bfloat16 do that unless they are told not to.
-    exact = {"INFERENCE_PRECISION_HINT": "f32"}
-    network = import_openvino().Core().compile_model(file, "CPU", exact)
-    return {output.any_name: value for output, value in network(images).items()}
-
-
-_RUNTIMES: dict[str, Callable[[Path, np.ndarray], Answers | None]] = {
+RUNTIMES: dict[str, Callable[[Path, np.ndarray], Answers | None]] = {
     "saved_model": _saved_model,
     "litert": _litert,
     "onnx": _onnx,
-    "openvino": _openvino,
 }
+"""Format -> (file, images) -> outputs by name; None where the runtime is not installed."""
 
 
 def largest_difference(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Output -> largest difference. A number that is NaN in both does not differ.
-
-    Args:
-        found: of a file.
-        wanted: of the model; the same names and shapes.
-
-    Raises:
-        UserError: an output is missing, is one too many, or has another shape.
-
-    Example:
-        >>> largest_difference({"attention_conv13": np.array([0.25])}, {"attention_conv13": np.array([0.5])})
-        {'attention_conv13': 0.25}
-    """
+    """Output -> largest difference. A number that is NaN in both does not differ."""
     shapes = [{name: value.shape for name, value in answers.items()} for answers in (found, wanted)]
     if shapes[0] != shapes[1]:
         raise UserError(f"the file answers with {shapes[0]}, the model with {shapes[1]}")
@@ -135,22 +93,11 @@ def largest_difference(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.
 
 
 def check_file(name: Format, file: Path, images: np.ndarray, precision: str, wanted: Answers) -> float | None:
-    """Hold a written file against the Keras model.
+    """The largest difference of a probability from the Keras model's; None without the runtime.
 
-    Args:
-        name: its format.
-        file: see `file_answers`.
-        images: uint8 `(b, H, W, 3)`.
-        precision: of the file.
-        wanted: what the Keras model of that precision says to the images.
-
-    Returns:
-        The largest difference of a probability; None where the runtime is not installed.
-
-    Raises:
-        UserError: an output differs by more than 2e-3, or 5e-2 in a model of low precision.
+    An output that differs by more than 2e-3, or 5e-2 in a model of low precision, raises UserError.
     """
-    found = file_answers(name, file, images)
+    found = RUNTIMES[name](file, images)
     if found is None:
         return None
     tolerance = TOLERANCE if precision == "float32" else TOLERANCE_LOW

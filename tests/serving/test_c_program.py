@@ -1,0 +1,81 @@
+"""The same numbers in a C program, which shares no code with this package."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+SOURCE = Path(__file__).parents[2] / "examples" / "serving" / "classify.c"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def classify(tmp_path_factory):
+    """The C program, as a function from words to a finished process."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if not compiler:
+        pytest.skip("there is no C compiler on the PATH")
+    library = tf.sysconfig.get_lib()
+    program = tmp_path_factory.mktemp("c") / "classify"
+    command = [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", str(SOURCE), "-o", str(program)]
+    command += [f"-I{tf.sysconfig.get_include()}", f"-L{library}", f"-Wl,-rpath,{library}"]
+    command += ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
+    compiled = subprocess.run(command, capture_output=True, text=True)
+    assert compiled.returncode == 0, compiled.stderr
+
+    def run(*words):
+        return subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+def read_answers(text):
+    """`name [2,3] v v v ...` lines to arrays."""
+    answers = {}
+    for line in text.splitlines():
+        name, shape, *values = line.split(" ")
+        answers[name] = np.array(values, "float64").reshape([int(n) for n in shape.strip("[]").split(",")])
+    return answers
+
+
+def check(answers, wanted):
+    assert answers.keys() == wanted.keys()
+    for name, value in answers.items():
+        np.testing.assert_allclose(value, wanted[name], atol=1e-5, err_msg=name)
+
+
+def test_every_signature(classify, exported, served, images, tmp_path):
+    for number, image in enumerate(images):
+        image.tofile(tmp_path / f"{number}.raw")
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    raw = sorted(tmp_path.glob("*.raw"))
+    for signature in ("serving_default", "classify", "explain"):
+        check(read_answers(classify(exported, signature, *raw).stdout), served[signature](images=images))
+    said = classify(exported, "explain_class", "--class", 2, *raw).stdout
+    check(read_answers(said), served["explain_class"](images=images, classes=np.full(3, 2, "int32")))
+    (tmp_path / "3.png").write_text("no image")
+    answers = read_answers(classify(exported, "serve_bytes", *sorted(tmp_path.glob("*.png"))).stdout)
+    assert answers.pop("valid").tolist() == [1, 1, 1, 0]
+    assert answers["probabilities"][3].tolist() == [0, 0, 0]
+    check({name: value[:3] for name, value in answers.items()}, served["serving_default"](images=images))
+
+
+def test_it_says_what_is_wrong(classify, exported, tmp_path):
+    (tmp_path / "short.raw").write_bytes(b"123")
+    for words, said in (
+        ([exported, "predict", __file__], "the model has no such signature: predict"),
+        ([tmp_path, "classify", __file__], "cannot load the model"),
+        ([exported, "classify", tmp_path / "short.raw"], "does not hold H*W*3 bytes"),
+        ([exported, "serve_bytes", tmp_path / "none.png"], "cannot open"),
+        ([exported], "usage"),
+        ([exported, "explain_class", __file__], "this signature needs --class N"),
+        ([exported, "explain_class", "--class", "cat", __file__], "takes the number of a class: cat"),
+        ([exported, "classify", "--class", "1", __file__], "takes no --class"),
+        ([exported, "classify", "--class", "1"], "usage"),
+    ):
+        done = classify(*words)
+        assert done.returncode == 2 and said in done.stderr.splitlines()[-1], done.stderr
