@@ -1,42 +1,15 @@
 """One finished run with a temperature, exported once in every format, for all tests of serving."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import softmax
+from small_run import TEMPERATURE, scatter, write_run
 from stand_in_server import StandInServer
 
 from attention_keras import build_model
-from attention_keras.runs.directory import Run
-from attention_keras.runs.options import TrainOptions
 from attention_keras.serving.export import export_run
-
-NAMES = ["zero", "one", "two"]
-TEMPERATURE = 2.5
-
-
-def scatter(model):
-    """Weights of classifier and heads far from where they begin, as after training."""
-    rng = np.random.default_rng(1)
-    for variable in model.weights:
-        if "classifier" in variable.path or "head" in variable.path:
-            shift = rng.normal(0, 0.5, variable.shape)
-            variable.assign(variable + (np.abs(shift) if "variance" in variable.path else shift))
-    return model
-
-
-def write_run(path, model):
-    """A finished run of a model."""
-    path.mkdir(parents=True)
-    model.save(path / "model.keras")
-    with Run(path).writing(TrainOptions().resolve(), TrainOptions().machine):
-        pass
-    (path / "labels.txt").write_text("\n".join(NAMES))
-    (path / "metrics.json").write_text(json.dumps({"test_error": 0.5, "temperature": TEMPERATURE}))
-    return path
 
 
 @pytest.fixture(scope="session")

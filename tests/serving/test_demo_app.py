@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import NAMES
 from PIL import Image
+from small_run import NAMES
 
 from attention_keras.commands.command_line import exit_code
 from attention_keras.drawing.maps import overlay, signed_overlay

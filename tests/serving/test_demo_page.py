@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from conftest import NAMES
 from PIL import Image
+from small_run import NAMES
 
 SOURCE = Path(__file__).parents[2] / "examples" / "demo_app" / "app.py"
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import NAMES, TEMPERATURE, scatter
 from PIL import Image
 from scipy.special import expit, softmax
+from small_run import NAMES, TEMPERATURE, scatter
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import NAMES, TEMPERATURE, scatter
+from small_run import NAMES, TEMPERATURE, scatter
 
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError

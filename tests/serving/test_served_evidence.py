@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import tensorflow as tf
-from conftest import NAMES, scatter
+from small_run import NAMES, scatter
 
 from attention_keras import attend
 from attention_keras.models.evidence import combine_evidence, evidence_model

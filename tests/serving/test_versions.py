@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import NAMES
+from small_run import NAMES
 
 from attention_keras.errors import UserError
 from attention_keras.serving.export import export_model

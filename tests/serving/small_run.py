@@ -1,0 +1,32 @@
+"""The small finished run that tests of serving export."""
+
+import json
+
+import numpy as np
+
+from attention_keras.runs.directory import Run
+from attention_keras.runs.options import TrainOptions
+
+NAMES = ["zero", "one", "two"]
+TEMPERATURE = 2.5
+
+
+def scatter(model):
+    """Weights of classifier and heads far from where they begin, as after training."""
+    rng = np.random.default_rng(1)
+    for variable in model.weights:
+        if "classifier" in variable.path or "head" in variable.path:
+            shift = rng.normal(0, 0.5, variable.shape)
+            variable.assign(variable + (np.abs(shift) if "variance" in variable.path else shift))
+    return model
+
+
+def write_run(path, model):
+    """A finished run of a model."""
+    path.mkdir(parents=True)
+    model.save(path / "model.keras")
+    with Run(path).writing(TrainOptions().resolve(), TrainOptions().machine):
+        pass
+    (path / "labels.txt").write_text("\n".join(NAMES))
+    (path / "metrics.json").write_text(json.dumps({"test_error": 0.5, "temperature": TEMPERATURE}))
+    return path
