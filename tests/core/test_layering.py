@@ -1,10 +1,8 @@
-"""The rooms of the package: imports run down the floors only, and every file is short."""
+"""The rooms of the package: imports run down the floors only, in no circle, and every file is short."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parents[2] / "attention_keras"
 # A room imports from its own floor and from those before it in this list.
@@ -21,7 +19,12 @@ FLOORS = [
 # These stand outside: the package's own names and what makes Keras know them, and the way in.
 OUTSIDE = {"__init__", "__main__", "heads", "registration"}
 LONGEST = 300
-FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+FLOOR = {name: index for index, rooms in enumerate(FLOORS) for name in rooms}
+TOP = len(FLOORS) - 1  # the package's own names, which may lead anywhere, are for its commands
+SOURCES = {
+    path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
 
 
 def room(module: str) -> str:
@@ -30,15 +33,19 @@ def room(module: str) -> str:
     return parts[1] if len(parts) > 1 else "__init__"
 
 
+def module_of(file: str) -> str:
+    return ".".join(["attention_keras", *Path(file).with_suffix("").parts]).removesuffix(".__init__")
+
+
 def imports(file: str) -> set[tuple[str, int]]:
     """Modules of this package that a file imports anywhere in it, with the lines."""
-    module = ["attention_keras", *Path(file).with_suffix("").parts]
+    package = ["attention_keras", *Path(file).parent.parts]
     found = set()
-    for node in ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(SOURCES[file])):
         if isinstance(node, ast.Import):
             found |= {(alias.name, node.lineno) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            start = ".".join(module[: -node.level]) if node.level else ""
+            start = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
             base = ".".join(part for part in (start, node.module) if part)
             # `from attention_keras import runs` imports a room, `from attention_keras import attend` a name.
             names = [f"{base}.{alias.name}" for alias in node.names] if base == "attention_keras" else [base]
@@ -46,36 +53,40 @@ def imports(file: str) -> set[tuple[str, int]]:
     return {(name, line) for name, line in found if name.split(".")[0] == "attention_keras"}
 
 
-HOME = {file: room(f"attention_keras.{file.removesuffix('.py').replace('/', '.')}") for file in FILES}
-TOP = len(FLOORS) - 1  # the package's own names, which may lead anywhere, are for its commands
-FLOOR = {name: index for index, rooms in enumerate(FLOORS) for name in rooms}
+IMPORTS = {file: imports(file) for file in SOURCES}
+HOME = {file: room(module_of(file)) for file in SOURCES}
 
 
 def test_every_room_has_a_floor():
     assert set(HOME.values()) - OUTSIDE == set(FLOOR)
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if HOME[file] not in OUTSIDE])
-def test_no_import_runs_up_the_floors(file):
+def test_no_import_runs_up_the_floors():
     up = [
         f"{file}:{line} imports {module}"
-        for module, line in sorted(imports(file), key=lambda found: found[1])
-        if FLOOR.get(room(module), TOP) > FLOOR[HOME[file]]
+        for file in SOURCES
+        for module, line in sorted(IMPORTS[file])
+        if HOME[file] not in OUTSIDE and FLOOR.get(room(module), TOP) > FLOOR[HOME[file]]
     ]
     assert not up, "\n".join(up)
 
 
-def test_no_rooms_import_each_other_in_a_circle():
-    below = {name: set() for name in FLOOR}
-    for file in FILES:
-        if HOME[file] in below:
-            below[HOME[file]] |= {room(module) for module, _ in imports(file)} & below.keys() - {HOME[file]}
+def in_a_circle(below: dict[str, set[str]]) -> str:
     try:
         TopologicalSorter(below).prepare()
     except CycleError as error:
-        pytest.fail(" -> ".join(error.args[1]))
+        return " -> ".join(error.args[1])
+    return ""
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_no_file_is_long(file):
-    assert len((PACKAGE / file).read_text(encoding="utf-8").splitlines()) <= LONGEST
+def test_no_rooms_import_each_other_in_a_circle():
+    below: dict[str, set[str]] = {name: set() for name in FLOOR}
+    for file in SOURCES:
+        if HOME[file] in below:
+            below[HOME[file]] |= {room(module) for module, _ in IMPORTS[file]} & below.keys() - {HOME[file]}
+    assert not in_a_circle(below)
+
+
+def test_no_file_is_long():
+    lengths = {file: text.count("\n") for file, text in SOURCES.items()}
+    assert {file: length for file, length in lengths.items() if length > LONGEST} == {}
