@@ -25,7 +25,7 @@ PARAMETERS = {
     "rn164-att2-concat-pc": (2_395_484, 2_430_134, None, None),
     "rn164-att1-pc": (2_360_411, 2_383_541, None, None),
 }
-SOME = ("vgg", "vgg-att2-concat-pc", "vgg-att3-concat-pc-lup", "rn164-att2-concat-pc")
+SOME = ("vgg-att3-concat-pc-lup", "rn164-att2-concat-pc")
 
 
 def wrong_counts(names, columns):
