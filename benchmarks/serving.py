@@ -5,15 +5,12 @@
 
 The SavedModel is called in this process: what is measured is the graph, not a network. The calls to be
 compared take turns, so that a busy machine slows them alike, and medians are compared. A ratio above 1
-says how many times faster the export is. A second table says how many times as long as `classify` each
-signature takes: what maps and evidence cost.
+says how many times faster the export is; the last column says how many times as long as `classify` it takes.
 """
 
 import argparse
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +21,7 @@ from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.models.prune import prune_dead_branch
 from attention_keras.serving.signatures import ServedClassifier
-from benchmarks.turns import in_turns
+from benchmarks.timing import medians
 
 SIGNATURES = ("classify", "serving_default", "explain", "explain_class", "serve_bytes")
 BATCHES = (1, 8, 32)
@@ -39,19 +36,6 @@ def load_signatures(model, folder: Path) -> dict[str, Callable]:
     return {name: lambda f=f, loaded=loaded, **value: f(**value) for name, f in loaded.signatures.items()}
 
 
-def medians(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each call, measured in turns."""
-    for call in calls.values():
-        call()
-        call()
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for name in in_turns(list(calls), rounds):
-        began = time.perf_counter()
-        calls[name]()
-        seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
 def inputs(signature: str, images: np.ndarray) -> dict[str, tf.Tensor]:
     """What the signature takes: the images, with a class for each, or each as a JPEG file."""
     if signature == "serve_bytes":
@@ -61,71 +45,42 @@ def inputs(signature: str, images: np.ndarray) -> dict[str, tf.Tensor]:
 
 
 def measure(model, signature: str, batch: int, rounds: int, pruned: dict, whole: dict) -> dict[str, float]:
-    """Seconds of one batch: the export, the export of the unpruned model, and Keras."""
-    images = random_images(model, batch)
-    value, pixels = inputs(signature, images), images.astype("float32")
-    return medians(
-        {
-            "export": lambda: pruned[signature](**value),
-            "unpruned": lambda: whole[signature](**value),
-            "predict": lambda: model.predict(pixels, batch_size=batch, verbose=0),
-        },
-        rounds,
-    )
-
-
-def random_images(model, batch: int) -> np.ndarray:
-    """uint8 images of the model's size."""
+    """Seconds of one batch: the export, its `classify`, the export of the unpruned model, and Keras."""
     shape = (batch, *model.inputs[0].shape[1:])
-    return np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+    value, plain, pixels = inputs(signature, images), inputs("classify", images), images.astype("float32")
+    calls = {
+        "export": lambda: pruned[signature](**value),
+        "classify": lambda: pruned["classify"](**plain),
+        "unpruned": lambda: whole[signature](**value),
+        "predict": lambda: model.predict(pixels, batch_size=batch, verbose=0),
+    }
+    return medians(calls, rounds)
 
 
-def beside_classify(model, batch: int, rounds: int, served: dict) -> dict[str, float]:
-    """Seconds of each signature that takes images, all in one run."""
-    images = random_images(model, batch)
-    values = {name: inputs(name, images) for name in SIGNATURES if name in served and name != "serve_bytes"}
-    return medians(
-        {name: lambda name=name, value=value: served[name](**value) for name, value in values.items()}, rounds
-    )
-
-
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="vgg-att2-concat-pc", help="name of the network")
     parser.add_argument("--width", type=float, default=0.25, help="factor on its channel counts")
     parser.add_argument("--size", type=int, default=32, help="height and width of the images")
     parser.add_argument("--rounds", type=int, default=30, help="measurements of each case")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     model = build_model(options.model, (options.size, options.size, 3), width=options.width)
     lean = prune_dead_branch(model)
-    print(
-        f"TensorFlow {tf.__version__}, {options.model}, width {options.width:g}, "
-        f"images of {options.size}x{options.size}: "
-        f"{lean.count_params():,} parameters exported of {model.count_params():,}; "
-        f"medians of {options.rounds}\n"
-    )
-    print("| signature | batch | ms | images/s | model.predict takes | unpruned takes |")
-    print("|---|---|---|---|---|---|")
+    print(f"TensorFlow {tf.__version__}, {options.model}, width {options.width:g}", end=", ")
+    print(f"images of {options.size}x{options.size}, medians of {options.rounds}", end=": ")
+    print(f"{lean.count_params():,} parameters exported of {model.count_params():,}\n")
+    print("| signature | batch | ms | images/s | predict takes | unpruned takes | beside classify |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        pruned = load_signatures(lean, Path(folder) / "pruned")
-        whole = load_signatures(model, Path(folder) / "whole")
+        pruned, whole = (load_signatures(m, Path(folder) / str(id(m))) for m in (lean, model))
         for signature in (name for name in SIGNATURES if name in pruned):
             for batch in BATCHES:
                 took = measure(model, signature, batch, options.rounds, pruned, whole)
                 ours = took["export"]
-                print(
-                    f"| {signature} | {batch} | {1000 * ours:.1f} | {batch / ours:,.0f} "
-                    f"| {took['predict'] / ours:.1f}x | {took['unpruned'] / ours:.2f}x |",
-                    flush=True,
-                )
-        names = [name for name in SIGNATURES[1:] if name in pruned and name != "serve_bytes"]
-        print(f"\n| batch | classify, ms | {' | '.join(names)} |")
-        print(f"|---|---|{'---|' * len(names)}")
-        for batch in BATCHES:
-            took = beside_classify(model, batch, options.rounds, pruned)
-            base = took.pop("classify")
-            shares = " | ".join(f"{seconds / base:.3f}x" for seconds in took.values())
-            print(f"| {batch} | {1000 * base:.1f} | {shares} |", flush=True)
+                ratios = f"{took['predict'] / ours:.1f}x | {took['unpruned'] / ours:.2f}x"
+                speed = f"{1000 * ours:.1f} | {batch / ours:,.0f}"
+                print(f"| {signature} | {batch} | {speed} | {ratios} | {ours / took['classify']:.3f}x |")
 
 
 if __name__ == "__main__":

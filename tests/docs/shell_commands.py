@@ -160,10 +160,9 @@ def start(program: str, words: list[str]) -> None:
             sys.exit(main(words))
         assert name.startswith("benchmarks."), f"no parser knows {name}"
         assert importlib.util.find_spec(name), f"there is no module {name}"
-        if name.startswith("benchmarks.full_width"):
+        if "jax" in name:
             pytest.importorskip("jax")
-        package = hasattr(importlib.import_module(name), "__path__")
-        importlib.import_module(f"{name}.__main__" if package else name).main()
+        importlib.import_module(name).main()
     elif program == "python":
         script, *words = words
         assert (ROOT / script).is_file(), f"there is no script {script}"

@@ -1,0 +1,77 @@
+"""The benchmarks measure what they say, on networks of a few channels."""
+
+import numpy as np
+import pytest
+
+from attention_keras import build_model
+from attention_keras.data.split import Split
+from attention_keras.errors import UserError
+from attention_keras.models.prune import prune_dead_branch
+from benchmarks import train_step
+from benchmarks.input_pipeline import Case, measure, plain_batches
+from benchmarks.serving import inputs, load_signatures
+from benchmarks.serving import measure as measure_signature
+from benchmarks.timing import convolution, medians
+
+
+def test_training_cases_take_turns_and_ratios_are_of_the_first():
+    words = "--models vgg vgg-att1-mean --precisions float32 --width 0.02 --batch-size 4 --steps 1 --rounds 2"
+    cases = train_step.measure(train_step.parse(words.split()))
+    assert [case.model for case in cases] == ["vgg", "vgg-att1-mean"]
+    assert all(len(case.step_seconds) == 2 and case.compile_seconds > case.seconds for case in cases)
+    cases[1].step_seconds = [2 * cases[0].seconds]
+    cells = dict(zip(train_step.HEADS, cases[1].row(cases[0], 4, {"float32": 1e12}), strict=True))
+    assert cells["ratio"] == "0.50"
+    macs = float(cells["M MACs"].replace(",", "")) * 1e6
+    flops = 6 * macs * 4 / cases[1].seconds
+    assert float(cells["GFLOP/s"].replace(",", "")) == pytest.approx(flops / 1e9, abs=1 + 0.2 * flops / 1e9)
+
+
+@pytest.mark.slow
+def test_variants_of_training_change_what_they_say():
+    words = "--models vgg --precisions float32 --width 0.02 --batch-size 4 --steps 4 --rounds 1 --variants"
+    variants = ["plain", "no-dropout+keras-batch-norm+no-xla", "4-steps-per-execution"]
+    plain, other, four = train_step.measure(train_step.parse([*words.split(), *variants]))
+    kinds = [{type(layer).__name__ for layer in case.network.layers} for case in (plain, other)]
+    assert kinds[0] - kinds[1] == {"Dropout"}
+    assert plain.fused and not other.fused and other.network.jit_compile is False
+    assert (plain.network.steps_per_execution, four.network.steps_per_execution) == (1, 4)
+
+
+def test_variants_of_training_that_cannot_be():
+    with pytest.raises(UserError, match="unknown variant 'fast'; allowed: plain, or any of no-dropout"):
+        train_step.parse(["--variants", "no-dropout+fast"])
+    with pytest.raises(UserError, match="that 4 divides; got 3"):
+        train_step.parse(["--steps", "3", "--variants", "plain", "4-steps-per-execution"])
+
+
+def test_an_export_is_measured_beside_the_unpruned_one_and_predict(tmp_path):
+    model = build_model("vgg-att2-concat-pc", num_classes=3, width=0.05)
+    pruned = load_signatures(prune_dead_branch(model), tmp_path / "pruned")
+    whole = load_signatures(model, tmp_path / "whole")
+    took = measure_signature(model, "serve_bytes", 2, 1, pruned, whole)
+    assert took.keys() == {"export", "classify", "unpruned", "predict"}
+    assert all(1e-5 < seconds < 30 for seconds in took.values())
+    for name in pruned:  # the pruned graph answers as the whole one
+        value = inputs(name, np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype="uint8"))
+        ours, theirs = (signatures[name](**value)["probabilities"] for signatures in (pruned, whole))
+        np.testing.assert_allclose(ours, theirs, atol=1e-5, err_msg=name)
+
+
+def test_the_plain_pipeline_delivers_the_same_kind_of_batches_and_both_are_measured():
+    split = Split(np.zeros((40, 16, 16, 3), "uint8"), np.zeros(40, "int32"))
+    for augment in ("flip+crop", "flip+cutmix"):
+        case = Case("tiny", 16, 40, 3, augment)
+        images, labels = next(iter(plain_batches(split, case, batch_size=8)))
+        assert images.shape == (8, 16, 16, 3) and labels.shape == (8, 3)
+        assert min(measure(case, batch_size=8, seconds=0.02, repeats=1)) > 100
+
+
+def test_calls_take_turns():
+    said = []
+    medians({name: lambda name=name: said.append(name) for name in "abc"}, rounds=3)
+    assert "".join(said) == "aabbcc" + "abc" + "bca" + "cab"
+
+
+def test_what_a_convolution_reaches_is_plausible():
+    assert 1e7 < convolution("float32", (2, 8, 8, 16), repeats=1) < 1e14

@@ -1,0 +1,122 @@
+"""Full-width training with JAX takes the steps of the TensorFlow trainer, and goes on where it was killed.
+
+As a program it takes the steps, in a process whose Keras runs on JAX.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from attention_keras import load_model
+from attention_keras.errors import UserError
+from benchmarks import image_blocks
+
+ROOT = Path(__file__).parents[2]
+RECIPE = {"width": 0.04, "dropout": False, "init": "keras", "preprocess": "none", "batch_size": 16}
+RECIPE |= {"optimizer": "nesterov", "learning_rate": 0.02, "weight_decay": 5e-4, "label_smoothing": 0.1}
+RECIPE |= {"augment": "none", "schedule": "cosine", "ema": 0.8}
+NAME, STEPS = "vgg-gap", 2
+
+
+def on_jax(*words) -> subprocess.CompletedProcess:
+    pytest.importorskip("jax")
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    environment["XLA_FLAGS"] = "--xla_backend_optimization_level=1"  # compiles sooner
+    return subprocess.run([sys.executable, *map(str, words)], env=environment, capture_output=True, text=True)
+
+
+def take_steps(path: str) -> None:
+    """In the file: weights, images and labels; then, the average of the weights after the steps."""
+    from benchmarks.jax_training import Training
+
+    given = dict(np.load(path))
+    training = Training(NAME, RECIPE, (given["images"], given["labels"]), 10, 0, "float32")
+    training.model.set_weights([given[key] for key in sorted(given) if key.startswith("weight")])
+    training.state = training.begun()
+    for epoch in range(STEPS):
+        training.run_epoch(epoch, np.float32([RECIPE["learning_rate"]]))
+    np.savez(path, *training.trained().get_weights())
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (60, 32, 32, 3), dtype="uint8"), np.arange(60, dtype="int32") % 10
+    return image_blocks.Images("cifar10", (images, labels), (images[:20], labels[:20]))
+
+
+@pytest.mark.slow
+def test_steps_are_the_tensorflow_trainers(data, tmp_path):
+    from attention_keras.layers.preprocess import build_preprocess
+    from attention_keras.models.zoo import build_model
+    from attention_keras.training.optimizers import build_optimizer
+
+    images, labels = (array[:16] for array in data.train)
+    options = {key: RECIPE[key] for key in ("width", "dropout", "init")}
+    model = build_model(NAME, (32, 32, 3), 10, preprocess=build_preprocess("none", images), **options)
+    numbers = [RECIPE[key] for key in ("optimizer", "learning_rate", "weight_decay")]
+    optimizer = build_optimizer(*numbers, ema=RECIPE["ema"])
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=RECIPE["label_smoothing"])
+    model.compile(optimizer, loss)
+    path, before = tmp_path / "given.npz", model.get_weights()
+    weights = {f"weight{place:03d}": value for place, value in enumerate(before)}
+    np.savez(path, images=images, labels=labels, **weights)
+    for _ in range(STEPS):
+        model.train_on_batch(images.astype("float32"), np.eye(10, dtype="float32")[labels])
+    optimizer.finalize_variable_values(model.trainable_variables)
+    done = on_jax(__file__, path)
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = np.load(path)
+    assert max(np.abs(a - b).max() for a, b in zip(model.get_weights(), before)) > 1e-3
+    for place, expected in enumerate(model.get_weights()):
+        np.testing.assert_allclose(found[f"arr_{place}"], expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_stopped_training_ends_with_the_same_weights_and_a_finished_one_stays(data, tmp_path):
+    image_blocks.write(data, tmp_path / "data")
+    words = ["-m", "benchmarks.jax_training", tmp_path / "data", "--models", NAME, "--precision", "float32"]
+    words += ["--epochs", "4", "--batch-size", "16", "--width", "0.04", "--validation", "10"]
+    words += ["--save-every", "2", "--output"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    stop = "import sys, benchmarks.jax_training as t; save = t.save; "
+    stop += "t.save = lambda *a: (save(*a), sys.exit(7)); t.main(sys.argv[1:])"
+    assert on_jax(*words, whole).returncode == 0
+    died = on_jax("-c", stop, *words[2:], stopped)
+    assert died.returncode == 7 and (stopped / f"{NAME}-s0.npz").exists(), died.stderr[-4000:]
+    table = on_jax(*words, stopped).stdout
+    assert not (stopped / f"{NAME}-s0.npz").exists() and f"| {NAME} | 0 | 4 |" in table
+    results = [json.loads((folder / f"{NAME}-s0.json").read_text()) for folder in (whole, stopped)]
+    assert results[0]["test_error"] == results[1]["test_error"]
+    models = [load_model(folder / f"{NAME}-s0.keras").get_weights() for folder in (whole, stopped)]
+    for a, b in zip(*models, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert on_jax(*words, stopped).stdout == table
+    refused = on_jax(*words, stopped, "--learning-rate", "0.1")
+    assert "is of another training (learning_rate 0.4 -> 0.1)" in refused.stderr
+
+
+def test_files_keep_every_bit_and_a_folder_that_is_not_whole_is_refused(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_blocks, "BLOCK", 50)  # two files, the second not full
+    image_blocks.write(data, tmp_path)
+    found = image_blocks.read(tmp_path)
+    for ours, theirs in zip((*found.train, *found.test), (*data.train, *data.test), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    last = tmp_path / "train0000050.png"
+    Image.fromarray(np.asarray(Image.open(last)) // 2).save(last)
+    with pytest.raises(UserError, match="images of another dataset"):
+        image_blocks.read(tmp_path)
+    last.unlink()
+    with pytest.raises(UserError, match="is missing"):
+        image_blocks.read(tmp_path)
+
+
+if __name__ == "__main__":
+    take_steps(sys.argv[1])
