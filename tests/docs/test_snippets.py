@@ -90,16 +90,12 @@ def test_the_snippets_of_a_page_run(file, tmp_path, monkeypatch):
             run(snippet, file, namespace)
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_every_snippet_is_python(file):
-    for snippet in FILES[file]:
-        compile("\n" * snippet.line + snippet.code, file, "exec")
-
-
-@pytest.mark.parametrize("file", PAGES)
-def test_no_block_of_python_is_overlooked(file):
-    fences = re.findall(r"^\s*(?:```|~~~)[\s{.]*py", PAGES[file], re.M | re.I)
-    assert len(fences) == len(FILES.get(file, []))
+def test_every_block_of_python_is_found_and_is_python():
+    for file, page in PAGES.items():
+        found = FILES.get(file, [])
+        assert len(re.findall(r"^\s*(?:```|~~~)[\s{.]*py", page, re.M | re.I)) == len(found), file
+        for snippet in found:
+            compile("\n" * snippet.line + snippet.code, file, "exec")
 
 
 def test_a_wrong_value_is_found_and_a_mark_is_read():
