@@ -1,6 +1,5 @@
-"""Attention on a network of keras.applications, trained on a folder of images: the example, and train.py."""
+"""The example: attention on a network of keras.applications, trained on a folder of images."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ from PIL import Image
 from attention_keras import load_model
 
 ROOT = Path(__file__).parents[2]
-TAPS = ["block_6_expand_relu", "block_13_expand_relu"]
 pytestmark = pytest.mark.slow
 
 
@@ -55,14 +53,3 @@ def test_the_example(photos, tmp_path, kind):
         "attention_out_relu": (1, 3, 3),
     }
     assert len(list((tmp_path / "finetuned").glob("*.png"))) == 8
-
-
-def test_train_py(photos, tmp_path):
-    words = ["--dataset", f"folder:{photos}", "--backbone", "keras:MobileNetV2", "--taps", *TAPS]
-    words += ["--image-size", "96", "--recipe", "quick", "--epochs", "1", "--batch-size", "8"]
-    said = run(ROOT / "train.py", *words, "--name", "photos", cwd=tmp_path)
-    assert "mobilenetv2-att2-linear-scaled" in said and "exported to saved_models/photos/1" in said
-    metrics = json.loads((tmp_path / "runs" / "photos" / "metrics.json").read_text())
-    # A fifth of 40 pictures or so, by their content; the rest in batches of 8.
-    assert 2 <= metrics["test_images"] <= 16 and 2 <= metrics["steps"] <= 5
-    assert (tmp_path / "runs/photos/labels.txt").read_text().split() == ["blue", "red"]
