@@ -23,7 +23,6 @@ CHEAP = {
     "attention-keras train --help": "--dataset",
     "attention-keras evaluate TASK --help": "RUN",
     "attention-keras reproduce": "cifar10-cpu",
-    "attention-keras list-models": "vgg-att2-concat-pc",
 }
 BENCHMARKS = {file.stem for file in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "timing"}
 
