@@ -6,10 +6,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import TypeVar
 
 from attention_keras.commands.quiet_start import quiet_pictures
 from attention_keras.errors import UserError
+from attention_keras.runs.config import RunConfig
 from attention_keras.runs.signals import SIGNAL_EXIT_BASE
 
 Options = TypeVar("Options")
@@ -78,6 +80,22 @@ def _one_line(box: str) -> str:
     return f"{message.rstrip('.')}{hint} (--help shows every flag)"
 
 
+def in_flags(message: str) -> str:
+    """What the library says of its arguments, in the command's words: `frozen_epochs` is --frozen-epochs.
+
+    A name is one where it has an underscore, stands in backticks, or begins what must be.
+    """
+    names = {field.name for field in fields(RunConfig)}
+    with contextlib.suppress(ModuleNotFoundError):  # of tyro, which the message may be about
+        from attention_keras.evaluation.options import AllOptions
+
+        names |= {field.name for field in fields(AllOptions)}
+    words = "|".join(sorted(names, key=len, reverse=True))
+    long = "|".join(name for name in sorted(names, key=len, reverse=True) if "_" in name)
+    pattern = rf"`({words})`|(?<![\w/.-])({long})\b(?![/.]\w)|^({words})(?= must|:)"
+    return re.sub(pattern, lambda found: "--" + found[found.lastindex].replace("_", "-"), message)
+
+
 def exit_code(main: Callable[[], int | None]) -> int:
     """Run `main` without remarks of libraries on pictures; a UserError becomes one line on stderr and exit
     code 2, Ctrl-C one word and exit code 130; a bug keeps its traceback.
@@ -90,7 +108,7 @@ def exit_code(main: Callable[[], int | None]) -> int:
         sys.stdout.flush()
         return code
     except UserError as error:
-        message = " ".join(str(error).split())
+        message = in_flags(" ".join(str(error).split()))
         print(f"error: {message}", file=sys.stderr)
         return USER_ERROR
     except BrokenPipeError:  # of stdout, as in `attention-keras list-models | head -3`

@@ -3,93 +3,98 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from attention_keras.commands.command_line import parse
+from attention_keras.commands.command_line import in_flags
+from attention_keras.commands.config_flags import parse_config
 from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.inputs import check_inputs
+from attention_keras.runs.names import run_of
 from attention_keras.serving.card import read_card
 from attention_keras.serving.versions import newest_version, refuse_unwritable
 
 DESCRIPTION = """Train an attention classifier, without options on the embedded data (5 minutes on 2 cores).
 
-The same command goes on with a run that was interrupted. Results go to runs/<name>/ and
-saved_models/<name>/<version>/. `attention-keras list-models` shows the networks. Exit codes: 0 done, 2 a
-mistake in the command, 130 stopped by Ctrl-C, 143 by SIGTERM; while it trains, after saving."""
+Examples:
+  attention-keras train --dataset cifar10 --recipe quick --compat dp
+  attention-keras train --dataset folder:photos --backbone keras:MobileNetV2 --weights imagenet
+
+The same command goes on with a run that was interrupted. Exit codes: 0 done, 2 a mistake in the command, 130
+stopped by Ctrl-C, 143 by SIGTERM; while it trains, after saving. --help-all shows the other options too."""
+NO_EXPORT = "none"
 
 
 def main(words: Sequence[str], prog: str) -> int:
-    """The command line; the return value is the exit code.
-
-    Args:
-        words: after the command's name.
-        prog: how the user calls the command.
-    """
+    """The command line; the return value is the exit code."""
     if "--list-models" in words:
         from attention_keras.commands.list_models import print_models
 
         import_tensorflow("list-models")
         print_models()
         return 0
-    return run(parse(TrainOptions, words, description=DESCRIPTION, prog=prog))
+    return run(parse_config(words, description=DESCRIPTION, prog=prog))
 
 
-def run(options: TrainOptions) -> int:
+def run(config: RunConfig) -> int:
     """Train and export; the return value is the exit code."""
-    _refuse_unwritable_export(options)
+    if config.restart or not run_of(config).is_finished:
+        check_inputs(config)
+    _refuse_unwritable_export(config)
+    if config.is_folder and not config.spec.is_brought:
+        _print(
+            f"hint      {config.model} learns from nothing, for hours; of photographs a trained network "
+            "learns in minutes: --backbone keras:MobileNetV2 --weights imagenet"
+        )
     import_tensorflow("train")
     from attention_keras.training.checkpointing import Interrupted
     from attention_keras.training.train import train
 
     try:
-        result = train(options, report=_print)
+        result = train(config, report=_print)
     except Interrupted as interrupted:
         _print(f"{interrupted}; the same command continues the run")
         return interrupted.exit_code
     if not result.is_chief:
         return 0
-    exported = _export(result.run, options.machine.export_dir) if options.machine.export else None
+    exported = None if config.export == NO_EXPORT else _export(result.run, config.export)
     _print("\nnext:")
     _print(f"  attention-keras evaluate classification {result.run.path}")
-    _print(f"  tensorboard --logdir {options.machine.run_dir}")
+    _print(f"  tensorboard --logdir {config.run_dir}")
     if exported:
         name = exported.parent.name
         _print(f"  TF Serving: --model_base_path={exported.parent.resolve()} --model_name={name}")
     return 0
 
 
-def _refuse_unwritable_export(options: TrainOptions) -> None:
-    """A folder that the export could not be written to is refused before the training, not after it.
-
-    Raises:
-        UserError: one line says which folder, and why.
-    """
-    machine, run = options.machine, Run(options.run_path)
+def _refuse_unwritable_export(config: RunConfig) -> None:
+    """A folder that the export could not be written to is refused before the training, not after it."""
+    run = run_of(config)
     # Of several workers one writes, and it alone needs the folder; which one, they find out together.
-    if not machine.export or machine.strategy == "multi_worker":
+    if config.export == NO_EXPORT or config.strategy == "multi_worker":
         return
-    if machine.restart or not run.is_finished or _earlier_export(run, machine.export_dir) is None:
-        refuse_unwritable(Path(machine.export_dir) / run.name)
+    if config.restart or not run.is_finished or _earlier_export(run, config.export) is None:
+        refuse_unwritable(Path(config.export) / run.name)
 
 
-def _earlier_export(run: Run, export_dir: str) -> Path | None:
+def _earlier_export(run: Run, folder: str) -> Path | None:
     """The newest version, if it was made from this run."""
-    earlier = newest_version(Path(export_dir) / run.name)
+    earlier = newest_version(Path(folder) / run.name)
     return earlier if earlier and read_card(earlier).get("run") == run.id else None
 
 
-def _export(run: Run, export_dir: str) -> Path:
+def _export(run: Run, folder: str) -> Path:
     """The finished run's SavedModel; a run that was exported before keeps that version."""
     from attention_keras.serving.export import export_run
 
-    earlier = _earlier_export(run, export_dir)
+    earlier = _earlier_export(run, folder)
     if earlier:
         return earlier
     _print("exporting the model")
-    [written] = export_run(run.path, export_dir)
+    [written] = export_run(run.path, folder)
     exported = written.path
     _print(f"exported to {exported}")
     return exported
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    print(in_flags(line), flush=True)

@@ -1,7 +1,7 @@
 """Datasets by name: the registry, and `load_dataset` from a name to uint8 arrays."""
 
-import difflib
 import logging
+import os
 from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from attention_keras.data.registry import (
     DATASETS,
     VALIDATION_FRACTION,
     DatasetSpec,
+    find_dataset,
     is_mirror_symmetric,
 )
 from attention_keras.data.source import TEST_FRACTION, Source, all_masks_or_none, build_dataset
@@ -35,6 +36,8 @@ __all__ = [
     "seen_in_training",
 ]
 
+STREAM = "ATTENTION_KERAS_STREAM"
+"""A variable that says `on` or `off` where a caller leaves it open whether a folder is streamed."""
 logger = logging.getLogger(__name__)
 
 
@@ -113,6 +116,8 @@ def load_dataset(
 
         path = name.removeprefix("folder:")
         to = PictureFormat((image_size or DEFAULT_SIZE,) * 2, resize, megapixels)
+        if stream == "auto":
+            stream = os.environ.get(STREAM, "auto")
         source = FolderSource(path, to, skip_broken=skip_broken, store=store, stream=stream)
     elif name.startswith("tfds:"):
         with needs(name, extra="train"):
@@ -122,7 +127,7 @@ def load_dataset(
         builder = open_builder(tfds_name, data_dir)
         source = TfdsSource(builder, image_size=image_size, resize=resize, store=store)
     else:
-        spec = _find(name)
+        spec = find_dataset(name)
         if image_size not in (None, spec.image_shape[0]) and not has_free_size(name):
             raise UserError(f"images of {name} are {spec.image_shape[0]} pixels wide; leave out image_size")
         source = _open(spec, data_dir, image_size, svhn_extra, store)
@@ -185,15 +190,6 @@ def load_pictures(name: str, to: PictureFormat, *, without: Container[str] = ())
 def has_free_size(name: str) -> bool:
     """Whether images of this dataset come at the size that is asked for."""
     return name.startswith(("folder:", "tfds:")) or name == "cub200"
-
-
-def _find(name: str) -> DatasetSpec:
-    if name in DATASETS:
-        return DATASETS[name]
-    close = difflib.get_close_matches(name, DATASETS, n=1)
-    meant = f"folder:{name}" if Path(name).expanduser().is_dir() else next(iter(close), None)
-    hint = f"did you mean {meant}? " if meant else ""
-    raise UserError(f"unknown dataset {name!r}; {hint}allowed: {', '.join(DATASETS)}, folder:PATH, tfds:NAME")
 
 
 def _open(spec: DatasetSpec, data_dir, image_size: int | None, svhn_extra: bool, store: ArrayStore) -> Source:

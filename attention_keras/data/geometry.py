@@ -9,7 +9,7 @@ Resize = Literal["crop", "stretch", "pad"]
 RESIZES = get_args(Resize)
 DEFAULT_SIZE = 32
 """Side of the images of datasets whose pictures have any shape."""
-MEGAPIXELS, MOST_MEGAPIXELS = 64, 178
+MEGAPIXELS, MOST_MEGAPIXELS = 100, 178
 """Millions of pixels above which a picture is refused before it is decoded, and how far that may be raised:
 Pillow refuses what is larger."""
 

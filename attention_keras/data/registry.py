@@ -1,6 +1,10 @@
 """The datasets that have a name of their own, and what is known of each before its data are read."""
 
+import difflib
 from dataclasses import dataclass
+from pathlib import Path
+
+from attention_keras.errors import UserError
 
 VALIDATION_FRACTION = 0.1
 """Share of the training images held out for validation, where a dataset has no split for it."""
@@ -101,6 +105,17 @@ _SPECS = (
     ),
 )
 DATASETS = {spec.name: spec for spec in _SPECS}
+
+
+def find_dataset(name: str) -> DatasetSpec:
+    """The dataset of this name; raises UserError where there is none."""
+    if name in DATASETS:
+        return DATASETS[name]
+    close = difflib.get_close_matches(name, DATASETS, n=1)
+    meant = f"folder:{name}" if Path(name).expanduser().is_dir() else next(iter(close), None)
+    hint = f"did you mean {meant}? " if meant else ""
+    raise UserError(f"unknown dataset {name!r}; {hint}allowed: {', '.join(DATASETS)}, folder:PATH, tfds:NAME")
+
 
 # Digits and letters: a mirrored 2 is none, and a mirrored 5 looks like a 2.
 _SIGNS = {

@@ -14,8 +14,7 @@ from attention_keras.evaluation.subjects.dataset import check_fit, dataset_of
 from attention_keras.evaluation.subjects.load import is_run, load_subjects
 from attention_keras.evaluation.tasks.context import Context
 from attention_keras.evaluation.tasks.registry import FUNCTIONS
-from attention_keras.runs.directory import Run
-from attention_keras.runs.file_names import EVALUATION
+from attention_keras.runs.directory import EVALUATION, Run
 
 
 def evaluate(options: CommonOptions, report: Callable[[str], None]) -> Path:

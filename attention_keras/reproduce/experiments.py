@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.config import RunConfig
 
 _BASELINES = ("vgg", "vgg-hires", "vgg-gap", "vgg-pan")
 _PAPER = (
@@ -34,7 +34,7 @@ Measure = Literal["robustness", "faithfulness", "classification"]
 
 @dataclass(frozen=True)
 class Experiment:
-    """One table: a dataset, its rows, and `TrainOptions` that all of them share.
+    """One table: a dataset, its rows, and options that all of them share.
 
     Attributes:
         about: a line for the list of tables.
@@ -46,7 +46,7 @@ class Experiment:
         images: test images for these measures.
 
     Example:
-        >>> TABLES["cifar10-cpu"].options("vgg-hires", seed=1).machine.name
+        >>> TABLES["cifar10-cpu"].options("vgg-hires", seed=1).name
         'vgg-hires-s1'
     """
 
@@ -58,12 +58,12 @@ class Experiment:
     measures: tuple[Measure, ...] = ("robustness", "faithfulness")
     images: int = 64
 
-    def options(self, row: str, seed: int, **changes: Any) -> TrainOptions:
-        """The run of one row and seed; `changes` are further `TrainOptions`, None for unchanged."""
+    def options(self, row: str, seed: int, **changes: Any) -> RunConfig:
+        """The run of one row and seed; `changes` are further options, None for unchanged."""
         changes = {name: value for name, value in changes.items() if value is not None}
         own = self.variants.get(row, {"model": row})
-        fields = {"export": False, **self.settings, **own, **changes}
-        return TrainOptions.of(dataset=self.dataset, seed=seed, name=f"{row}-s{seed}", **fields)
+        fields = {"export": "none", **self.settings, **own, **changes}
+        return RunConfig(dataset=self.dataset, seed=seed, name=f"{row}-s{seed}", **fields)
 
 
 TABLES = {
@@ -85,13 +85,11 @@ TABLES = {
             "vgg-att2-linear-pc",
             "vgg-att2-linear-mean",
         ),
-        {"panels": 0},
     ),
     "digits-attend-to": Experiment(
         "the embedded digits: attention trained with the masks of none, 1, 10 and 100 % of the images",
         "cluttered_digits",
         tuple(_ATTEND_TO),
-        {"panels": 0},
         variants=_ATTEND_TO,
         measures=("classification",),
         images=2000,
@@ -114,7 +112,7 @@ TABLES = {
             "vgg-att2-linear-pc",
             "vgg-att2-linear-mean",
         ),
-        {"recipe": "quick", "width": 0.125, "epochs": 1, "batch_size": 64, "panels": 0},
+        {"recipe": "quick", "width": 0.125, "epochs": 1, "batch_size": 64},
     ),
     "cifar10": Experiment("the paper's CIFAR-10 column, for a GPU", "cifar10", (*_PAPER, *_RESNETS)),
     "cifar100": Experiment("the paper's CIFAR-100 column, for a GPU", "cifar100", (*_PAPER, *_RESNETS)),
@@ -126,28 +124,28 @@ TABLES = {
 }
 
 
-def flags(options: TrainOptions) -> list[str]:
+def flags(options: RunConfig) -> list[str]:
     """The command-line words of what differs from the defaults.
 
     Example:
-        >>> flags(TrainOptions.of(dataset="svhn", compat="pc", export=False))
-        ['--dataset', 'svhn', '--compat', 'pc', '--no-export']
+        >>> flags(RunConfig(dataset="svhn", compat="dp", export="none"))
+        ['--dataset', 'svhn', '--model', 'vgg-att2-concat-dp', '--export', 'none']
     """
     words = []
     for name, value in options.given().items():
         flag = name.replace("_", "-")
-        if isinstance(value, bool) and name != "dropout":  # dropout may be open, so it takes a value
+        if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
             words += [f"--{flag}", *(value if isinstance(value, tuple) else [str(value)])]
     return words
 
 
-def command_line(options: TrainOptions) -> str:
+def command_line(options: RunConfig) -> str:
     """What to type for this run alone.
 
     Example:
-        >>> command_line(TrainOptions.of(width=0.5))
+        >>> command_line(RunConfig(width=0.5))
         'attention-keras train --width 0.5'
     """
     return shlex.join(["attention-keras", "train", *flags(options)])

@@ -16,9 +16,10 @@ from attention_keras.errors import UserError
 from attention_keras.reproduce.children import Children, Stopped
 from attention_keras.reproduce.experiments import flags
 from attention_keras.reproduce.options import ReproduceOptions
+from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.durations import duration
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.names import run_of
 from attention_keras.runs.provenance import usable_cores
 
 LOGS = "logs"
@@ -70,17 +71,17 @@ def run_grid(options: ReproduceOptions, report: Callable[[str], None]) -> Outcom
     return Outcome(failures, children.stopped_by)
 
 
-def unfinished(run: TrainOptions, options: ReproduceOptions) -> list[list[str]]:
+def unfinished(run: RunConfig, options: ReproduceOptions) -> list[list[str]]:
     """What is still to do for one run, as commands: its training, and measures that are missing or of
     other images.
 
     Raises:
         UserError: the folder holds a run of this name with other settings.
     """
-    directory = Run(run.run_path)
-    directory.refuse_another(run.resolve())
+    directory = run_of(run)
+    directory.refuse_another(run)
     pieces = [] if directory.is_finished else [["train", *flags(run)]]
-    place = ["--data-dir", run.machine.data_dir] if run.machine.data_dir else []
+    place = ["--data-dir", run.data_dir] if run.data_dir else []
     images = _test_images(directory, options)
     for task in options.tasks:
         if pieces or read_measure(directory, task).get("images") != images:
@@ -115,7 +116,7 @@ def _test_images(run: Run, options: ReproduceOptions) -> int:
 
 
 def _complete(
-    run: TrainOptions, pieces: Sequence[list[str]], options: ReproduceOptions, children: Children
+    run: RunConfig, pieces: Sequence[list[str]], options: ReproduceOptions, children: Children
 ) -> str:
     """Do the pieces of one run, one after the other.
 
@@ -129,7 +130,7 @@ def _complete(
         UserError: a piece failed; the line says where its output is.
         Stopped: a signal came.
     """
-    name = run.run_name()
+    name = run.name
     log = Path(options.folder) / LOGS / f"{name}.log"
     for words in pieces:
         with contextlib.ExitStack() as stack:
@@ -140,7 +141,7 @@ def _complete(
         if code:
             where = f"; its output is in {log}" if output else ""
             raise UserError(f"{name}: {words[0]} {_ended(code)}{where}")
-    return f"{name}: test error {Run(run.run_path).metrics()['test_error']:.2%}"
+    return f"{name}: test error {run_of(run).metrics()['test_error']:.2%}"
 
 
 def _ended(code: int) -> str:

@@ -6,8 +6,8 @@ from tyro.conf import Positional
 
 from attention_keras.errors import UserError
 from attention_keras.reproduce.experiments import TABLES, Experiment, Measure
+from attention_keras.runs.config import RunConfig
 from attention_keras.runs.open_fields import Empty, Unset
-from attention_keras.runs.options import TrainOptions
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class ReproduceOptions:
         """How many test images the tasks take."""
         return self.images or self.experiment.images
 
-    def run_options(self, model: str, seed: int) -> TrainOptions:
+    def run_options(self, model: str, seed: int) -> RunConfig:
         """The run of one row and seed."""
         changes = {name: getattr(self, name) for name in ("width", "epochs", "limit", "data_dir")}
         return self.experiment.options(model, seed, run_dir=self.folder, **changes)
 
-    def runs(self) -> list[TrainOptions]:
+    def runs(self) -> list[RunConfig]:
         """Every run, the first seed of all rows first, so that an unfinished table says most.
 
         Raises:

@@ -16,8 +16,8 @@ from attention_keras.models.paper_errors import PAPER_ERRORS
 from attention_keras.reproduce.experiments import command_line
 from attention_keras.reproduce.grid import read_measure
 from attention_keras.reproduce.options import ReproduceOptions
-from attention_keras.runs.directory import Run
 from attention_keras.runs.durable import write_whole
+from attention_keras.runs.names import run_of
 
 EPSILONS = (1.0, 2.0, 4.0)
 
@@ -51,7 +51,7 @@ def _row(config: ReproduceOptions, model: str) -> dict[str, Any] | None:
     runs, pointing, robustness, maps = [], [], [], []
     for seed in range(config.seeds):
         run = config.run_options(model, seed)
-        directory = Run(run.run_path)
+        directory = run_of(run)
         if not directory.is_finished:
             continue
         metrics = directory.metrics()
@@ -96,7 +96,7 @@ def command_words(config: ReproduceOptions) -> list[str]:
 
 def _training(config: ReproduceOptions) -> str:
     """What was computed, which may be less than the table is for."""
-    recipes = [config.run_options(model, 0).resolve().recipe for model in config.rows]
+    recipes = [config.run_options(model, 0) for model in config.rows]
     settings = {f"{r.epochs} epoch{'s' * (r.epochs != 1)} at width {r.width:g}" for r in recipes}
     limit = f", {config.limit:,} training images" if config.limit else ""
     return "; ".join(sorted(settings)) + limit

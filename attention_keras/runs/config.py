@@ -1,127 +1,228 @@
-"""RunConfig: everything that defines what a run computes, with nothing left open."""
+"""RunConfig: every option of a training run, declared once.
+
+Flags and their help, the run's name, `config.json`, the comparison of two configs and the summary at the
+start of a run are all made from these fields.
+"""
 
 import dataclasses
-import hashlib
-import json
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import PurePath
+from functools import cached_property, partial
 from typing import Any
 
-from attention_keras.data.augmentations import MIXES, MOVES, NEEDS_FILES, parse_augment
-from attention_keras.data.registry import WHERE_MASKS_ARE, has_no_masks
+from attention_keras.data.geometry import Resize
+from attention_keras.data.registry import VALIDATION_FRACTION
 from attention_keras.errors import UserError
-from attention_keras.models.spec import APPLICATION, ModelSpec
-from attention_keras.runs.data_options import DataOptions
-from attention_keras.runs.field_types import check_types
-from attention_keras.runs.recipes import PAPER, Precision, Recipe
+from attention_keras.layers.choices import Compat
+from attention_keras.models.spec import Head, Init, ModelSpec
+from attention_keras.runs.checks import check_together
+from attention_keras.runs.filling import DEFAULT_MODEL, FOLDER, absolute_paths, fill, find_spec
+from attention_keras.runs.options import (
+    BELOW_ONE,
+    BETWEEN_0_AND_1,
+    POSITIVE,
+    SEED,
+    UP_TO_ONE,
+    ZERO_OR_POSITIVE,
+    at_least,
+    check_values,
+    option,
+    options_of,
+)
+from attention_keras.runs.recipes import Optimizer, Precision, RecipeName, Schedule, Values
 
-LONGEST_NAME = 120
+# ruff: noqa: RUF009 (a call of `option` is a field)
+_images = partial(option, group="images")
+_network = partial(option, group="network")
+_training = partial(option, group="training")
+_recipe = partial(option, None, group="training", default="the recipe's")
+_machine = partial(option, group="machine", identifies=False)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What a run computes. `TrainOptions.resolve` makes one, and `config.json` holds it.
+    """What a run computes, and where. What is not given is filled in: nothing is None, but for the `compat`
+    and `head` of a network without attention.
 
-    Two values stand for what only the machine and the data tell, until the run begins: precision `auto`,
-    and an `image_size` of 0.
-
-    Attributes:
-        data: the images.
-        model: the network.
-        recipe: how it is made and trained.
-        seed: of initial weights, data order, augmentation and dropout.
-        weights: of a backbone from keras.applications: `imagenet` or a file; empty for none.
-        init_from: run or file that the weights come from; empty for none.
-        patience: epochs without a better one after which the run ends with the best; 0 is off.
-        balance: whether all classes count alike in the loss.
-        attend_to: weight of the loss on attention off the object; 0 is off.
-        attend_to_fraction: share of the masks that it uses.
-        accumulate: parts in which an update is computed.
-        deterministic: whether results are the same to the bit.
-        precision: the dtype policy.
-        steps_per_execution: steps in a call of the compiled function.
+    The model's name, the dataset and the recipe fill in what they decide. Precision `auto` and an image size
+    of 0 stand for what only the machine and the data tell when the run begins.
 
     Raises:
         UserError: a value that is not allowed, or values that do not go together.
+
+    Example:
+        >>> config = RunConfig(dataset="svhn", compat="pc")
+        >>> config.model, config.learning_rate, config.epochs
+        ('vgg-att2-concat-pc', 0.01, 300)
     """
 
-    data: DataOptions = field(default_factory=DataOptions)
-    model: ModelSpec = field(default_factory=ModelSpec)
-    recipe: Recipe = PAPER
-    seed: int = 0
-    weights: str = ""
-    init_from: str = ""
-    patience: int = 0
-    balance: bool = False
-    attend_to: float = 0.0
-    attend_to_fraction: float = 1.0
-    accumulate: int = 1
-    deterministic: bool = False
-    precision: Precision = "auto"
-    steps_per_execution: int = 1
+    dataset: str = _images("cluttered_digits")
+    """cluttered_digits (embedded, no download), svhn, cifar10, cifar100, cub200, folder:PATH, tfds:NAME."""
+    validation_fraction: float = _images(VALIDATION_FRACTION, rule=BETWEEN_0_AND_1, rare=True)
+    """Share of the training split held out for validation."""
+    limit: int = _images(0, default="0, all", rule=at_least(0))
+    """Use only the first N training images and N/5 test images, for a try."""
+    image_size: int = _images(0, default="0, the dataset's own, or 32", rule=at_least(0))
+    """Side of the images, for folder: and tfds: datasets and cub200."""
+    resize: Resize = _images("crop")
+    """Images of folder: and tfds: datasets: crop takes the middle, stretch changes their shape, pad adds
+    black."""
+    skip_broken: bool = _images(False)
+    """Leave out unreadable images of a folder, and list them, instead of stopping."""
+
+    model: str = _network(None, default=DEFAULT_MODEL)
+    """A network by name (`attention-keras list-models`). A keras: or .keras backbone has names too, such as
+    mobilenetv2-att-indep-linear-dp; its own default is linear-scaled."""
+    backbone: str = _network(None, default="the model's")
+    """vgg, rn164, keras:<Application> such as keras:MobileNetV2, or a saved model, FILE.keras."""
+    weights: str = _network("")
+    """Weights of a keras:<Application>: imagenet, or a file (.weights.h5, .h5, .keras) of the network without
+    its top."""
+    taps: tuple[str, ...] = _network((), default="the last layers of its two deepest resolutions", rare=True)
+    """Layer names to attend to on a keras: or .keras backbone."""
+    compat: Compat = _network(None, default="the model's", identifies=False)
+    """Score: dp (dot product), pc (parametrised), scaled (dp at unit variance), additive, mean (control)."""
+    head: Head = _network(None, default="the model's", identifies=False, rare=True)
+    """After pooling: the paper's BN, ReLU, dropout; or linear, on local features normalised before it, and on
+    a keras: or .keras backbone on the average of its top map too."""
+    width: float = _recipe(group="network", rule=POSITIVE, rare=True)
+    """Factor on every channel count; 1.0 is the paper's network."""
+    dropout: bool = _recipe(group="network", rare=True)
+    """The official dropout."""
+    init: Init = _recipe(group="network", rare=True)
+    """Initialisers: torch as in the official code, or keras."""
+    preprocess: str = _recipe(group="network", rare=True)
+    """Pixel normalisation inside the model: none, meanstd, yuv_lcn, gcn_zca (statistics of the training
+    split). A keras: backbone has its own; for a .keras file also auto (its graph begins with it), raw,
+    imagenet (ImageNet's mean and deviation), or an application's such as ResNet50."""
+    init_from: str = _network("")
+    """Start from another run's weights: a run directory or .keras file. The classifier starts anew unless it
+    is a run with the same classes."""
+
+    recipe: RecipeName = _training("auto", identifies=False)
+    """Values for what is not given: paper, quick (a tenth of its epochs), modern (30 epochs, larger batches),
+    embedded, finetune (a pretrained backbone, first frozen, then not); auto picks by backbone and dataset."""
+    epochs: int = _recipe(rule=at_least(0))
+    """Passes over the training split in which all weights learn."""
+    frozen_epochs: int = _recipe(rule=at_least(0), rare=True)
+    """Passes before these in which a keras: or .keras backbone is frozen. Its features are computed once."""
+    frozen_learning_rate: float = _recipe(rule=POSITIVE, rare=True)
+    """Peak learning rate of the frozen epochs."""
+    patience: int = _training(0, default="0, off", rule=at_least(0))
+    """End after this many epochs without a better validation accuracy. The best epoch is tested and exported;
+    they are counted once all weights learn, if they ever do."""
+    balance: bool = _training(False)
+    """Weight the loss of each class by its rarity, so that all classes count alike."""
+    batch_size: int = _recipe(rule=at_least(1))
+    """Images per update of the weights, over all devices."""
+    accumulate: int = _training(1, rule=at_least(1), rare=True)
+    """Compute each update in this many parts, one after the other, to need less memory."""
+    optimizer: Optimizer = _recipe(rare=True)
+    """sgd and nesterov: momentum 0.9 with coupled weight decay on every parameter."""
+    learning_rate: float = _recipe(rule=POSITIVE)
+    """Peak learning rate. Torch's 1.0 in the official VGG scripts is 0.1 in Keras's terms."""
+    schedule: Schedule = _recipe(rare=True)
+    """Learning rate over the run: cosine has a linear warm-up; the others are the paper's."""
+    weight_decay: float = _recipe(rule=BELOW_ONE, rare=True)
+    """L2 on every parameter for sgd and nesterov, decoupled for adamw."""
+    label_smoothing: float = _recipe(rule=BELOW_ONE, rare=True)
+    """Share of the target spread over all classes."""
+    ema: float = _recipe(rule=BELOW_ONE, rare=True)
+    """Average the weights over the updates, each counting this much less than the next (0: off); the average
+    is validated, tested and exported."""
+    augment: str = _recipe()
+    """none, or joined by +: flip, crop, crop_reflect, resized_crop (of a folder's files), cutout, mixup,
+    cutmix, randaugment, gridmask."""
+    attend_to: float = _training(0.0, default="0, off", rule=ZERO_OR_POSITIVE, rare=True)
+    """Weight of a loss on the share of attention that lies off the object; it needs images with masks."""
+    attend_to_fraction: float = _training(1.0, rule=UP_TO_ONE, rare=True)
+    """Share of the training images with a mask whose mask is used."""
+    seed: int = _training(0, rule=SEED)
+    """Fixes initial weights, data order, augmentation and dropout."""
+    deterministic: bool = _training(False, rare=True)
+    """Bit-identical results from the same seed on the same machine (slower)."""
+    precision: Precision = _training("auto", rare=True)
+    """auto: mixed_bfloat16 where the processor or GPU has bfloat16 arithmetic, else float32."""
+    steps_per_execution: int = _training(1, rule=at_least(1), rare=True)
+    """Steps run in one call of the compiled function; more helps small models on fast devices."""
+
+    data_dir: str = _machine("", default="TFDS_DATA_DIR or ~/tensorflow_datasets")
+    """Where TensorFlow Datasets keeps prepared data."""
+    strategy: str = _machine("auto", rare=True)
+    """tf.distribute: auto (mirrors over several GPUs), none, mirrored, multi_worker, tpu (untested)."""
+    checkpoint_every: int = _machine(500, rule=at_least(1), rare=True)
+    """Steps between checkpoints; one is always written at the end of an epoch."""
+    run_dir: str = _machine("runs")
+    """Folder of all runs."""
+    name: str = _machine("", default="dataset, model, options, seed")
+    """Name of this run; the same name resumes it."""
+    restart: bool = _machine(False)
+    """Throw away an earlier run of this name."""
+    export: str = _machine("saved_models")
+    """Folder of the SavedModel, EXPORT/NAME/VERSION, or none."""
 
     def __post_init__(self):
-        check_types(self)
-        check_types(self.recipe)
-        if self.accumulate < 1 or self.recipe.batch_size % self.accumulate:
-            raise UserError(
-                f"accumulate must divide batch_size; got {self.accumulate} and {self.recipe.batch_size}"
-            )
-        if not parse_augment(self.recipe.augment).is_repeatable and self.deterministic:
-            raise UserError(
-                f"augment {self.recipe.augment} draws random numbers that cannot be repeated; leave out "
-                f"deterministic, or use {', '.join(MOVES + MIXES)}"
-            )
-        crops = parse_augment(self.recipe.augment).crops
-        if crops and not self.data.is_folder:
-            raise UserError(f"augment {crops[0]} {NEEDS_FILES}; got {self.data.dataset}")
-        if self.recipe.all_epochs < 1:
-            raise UserError("epochs must be 1 or more; 0 is for a run of frozen_epochs alone")
-        if self.recipe.frozen_epochs and not self.model.is_brought:
-            raise UserError(
-                f"frozen_epochs are for a backbone keras:<Application> or FILE.keras; got {self.model.name}"
-            )
-        if self.attend_to:
-            self._check_attend_to()
+        check_values(self)
+        paths = {name: getattr(self, name) for name in ("dataset", "backbone", "weights", "init_from")}
+        self.__dict__.update(absolute_paths(**paths))
+        self.__dict__.update(fill(vars(self)))
+        check_together(self)
 
-    def _check_attend_to(self) -> None:
-        if self.model.variant != "attention" or self.model.compat == "mean":
-            raise UserError(
-                f"attend_to needs a network that learns where to look, such as vgg-att2-concat-pc; "
-                f"got {self.model.name}"
-            )
-        if has_no_masks(self.data.dataset):
-            raise UserError(f"{self.data.dataset} has no masks for attend_to; {WHERE_MASKS_ARE}")
-        if self.recipe.frozen_epochs:
-            raise UserError("attend_to needs a backbone that learns from the start; give frozen_epochs 0")
-        if alone := parse_augment(self.recipe.augment).without_masks:
-            raise UserError(
-                f"attend_to needs masks that change with the images, and augment {alone[0]} changes images "
-                f"alone; use {', '.join(MOVES)}"
-            )
+    @cached_property
+    def spec(self) -> ModelSpec:
+        """The network."""
+        return find_spec(self.model, self.backbone, self.taps)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the images are files in a folder."""
+        return self.dataset.startswith(FOLDER)
+
+    @property
+    def resize_of_others(self) -> Resize:
+        """How images from elsewhere are brought to the network's size: as those of the training were."""
+        return "stretch" if self.dataset == "cub200" else self.resize
+
+    @property
+    def all_epochs(self) -> int:
+        """Passes over the training split, with a frozen backbone and without."""
+        return self.frozen_epochs + self.epochs
 
     @property
     def step_batch_size(self) -> int:
         """Images per step: the batch, or the part of it that `accumulate` leaves."""
-        return self.recipe.batch_size // self.accumulate
+        return self.batch_size // self.accumulate
 
-    def flat(self) -> dict[str, Any]:
-        """Every value by its own name; `model` is the network's."""
-        values: dict[str, Any] = {"model": self.model.name}
-        for entry in dataclasses.fields(self):
-            value = getattr(self, entry.name)
-            inner = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
-            values |= {f.name: getattr(value, f.name) for f in inner} if inner else {entry.name: value}
-        return values
+    def for_loading(self) -> Values:
+        """What `load_dataset` takes beside the name, the seed and the place."""
+        return {
+            "validation_fraction": self.validation_fraction,
+            "limit": self.limit or None,
+            "image_size": self.image_size or None,
+            "resize": self.resize,
+            "skip_broken": self.skip_broken,
+        }
+
+    def replace(self, **changes: Any) -> "RunConfig":
+        """This config with some values changed; what was filled in is filled in anew."""
+        return RunConfig.from_dict(self.given() | changes)
+
+    def given(self) -> Values:
+        """The values that say what this config is; the others follow from them."""
+        values = self.to_dict()
+        named = {name: values[name] for name in ("dataset", "taps", "weights")}
+        named["backbone"] = self.backbone if self.spec.is_brought else None
+        usual = fill(named)
+        of_recipe = fill(named | {"model": self.model, "recipe": self.recipe})
+        plain = {field.name: field.default for field in dataclasses.fields(self)} | of_recipe
+        plain |= {"model": usual["model"], "recipe": fill(named | {"model": self.model})["recipe"]}
+        plain["backbone"] = self.backbone if named["backbone"] is None else None
+        return {name: value for name, value in values.items() if value != plain[name]}
 
     def differences(self, other: "RunConfig") -> dict[str, tuple[Any, Any]]:
         """Values that would make `other` another run than this one: {name: (here, there)}.
 
         What `other` leaves open, precision `auto` and an image size of 0, differs from nothing.
         """
-        here, there = self.flat(), other.flat()
+        here, there = self.identity(), other.identity()
         open_values = {("precision", "auto"), ("image_size", 0)}
         return {
             name: (here[name], there[name])
@@ -129,121 +230,28 @@ class RunConfig:
             if here[name] != there[name] and (name, there[name]) not in open_values
         }
 
-    def name_beside(self, plain: "RunConfig") -> str:
-        """A run's name: dataset, network and seed, and what differs from `plain`, so that names differ too.
+    def identity(self) -> Values:
+        """The values that decide what is computed; another one makes another run."""
+        return {name: getattr(self, name) for name, about in options_of(self).items() if about.identifies}
 
-        Args:
-            plain: what the same dataset, network and seed give without further options.
-        """
-        data = self.data.dataset
-        if self.data.is_folder:  # called by its own name, wherever it lies
-            data = f"folder-{PurePath(data).name}"
-        weights = [PurePath(self.weights).name.split(".")[0]] if self.weights else []
-        parts = [data, self.model.name, *weights, *self.model.taps, f"s{self.seed}"]
-        known = plain.flat()
-        for name, value in self.flat().items():
-            if value == known[name]:
-                continue
-            label = name.replace("_", "-")
-            number = f"{value:g}" if isinstance(value, float) else str(value)
-            parts.append(label if value is True else f"no-{label}" if value is False else label + number)
-        name = "-".join(safe_name(part) for part in parts)
-        if len(name) <= LONGEST_NAME:
-            return name
-        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        return f"{name[: LONGEST_NAME - 9]}-{digest}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `from_dict` is the inverse."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+    def to_dict(self) -> Values:
+        """The values by their names, but for what the model's name says too; `from_dict` is the inverse."""
+        names = options_of(self).keys() - {"compat", "head"}
+        return {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name in names
+        }
 
     @classmethod
     def from_dict(cls, values: Any) -> "RunConfig":
-        """A config from `to_dict` values, or from the flat record of version 0.1.
+        """A config from some of its values.
 
         Raises:
             UserError: not a mapping, an unknown field, or a value that is not allowed.
         """
         if not isinstance(values, dict):
             raise UserError(f"a config is a JSON object; got {type(values).__name__}")
-        if isinstance(values.get("model"), dict):
-            return _build(cls, values)
-        return _from_version_0_1(values)
-
-
-def safe_name(text: str) -> str:
-    """Text as part of a file name.
-
-    Example:
-        >>> safe_name("my photos/2026")
-        'my_photos_2026'
-    """
-    return re.sub(r"[^\w.\-]+", "_", text).strip("_")
-
-
-def _build(kind: type, values: Any) -> Any:
-    """An instance of the dataclass `kind`, with the dataclasses inside it."""
-    if not isinstance(values, dict):
-        raise UserError(f"{kind.__name__} is a JSON object; got {type(values).__name__}")
-    unknown = sorted(set(values) - {entry.name for entry in dataclasses.fields(kind)})
-    if unknown:
-        raise UserError(f"config has unknown fields: {', '.join(map(repr, unknown[:5]))}")
-    if kind is DataOptions:
-        values = _as_before(values)
-    groups = {"data": DataOptions, "model": ModelSpec, "recipe": Recipe} if kind is RunConfig else {}
-    fields = {}
-    for name, value in values.items():
-        if name in groups:
-            fields[name] = _build(groups[name], value)
-        else:
-            fields[name] = tuple(value) if isinstance(value, list) else value
-    return _checked(lambda: kind(**fields))
-
-
-def _as_before(data: dict[str, Any]) -> dict[str, Any]:
-    """Data options of a record; one that does not say how pictures were resized had them stretched."""
-    of_any_shape = str(data.get("dataset", "")).startswith(("folder:", "tfds:"))
-    return {"resize": "stretch", **data} if of_any_shape else data
-
-
-def _checked(make: Callable[[], Any]) -> Any:
-    """What `make` makes; a field that is missing or of a wrong kind becomes one line."""
-    try:
-        return make()
-    except (TypeError, AttributeError) as error:
-        raise UserError(f"config cannot be read: {error}") from None
-
-
-_ONLY_OF_VERSION_0_1 = {
-    *("data_dir", "strategy", "jit", "checkpoint_every", "keep", "panels", "run_dir", "name", "restart"),
-    *("export", "export_dir", "recipe"),
-}
-
-
-def _from_version_0_1(values: dict[str, Any]) -> RunConfig:
-    """Version 0.1 wrote all fields into one flat record, with null for what there was none of."""
-    groups: dict[str, dict[str, Any]] = {"data": {}, "model": {}, "recipe": {}, "": {}}
-    homes = {f.name: "data" for f in dataclasses.fields(DataOptions)}
-    homes |= {f.name: "model" for f in dataclasses.fields(ModelSpec)}
-    homes |= {f.name: "recipe" for f in dataclasses.fields(Recipe)}
-    homes |= {f.name: "" for f in dataclasses.fields(RunConfig)}
-    homes["model"] = "model"
-    unknown = sorted(set(values) - homes.keys() - _ONLY_OF_VERSION_0_1)
-    if unknown:
-        raise UserError(f"config has unknown fields: {', '.join(map(repr, unknown[:5]))}")
-    for name, value in values.items():
-        if name not in _ONLY_OF_VERSION_0_1 and value is not None:
-            groups[homes[name]][name] = tuple(value) if isinstance(value, list) else value
-    named = groups["model"].pop("model", ModelSpec().name)
-    if not isinstance(named, str):
-        raise UserError(f"config: model must be a name; got {named!r}")
-    axes = groups["model"]
-    application = str(axes.get("backbone", "")).startswith(APPLICATION)
-    return _checked(
-        lambda: RunConfig(
-            data=DataOptions(**_as_before(groups["data"])),
-            model=ModelSpec(**axes) if application else ModelSpec.parse(named).replace(**axes),
-            recipe=dataclasses.replace(PAPER, **groups["recipe"]),
-            **groups[""],
-        )
-    )
+        known = options_of(cls)
+        if unknown := sorted(set(values) - known.keys()):
+            raise UserError(f"there is no option {unknown[0]!r}; allowed: {', '.join(known)}")
+        given: Values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**given)

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import hashlib
 import json
 import shutil
 import uuid
@@ -11,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from attention_keras.errors import UserError
-from attention_keras.runs import file_names
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.durable import write_json, write_text
-from attention_keras.runs.lock import only_writer
-from attention_keras.runs.machine_options import MachineOptions
+from attention_keras.runs.filling import FOLDER
 
+LABELS = "labels.txt"
+MODEL = "model.keras"
+EVALUATION = "evaluation"
 TEMPERATURE = "temperature"
-FORMAT = 2
-"""Of `config.json`. Version 0.1 wrote a flat record without a number."""
+LOCK = ".lock"
 
 
 class Run:
@@ -27,7 +26,7 @@ class Run:
 
     | file | content |
     |---|---|
-    | `config.json` | id, config, and where it was carried out |
+    | `config.json` | id and config |
     | `history.jsonl` | a line for each finished epoch |
     | `metrics.json` | the numbers of a finished run |
     | `labels.txt` | class names |
@@ -36,9 +35,6 @@ class Run:
     | `features/` | what a frozen backbone makes of the images, while it is frozen and they need much memory |
     | `checkpoints/`, `tensorboard/`, `evaluation/` | |
 
-    Args:
-        path: `runs/<name>`, there or not.
-
     Example:
         >>> Run("runs/demo").checkpoints.as_posix()
         'runs/demo/checkpoints'
@@ -46,15 +42,15 @@ class Run:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self.model = self.path / file_names.MODEL
-        self.best_model = self.path / file_names.BEST_MODEL
-        self.checkpoints = self.path / file_names.CHECKPOINTS
-        self.features = self.path / file_names.FEATURES
-        self.tensorboard = self.path / file_names.TENSORBOARD
-        self.evaluation = self.path / file_names.EVALUATION
-        self._config, self._labels = self.path / file_names.CONFIG, self.path / file_names.LABELS
-        self._files = self.path / file_names.FILES
-        self._history, self._metrics = self.path / file_names.HISTORY, self.path / file_names.METRICS
+        self.model = self.path / MODEL
+        self.best_model = self.path / "best.keras"
+        self.checkpoints = self.path / "checkpoints"
+        self.features = self.path / "features"
+        self.tensorboard = self.path / "tensorboard"
+        self.evaluation = self.path / EVALUATION
+        self._config, self._labels = self.path / "config.json", self.path / LABELS
+        self._files = self.path / "files.json"
+        self._history, self._metrics = self.path / "history.jsonl", self.path / "metrics.json"
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
@@ -84,34 +80,23 @@ class Run:
 
     @functools.cached_property
     def _record(self) -> dict[str, Any]:
-        return _read_json(self._config, self.path)
+        record = _read_json(self._config, self.path)
+        if not isinstance(record.get("id"), str):
+            raise UserError(f"cannot read {self._config}: it names no run")
+        return record
 
     @functools.cached_property
     def config(self) -> RunConfig:
-        """What the run computes.
-
-        Raises:
-            UserError: there is no readable `config.json`.
-        """
-        record = self._record
+        """What the run computes."""
         try:
-            return RunConfig.from_dict(record["config"] if "format" in record else record)
-        except (UserError, KeyError) as error:
+            return RunConfig.from_dict(self._record.get("config"))
+        except UserError as error:
             raise UserError(f"{self._config}: {error}") from None
 
     @property
     def id(self) -> str:
         """What tells this run from any other, also one of the same name; copies share it."""
-        if "id" in self._record:
-            return str(self._record["id"])
-        return hashlib.sha256(json.dumps(self._record, sort_keys=True).encode()).hexdigest()[:32]
-
-    @property
-    def data_dir(self) -> str | None:
-        """Where the run read its TensorFlow Datasets from, if it was told."""
-        machine = self._record.get("machine", self._record)
-        found = machine.get("data_dir") if isinstance(machine, dict) else None
-        return found if isinstance(found, str) else None
+        return self._record["id"]
 
     def metrics(self) -> dict[str, Any]:
         """The numbers of a finished run.
@@ -166,51 +151,37 @@ class Run:
         """
         return _read_json(self._files, self.path) if self._files.is_file() else None
 
-    def may_hold(self, config: RunConfig) -> bool:
-        """Whether a run with this config begins or goes on here."""
-        try:
-            self.refuse_another(config)
-        except UserError:
-            return False
-        return self.exists or not self.path.exists()
+    def holds_another(self, config: RunConfig) -> bool:
+        """Whether this folder holds a run that a run with this config would not continue."""
+        return self.exists and bool(self._changes(config))
 
     def refuse_another(self, config: RunConfig) -> None:
-        """Refuse to go on here with a config that would not continue the run this folder holds.
-
-        Raises:
-            UserError: the path is a file, or the run here has another config.
-        """
+        """Raise UserError where a config would not continue the run that this folder holds."""
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path} is a file; choose another name or run_dir")
-        changed = self.config.differences(config) if self.exists else {}
-        if "dataset" in changed and self._may_have_moved(config):
-            del changed["dataset"]
-        if changed:
+        if changed := self._changes(config) if self.exists else {}:
             listing = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
             raise UserError(
-                f"{self.path} holds another run ({listing}); give a new --name, or --restart to discard it"
+                f"{self.path} holds another run ({listing}); give a new `name`, or `restart` to discard it"
             )
 
-    def _may_have_moved(self, config: RunConfig) -> bool:
-        """Whether an unfinished run's folder of pictures is gone, so that another may hold the same ones.
+    def _changes(self, config: RunConfig) -> dict[str, tuple[Any, Any]]:
+        changed = self.config.differences(config)
+        if "dataset" in changed and self._may_have_moved(config):
+            del changed["dataset"]
+        return changed
 
-        `refuse_changed_files` compares the pictures then.
+    def _may_have_moved(self, config: RunConfig) -> bool:
+        """Whether an unfinished run's folder of images is gone, so that another may hold the same ones.
+
+        `refuse_changed_files` compares the images then.
         """
-        before = self.config.data
-        if self.is_finished or self.files() is None or not (before.is_folder and config.data.is_folder):
+        if self.is_finished or self.files() is None or not (self.config.is_folder and config.is_folder):
             return False
-        return not Path(before.dataset.removeprefix("folder:")).exists()
+        return not Path(self.config.dataset.removeprefix(FOLDER)).exists()
 
     def refuse_changed_files(self, name: str, files: Mapping[str, str] | None) -> None:
-        """Refuse to go on here over other pictures than the run began with.
-
-        Args:
-            name: of the dataset.
-            files: relative name of each picture -> digest; None where the images are no files.
-
-        Raises:
-            UserError: files are new, gone or changed.
-        """
+        """Raise UserError where the images of the dataset `name` are not those the run began with."""
         from attention_keras.data.membership import Changes
 
         before = self.files()
@@ -218,36 +189,39 @@ class Run:
         if changes:
             raise UserError(
                 f"{name} has changed since {self.path} began: {changes}; put the files back, or give a new "
-                "--name, or --restart to discard the run"
+                "`name`, or `restart` to discard the run"
             )
 
     @contextlib.contextmanager
-    def writing(self, config: RunConfig, machine: MachineOptions) -> Iterator[None]:
-        """Hold the folder alone and write in it. A dead process's hold ends with the process.
-
-        Args:
-            config: what the run computes; it goes into `config.json`.
-            machine: where it is carried out; `restart` empties the folder first.
+    def writing(self, config: RunConfig) -> Iterator[None]:
+        """Hold the folder alone and write in it; `restart` empties it first. A dead process holds nothing.
 
         Raises:
             UserError: another process is training here, or the folder cannot be written.
         """
-        with only_writer(self.path):
-            if machine.restart:
+        from filelock import FileLock, Timeout  # reading runs, as the library does, needs no such package
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / LOCK, timeout=0)
+            lock.acquire()
+        except Timeout:
+            raise UserError(f"{self.path} is being trained by another process; give a new `name`") from None
+        except (OSError, NotImplementedError) as error:  # the second from a file system without locks
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"cannot write to {self.path}: {reason}; choose another run_dir") from None
+        with lock:
+            if config.restart:
                 self._clear()
-            record = {
-                "format": FORMAT,
-                "id": self.id if self.exists else uuid.uuid4().hex,
-                "config": config.to_dict(),
-                "machine": {"data_dir": machine.data_dir, "strategy": machine.strategy, "jit": machine.jit},
-            }
-            write_json(self._config, record)
+            write_json(
+                self._config, {"id": self.id if self.exists else uuid.uuid4().hex, "config": config.to_dict()}
+            )
             self._forget()
             yield
 
     def _clear(self) -> None:
         for entry in self.path.iterdir():
-            if entry.name == file_names.LOCK:
+            if entry.name == LOCK:
                 continue
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self._forget()
@@ -274,11 +248,7 @@ class Run:
 
 
 def _read_json(file: Path, folder: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        UserError: the file is not there, or holds none.
-    """
+    """A JSON object."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

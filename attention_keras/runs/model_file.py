@@ -9,8 +9,8 @@ import keras
 
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
+from attention_keras.runs.directory import MODEL
 from attention_keras.runs.durable import flush
-from attention_keras.runs.file_names import MODEL
 
 LARGEST_CONFIG = 64 << 20
 LARGEST_RATIO = 100

@@ -8,7 +8,7 @@ from typing import Any
 
 from attention_keras.errors import UserError
 from attention_keras.runs import provenance
-from attention_keras.runs.file_names import LABELS
+from attention_keras.runs.directory import LABELS
 
 ASSETS = Path("assets")
 CARD_FILE = ASSETS / "model_card.json"

@@ -70,11 +70,11 @@ def export_run(
     card = {
         "name": run.name,
         "run": run.id,
-        "dataset": config.data.dataset,
+        "dataset": config.dataset,
         "test_error": metrics.get("test_error"),
         "validation_error": metrics.get("validation_error"),
-        "preprocessing": f"inside the model ({config.recipe.preprocess}); inputs are raw pixels",
-        "config": config.to_dict(),
+        "preprocessing": f"inside the model ({config.preprocess}); inputs are raw pixels",
+        "config": config.identity(),
     }
     return export_model(
         load_model(run.model),
@@ -84,7 +84,7 @@ def export_run(
         card=card,
         version=version,
         temperature=run.temperature,
-        resize=config.data.resize_of_others,
+        resize=config.resize_of_others,
         precision=precision,
     )
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from attention_keras.runs.durations import Interval
 from attention_keras.runs.signals import SIGNAL_EXIT_BASE, signals_handled_by
 from attention_keras.training.callbacks import not_finite
 from attention_keras.training.checkpoint import Checkpoint, save_checkpoint
@@ -35,7 +34,7 @@ class Interrupted(Exception):
 
 
 class Checkpointing(keras.callbacks.Callback):
-    """Saves the `whole` network's state `every` so often, at each epoch's end, and on SIGTERM or Ctrl-C.
+    """Saves the `whole` network's state `every` so many steps, at each epoch's end, and on SIGTERM or Ctrl-C.
 
     Must be the last callback, so that the records of the others are complete when it saves. Workers other
     than the chief restore but never write. Several workers could only save together, so none saves on a
@@ -47,7 +46,7 @@ class Checkpointing(keras.callbacks.Callback):
         whole: keras.Model,
         directory: Path,
         history: History,
-        every: Interval,
+        every: int,
         resumed: Checkpoint | None = None,
         writes: bool = True,
         saves_on_signal: bool = True,
@@ -56,7 +55,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.whole, self.directory, self.history, self.every = whole, directory, history, every
         self.resumed, self.writes, self.saves_on_signal = resumed, writes, saves_on_signal
         self._earlier_seconds = resumed.record.get("seconds", 0.0) if resumed else 0.0
-        self._began = self._saved_at = time.monotonic()
+        self._began = time.monotonic()
         self._saved_step = history.step
         self._signal_number: int | None = None
         self._told_at = 0.0
@@ -115,16 +114,14 @@ class Checkpointing(keras.callbacks.Callback):
             signal.raise_signal(number)
 
     def _is_due(self) -> bool:
-        if self.every.steps:
-            return self.history.step // self.every.steps > self._saved_step // self.every.steps
-        return time.monotonic() - self._saved_at >= self.every.seconds
+        return self.history.step // self.every > self._saved_step // self.every
 
     def _leave_if_asked(self):
         if self._signal_number:
             raise Interrupted(self._signal_number)
 
     def _save(self):
-        self._saved_step, self._saved_at = self.history.step, time.monotonic()
+        self._saved_step = self.history.step
         # Reading a metric sums it over the workers, so all of them read, and then the chief writes.
         state = training_state(self.whole, self.model)
         arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in state.items()}

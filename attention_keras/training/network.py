@@ -25,7 +25,6 @@ from attention_keras.models.preprocessing import preprocessing_layer
 from attention_keras.models.transfer_weights import transfer_weights
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.data_options import DataOptions
 from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import image_side, load_model
 from attention_keras.training.device import choose_precision, jit_compile
@@ -36,17 +35,15 @@ from attention_keras.training.stages import Stage
 from attention_keras.training.strategy import Strategy, hooks_of, spans_workers
 
 
-def sized(config: RunConfig) -> DataOptions:
-    """The data options with the image size that a trained backbone calls for, where the data have none."""
-    data, model = config.data, config.model
-    if data.image_size or not model.is_brought or not has_free_size(data.dataset):
-        return data
-    if model.application:
+def image_size_of(config: RunConfig) -> int:
+    """The image size, of a trained backbone the one it calls for; 0 where the data decide."""
+    spec = config.spec
+    if config.image_size or not spec.is_brought or not has_free_size(config.dataset):
+        return config.image_size
+    if spec.application:
         # From random weights any size does, and small images train sooner.
-        return dataclasses.replace(
-            data, image_size=application_size(model.application) if config.weights else 0
-        )
-    return dataclasses.replace(data, image_size=image_side(model.file) or DEFAULT_SIZE)
+        return application_size(spec.application) if config.weights else 0
+    return image_side(spec.file) or DEFAULT_SIZE
 
 
 def settle(
@@ -63,8 +60,7 @@ def settle(
         precision = earlier.config.precision
     else:
         precision = "float32" if spans_workers(strategy) else choose_precision()
-    data = dataclasses.replace(config.data, image_size=dataset.image_shape[0])
-    return dataclasses.replace(config, precision=precision, data=data)
+    return dataclasses.replace(config, precision=precision, image_size=dataset.image_shape[0])
 
 
 def check_steps_per_execution(config: RunConfig, steps: int) -> None:
@@ -89,12 +85,12 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
     try:
         backbone = _backbone(config, dataset.image_shape)
         return build_model(
-            config.model,
+            config.spec,
             input_shape=dataset.image_shape,
             num_classes=dataset.num_classes,
-            width=config.recipe.width,
-            dropout=config.recipe.dropout,
-            init=config.recipe.init,
+            width=config.width,
+            dropout=config.dropout,
+            init=config.init,
             preprocess=_preprocess(config, dataset, backbone),
             backbone=backbone,
         )
@@ -116,7 +112,7 @@ def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Mod
 
     A pretrained one keeps its batch normalisation as it is, also when all else learns from the start.
     """
-    model = config.model
+    model = config.spec
     if not model.is_brought:
         return None
     if model.application:
@@ -125,15 +121,15 @@ def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Mod
         backbone = load_model(model.file)
         takes = tuple(backbone.input_shape[1:])
         if any(side not in (None, wanted) for side, wanted in zip(takes, image_shape)):
-            if has_free_size(config.data.dataset):
-                remedy = f"leave out --image-size, or give {takes[0] or takes[1]}"
+            if has_free_size(config.dataset):
+                remedy = f"leave out image_size, or give {takes[0] or takes[1]}"
             else:
                 remedy = "choose a dataset of free size, such as folder:PATH"
             raise UserError(
                 f"{Path(model.file).name} takes images of {takes[1]}x{takes[0]} and these are "
                 f"{image_shape[1]}x{image_shape[0]}; {remedy}"
             )
-    if config.recipe.frozen_epochs:
+    if config.frozen_epochs:
         backbone.trainable = False
     elif config.weights or model.file:
         thaw(list(all_layers(backbone)))
@@ -144,19 +140,19 @@ def _preprocess(
     config: RunConfig, dataset: ImageDataset, backbone: keras.Model | None
 ) -> keras.layers.Layer | None:
     """What stands before the backbone; None where it takes raw pixels."""
-    kind = config.recipe.preprocess
+    kind = config.preprocess
     if kind in PREPROCESSING:
         return build_preprocess(kind, dataset.train.images)
     if kind == RAW:
         return None
     if kind != AUTO:
         return preprocessing_layer(kind)
-    if config.model.application:
-        return preprocessing_layer(config.model.application)
+    if config.spec.application:
+        return preprocessing_layer(config.spec.application)
     if begins_with_preprocessing(backbone):
         return None
     raise UserError(
-        f"{Path(config.model.file).name} does not begin with a layer that normalises pixels; say with "
+        f"{Path(config.spec.file).name} does not begin with a layer that normalises pixels; say with "
         "preprocess what it expects: imagenet (mean and deviation, as Torch's networks), the name of an "
         "application such as MobileNetV2, none (pixels from -1 to 1), or raw (0 to 255)"
     )
@@ -174,11 +170,10 @@ def compile_network(
 
     `labels` `(n,)` are those of an epoch's training images, of which `told` come with their object.
     """
-    recipe = config.recipe
     updates = steps_per_epoch(len(labels), config.step_batch_size) / config.accumulate
-    schedule = build_schedule(recipe.schedule, stage.learning_rate, updates, stage.epochs)
+    schedule = build_schedule(config.schedule, stage.learning_rate, updates, stage.epochs)
     optimizer = build_optimizer(
-        recipe.optimizer, schedule, recipe.weight_decay, config.accumulate, recipe.ema
+        config.optimizer, schedule, config.weight_decay, config.accumulate, config.ema
     )
     if config.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
@@ -189,7 +184,7 @@ def compile_network(
     classes = model.output["logits"].shape[-1]
     model.compile(
         optimizer=optimizer,
-        loss=build_loss(recipe.label_smoothing, np.bincount(labels, minlength=classes), config.balance),
+        loss=build_loss(config.label_smoothing, np.bincount(labels, minlength=classes), config.balance),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         hooks=TrainingHooks(**guidance, **hooks_of(strategy)),
         jit_compile=jit_compile(),

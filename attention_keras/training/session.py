@@ -21,7 +21,6 @@ from attention_keras.models.classifier import Classifier
 from attention_keras.models.frozen import frozen_layers, thaw
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import TEMPERATURE, Run
-from attention_keras.runs.machine_options import MachineOptions
 from attention_keras.runs.model_file import load_model, save_model
 from attention_keras.training.callbacks import AverageInPlace, KeepBest, NonFiniteGuard, Patience
 from attention_keras.training.checkpoint import Checkpoint, load_newest
@@ -34,8 +33,8 @@ from attention_keras.training.network import (
     build_network,
     check_steps_per_execution,
     compile_network,
+    image_size_of,
     settle,
-    sized,
     start_from,
 )
 from attention_keras.training.progress import Progress
@@ -65,7 +64,6 @@ class Session:
     """
 
     config: RunConfig
-    machine: MachineOptions
     run: Run
     dataset: ImageDataset
     strategy: Strategy | None
@@ -77,7 +75,6 @@ class Session:
     def prepare(
         cls,
         config: RunConfig,
-        machine: MachineOptions,
         run: Run,
         strategy: Strategy | None,
         report: Report = print,
@@ -89,23 +86,23 @@ class Session:
         """
         if config.patience and spans_workers(strategy):
             raise UserError("patience does not work with several workers: only the chief has the best epoch")
-        config = dataclasses.replace(config, data=sized(config))
-        place = {"data_dir": machine.data_dir, "stream": machine.stream}
-        dataset = load_dataset(config.data.dataset, seed=config.seed, **place, **config.data.for_loading())
-        if not machine.restart:
+        config = dataclasses.replace(config, image_size=image_size_of(config))
+        place = {"data_dir": config.data_dir or None}
+        dataset = load_dataset(config.dataset, seed=config.seed, **place, **config.for_loading())
+        if not config.restart:
             run.refuse_changed_files(dataset.name, dataset.files)
-        config = settle(config, None if machine.restart else run, dataset, strategy)
+        config = settle(config, None if config.restart else run, dataset, strategy)
         # Names of layers count up in a process; a resumed run must find those it was saved under.
         keras.utils.clear_session(free_memory=False)
         with scope(strategy):
             model = build_network(config, dataset)
             synchronize_batch_norm(model, strategy is not None)
             # A checkpoint has all weights; the run that they began with may be gone.
-            if config.init_from and (machine.restart or not load_newest(run.checkpoints, lambda line: None)):
+            if config.init_from and (config.restart or not load_newest(run.checkpoints, lambda line: None)):
                 report(start_from(config.init_from, model, dataset.class_names))
         model = replicated(model, strategy)
-        frozen = FrozenPart.of(model, strategy) if config.recipe.frozen_epochs else None
-        session = cls(config, machine, run, dataset, strategy, model, frozen, report)
+        frozen = FrozenPart.of(model, strategy) if config.frozen_epochs else None
+        session = cls(config, run, dataset, strategy, model, frozen, report)
         check_steps_per_execution(config, session.steps_per_epoch)
         if session.is_chief:
             for line in summarize(config, dataset, model, strategy):
@@ -140,7 +137,7 @@ class Session:
         """Hold the run's directory, in the strategy's scope; `fit` and `finish` are called inside."""
         with ExitStack() as stack:
             if self.is_chief:
-                stack.enter_context(self.run.writing(self.config, self.machine))
+                stack.enter_context(self.run.writing(self.config))
             stack.enter_context(scope(self.strategy))
             wait_for_workers(self.strategy)  # until the chief has cleared what a restart throws away
             if self.is_chief:
@@ -157,12 +154,12 @@ class Session:
             self.model,
             self.run.checkpoints,
             history,
-            self.machine.checkpoint_interval(),
+            self.config.checkpoint_every,
             resumed,
             writes=self.is_chief,
             saves_on_signal=not spans_workers(self.strategy),
         )
-        stages = stages_of(self.config.recipe)
+        stages = stages_of(self.config)
         last = stages[-1]
         if resumed:
             self.report(f"resuming at step {history.step:,} of {self.steps_per_epoch * last.last:,}")
@@ -235,7 +232,7 @@ class Session:
         told = self.objects.count if self.objects else 0
         compile_network(trained, config, stage, np.asarray(train.labels), told, self.strategy)
         saving.restore(trained, stage.first * self.steps_per_epoch)
-        average = [AverageInPlace(stage.last)] if config.recipe.ema else []
+        average = [AverageInPlace(stage.last)] if config.ema else []
         batches = partial(
             training_batches,
             train,

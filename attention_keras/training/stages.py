@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from attention_keras.runs.recipes import Recipe
+from attention_keras.runs.config import RunConfig
 from attention_keras.training.batch_norm import fused_batch_norm
 
 
@@ -30,16 +30,16 @@ class Stage:
         return self.last - self.first
 
 
-def stages_of(recipe: Recipe) -> list[Stage]:
-    """The stages of a recipe that have epochs.
+def stages_of(config: RunConfig) -> list[Stage]:
+    """The stages of a run that have epochs.
 
     Example:
-        >>> from attention_keras.runs.recipes import FINETUNE
-        >>> [(stage.first, stage.last, stage.frozen) for stage in stages_of(FINETUNE)]
+        >>> config = RunConfig(backbone="keras:VGG16", weights="imagenet")
+        >>> [(stage.first, stage.last, stage.frozen) for stage in stages_of(config)]
         [(0, 10, True), (10, 13, False)]
     """
-    frozen = Stage(0, recipe.frozen_epochs, recipe.frozen_learning_rate, "none", True)
-    whole = Stage(recipe.frozen_epochs, recipe.all_epochs, recipe.learning_rate, recipe.augment, False)
+    frozen = Stage(0, config.frozen_epochs, config.frozen_learning_rate, "none", True)
+    whole = Stage(config.frozen_epochs, config.all_epochs, config.learning_rate, config.augment, False)
     return [stage for stage in (frozen, whole) if stage.epochs]
 
 

@@ -11,7 +11,7 @@ from attention_keras.data.picture_rows import PictureRows
 from attention_keras.models.compute import count_macs, count_parameters
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.durations import duration
-from attention_keras.runs.recipes import Recipe
+from attention_keras.runs.names import words_of
 
 DAY = 86400
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
@@ -21,29 +21,21 @@ def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, stra
     """The lines."""
     devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
     height, width, _ = dataset.image_shape
-    recipe = config.recipe
     seconds = estimate_seconds(config, dataset, model)
     streamed = isinstance(dataset.train.images, PictureRows)
     lines = [
-        f"model     {config.model.name}, width {recipe.width:g}: {count_parameters(model):,} parameters, "
+        f"model     {config.model}, width {config.width:g}: {count_parameters(model):,} parameters, "
         f"{count_macs(model) / 1e6:,.0f} M multiply-adds per image",
         f"data      {dataset.name}: {len(dataset.train):,} training and {len(dataset.validation):,} "
         f"validation images of {width}x{height}, {dataset.num_classes} classes"
         + ", decoded from their files in each epoch"
         * streamed,
-        f"recipe    {_frozen(recipe)}{recipe.epochs} epochs, batch {recipe.batch_size}, "
-        f"{recipe.optimizer} at {recipe.learning_rate:g} ({recipe.schedule}), "
-        f"weight decay {recipe.weight_decay:g}, dropout {'on' if recipe.dropout else 'off'}, "
-        f"init {recipe.init}, preprocess {recipe.preprocess}, augment {recipe.augment}, "
-        f"label smoothing {recipe.label_smoothing:g}, seed {config.seed}"
-        + f", weights averaged ({recipe.ema:g})" * bool(recipe.ema)
-        + f", ends after {config.patience} epochs without a better one" * bool(config.patience)
-        + ", classes balanced" * config.balance,
+        f"recipe    {config.recipe}: {', '.join(words_of(config))}",
         f"device    {len(devices)} x {devices[0].device_type}, {config.precision}, strategy "
-        f"{type(strategy).__name__ if strategy else 'none'}" + (", deterministic" * config.deterministic),
+        f"{type(strategy).__name__ if strategy else 'none'}",
         f"time      about {duration(seconds)} (estimate)",
     ]
-    if "flip" in recipe.augment.split("+") and not dataset.mirror_symmetric:
+    if "flip" in config.augment.split("+") and not dataset.mirror_symmetric:
         lines.append(f"WARNING   augment flips images, and a mirrored image of {dataset.name} is another one")
     if devices[0].device_type == "CPU" and NVIDIA_DRIVER.exists():
         lines.append(
@@ -65,7 +57,7 @@ def estimate_seconds(config: RunConfig, dataset: ImageDataset, model: keras.Mode
     time where they are files to decode.
     """
     start = time.perf_counter()
-    images = tf.constant(dataset.train.images[: min(config.recipe.batch_size, 64)], "float32")
+    images = tf.constant(dataset.train.images[: min(config.batch_size, 64)], "float32")
     reading = time.perf_counter() - start
     forward = tf.function(lambda pixels: model(pixels, training=False)["logits"], autograph=False)
     durations = []
@@ -73,13 +65,6 @@ def estimate_seconds(config: RunConfig, dataset: ImageDataset, model: keras.Mode
         start = time.perf_counter()
         keras.ops.convert_to_numpy(forward(images))
         durations.append(time.perf_counter() - start)
-    epochs, once = config.recipe.epochs, bool(config.recipe.frozen_epochs)
+    epochs, once = config.epochs, bool(config.frozen_epochs)
     seconds = (3 * epochs + once) * min(durations) + (epochs + once) * reading
     return seconds / len(images) * len(dataset.train)
-
-
-def _frozen(recipe: Recipe) -> str:
-    """The stage before all weights learn, where there is one."""
-    if not recipe.frozen_epochs:
-        return ""
-    return f"{recipe.frozen_epochs} epochs with a frozen backbone at {recipe.frozen_learning_rate:g}, then "

@@ -8,7 +8,7 @@ import tensorflow as tf
 from attention_keras.data.user_errors import user_errors
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.names import run_of
 from attention_keras.training.session import Report, Session
 from attention_keras.training.strategy import build_strategy, is_chief, lost_workers
 
@@ -24,29 +24,29 @@ class RunResult:
     is_chief: bool = True
 
 
-def train(options: TrainOptions, report: Report = print) -> RunResult:
+def train(config: RunConfig, report: Report = print) -> RunResult:
     """Train, validate each epoch, read the test set once, and leave a complete run directory.
 
-    The same options again resume an unfinished run exactly, or return a finished one. `report` is called
+    The same config again resumes an unfinished run exactly, or returns a finished one. `report` is called
     with each line a person should read. SIGTERM and Ctrl-C save the state and raise `Interrupted`.
 
     Example:
-        >>> result = train(TrainOptions.of(epochs=1, limit=256, name="try"))  # doctest: +SKIP
+        >>> result = train(RunConfig(epochs=1, limit=256, name="try"))  # doctest: +SKIP
         >>> result.metrics["test_error"]  # doctest: +SKIP
     """
-    machine, config, run = options.machine, options.resolve(), Run(options.run_path)
+    run = run_of(config)
     # Several workers must find each other before TensorFlow does anything else.
-    strategy = build_strategy(machine.strategy, report)
+    strategy = build_strategy(config.strategy, report)
     chief = is_chief(strategy)
     report = report if chief else _say_nothing
-    if not machine.restart:
+    if not config.restart:
         run.refuse_another(config)
         if run.is_finished:
-            report(f"{run.path} is finished already (--restart trains it anew)")
+            report(f"{run.path} is finished already (`restart` trains it anew)")
             return RunResult(run, run.config, run.metrics(), chief)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    session = Session.prepare(config, machine, run, strategy, report)
+    session = Session.prepare(config, run, strategy, report)
     with lost_workers(strategy), session.writing(), user_errors():
         history, seconds = session.fit()
         metrics = session.finish(history, seconds)

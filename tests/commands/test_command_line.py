@@ -1,21 +1,24 @@
 """The command line: fast help, one line for each mistake."""
 
 import os
+import re
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal, get_args
 
 import pytest
 from tqdm import tqdm
 
-from attention_keras.commands.command_line import exit_code, parse
+from attention_keras.commands.command_line import exit_code, in_flags, parse
+from attention_keras.commands.config_flags import parse_config
 from attention_keras.commands.main import COMMANDS, main
 from attention_keras.commands.quiet_start import held_back_stderr
 from attention_keras.errors import UserError
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.options import help_of, options_of
 from attention_keras.runs.recipes import RecipeName
 
 ROOT = Path(__file__).parents[2]
@@ -75,30 +78,51 @@ def test_ctrl_c_leaves_a_progress_bar_and_remarks_of_libraries_off_the_line(capf
     assert said.split("\r")[-1] == "stopped\n"
 
 
-def _open_choices():
-    """Option -> the values of a choice that may be left open, for every option of training."""
-    for group in get_type_hints(TrainOptions).values():
-        for name, kind in get_type_hints(group).items():
-            for part in get_args(kind):
-                if get_origin(part) is Literal:
-                    yield f"--{name}", get_args(part)
+def test_the_flags_of_training_are_the_fields_of_its_config():
+    words = "--dataset cifar10 --width 0.25 --no-dropout --taps a b --backbone keras:VGG16 --export none"
+    given = {"dataset": "cifar10", "width": 0.25, "dropout": False, "taps": ("a", "b"), "export": "none"}
+    assert parsed(words) == RunConfig(backbone="keras:VGG16", **given)
+    assert parsed("--balance --compat dp") == RunConfig(balance=True, compat="dp")
 
 
-@pytest.mark.parametrize(("flag", "values"), [*_open_choices(), ("--dropout", ("True", "False"))])
-@pytest.mark.parametrize("word", ["cosine-x", "None"])
-def test_a_choice_that_may_be_left_open_names_its_values_in_order(flag, values, word):
-    with pytest.raises(UserError) as raised:
-        parse(TrainOptions, [flag, word])
-    assert f"invalid choice '{word}' for argument '{flag}'. Expected one of {values} (" in str(raised.value)
-    assert parse(TrainOptions, [flag, values[0]]) != parse(TrainOptions, [flag, values[1]])
+def parsed(words):
+    return parse_config(words.split(), description="", prog="attention-keras train")
 
 
-def test_the_help_names_every_recipe(capsys):
-    with pytest.raises(SystemExit):
-        main(["train", "--help"])
-    help_text = " ".join(capsys.readouterr().out.split("--recipe ")[1].split("--epochs ")[0].split())
-    choices, explained = help_text.split("}", 1)
-    assert {name for name in get_args(RecipeName) if name not in explained} == set(), choices
+def test_choices_are_named_in_order():
+    with pytest.raises(
+        UserError, match=r"'cosine' for argument '--compat'. Expected one of \('dp', 'pc', 'sca"
+    ):
+        parsed("--compat cosine")
+
+
+def test_the_help_is_short_and_the_long_one_has_everything(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = {}
+    for flag in ("--help", "--help-all"):
+        with pytest.raises(SystemExit):
+            main(["train", flag])
+        said[flag] = capsys.readouterr().out
+    flags = {flag: set(re.findall(r"^\W+--([a-z][a-z-]+)", text, re.M)) for flag, text in said.items()}
+    assert len(flags["--help"]) <= 30 and len(said["--help"].rstrip().splitlines()) <= 80
+    assert said["--help"].count("attention-keras train --") == 2
+    assert flags["--help-all"] == {name.replace("_", "-") for name in options_of(RunConfig)}
+    assert flags["--help"] < flags["--help-all"]
+    assert [name for name in get_args(RecipeName) if name not in help_of(RunConfig)["recipe"]] == []
+
+
+def test_messages_of_the_library_speak_of_flags(capsys):
+    for message, said in (
+        ("frozen_epochs must be 0 or more; got -1", "--frozen-epochs must be 0 or more; got -1"),
+        ("width must be a positive number", "--width must be a positive number"),
+        ("give a new `name`, or `restart` to discard it", "give a new --name, or --restart to discard it"),
+        (
+            "tfds:cifar10 in data/batch_size.npy has no width",
+            "tfds:cifar10 in data/batch_size.npy has no width",
+        ),
+        ("`attention-keras list-models` shows them", "`attention-keras list-models` shows them"),
+    ):
+        assert in_flags(message) == said
 
 
 def test_a_user_error_is_exit_code_2_and_one_line(capsys):

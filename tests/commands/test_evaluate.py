@@ -15,8 +15,8 @@ from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS, AllOptions, ClassificationOptions
 from attention_keras.evaluation.subjects.load import load_predictor, unique_names
 from attention_keras.models.compute import count_parameters
+from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.options import TrainOptions
 from attention_keras.serving.export import export_run
 
 
@@ -25,8 +25,8 @@ def trained(tmp_path_factory):
     """A run directory as training leaves it, with an untrained model."""
     path = tmp_path_factory.mktemp("runs") / "tiny"
     path.mkdir()
-    options = TrainOptions.of(limit=100, width=0.03, name="tiny")
-    with Run(path).writing(options.resolve(), options.machine):
+    options = RunConfig(limit=100, width=0.03, name="tiny")
+    with Run(path).writing(options):
         pass
     (path / "metrics.json").write_text(json.dumps({"test_error": 0.9}))
     names = load_dataset("cluttered_digits", limit=5).class_names
@@ -109,10 +109,10 @@ def test_file_and_saved_model_agree_with_the_run(trained, saved_model, tmp_path)
 
 
 def test_a_second_evaluation_replaces_the_first(trained, tmp_path):
-    evaluate(trained, output=str(tmp_path / "out"), panels=0)
+    evaluate(trained, output=str(tmp_path / "out"))
     (tmp_path / "out" / "classification-stale.png").write_bytes(b"")
     (tmp_path / "out" / "mine.txt").write_text("kept")
-    evaluate(trained, output=str(tmp_path / "out"), panels=0, limit=3)
+    evaluate(trained, output=str(tmp_path / "out"), limit=3)
     assert results(tmp_path / "out")["test_images"] == 3
     assert not (tmp_path / "out" / "classification-stale.png").exists()
     assert (tmp_path / "out" / "mine.txt").exists()
@@ -165,8 +165,8 @@ def test_names_differ_however_the_folders_are_called():
 def test_runs_of_different_datasets_are_not_mixed(trained, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(trained, other)
-    options = TrainOptions.of(dataset="svhn", width=0.03, name="other")
-    with Run(other).writing(options.resolve(), options.machine):
+    options = RunConfig(dataset="svhn", width=0.03, name="other")
+    with Run(other).writing(options):
         pass
     with pytest.raises(UserError, match="trained on cluttered_digits and svhn; evaluate them one by one"):
         run(ClassificationOptions((str(trained), str(other))))

@@ -8,8 +8,8 @@ import pytest
 from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.commands.export import main
+from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.options import TrainOptions
 
 NAMES = ["zero", "one", "two"]
 
@@ -18,8 +18,8 @@ def test_the_command_line(tmp_path, capsys):
     run = tmp_path / "runs" / "digits"
     run.mkdir(parents=True)
     build_model("vgg-att2-concat-pc", num_classes=3, width=0.05).save(run / "model.keras")
-    options = TrainOptions()
-    with Run(run).writing(options.resolve(), options.machine):
+    options = RunConfig()
+    with Run(run).writing(options):
         pass
     command = [str(run), "--to", str(tmp_path / "out")]
 

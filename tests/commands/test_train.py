@@ -6,8 +6,8 @@ import pytest
 
 from attention_keras.commands import train as command
 from attention_keras.commands.command_line import exit_code
+from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.options import TrainOptions
 from attention_keras.serving.card import CARD_FILE
 
 
@@ -19,7 +19,7 @@ class Begun(Exception):
 def train(monkeypatch, tmp_path):
     """The command up to where training begins, as exit code."""
 
-    def begin(options, report):
+    def begin(config, report):
         raise Begun
 
     monkeypatch.setattr("attention_keras.training.train.train", begin)
@@ -30,7 +30,7 @@ def train(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("folder", ["file", "file/sub", "file/deeper/sub"])
 def test_an_export_folder_that_cannot_be_written_is_refused_first(train, folder, tmp_path, capsys):
-    assert train("--export-dir", folder, "--name", "x") == 2
+    assert train("--export", folder, "--name", "x") == 2
     error = capsys.readouterr().err
     assert error == f"error: cannot write to {folder}/x: file is no folder; choose another folder\n"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -39,11 +39,11 @@ def test_an_export_folder_that_cannot_be_written_is_refused_first(train, folder,
 def test_no_permission_is_refused_first(train, tmp_path, capsys, monkeypatch):
     (tmp_path / "locked").mkdir()
     monkeypatch.setattr("os.access", lambda path, mode: str(path) != "locked")
-    assert train("--export-dir", "locked", "--name", "x") == 2
+    assert train("--export", "locked", "--name", "x") == 2
     assert "cannot write to locked/x: locked is not writable" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--no-export", "--export-dir", "file"], ["--export-dir", "new/folder"]])
+@pytest.mark.parametrize("words", [["--export", "none"], ["--export", "new/folder"]])
 def test_others_begin_to_train(train, words, tmp_path):
     with pytest.raises(Begun):
         train(*words, "--name", "x")
@@ -51,9 +51,9 @@ def test_others_begin_to_train(train, words, tmp_path):
 
 
 def test_a_run_that_was_exported_before_needs_no_writable_folder(train, tmp_path, monkeypatch):
-    run, options = Run(tmp_path / "runs" / "x"), TrainOptions()
+    run, options = Run(tmp_path / "runs" / "x"), RunConfig()
     run.path.mkdir(parents=True)
-    with run.writing(options.resolve(), options.machine):
+    with run.writing(options):
         run.write_metrics({})
     card = tmp_path / "saved_models" / "x" / "1" / CARD_FILE
     card.parent.mkdir(parents=True)

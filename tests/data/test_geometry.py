@@ -13,7 +13,6 @@ from attention_keras.data.geometry import RESIZES, PictureFormat, crop_box, padd
 from attention_keras.data.image_files import read_image
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.data_options import DataOptions
 from attention_keras.serving.decode import decode_images
 
 SHAPES = [(64, 64), (300, 200), (97, 411), (1, 1), (5, 40), (1500, 1100)]
@@ -87,28 +86,20 @@ def test_a_folder_is_cropped_unless_it_says_otherwise(tmp_path):
     assert shares["pad"] == pytest.approx(1 / 9, abs=0.05)
 
 
-def test_a_record_without_the_field_was_stretched():
-    for name in ("folder:photos", "tfds:flowers"):
-        record = RunConfig(data=DataOptions(dataset=name)).to_dict()
-        del record["data"]["resize"]
-        assert RunConfig.from_dict(record).data.resize == "stretch"
-    assert RunConfig.from_dict({"dataset": "folder:photos", "seed": 1}).data.resize == "stretch"
-
-
 def test_pictures_from_elsewhere_are_resized_as_those_of_the_training():
-    assert DataOptions(dataset="tfds:flowers", resize="pad").resize_of_others == "pad"
-    assert DataOptions(dataset="cub200").resize_of_others == "stretch"  # as the birds in their boxes
+    assert RunConfig(dataset="tfds:flowers", resize="pad").resize_of_others == "pad"
+    assert RunConfig(dataset="cub200").resize_of_others == "stretch"  # as the birds in their boxes
 
 
 def test_wrong_uses_are_one_line():
     with pytest.raises(
         UserError, match="resize: 'squash' is not allowed; expected one of crop, stretch, pad"
     ):
-        DataOptions(dataset="folder:photos", resize="squash")
+        RunConfig(dataset="folder:photos", resize="squash")
     with pytest.raises(
         UserError, match="resize is for folder:PATH and tfds:NAME, with pictures of any shape; got cifar10"
     ):
-        DataOptions(dataset="cifar10", resize="pad")
+        RunConfig(dataset="cifar10", resize="pad")
 
 
 def test_exif_and_files_of_other_kinds(tmp_path):

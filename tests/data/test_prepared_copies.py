@@ -37,7 +37,7 @@ def test_a_version_that_there_is_not_is_one_line(mnist):
 
 def test_images_of_another_size_than_the_networks_say_what_to_type(mnist, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["train", "--dataset", "tfds:mnist", "--data-dir", str(mnist), "--no-export"]
+    words = ["train", "--dataset", "tfds:mnist", "--data-dir", str(mnist), "--export", "none"]
     assert exit_code(lambda: main(words)) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "got 28x28; train with --image-size 32" in said

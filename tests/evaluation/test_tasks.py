@@ -25,8 +25,8 @@ from attention_keras.evaluation.options import (
 from attention_keras.evaluation.tasks.answers import chosen_answers
 from attention_keras.evaluation.tasks.choice import one_of_each_class
 from attention_keras.evaluation.tasks.registry import FUNCTIONS
+from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.options import TrainOptions
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def runs(tmp_path_factory):
         keras.utils.set_random_seed(0)
         path = folder / name
         path.mkdir()
-        options = TrainOptions.of(model=name, limit=60, width=0.03, name=name)
-        with Run(path).writing(options.resolve(), options.machine):
+        options = RunConfig(model=name, limit=60, width=0.03, name=name)
+        with Run(path).writing(options):
             pass
         (path / "labels.txt").write_text("\n".join(load_dataset("cluttered_digits", limit=5).class_names))
         preprocess = keras.layers.Rescaling(1 / 127.5, offset=-1, name="preprocess")

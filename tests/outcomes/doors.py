@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 CLASSES, SIDE = ("blue", "green", "red"), 40
 TRAIN = (
     "train --dataset folder:photos --backbone backbone.keras --frozen-epochs 8 "
-    "--frozen-learning-rate 0.02 --epochs 2 --batch-size 8 --precision float32 --deterministic --no-export"
+    "--frozen-learning-rate 0.02 --epochs 2 --batch-size 8 --precision float32 --deterministic --export none"
 )
 
 
@@ -72,7 +72,7 @@ def digits_run(name: str, *more: str) -> list[str]:
     words = (
         "train.py --backbone digits.keras --limit 75 --batch-size 16 --frozen-epochs 0 --epochs 3 "
         "--augment flip --attend-to 1 --attend-to-fraction 0.5 --optimizer sgd --learning-rate 0.02 "
-        f"--precision float32 --deterministic --no-export --checkpoint-every 2 --name {name}"
+        f"--precision float32 --deterministic --export none --checkpoint-every 2 --name {name}"
     )
     return [*words.split(), *more]
 

@@ -16,7 +16,7 @@ def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("pc")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        assert run_script(*TRAIN.split(), "--precision", "float32", "--no-export") == 0
+        assert run_script(*TRAIN.split(), "--precision", "float32", "--export", "none") == 0
         assert run_script("evaluate.py", "runs/pc") == 0
     return place
 

@@ -11,7 +11,7 @@ import pytest
 from attention_keras.errors import UserError
 from attention_keras.reproduce.grid import run_grid, unfinished
 from attention_keras.reproduce.options import ReproduceOptions
-from attention_keras.runs.directory import Run
+from attention_keras.runs.names import run_of
 
 
 def reproduce(folder, *words):
@@ -69,7 +69,7 @@ def test_what_is_left_to_do(tmp_path):
 def test_runs_of_other_settings_are_refused(tmp_path):
     tried = ReproduceOptions("digits", seeds=1, models=("vgg",), run_dir=str(tmp_path), limit=100)
     (run,) = tried.runs()
-    with Run(run.run_path).writing(run.resolve(), run.machine):
+    with run_of(run).writing(run):
         pass
     (tmp_path / "vgg-s0" / "metrics.json").write_text("{}")
     assert [words[0] for words in unfinished(run, tried)] == ["evaluate", "evaluate"]

@@ -1,96 +1,182 @@
-"""RunConfig: JSON round trips, what makes another run, files of version 0.1."""
+"""RunConfig: names to networks, recipes to values, JSON round trips, comparisons, refusals."""
 
-import dataclasses
 import json
-from pathlib import Path
+import os
 
 import pytest
 
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.options import options_of
+from attention_keras.runs.recipes import find_recipe
 
-OLD = Path(__file__).parent / "version_0_1" / "config.json"
-AXES = ("levels", "compat", "aggregate", "normalization", "project", "globals")
-
-
-@pytest.mark.parametrize(
-    "flags", [{}, {"model": "vgg"}, {"backbone": "keras:VGG16", "taps": ("x", "y"), "limit": 7}]
+CONFIGS = (
+    {},
+    {"model": "vgg"},
+    {"model": "vgg-att3-concat-pc-lup-3g", "limit": 7},
+    {"backbone": "rn164", "recipe": "quick", "dataset": "cifar10", "optimizer": "sgd"},
+    {"backbone": "keras:VGG16", "taps": ("x", "y"), "compat": "dp"},
+    {"backbone": "keras:VGG16", "model": "vgg16-att-indep-linear-dp"},
+    {"backbone": "trunk.keras", "dataset": "folder:photos", "epochs": 0, "head": "paper"},
+    {"dataset": "tfds:flowers", "resize": "pad", "init_from": "runs/a", "dropout": False},
 )
-def test_json_round_trip(flags):
-    config = TrainOptions.of(**flags).resolve()
-    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-def test_a_record_of_version_0_1_is_the_same_config():
-    """With the options that made it; the record is what version 0.1 wrote."""
-    options = TrainOptions.of(
-        model="vgg-att1-pc", limit=60, width=0.01, batch_size=16, precision="float32", dropout=True, epochs=2
+def test_svhn_pc_is_the_papers_att2_concat_pc():
+    config = RunConfig(dataset="svhn", compat="pc")
+    assert config.model == "vgg-att2-concat-pc"
+    assert (config.width, config.epochs, config.batch_size) == (1.0, 300, 128)
+    assert (config.optimizer, config.learning_rate, config.weight_decay) == ("sgd", 0.01, 5e-4)
+    assert (config.augment, config.dropout, config.init) == ("none", True, "torch")
+
+
+def test_options_change_the_networks_name():
+    wrong = {}
+    for given, name in (
+        ({"model": "vgg"}, "vgg"),
+        ({"compat": "dp"}, "vgg-att2-concat-dp"),
+        ({"head": "linear"}, "vgg-att2-linear-pc"),
+        ({"backbone": "rn164"}, "rn164-att2-concat-pc"),
+        ({"model": "vgg-att1-dp", "compat": "dp"}, "vgg-att1-dp"),
+        ({"model": "vgg-att3-concat-pc-lup-3g"}, "vgg-att3-concat-pc-lup-3g"),
+        ({"backbone": "keras:MobileNetV2", "taps": ("a", "b")}, "mobilenetv2-att2-linear-scaled"),
+        ({"backbone": "keras:VGG16", "model": "vgg16-att-indep-linear-dp"}, "vgg16-att-indep-linear-dp"),
+    ):
+        spec = RunConfig(**given).spec
+        if spec.name != name or RunConfig(**given).model != name:
+            wrong[name] = spec.name
+    assert not wrong
+    assert RunConfig(backbone="keras:VGG16", model="vgg16-att-indep-linear-dp").spec.aggregate == "indep"
+
+
+def test_every_open_value_is_filled_in():
+    opened = {name for name, about in options_of(RunConfig).items() if about.default == "the recipe's"}
+    assert find_recipe("auto", "svhn", "vgg").keys() == opened | {"recipe"}
+    for given in CONFIGS:
+        config = RunConfig(**given)
+        empty = {name for name in options_of(config) if getattr(config, name) is None}
+        assert empty == ({"compat", "head"} if config.spec.variant != "attention" else set())
+
+
+def test_digits_are_not_flipped_by_default():
+    datasets = {"tfds:mnist": "none", "tfds:svhn_cropped:3.*.*": "none", "tfds:cifar10": "flip"}
+    assert {name: RunConfig(dataset=name).augment for name in datasets} == datasets
+
+
+def test_what_is_given_goes_before_the_recipe():
+    config = RunConfig(dataset="cifar10", epochs=3, learning_rate=1, augment="none")
+    assert (config.epochs, config.learning_rate, config.augment) == (3, 1.0, "none")
+    assert config.weight_decay == 5e-4
+
+
+def test_records_and_what_was_given_make_the_same_config():
+    wrong = []
+    for given in CONFIGS:
+        config = RunConfig(**given)
+        for same in (
+            RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))),
+            RunConfig.from_dict(config.given()),
+            config.replace(),
+        ):
+            wrong += [given] if same != config else []
+        wrong += [given] if RunConfig.from_dict(config.identity()).differences(config) else []
+    assert not wrong
+
+
+def test_what_was_filled_in_is_filled_in_anew():
+    config = RunConfig(dataset="cifar10", recipe="quick", width=0.5)
+    assert config.given() == {"dataset": "cifar10", "recipe": "quick", "width": 0.5}
+    other = config.replace(dataset="svhn", recipe="auto", compat="dp")
+    assert (other.recipe, other.learning_rate, other.width, other.model) == (
+        *("paper", 0.01, 0.5),
+        "vgg-att2-concat-dp",
     )
-    assert RunConfig.from_dict(json.loads(OLD.read_text())) == options.resolve()
-
-
-def test_a_record_without_later_fields_has_their_defaults():
-    options = TrainOptions.of(limit=60)
-    record = options.resolve().to_dict()
-    assert (record.pop("attend_to"), record.pop("attend_to_fraction")) == (0.0, 1.0)
-    assert record["recipe"].pop("ema") == 0.0
-    assert RunConfig.from_dict(record) == options.resolve()
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"model": "vgg", **dict.fromkeys(AXES), "backbone": "vgg"}, ("vgg", 60)),
-        ({"model": "vgg-att1-dp", "compat": "dp", "limit": None}, ("vgg-att1-dp", 0)),
-        (
-            {"model": "x", "backbone": "keras:VGG16", "taps": ["a", "b"], "limit": 9},
-            ("vgg16-att2-concat-pc", 9),
-        ),
-    ],
-)
-def test_null_in_version_0_1_is_nothing_given(changes, expected):
-    config = RunConfig.from_dict(json.loads(OLD.read_text()) | changes)
-    assert (config.model.name, config.data.limit) == expected
 
 
 def test_differences_name_what_makes_another_run():
-    config = TrainOptions.of(precision="float32").resolve()
-    assert config.differences(config) == {}
-    other = dataclasses.replace(config, recipe=dataclasses.replace(config.recipe, epochs=9), seed=1)
-    assert config.differences(other) == {"epochs": (8, 9), "seed": (0, 1)}
-    dp = TrainOptions.of(precision="float32", compat="dp").resolve()
-    assert config.differences(dp) == {
-        "model": ("vgg-att2-concat-pc", "vgg-att2-concat-dp"),
-        "compat": ("pc", "dp"),
-    }
+    config = RunConfig(precision="float32")
+    assert config.differences(config.replace(run_dir="x", name="y", export="none", strategy="mirrored")) == {}
+    assert config.differences(config.replace(epochs=9, seed=1)) == {"epochs": (8, 9), "seed": (0, 1)}
+    other = config.replace(compat="dp")
+    assert config.differences(other) == {"model": ("vgg-att2-concat-pc", "vgg-att2-concat-dp")}
 
 
 def test_what_is_left_open_differs_from_nothing():
-    settled = TrainOptions.of(precision="float32", image_size=32).resolve()
-    assert settled.differences(TrainOptions().resolve()) == {}
-    assert TrainOptions().resolve().differences(settled).keys() == {"precision", "image_size"}
+    settled = RunConfig(precision="float32", image_size=32)
+    assert settled.differences(RunConfig()) == {}
+    assert RunConfig().differences(settled).keys() == {"precision", "image_size"}
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        [],
-        {"colour": 1},
-        {"epochs": "many"},
-        {"seed": True},
-        {"accumulate": 0},
-        {"model": {"backbone": 7}},
-        {"model": {"levels": [1]}},
-        {"model": {}, "recipe": {}},
-        {"model": {}, "recipe": []},
-        {"model": {}, "data": {"limit": "all"}},
-        {"model": {}, "colour": 1},
-        {"model": []},
-        {"taps": [3]},
-    ],
-)
-def test_a_broken_record_is_one_error(values):
-    with pytest.raises(UserError) as raised:
-        RunConfig.from_dict(values)
-    assert "\n" not in str(raised.value)
+def test_files_and_folders_are_the_same_from_everywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    here = f"{tmp_path}{os.sep}"
+    config = RunConfig(dataset="folder:photos/", backbone="trunk.keras", init_from="runs/a")
+    assert (config.dataset, config.spec.file) == (f"folder:{here}photos", f"{here}trunk.keras")
+    assert config.init_from == f"{here}runs{os.sep}a"
+
+
+def test_what_is_repeatable_goes_with_deterministic():
+    assert RunConfig(augment="flip+cutout+mixup+cutmix", deterministic=True).deterministic
+
+
+def test_refusals_are_one_line_and_name_the_field():
+    vgg16 = {"backbone": "keras:VGG16"}
+    wrong = {}
+    for given, said in (
+        ({"epochs": -1}, "epochs must be 0 or more; got -1"),
+        ({"epochs": 0}, "epochs must be 1 or more; 0 is for a run of frozen_epochs alone"),
+        ({"epochs": "3"}, "epochs: '3' is not allowed; expected int"),
+        ({"seed": True}, "seed: True is not allowed"),
+        ({"seed": -1}, "seed must be from 0 to 2147483647"),
+        ({"batch_size": 0}, "batch_size must be 1 or more"),
+        ({"model": "vgg-att9-pc"}, "unknown model"),
+        ({"model": "vgg", "compat": "dp"}, "no attention"),
+        ({"model": "vgg", "taps": ("a",)}, "no attention"),
+        ({"compat": "cosine"}, "expected one of dp, pc"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),
+        ({"validation_fraction": 0.0}, "between 0 and 1"),
+        ({"limit": -1}, "limit must be 0 or more"),
+        ({"name": "../up"}, "name must be"),
+        ({"model": "vgg", **vgg16}, "are two networks; give one of them"),
+        ({"model": "vgg16-att3-linear-dp", **vgg16}, "are two networks"),
+        ({"backbone": "EfficientNetV2B0"}, "perhaps you meant keras:EfficientNetV2B0"),
+        ({"backbone": "vgg19x", "model": "vgg"}, "backbone must be vgg, rn164, keras:<Application>"),
+        ({"preprocess": "meanstd", **vgg16}, "comes with its own preprocessing"),
+        ({"preprocess": "imagenet"}, "preprocess must be one of none, meanstd"),
+        ({"weights": "imagenet"}, "weights are for a backbone keras:<Application>"),
+        ({"resize": "squash"}, "resize: 'squash' is not allowed; expected one of crop, stretch, pad"),
+        ({"resize": "pad"}, "resize is for folder:PATH and tfds:NAME"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be 1 or more"),
+        ({"strategy": "central_storage"}, "refused: Keras 3 reports wrong losses"),
+        ({"augment": "flips"}, "unknown augmentation 'flips'"),
+        ({"augment": "resized_crop"}, "got cluttered_digits"),
+        ({"augment": "cutmix+randaugment", "deterministic": True}, "cannot be repeated; "),
+        ({"ema": 1.0}, "ema must be from 0 up to 1; got 1.0"),
+        ({"accumulate": 3}, "accumulate must divide batch_size; got 3 and 64"),
+        ({"frozen_epochs": 2}, "frozen_epochs are for a backbone"),
+        ({"attend_to": -1.0}, "attend_to must be 0 or a positive number; got -1.0"),
+        ({"attend_to": float("inf")}, "attend_to must be 0 or a positive number; got inf"),
+        ({"attend_to": 1.0, "attend_to_fraction": 0.0}, "must be above 0 and at most 1; got 0.0"),
+        ({"attend_to_fraction": 0.1}, "give the weight attend_to beside it"),
+        ({"attend_to": 1.0, "model": "vgg"}, "needs a network that learns where to look"),
+        ({"attend_to": 1.0, "compat": "mean"}, "got vgg-att2-concat-mean"),
+        ({"attend_to": 1.0, "dataset": "svhn"}, "masks come with cluttered_digits, cub200, and"),
+        ({"attend_to": 1.0, "augment": "flip+mixup"}, "augment mixup changes images alone"),
+        ({"epoch": 3}, "there is no option 'epoch'"),
+    ):
+        try:
+            RunConfig.from_dict(given)
+            message = "accepted"
+        except UserError as error:
+            message = str(error)
+        if said not in message or "\n" in message:
+            wrong[str(given)] = message
+    assert not wrong
+
+
+def test_a_broken_record_is_one_error():
+    broken = ([], 3, None, {"taps": [3]}, {"model": {"backbone": 7}}, {"dataset": 7}, {"model": 5}, {1: 2})
+    for values in broken:
+        with pytest.raises(UserError) as raised:
+            RunConfig.from_dict(values)
+        assert "\n" not in str(raised.value)

@@ -1,8 +1,13 @@
 """The image size of a backbone's file is known without building the network."""
 
+from pathlib import Path
+
 import keras
+import numpy as np
 import pytest
 
+from attention_keras import load_model
+from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
 from attention_keras.runs import model_file
 from attention_keras.runs.model_file import image_side
@@ -39,3 +44,13 @@ def test_files_that_are_no_models_are_told_as_ever(tmp_path):
         image_side(tmp_path / "m.keras")
     with pytest.raises(UserError, match="it is missing"):
         image_side(tmp_path / "other.keras")
+
+
+def test_a_model_with_a_batch_normalisation_of_this_package_loads_with_its_numbers():
+    """Files made before Keras's own layer was used name another one; 0.917 is what its training measured."""
+    model = load_model(Path(__file__).parent / "saved" / "fused_batch_norm.keras")
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert max(float(np.abs(layer.moving_mean).max()) for layer in norms) > 0.01  # trained, and loaded
+    test = load_dataset("cluttered_digits", limit=60).test()
+    logits = np.asarray(model(test.images.astype("float32"))["logits"])
+    assert np.mean(logits.argmax(-1) != test.labels) == pytest.approx(0.9166666)

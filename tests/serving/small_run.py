@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
+from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.options import TrainOptions
 
 NAMES = ["zero", "one", "two"]
 TEMPERATURE = 2.5
@@ -25,7 +25,7 @@ def write_run(path, model):
     """A finished run of a model."""
     path.mkdir(parents=True)
     model.save(path / "model.keras")
-    with Run(path).writing(TrainOptions().resolve(), TrainOptions().machine):
+    with Run(path).writing(RunConfig()):
         pass
     (path / "labels.txt").write_text("\n".join(NAMES))
     (path / "metrics.json").write_text(json.dumps({"test_error": 0.5, "temperature": TEMPERATURE}))

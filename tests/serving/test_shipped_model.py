@@ -15,7 +15,6 @@ from attention_keras.measures.agreement import movement
 from attention_keras.measures.localization import localize
 from attention_keras.models.outputs import attention_maps
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.options import TrainOptions
 from attention_keras.training.network import build_network
 
 VERSION = Path(__file__).parents[2] / "saved_models" / "cluttered-digits" / "1"
@@ -36,7 +35,7 @@ def test_small_and_whole(card):
 
 def test_it_was_made_by_the_command_in_its_readme(card):
     precision = card["config"]["precision"]  # "auto" is the processor's choice
-    asked = TrainOptions.of(name="cluttered-digits", compat="scaled", precision=precision).resolve()
+    asked = RunConfig(name="cluttered-digits", compat="scaled", precision=precision)
     assert RunConfig.from_dict(card["config"]).differences(asked) == {}
 
 

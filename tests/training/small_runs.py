@@ -4,16 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.config import RunConfig
 
 EPOCHS, STEPS = 3, 5
-SMALL_RUN = TrainOptions.of(
+SMALL_RUN = RunConfig(
     limit=75,  # 5 steps of 16, the last one of 11
     batch_size=16,
     epochs=EPOCHS,
     dropout=True,
     augment="flip",
-    panels=0,
     precision="float32",
     checkpoint_every=2,
     name="run",

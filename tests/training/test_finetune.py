@@ -14,8 +14,8 @@ from attention_keras.data.datasets import load_dataset
 from attention_keras.data.features import FeatureRows
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.load import load_subjects
-from attention_keras.runs.directory import Run
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.names import name_of, run_of
 from attention_keras.training import frozen
 from attention_keras.training.train import train
 
@@ -41,13 +41,12 @@ def backbone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def options(backbone):
-    return TrainOptions.of(
+    return RunConfig(
         backbone=str(backbone),
         limit=75,  # 5 steps of 16, the last one of 11
         batch_size=16,
         frozen_epochs=FROZEN,
         epochs=WHOLE,
-        panels=1,
         precision="float32",
         checkpoint_every=2,
         name="run",
@@ -82,9 +81,9 @@ def moved(model, backbone):
 
 
 def test_a_pretrained_file_is_fine_tuned_by_default(backbone):
-    config = TrainOptions.of(backbone=str(backbone)).resolve()
-    assert (config.recipe.frozen_epochs, config.recipe.epochs, config.recipe.preprocess) == (10, 3, "auto")
-    assert config.model.name == "small-att-linear-scaled" and config.model.taps == ()
+    config = RunConfig(backbone=str(backbone))
+    assert (config.frozen_epochs, config.epochs, config.preprocess) == (10, 3, "auto")
+    assert config.model == "small-att-linear-scaled" and config.taps == ()
 
 
 def test_the_frozen_stage_trains_the_head_alone(options, tmp_path, backbone):
@@ -258,23 +257,22 @@ def test_a_run_goes_on_from_another_with_its_classifier(options, uninterrupted, 
         ({"backbone": "keras:ResNet50", "preprocess": "meanstd"}, "comes with its own preprocessing"),
         ({"preprocess": "ResNet50"}, "preprocess must be one of none, meanstd"),
         ({"backbone": "x.keras", "attend_to": 1.0}, "give frozen_epochs 0"),
-        ({"backbone": "x.keras", "levels": 1}, "for each of its taps \\(automatic\\)"),
     ],
 )
 def test_wrong_options(flags, said):
     with pytest.raises(UserError, match=said):
-        TrainOptions.of(**flags)
+        RunConfig(**flags)
 
 
 def test_a_run_on_a_folder_is_called_by_it_unless_another_is(options, tmp_path, backbone):
-    more = {"dataset": "folder:my/Photos 1", "name": None, "run_dir": str(tmp_path)}
+    more = {"dataset": "folder:my/Photos 1", "name": "", "run_dir": str(tmp_path)}
     mine = options.replace(**more)
-    assert mine.run_name() == "Photos_1"
-    with Run(mine.run_path).writing(mine.resolve(), mine.machine):
-        assert mine.run_name() == "Photos_1"
+    assert run_of(mine).name == "Photos_1"
+    with run_of(mine).writing(mine):
+        assert run_of(mine).name == "Photos_1"
         other = mine.replace(seed=1)
-        assert other.run_name().startswith("folder-Photos_1-small-att-linear-scaled-s1")
-    assert TrainOptions.of(dataset="folder:Photos").run_name() == "folder-Photos-vgg-att2-concat-pc-s0"
+        assert run_of(other).name.startswith("folder-Photos_1-small-att-linear-scaled-")
+    assert name_of(RunConfig(dataset="folder:Photos")) == "folder-Photos-vgg-att2-concat-pc-s0"
 
 
 def test_wrong_backbone_files(options, tmp_path, backbone):
@@ -290,7 +288,7 @@ def test_wrong_backbone_files(options, tmp_path, backbone):
         file.parent.mkdir(parents=True, exist_ok=True)
         keras.utils.save_img(file, np.full((9, 9, 3), 10 * number), scale=False)
     changes = {"dataset": f"folder:{tmp_path}/photos", "limit": 0, "image_size": 24}
-    with pytest.raises(UserError, match=f"{takes} 24x24; leave out --image-size, or give 16$"):
+    with pytest.raises(UserError, match=f"{takes} 24x24; leave out image_size, or give 16$"):
         run(options, tmp_path, backbone=str(tmp_path / "plain.keras"), **changes)
     raw = keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(4, 3, name="conv")])
     raw.save(tmp_path / "raw.keras")

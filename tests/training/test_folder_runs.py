@@ -10,7 +10,7 @@ from PIL import Image
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.dataset import dataset_of
 from attention_keras.evaluation.subjects.load import load_subjects
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.config import RunConfig
 from attention_keras.training.train import train
 
 pytestmark = pytest.mark.usefixtures("small_network")
@@ -31,8 +31,8 @@ def photos(tmp_path):
 
 @pytest.fixture
 def options(photos, tmp_path):
-    settings = {"image_size": 16, "batch_size": 8, "epochs": 2, "panels": 0, "precision": "float32"}
-    return TrainOptions.of(dataset=f"folder:{photos}", run_dir=str(tmp_path), name="run", **settings)
+    settings = {"image_size": 16, "batch_size": 8, "epochs": 2, "precision": "float32"}
+    return RunConfig(dataset=f"folder:{photos}", run_dir=str(tmp_path), name="run", **settings)
 
 
 def run(options):

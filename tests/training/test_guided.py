@@ -10,7 +10,7 @@ from PIL import Image
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier, TrainingHooks
 from attention_keras.models.outputs import ATTENTION, LOGITS
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.config import RunConfig
 from attention_keras.training.guided import GuidanceLoss, MeanOffObject, area_weights, share_off_object
 from attention_keras.training.train import train
 
@@ -121,7 +121,7 @@ class TestGuidance:
 
 @pytest.mark.usefixtures("small_network")
 class TestRuns:
-    OPTIONS = TrainOptions.of(limit=300, epochs=6, batch_size=16, panels=0, precision="float32")
+    OPTIONS = RunConfig(limit=300, epochs=6, batch_size=16, precision="float32")
 
     def history(self, tmp_path, **flags):
         options = self.OPTIONS.replace(run_dir=str(tmp_path), **flags)

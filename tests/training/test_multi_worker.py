@@ -21,7 +21,7 @@ SPEC.loader.exec_module(run_workers)
 run_workers.TRAIN = Path(__file__).parent / "small_network.py"
 
 FLAGS = [
-    *["--limit", "75", "--batch-size", "16", "--epochs", "3", "--panels", "0"],
+    *["--limit", "75", "--batch-size", "16", "--epochs", "3"],
     *["--optimizer", "sgd", "--learning-rate", "0.01", "--schedule", "constant", "--precision", "float32"],
     *["--deterministic", "--checkpoint-every", "2", "--attend-to", "1", "--attend-to-fraction", "0.5"],
     *["--ema", "0.9"],
@@ -29,7 +29,7 @@ FLAGS = [
 
 
 def flags(directory, name):
-    return [*FLAGS, "--run-dir", str(directory), "--export-dir", str(directory / "exports"), "--name", name]
+    return [*FLAGS, "--run-dir", str(directory), "--export", str(directory / "exports"), "--name", name]
 
 
 def variables(path):

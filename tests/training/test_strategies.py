@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from attention_keras.errors import UserError
-from attention_keras.runs.options import TrainOptions
-from attention_keras.training import train as training
+from attention_keras.runs.config import RunConfig
 from attention_keras.training.session import Session
 from attention_keras.training.strategy import build_strategy
 from attention_keras.training.train import train
@@ -24,7 +23,6 @@ def run(tmp_path, name, **flags):
         "limit": 75,
         "batch_size": 16,
         "epochs": 2,
-        "panels": 0,
         "precision": "float32",
         "optimizer": "sgd",
         "learning_rate": 0.01,
@@ -33,7 +31,7 @@ def run(tmp_path, name, **flags):
         "run_dir": str(tmp_path),
         "name": name,
     }
-    result = train(TrainOptions.of(**{**defaults, **flags}), report=lambda line: None)
+    result = train(RunConfig(**{**defaults, **flags}), report=lambda line: None)
     history = [json.loads(line) for line in (result.run.path / "history.jsonl").read_text().splitlines()]
     weights = keras.models.load_model(result.run.path / "model.keras", compile=False).get_weights()
     return weights, history, result.metrics
@@ -136,19 +134,18 @@ def test_the_saved_model_is_the_same_outside_the_strategy(tmp_path):
         ({"strategy": "parameter_server"}, "refused: Keras 3 has no parameter-server training"),
         ({"strategy": "central_storage"}, "refused: Keras 3 reports wrong losses"),
         ({"strategy": "fsdp"}, "strategy must be one of auto, none, mirrored, multi_worker, tpu"),
-        ({"strategy": "mirrored", "jit": "on"}, "jit on does not work under strategy mirrored"),
         ({"batch_size": 10, "accumulate": 3}, "accumulate must divide batch_size"),
     ],
 )
 def test_what_does_not_work_is_refused_with_the_reason(flags, said):
     with pytest.raises(UserError, match=said):
-        TrainOptions.of(**flags)
+        RunConfig(**flags)
 
 
 def test_multi_worker_needs_tf_config(monkeypatch, tmp_path):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(UserError, match="TF_CONFIG"):
-        train(TrainOptions.of(strategy="multi_worker", run_dir=str(tmp_path)))
+        train(RunConfig(strategy="multi_worker", run_dir=str(tmp_path)))
     assert not list(tmp_path.iterdir())
 
 
@@ -169,15 +166,9 @@ def test_a_tf_config_that_does_not_say_who_this_is(text, monkeypatch):
         build_strategy("multi_worker")
 
 
-def test_jit_is_refused_where_auto_becomes_a_strategy(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "build_strategy", lambda *_: build_strategy("mirrored"))
-    with pytest.raises(UserError, match="jit on does not work under strategy MirroredStrategy"):
-        train(TrainOptions.of(jit="on", run_dir=str(tmp_path)))
-
-
 def test_tpu_says_when_there_is_none(tmp_path):
     with pytest.raises(UserError, match="found no TPU"):
-        train(TrainOptions.of(strategy="tpu", run_dir=str(tmp_path)))
+        train(RunConfig(strategy="tpu", run_dir=str(tmp_path)))
 
 
 def test_accumulated_gradients_are_those_of_the_larger_batch():
@@ -198,11 +189,11 @@ def test_accumulated_gradients_are_those_of_the_larger_batch():
 
 
 def test_accumulate_trains_with_the_global_batch_schedule(tmp_path):
-    config = TrainOptions.of(batch_size=16, accumulate=4).resolve()
+    config = RunConfig(batch_size=16, accumulate=4)
     assert config.step_batch_size == 4
     _, history, metrics = run(tmp_path, "parts", limit=64, accumulate=4, schedule="cosine", **GUIDED)
     assert metrics["steps"] == 2 * 16
     _, whole, _ = run(tmp_path, "whole", limit=64, schedule="cosine", **GUIDED)
     rates = [[record["learning_rate"] for record in records] for records in (history, whole)]
     assert rates[0] == pytest.approx(rates[1]) and rates[0][0] > 2e-3
-    assert TrainOptions.of(batch_size=16).resolve().step_batch_size == 16
+    assert RunConfig(batch_size=16).step_batch_size == 16

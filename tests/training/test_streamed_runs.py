@@ -9,7 +9,7 @@ from deaths import death_at
 from PIL import Image
 
 from attention_keras.errors import UserError
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.config import RunConfig
 from attention_keras.training.checkpointing import Checkpointing
 from attention_keras.training.train import train
 
@@ -33,11 +33,12 @@ def run(photos, tmp_path_factory, small_network):
     folder, patch = tmp_path_factory.mktemp("runs"), pytest.MonkeyPatch()
     patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
-    def run(name, **changes):
+    def run(name, stream="on", **changes):
+        patch.setenv("ATTENTION_KERAS_STREAM", stream)
         lines = []
-        settings = {"image_size": 16, "batch_size": 8, "epochs": 2, "panels": 1, "precision": "float32"}
-        settings |= {"augment": "flip+resized_crop", "checkpoint_every": 2, "stream": "on", "name": name}
-        options = TrainOptions.of(dataset=f"folder:{photos}", run_dir=str(folder), **settings | changes)
+        settings = {"image_size": 16, "batch_size": 8, "epochs": 2, "precision": "float32"}
+        settings |= {"augment": "flip+resized_crop", "checkpoint_every": 2, "name": name}
+        options = RunConfig(dataset=f"folder:{photos}", run_dir=str(folder), **settings | changes)
         return train(options, report=lines.append), "\n".join(lines)
 
     yield run
@@ -95,6 +96,6 @@ def test_a_picture_that_vanishes_during_training_ends_it_in_a_line(run, kept, ph
 
 def test_crops_of_files_need_files():
     with pytest.raises(UserError, match=r"resized_crop is cut from picture files, .* got cluttered_digits"):
-        TrainOptions.of(augment="resized_crop").resolve()
+        RunConfig(augment="resized_crop")
     with pytest.raises(UserError, match="augment resized_crop changes images alone; use flip, crop"):
-        TrainOptions.of(dataset="folder:x", augment="resized_crop", attend_to=1.0).resolve()
+        RunConfig(dataset="folder:x", augment="resized_crop", attend_to=1.0)

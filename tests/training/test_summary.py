@@ -4,7 +4,7 @@ import pytest
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.models.zoo import build_model
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.config import RunConfig
 from attention_keras.training import summary
 
 
@@ -20,7 +20,7 @@ def parameters(model):
 
 def lines(parts, monkeypatch, seconds=60.0, **flags):
     monkeypatch.setattr(summary, "estimate_seconds", lambda *arguments: seconds)
-    config = TrainOptions.of(width=0.03, levels=1, precision="float32", **flags).resolve()
+    config = RunConfig(model="vgg-att1-pc", width=0.03, precision="float32", **flags)
     return "\n".join(summary.summarize(config, *parts, None))
 
 
@@ -28,7 +28,7 @@ def test_the_printed_recipe_is_what_runs(parts, monkeypatch):
     text = lines(parts, monkeypatch, epochs=3, learning_rate=0.5)
     assert f"vgg-att1-pc, width 0.03: {parameters(parts[1]):,} parameters" in text
     assert "20 training and 4 validation images of 32x32, 10 classes" in text
-    assert "3 epochs, batch 64, adamw at 0.5 (cosine)" in text
+    assert "epochs 3, batch size 64, optimizer adamw, learning rate 0.5, schedule cosine" in text
     assert "about 60 s (estimate)" in text and "WARNING" not in text
 
 

@@ -14,7 +14,7 @@ from attention_keras.data.datasets import load_dataset
 from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.measures.maps import normalized_entropy
 from attention_keras.models.outputs import attention_maps, evidence_maps
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.config import RunConfig
 from attention_keras.training.train import train
 
 EPOCHS, PANELS = 2, 8
@@ -22,7 +22,7 @@ EPOCHS, PANELS = 2, 8
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, small_network):
-    config = TrainOptions.of(
+    config = RunConfig(
         limit=64,
         batch_size=32,
         epochs=EPOCHS,
@@ -30,7 +30,10 @@ def run(tmp_path_factory, small_network):
         run_dir=str(tmp_path_factory.mktemp("runs")),
         name="run",
     )
-    return train(config, report=lambda line: None)
+    patch = pytest.MonkeyPatch()
+    patch.setattr("attention_keras.training.tensorboard.PANELS", PANELS)
+    yield train(config, report=lambda line: None)
+    patch.undo()
 
 
 def events(run, part):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from attention_keras.runs.durations import Interval
 from attention_keras.training.checkpointing import Checkpointing
 from attention_keras.training.history import History
 
@@ -15,7 +14,7 @@ from attention_keras.training.history import History
 def listening():
     """A run that listens for signals."""
     history = History(steps_per_epoch=1, images_per_epoch=1, batch_size=1)
-    checkpointing = Checkpointing(None, Path(), history, Interval.parse(1))
+    checkpointing = Checkpointing(None, Path(), history, 1)
     earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
     with checkpointing.listening():
         yield checkpointing

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from attention_keras.models.zoo import build_model
-from attention_keras.runs.options import TrainOptions
+from attention_keras.runs.config import RunConfig
 from attention_keras.training.batch_norm import fused_batch_norm
 from attention_keras.training.network import compile_network
 from attention_keras.training.stages import stages_of
@@ -33,10 +33,10 @@ def devices(monkeypatch):
 
 def compiled(strategy=None):
     """A network of the zoo, compiled as a run does it."""
-    config = TrainOptions.of(precision="float32").resolve()
+    config = RunConfig(precision="float32")
     with scope(strategy):
         model = build_model("vgg", width=0.03)
-        compile_network(model, config, stages_of(config.recipe)[0], np.zeros(64, int))
+        compile_network(model, config, stages_of(config)[0], np.zeros(64, int))
     return model
 
 

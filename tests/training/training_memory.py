@@ -21,11 +21,11 @@ def run(folder: str, name: str, **flags) -> None:
     """Train once, and forget what was trained."""
     import keras
 
-    from attention_keras.runs.options import TrainOptions
+    from attention_keras.runs.config import RunConfig
     from attention_keras.training.train import train
 
     small = {"limit": 64, "batch_size": 32, "precision": "float32"}
-    train(TrainOptions.of(**small, run_dir=folder, name=name, **flags), report=lambda line: None)
+    train(RunConfig(**small, run_dir=folder, name=name, **flags), report=lambda line: None)
     keras.utils.clear_session()
     gc.collect()
 
@@ -34,7 +34,7 @@ def after_each_training(folder: str, number: int) -> list[int]:
     """Memory after each of `number` trainings."""
     sizes = []
     for index in range(number):
-        run(folder, f"run{index}", epochs=1, panels=0)
+        run(folder, f"run{index}", epochs=1)
         sizes.append(resident())
     return sizes
 
@@ -48,7 +48,7 @@ def after_each_epoch(folder: str, number: int) -> list[int]:
     sizes, records = [], Session._records
     measure = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: sizes.append(resident()))
     Session._records = lambda *arguments: [*records(*arguments), measure]
-    run(folder, "panels", epochs=number, panels=8)
+    run(folder, "panels", epochs=number)
     return sizes
 
 

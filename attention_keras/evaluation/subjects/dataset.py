@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from attention_keras.data.datasets import (
@@ -39,13 +38,13 @@ def dataset_of(
         UserError: no dataset is known, or the subjects were trained on different ones or resize differently.
     """
     trained = [subject for subject in subjects if subject.trained]
-    datasets = sorted({subject.trained.data.dataset for subject in trained})
+    datasets = sorted({subject.trained.dataset for subject in trained})
     if name is None and len(datasets) != 1:
         if datasets:
             raise UserError(f"the runs were trained on {' and '.join(datasets)}; evaluate them one by one")
         raise UserError(f"{subjects[0].path} does not say what it was trained on; give dataset")
     name = name or datasets[0]
-    same = [subject for subject in trained if _is_same(subject.trained.data.dataset, name)]
+    same = [subject for subject in trained if _is_same(subject.trained.dataset, name)]
     if not same:
         to = picture_format(subjects, megapixels)
         if not name.startswith(FOLDER):
@@ -56,11 +55,10 @@ def dataset_of(
         return load_pictures(name, to, without=seen)
     if has_free_size(name):
         one_resize(same)
-    whole = max(same, key=lambda subject: subject.trained.data.limit or float("inf"))
-    data, seed = whole.trained.data, whole.trained.seed
-    if megapixels:
-        data = replace(data, megapixels=megapixels)
-    dataset = load_dataset(name, seed=seed, data_dir=tfds_folder([whole], data_dir), **data.for_loading())
+    whole = max(same, key=lambda subject: subject.trained.limit or float("inf"))
+    how = whole.trained.for_loading() | ({"megapixels": megapixels} if megapixels else {})
+    place = tfds_folder([whole], data_dir)
+    dataset = load_dataset(name, seed=whole.trained.seed, data_dir=place, **how)
     for subject in same:
         if subject.files and dataset.files is not None:
             changes = Changes.between(subject.files, dataset.files)
@@ -80,9 +78,8 @@ def picture_format(subjects: Sequence[Subject], megapixels: int | None = None) -
     Raises:
         UserError: they were trained on pictures that were resized in different ways.
     """
-    known = [subject.trained.data.megapixels for subject in subjects if subject.trained]
     size = subjects[0].predictor.image_shape[:2]
-    return PictureFormat(size, one_resize(subjects), megapixels or max(known, default=MEGAPIXELS))
+    return PictureFormat(size, one_resize(subjects), megapixels or MEGAPIXELS)
 
 
 def one_resize(subjects: Sequence[Subject]) -> Resize:

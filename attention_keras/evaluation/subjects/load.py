@@ -8,9 +8,7 @@ from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, SavedModelPredictor
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.data_options import DataOptions
-from attention_keras.runs.directory import Run
-from attention_keras.runs.file_names import LABELS
+from attention_keras.runs.directory import LABELS, Run
 from attention_keras.runs.model_file import load_model
 from attention_keras.serving.card import LABELS_FILE, read_card
 from attention_keras.serving.versions import newest_version
@@ -36,7 +34,7 @@ def _load(name: str, path: Path) -> Subject:
     predictor = load_predictor(path)
     if is_run(path):
         run = Run.open(path)
-        return Subject(name, path, predictor, run.config, run.data_dir, run.files())
+        return Subject(name, path, predictor, run.config, run.config.data_dir or None, run.files())
     config = (predictor.card or {}).get("config")
     return Subject(name, path, predictor, None if config is None else RunConfig.from_dict(config))
 
@@ -63,7 +61,7 @@ def _open(path: Path) -> Predictor:
     if not path.is_dir():
         return KerasPredictor(load_model(path))
     run, names = Run(path), _class_names(path / LABELS)
-    resize = run.config.data.resize_of_others if run.exists else DataOptions.resize
+    resize = run.config.resize_of_others if run.exists else RunConfig.resize
     return KerasPredictor(load_model(path), names, run.temperature, resize)
 
 

@@ -65,7 +65,7 @@ class Subject:
     def kind(self) -> str:
         """The network's name, such as `vgg-att2-concat-dp`."""
         if self.trained:
-            return self.trained.model.name
+            return self.trained.model
         return self.predictor.model.name if self.shows_layers else "SavedModel"
 
     @property

@@ -1,0 +1,90 @@
+"""What a config's open values become: the network by its name, the recipe's values, paths from anywhere."""
+
+import dataclasses
+import difflib
+import os
+import re
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from attention_keras.errors import UserError
+from attention_keras.layers.choices import IMAGENET
+from attention_keras.models.spec import APPLICATION, FILE, ModelSpec, is_brought
+from attention_keras.runs.recipes import Values, find_recipe
+
+FOLDER = "folder:"
+PAPERS = ("vgg", "rn164")
+DEFAULT_MODEL = "vgg-att2-concat-pc"
+
+
+def fill(given: Values) -> Values:
+    """The values that follow from those given: of the network's name, and of the recipe."""
+    axes = {axis: given[axis] for axis in ("compat", "head") if given.get(axis)}
+    spec = find_spec(given.get("model"), given.get("backbone"), given["taps"], **axes)
+    pretrained = bool(given["weights"] or spec.file)
+    values = find_recipe(given.get("recipe", "auto"), given["dataset"], spec.backbone, pretrained)
+    values |= {name: given[name] for name in values if name != "recipe" and given.get(name) is not None}
+    network = {"model": spec.name, "backbone": spec.backbone, "compat": None, "head": None}
+    if spec.variant == "attention":
+        network |= {"compat": spec.compat, "head": spec.head}
+    return values | network
+
+
+def find_spec(model: str | None, backbone: str | None, taps: tuple[str, ...] = (), **axes: str) -> ModelSpec:
+    """The network of this name, with another backbone or other `axes` than the name says.
+
+    Raises:
+        UserError: an unknown name, or two networks in one.
+    """
+    if backbone is None or not is_brought(backbone):
+        if backbone not in (None, *PAPERS):
+            raise UserError(
+                f"backbone must be {', '.join(PAPERS)}, keras:<Application> or a .keras file; "
+                f"{_hint(backbone)}"
+            )
+        changed = {"backbone": backbone, "taps": taps, **axes}
+        return ModelSpec.parse(model or DEFAULT_MODEL).replace(**{k: v for k, v in changed.items() if v})
+    spec = ModelSpec(backbone, head="linear", compat="scaled", taps=taps)
+    if model is None:
+        return spec.replace(**axes)
+    name = re.fullmatch(re.escape(spec.name.partition("-att")[0]) + r"-att(\d*)(-.+)", model)
+    if name:  # what stands after the backbone is the same in every name
+        named = ModelSpec.parse(f"vgg-att{min(int(name[1] or 2), 3)}{name[2]}")
+        spec = dataclasses.replace(named, backbone=backbone, taps=taps)
+    if spec.name != model:
+        raise UserError(f"model {model} and backbone {backbone} are two networks; give one of them")
+    return spec.replace(**axes)
+
+
+def _hint(backbone: str) -> str:
+    names = {name.casefold(): name for name in applications()}
+    close = difflib.get_close_matches(backbone.casefold(), names, n=1)
+    return f"perhaps you meant {APPLICATION}{names[close[0]]}" if close else f"got {backbone!r}"
+
+
+def applications() -> list[str]:
+    """The networks of keras.applications, from the file that lists them: to import it takes seconds."""
+    try:
+        listed = distribution("keras").locate_file("keras/applications/__init__.py")
+        text = Path(str(listed)).read_text(encoding="utf-8")
+    except (OSError, PackageNotFoundError):
+        return []
+    return sorted(set(re.findall(r" as ([A-Z]\w+)", text)))
+
+
+def absolute_paths(dataset: str, backbone: str | None, weights: str, init_from: str) -> Values:
+    """These four with names of files and folders that hold in every working directory."""
+    if dataset.startswith(FOLDER) and dataset != FOLDER:
+        dataset = FOLDER + _absolute(dataset.removeprefix(FOLDER))
+    if backbone and backbone.endswith(".keras") and not is_brought(backbone):
+        backbone = FILE + _absolute(backbone)
+    return {
+        "dataset": dataset,
+        "backbone": backbone,
+        "weights": weights if weights in ("", IMAGENET) else _absolute(weights),
+        "init_from": init_from and _absolute(init_from),
+    }
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))

@@ -1,0 +1,35 @@
+"""What a config names and what must be there before anything heavy is imported."""
+
+import difflib
+from pathlib import Path
+
+from attention_keras.data.registry import find_dataset
+from attention_keras.errors import UserError
+from attention_keras.layers.choices import IMAGENET
+from attention_keras.models.spec import APPLICATION
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.filling import FOLDER, applications
+
+
+def check_inputs(config: RunConfig) -> None:
+    """Raise UserError for a dataset, a network or a file that there is not."""
+    if config.is_folder:
+        folder = config.dataset.removeprefix(FOLDER)
+        if not Path(folder).is_dir():
+            raise UserError(
+                f"there is no folder {folder}; give folder:PATH, with a folder of images per class"
+            )
+    elif not config.dataset.startswith("tfds:"):
+        find_dataset(config.dataset)
+    if (name := config.spec.application) and name not in (known := applications()) and known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; perhaps you meant {APPLICATION}{close[0]}" if close else ""
+        raise UserError(f"keras.applications has no network {name!r}{hint}")
+    weights = "" if config.weights == IMAGENET else config.weights
+    for argument, path in (
+        ("backbone", config.spec.file),
+        ("weights", weights),
+        ("init_from", config.init_from),
+    ):
+        if path and not Path(path).exists():
+            raise UserError(f"`{argument}`: there is no {path}")

@@ -1,0 +1,91 @@
+"""The name of a run: dataset, network, what differs from their recipe, and seed."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from pathlib import Path, PurePath
+from typing import Any
+
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.directory import Run
+from attention_keras.runs.filling import FOLDER
+from attention_keras.runs.options import options_of
+
+LONGEST_NAME = 120
+_SAID_ALREADY = ("dataset", "model", "backbone", "weights", "taps", "seed")
+
+
+def run_of(config: RunConfig) -> Run:
+    """The run that a config begins or goes on with.
+
+    A name that another run holds, as of a folder of the same name elsewhere, gets letters of its own.
+    """
+    folder = Path(config.run_dir)
+    if config.name:
+        return Run(folder / config.name)
+    names = [name_of(config)]
+    if config.is_folder and (config.weights or config.spec.file):
+        names.insert(0, _word(config.dataset))  # what most people do with a folder: one run
+    free = (run for name in names if not (run := Run(folder / name)).holds_another(config))
+    return next(free, Run(folder / _cut(f"{names[-1]}-{_digest(config.identity())}")))
+
+
+def name_of(config: RunConfig) -> str:
+    """What a run is called if nobody says otherwise.
+
+    Example:
+        >>> name_of(RunConfig(dataset="cifar10", recipe="quick", width=0.25))
+        'cifar10-vgg-att2-concat-pc-width0.25-quick-s0'
+    """
+    dataset = f"folder-{_word(config.dataset)}" if config.is_folder else _word(config.dataset)
+    parts = [dataset, config.model, *([_word(config.weights)] if config.weights else []), *config.taps]
+    about = options_of(config)
+    for name, value in config.given().items():
+        if name == "recipe":
+            parts.append(value)
+        elif about[name].identifies and name not in _SAID_ALREADY:
+            parts.append(_said(name.replace("_", "-"), value))
+    return _cut("-".join(safe_name(part) for part in [*parts, f"s{config.seed}"]))
+
+
+def words_of(config: RunConfig) -> list[str]:
+    """How a config trains, for a person: what the recipe decides, and what is not as usual."""
+    about, usual = options_of(config), {field.name: field.default for field in dataclasses.fields(config)}
+    return [
+        _said(name.replace("_", " "), value, " ")
+        for name, value in config.identity().items()
+        if name not in (*_SAID_ALREADY, "width") and about[name].group in ("network", "training")
+        if value != usual[name]
+    ] + [f"seed {config.seed}"]
+
+
+def safe_name(text: str) -> str:
+    """Text as part of a file name.
+
+    Example:
+        >>> safe_name("my photos/2026")
+        'my_photos_2026'
+    """
+    return re.sub(r"[^\w.\-]+", "_", text).strip("_")
+
+
+def _said(label: str, value: Any, between: str = "") -> str:
+    if isinstance(value, bool):
+        return label if value else f"no{between or '-'}{label}"
+    if isinstance(value, str):
+        return f"{label}{between or '-'}{_word(value)}"
+    return f"{label}{between}{value}".removesuffix(".0")
+
+
+def _word(value: str) -> str:
+    """A word as it is, and of a path its last part."""
+    return safe_name(PurePath(value.removeprefix(FOLDER)).name.split(".")[0] or "root")
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 9]}-{_digest(name)}"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]

@@ -1,0 +1,88 @@
+"""What runs are called: short, in words, never a path, and never two of them the same."""
+
+from pathlib import Path
+
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.names import name_of, run_of
+from attention_keras.runs.options import options_of
+
+# For every option that identifies a run another value, and what must go with it.
+CHANGES = {
+    "dataset": "svhn", "validation_fraction": 0.2, "limit": 50, "image_size": 48, "skip_broken": True,
+    "model": "vgg", "width": 0.5, "dropout": True, "init": "torch", "preprocess": "none",
+    "init_from": "runs/x", "epochs": 3, "frozen_learning_rate": 0.1, "patience": 3, "balance": True,
+    "batch_size": 32, "accumulate": 2, "optimizer": "sgd", "learning_rate": 0.5, "schedule": "constant",
+    "weight_decay": 0.5, "label_smoothing": 0.3, "ema": 0.9, "augment": "flip", "attend_to": 0.5,
+    "seed": 5, "deterministic": True, "precision": "float32", "steps_per_execution": 2,
+}  # fmt: skip
+TOGETHER = {
+    "resize": ({"dataset": "folder:photos"}, "pad"),
+    "attend_to_fraction": ({"attend_to": 1.0}, 0.1),
+    "taps": ({"backbone": "keras:VGG16"}, ("a",)),
+    "weights": ({"backbone": "keras:VGG16"}, "imagenet"),
+    "frozen_epochs": ({"backbone": "keras:VGG16"}, 2),
+    "backbone": ({"backbone": "keras:VGG16"}, "keras:VGG19"),
+}
+
+
+def test_names_are_words():
+    names = {
+        "cluttered_digits-vgg-att2-concat-pc-s0": {},
+        "cluttered_digits-vgg-att2-concat-dp-s3": {"seed": 3, "compat": "dp"},
+        "cifar10-vgg-att2-concat-pc-quick-s0": {"dataset": "cifar10", "recipe": "quick"},
+        "cifar10-vgg-att2-concat-pc-width0.25-epochs20-s0": {
+            "dataset": "cifar10", "width": 0.25, "epochs": 20,
+        },
+        "cluttered_digits-vgg-att2-concat-pc-precision-float32-s0": {"precision": "float32"},
+        "cluttered_digits-vgg-att2-concat-pc-init-from-demo-s0": {"init_from": "/far/away/demo"},
+        "folder-Photos_1-vgg-att2-concat-pc-image-size64-s0": {
+            "dataset": "folder:my/Photos 1", "image_size": 64,
+        },
+        "cluttered_digits-vgg16-att-linear-scaled-imagenet-s0": {
+            "backbone": "keras:VGG16", "weights": "imagenet",
+        },
+    }  # fmt: skip
+    assert {name_of(RunConfig(**given)): given for given in names.values()} == names
+    assert name_of(RunConfig(recipe="embedded", epochs=8)) == name_of(RunConfig())
+
+
+def test_every_option_that_makes_another_run_makes_another_name(tmp_path):
+    identifying = {name for name, about in options_of(RunConfig).items() if about.identifies}
+    assert CHANGES.keys() | TOGETHER.keys() == identifying
+    names = [name_of(RunConfig())] + [name_of(RunConfig(**{k: v})) for k, v in CHANGES.items()]
+    names += [name_of(RunConfig(recipe="quick")), name_of(RunConfig(compat="dp"))]
+    assert len(set(names)) == len(names)
+    for option, (beside, value) in TOGETHER.items():
+        assert name_of(RunConfig(**beside)) != name_of(RunConfig(**{**beside, option: value})), option
+
+
+def test_a_name_that_another_run_holds_is_made_its_own(tmp_path):
+    """Names say the last part of a path; another folder or file of that name is another run all the same."""
+    for one, other in (
+        ({"init_from": "a/demo"}, {"init_from": "b/demo"}),
+        (
+            {"backbone": "a/t.keras", "dataset": "folder:x/p"},
+            {"backbone": "b/t.keras", "dataset": "folder:x/p"},
+        ),
+        ({"backbone": "keras:VGG16", "taps": ("a", "b")}, {"backbone": "keras:VGG16", "taps": ("a-b", "c")}),
+        ({"init_from": "x" * 300 + "a"}, {"init_from": "x" * 300 + "b"}),
+    ):
+        first = RunConfig(run_dir=str(tmp_path), **one)
+        with run_of(first).writing(first):
+            second = RunConfig(run_dir=str(tmp_path), **other)
+            assert run_of(second).path != run_of(first).path
+            assert run_of(first).exists and len(run_of(second).path.name) <= 120
+
+
+def test_a_trained_network_on_a_folder_is_called_by_the_folder(tmp_path):
+    given = {"dataset": "folder:my/Photos 1", "backbone": "keras:VGG16", "weights": "imagenet"}
+    mine = RunConfig(run_dir=str(tmp_path), **given)
+    assert run_of(mine).path == tmp_path / "Photos_1"
+    with run_of(mine).writing(mine):
+        assert run_of(mine).path == tmp_path / "Photos_1"
+        other = run_of(mine.replace(seed=1)).path.name
+        assert other == "folder-Photos_1-vgg16-att-linear-scaled-imagenet-s1"
+
+
+def test_a_given_name_is_taken_as_it_is():
+    assert run_of(RunConfig(name="demo", epochs=3)).path == Path("runs/demo")
