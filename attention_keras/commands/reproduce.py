@@ -1,53 +1,190 @@
 """`attention-keras reproduce`: a table of results with one command."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from attention_keras.commands.command_line import parse
-from attention_keras.commands.quiet_start import refuse_other_backends
+from tyro.conf import Positional
+
+from attention_keras.commands.command_line import in_flags, parse
+from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.errors import UserError
-from attention_keras.reproduce.experiments import TABLES
-from attention_keras.reproduce.options import ReproduceOptions
-from attention_keras.runs.signals import SIGNAL_EXIT_BASE
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.directory import Run
+from attention_keras.runs.durable import write_text
+from attention_keras.runs.experiments import TABLES, Measure
+from attention_keras.runs.names import run_of
+from attention_keras.runs.open_fields import Empty, Unset
 
 DESCRIPTION = """Train every network of a table with every seed, measure the runs, and write the table.
 
-results.md, results.csv and results.json lie beside the runs. The same command goes on where an earlier one
-was stopped. A run that fails keeps no other from being done; Ctrl-C and SIGTERM save the runs in progress.
-The table has what is finished. Exit codes: 0 done, 2 a mistake in the command or a run that failed, 130
-stopped by Ctrl-C, 143 by SIGTERM."""
+results.md and results.csv lie beside the runs. The same command goes on where an earlier one was stopped. A
+run that fails keeps no other from being done. The table has what is finished. Exit codes: 0 done, 2 a mistake
+in the command or a run that failed, 130 stopped by Ctrl-C, 143 by SIGTERM."""
+
+
+@dataclass(frozen=True)
+class ReproduceOptions:
+    """Which table, and how many seeds."""
+
+    table: Positional[Unset[str]] = None
+    """Name of the table (without it: the list of them)."""
+    seeds: int = 3
+    """Runs of each row, with seeds 0, 1, ..."""
+    models: Empty[tuple[str, ...]] = ()
+    """Rows of the table to run, or networks of any name (default: the table's rows)."""
+    measures: Unset[tuple[Measure, ...]] = None
+    """What to measure on each run beside its test error (default: the table's; alone: nothing)."""
+    images: Unset[int] = None
+    """Test images for these measures (default: the table's)."""
+    width: Unset[float] = None
+    """Factor on every channel count, in place of the table's."""
+    epochs: Unset[int] = None
+    """Passes over the training split, in place of the table's."""
+    limit: Unset[int] = None
+    """Use only the first N training images and N/5 test images (for a try)."""
+    data_dir: Unset[str] = None
+    """Where TensorFlow Datasets keeps prepared data (default: TFDS_DATA_DIR or ~/tensorflow_datasets)."""
+    run_dir: Unset[str] = None
+    """Folder of the runs and of the table made from them (default: runs/TABLE)."""
+
+    def __post_init__(self):
+        if self.table is not None and self.table not in TABLES:
+            raise UserError(f"unknown table {self.table!r}; allowed: {', '.join(TABLES)}")
+        for name in ("seeds", "images"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} must be 1 or more; got {value}")
+
+    @property
+    def folder(self) -> str:
+        """Where the runs are."""
+        return self.run_dir or f"runs/{self.table}"
+
+    def configs(self) -> dict[tuple[str, int], RunConfig]:
+        """(row, seed) -> run, the first seed of all rows first, so that an unfinished table says most."""
+        changes = {name: getattr(self, name) for name in ("width", "epochs", "limit", "data_dir")}
+        rows, experiment = self.models or TABLES[self.table].models, TABLES[self.table]
+        return {
+            (row, seed): experiment.config(row, seed, run_dir=self.folder, **changes)
+            for seed in range(self.seeds)
+            for row in rows
+        }
 
 
 def main(words: Sequence[str], prog: str) -> int:
-    """The command line; the return value is the exit code.
-
-    Args:
-        words: after the command's name.
-        prog: how the user calls the command.
-    """
+    """The command line; the return value is the exit code."""
     options = parse(ReproduceOptions, words, description=DESCRIPTION, prog=prog)
     if options.table is None:
         for name, experiment in TABLES.items():
             print(f"{name:<17}{len(experiment.models):>3} rows: {experiment.about}")
         return 0
-    refuse_other_backends("reproduce")  # before its runs do, one by one
-    from attention_keras.reproduce.grid import run_grid
-    from attention_keras.reproduce.results import write_tables
+    configs = options.configs()
+    for config in configs.values():
+        run_of(config).refuse_another(config)
+    import_tensorflow("reproduce")
+    from attention_keras.training.checkpointing import Interrupted
 
-    outcome = run_grid(options, report=_print)
-    path = write_tables(options)
-    _print(f"\n{path.read_text(encoding='utf-8')}\nwritten to {path}")
-    if outcome.failures:
-        _print("\nfailed:\n" + "\n".join(f"  {failure}" for failure in outcome.failures))
-    if outcome.stopped_by:
-        _print(f"stopped by {outcome.stopped_by.name}; the same command goes on from here")
-        return SIGNAL_EXIT_BASE + outcome.stopped_by
-    if outcome.failures:
-        failed, total = len(outcome.failures), len(options.runs())
-        raise UserError(
-            f"{failed} of {total} runs failed; the same command tries {'it' if failed == 1 else 'them'} again"
-        )
-    return 0
+    failures, stopped = [], 0
+    for number, ((row, seed), config) in enumerate(configs.items(), 1):
+        _print(f"\n[{number}/{len(configs)}] {row}, seed {seed}")
+        try:
+            _complete(config, options)
+        except UserError as error:
+            failures.append(f"{config.name}: {error}")
+            _print(failures[-1])
+        except Interrupted as interrupted:
+            _print(f"{interrupted}; the same command goes on from here")
+            stopped = interrupted.exit_code
+            break
+    _print(f"\n{_write_table(options, configs)}\nwritten to {options.folder}/results.md")
+    if failures and not stopped:
+        raise UserError(f"{len(failures)} of {len(configs)} runs failed; the same command tries again")
+    return stopped
+
+
+def _complete(config: RunConfig, options: ReproduceOptions) -> None:
+    """Train a run, or what is left of it, and measure what was not measured on as many images."""
+    from attention_keras.evaluation.evaluate import evaluate
+    from attention_keras.evaluation.options import TASKS as TASK_OPTIONS
+    from attention_keras.training.train import train
+
+    experiment = TABLES[options.table]
+    run = train(config, report=_print).run
+    images = min(options.images or experiment.images, run.metrics()["test_images"])
+    for task in experiment.measures if options.measures is None else options.measures:
+        if _measured(run, task).get("images") != images:
+            place = config.data_dir or None
+            evaluate(TASK_OPTIONS[task]((str(run.path),), limit=images, data_dir=place), report=_print)
+
+
+def _measured(run: Run, task: str) -> dict[str, Any]:
+    """What a task found on one run, and on how many images; {} where it was not measured."""
+    try:
+        (found,) = json.loads((run.evaluation / f"{task}.json").read_text(encoding="utf-8"))[
+            "values"
+        ].values()
+        return {"images": found["random"]["images"], "maps": found} if task == "faithfulness" else found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write_table(options: ReproduceOptions, configs: dict[tuple[str, int], RunConfig]) -> str:
+    """The finished runs as a table, in Markdown; mean and deviation over seeds, beside the paper's errors."""
+    from attention_keras.evaluation.report.render import to_csv, to_markdown
+    from attention_keras.evaluation.report.spread import Spread
+    from attention_keras.evaluation.report.table import Table, decimal, integer, text
+    from attention_keras.models.paper_errors import PAPER_ERRORS
+
+    columns = [text("model"), integer("seeds"), decimal("test error, %", 2), decimal("paper, %", 2)]
+    columns += [integer("parameters"), decimal("M MACs/image", 0), decimal("training, min", 1)]
+    columns += [decimal("peak on object, %", 1), decimal("under attack, %", 1)]
+    columns += [decimal("insertion", 3), decimal("deletion", 3)]
+    experiment, rows = TABLES[options.table], []
+    for row in dict.fromkeys(row for row, _ in configs):
+        runs = [run for (name, _), c in configs.items() if name == row and (run := run_of(c)).is_finished]
+        if not runs:
+            continue
+        metrics, scores = [run.metrics() for run in runs], [_scores(run) for run in runs]
+        spread = [
+            Spread.of(values) if (values := [s[name] for s in scores if name in s]) else None
+            for name in SCORES
+        ]
+        rows.append([
+            f"`{row}`",
+            len(runs),
+            Spread.of([100 * m["test_error"] for m in metrics]),
+            PAPER_ERRORS.get(experiment.dataset, {}).get(row),
+            metrics[0]["parameters"],
+            metrics[0]["macs"] / 1e6,
+            Spread.of([m["seconds"] / 60 for m in metrics]),
+            *spread,
+        ])  # fmt: skip
+    table = Table(f"{experiment.about}; of each network its best map", columns, rows)
+    said = f"# {options.table}\n\n{table.caption}\n\n{to_markdown(table)}\n"
+    write_text(Path(options.folder) / "results.md", said)
+    write_text(Path(options.folder) / "results.csv", to_csv(table))
+    return said
+
+
+SCORES = ("pointing", "attacked", "insertion", "deletion")
+
+
+def _scores(run: Run) -> dict[str, float]:
+    """The measures of a run that stand in the table; its reports have all of them."""
+    found: dict[str, float] = {}
+    if pointing := _measured(run, "classification").get("localization"):
+        found["pointing"] = 100 * max(tap["pointing_game"] for tap in pointing.values())
+    if robustness := _measured(run, "robustness"):
+        at = robustness["epsilons"].index(2.0)
+        found["attacked"] = 100 * robustness["accuracy"]["worst case"][at]
+    if maps := _measured(run, "faithfulness").get("maps"):
+        found["insertion"] = max(one["insertion"][0] for name, one in maps.items() if name != "random")
+        found["deletion"] = min(one["deletion"][0] for name, one in maps.items() if name != "random")
+    return found
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    print(in_flags(line), flush=True)

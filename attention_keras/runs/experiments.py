@@ -1,6 +1,5 @@
 """The tables that can be made: which networks, on which data, with which training."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -34,19 +33,12 @@ Measure = Literal["robustness", "faithfulness", "classification"]
 
 @dataclass(frozen=True)
 class Experiment:
-    """One table: a dataset, its rows, and options that all of them share.
+    """One table: a dataset, its rows, the options that all of them share, and what is measured on each run.
 
-    Attributes:
-        about: a line for the list of tables.
-        dataset: as `--dataset` takes it.
-        models: names of the rows; each is a network's name or a key of `variants`.
-        settings: options of every row.
-        variants: options of a row that has a name of its own, its `model` among them.
-        measures: what is measured on each run if nothing else is asked for.
-        images: test images for these measures.
+    A row is a network's name, or a key of `variants`, which are the options of rows with names of their own.
 
     Example:
-        >>> TABLES["cifar10-cpu"].options("vgg-hires", seed=1).name
+        >>> TABLES["cifar10-cpu"].config("vgg-hires", seed=1).name
         'vgg-hires-s1'
     """
 
@@ -58,12 +50,12 @@ class Experiment:
     measures: tuple[Measure, ...] = ("robustness", "faithfulness")
     images: int = 64
 
-    def options(self, row: str, seed: int, **changes: Any) -> RunConfig:
-        """The run of one row and seed; `changes` are further options, None for unchanged."""
-        changes = {name: value for name, value in changes.items() if value is not None}
+    def config(self, row: str, seed: int, **changes: Any) -> RunConfig:
+        """The run of one row and seed; of `changes` those that are None or empty change nothing."""
+        changes = {name: value for name, value in changes.items() if value}
         own = self.variants.get(row, {"model": row})
-        fields = {"export": "none", **self.settings, **own, **changes}
-        return RunConfig(dataset=self.dataset, seed=seed, name=f"{row}-s{seed}", **fields)
+        given = {"export": "none", **self.settings, **own, **changes}
+        return RunConfig(dataset=self.dataset, seed=seed, name=f"{row}-s{seed}", **given)
 
 
 TABLES = {
@@ -122,30 +114,3 @@ TABLES = {
         (*_BASELINES, "vgg-att2-concat-mean", "vgg-att2-concat-pc", "vgg-att3-concat-pc"),
     ),
 }
-
-
-def flags(options: RunConfig) -> list[str]:
-    """The command-line words of what differs from the defaults.
-
-    Example:
-        >>> flags(RunConfig(dataset="svhn", compat="dp", export="none"))
-        ['--dataset', 'svhn', '--model', 'vgg-att2-concat-dp', '--export', 'none']
-    """
-    words = []
-    for name, value in options.given().items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            words += [f"--{flag}", *(value if isinstance(value, tuple) else [str(value)])]
-    return words
-
-
-def command_line(options: RunConfig) -> str:
-    """What to type for this run alone.
-
-    Example:
-        >>> command_line(RunConfig(width=0.5))
-        'attention-keras train --width 0.5'
-    """
-    return shlex.join(["attention-keras", "train", *flags(options)])

@@ -1,0 +1,58 @@
+"""`attention-keras reproduce`: every run of a table is a valid config, and nothing is done twice."""
+
+import pytest
+
+from attention_keras.commands.main import main
+from attention_keras.commands.reproduce import ReproduceOptions
+from attention_keras.errors import UserError
+from attention_keras.runs.experiments import TABLES
+
+
+def test_every_run_of_every_table_has_a_name_of_its_own():
+    for table, experiment in TABLES.items():
+        runs = ReproduceOptions(table, seeds=2).configs().values()
+        assert len({run.name for run in runs}) == 2 * len(experiment.models)
+        if not experiment.variants:
+            assert {"vgg", "vgg-hires", "vgg-att2-concat-mean"} <= set(experiment.models)
+
+
+def test_rows_of_one_network_differ_in_their_own_settings():
+    runs = ReproduceOptions("digits-attend-to", seeds=1).configs().values()
+    assert [(run.attend_to, run.attend_to_fraction) for run in runs] == [
+        *((0.0, 1.0), (1.0, 0.01)),
+        *((1.0, 0.1), (1.0, 1.0)),
+    ]
+    assert {run.model for run in runs} == {"vgg-att2-concat-pc"}
+
+
+def test_what_is_given_replaces_what_the_table_says():
+    options = ReproduceOptions("cifar10-cpu", seeds=1, models=("vgg",), width=0.5, run_dir="elsewhere")
+    (run,) = options.configs().values()
+    assert (run.width, run.epochs, run.seed, run.run_dir, run.recipe) == (0.5, 1, 0, "elsewhere", "quick")
+
+
+def test_mistakes_are_told_before_anything_is_trained():
+    for words, said in (
+        ("imagenet", "unknown table 'imagenet'; allowed: digits"),
+        ("digits --seeds 0", "seeds must be 1 or more; got 0"),
+        ("digits --models vgg-att9", "unknown model 'vgg-att9'"),
+    ):
+        with pytest.raises(UserError, match=said):
+            main(["reproduce", *words.split()])
+
+
+def test_a_table_is_trained_measured_and_written_and_nothing_is_done_twice(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["reproduce", "digits", "--seeds", "1", "--models", "vgg-gap", "--measures", "classification"]
+    words += ["--images", "10", "--width", "0.03", "--epochs", "1", "--limit", "60", "--run-dir", "runs"]
+    assert main(words) == 0
+    table = (tmp_path / "runs" / "results.md").read_text()
+    assert (
+        "| `vgg-gap` |" in table
+        and "\nmodel,seeds," in "\n" + (tmp_path / "runs" / "results.csv").read_text()
+    )
+    capsys.readouterr()
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "is finished already (--restart trains it anew)" in said and "measuring" not in said
+    assert (tmp_path / "runs" / "results.md").read_text() == table
