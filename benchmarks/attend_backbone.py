@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 
 from attention_keras import attend, load_model
 from attention_keras.commands.command_line import exit_code
-from attention_keras.data.image_files import EXTENSIONS
+from attention_keras.data.images import EXTENSIONS
 from attention_keras.errors import UserError
 from attention_keras.heads import LinearHead, PaperHead
 from attention_keras.models.preprocessing import preprocessing_layer

@@ -10,7 +10,6 @@ from tyro.conf import Positional
 
 from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
-from attention_keras.data.geometry import MEGAPIXELS, check_megapixels
 from attention_keras.errors import UserError
 from attention_keras.runs.open_fields import Empty, Unset
 
@@ -46,8 +45,6 @@ class PredictOptions:
     """Draw each image with its attention and evidence."""
     batch_size: int = 32
     """Images at a time."""
-    megapixels: int = MEGAPIXELS
-    """Images with more millions of pixels than this are not read."""
 
 
 def main(words: Sequence[str], prog: str) -> int:
@@ -58,10 +55,9 @@ def main(words: Sequence[str], prog: str) -> int:
         raise UserError("no image was given; type names of image files or folders")
     if options.top < 1 or options.batch_size < 1:
         raise UserError("--top and --batch-size must be 1 or more")
-    check_megapixels(options.megapixels)
-    from attention_keras.data.picture_files import find_pictures, in_words
+    from attention_keras.data.files import find_images, in_words
 
-    found = find_pictures(files, Path(options.output))
+    found = find_images(files, Path(options.output))
     import_tensorflow("predict")
     from attention_keras.evaluation.prediction import predict_files
     from attention_keras.evaluation.prediction_files import write_predictions
@@ -74,7 +70,6 @@ def main(words: Sequence[str], prog: str) -> int:
         found.files,
         batch_size=options.batch_size,
         explain=options.pictures,
-        megapixels=options.megapixels,
     )
     done = write_predictions(
         answers, found.files, Path(options.output), predictor, table=options.format, top=options.top

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from attention_keras.data.rows import DiskRows
 from attention_keras.errors import UserError
 
 DEFAULT_MEMORY_LIMIT = 1 << 30
@@ -23,53 +24,6 @@ _DAY = 24 * 3600
 
 # Column name to (shape, dtype); the first axis of every column is the row.
 Columns = dict[str, tuple[tuple[int, ...], str]]
-
-
-@dataclass(frozen=True, eq=False)
-class DiskRows:
-    """Chosen rows of an array on disk; reads what is indexed and nothing else.
-
-    Attributes:
-        stored: `(m, ...)` memory map.
-        rows: `(n,)` row numbers into it.
-
-    Example:
-        >>> rows = DiskRows(np.arange(12).reshape(4, 3), np.array([3, 1]))
-        >>> rows.shape, rows[0].tolist(), rows[:].shape
-        ((2, 3), [9, 10, 11], (2, 3))
-    """
-
-    stored: np.ndarray
-    rows: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index) -> np.ndarray:
-        return np.asarray(self.stored[self.rows[index]])
-
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
-
-    def select(self, index) -> "DiskRows":
-        """The rows at `index`, still on disk."""
-        return DiskRows(self.stored, self.rows[index])
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self.rows), *self.stored.shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.stored.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self.stored.ndim
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape, dtype="int64"))
 
 
 @dataclass(frozen=True)
@@ -91,18 +45,11 @@ class ArrayStore:
     def build(
         self, key: str, columns: Columns, fill: Callable[[dict[str, np.ndarray]], int]
     ) -> dict[str, np.ndarray | DiskRows]:
-        """Arrays that `fill` writes, or the ones an earlier call with this key left on disk.
+        """Arrays that `fill` writes, or the ones that an earlier call with this key left on disk.
 
-        Args:
-            key: names the content; anything that changes the content must change it.
-            columns: what arrays, with room for as many rows as there can be.
-            fill: writes the rows it has from the top and returns how many those are.
-
-        Returns:
-            The arrays by name; on disk, columns of more than one axis come as `DiskRows`.
-
-        Raises:
-            UserError: the folder cannot be written.
+        Whatever changes the content must change `key`. `columns` have room for as many rows as there can be;
+        `fill` writes the rows that it has from the top and returns how many those are. On disk, columns of
+        more than one axis come as `DiskRows`.
         """
         if self.fits(columns):
             arrays = {name: np.empty(shape, dtype) for name, (shape, dtype) in columns.items()}
@@ -131,7 +78,9 @@ def _write(folder: Path, key: str, columns: Columns, fill) -> None:
     _clear_abandoned(folder.parent)
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
     try:
-        _refuse_full_disk(folder.parent, _size(columns))
+        if _size(columns) > shutil.disk_usage(folder.parent).free:
+            # Told before it happens: writing to a mapped file on a full disk would kill the process.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         arrays = {
             name: np.lib.format.open_memmap(unfinished / f"{name}.npy", "w+", dtype, shape)
             for name, (shape, dtype) in columns.items()
@@ -158,12 +107,6 @@ def _clear_abandoned(folder: Path) -> None:
                 shutil.rmtree(left)
 
 
-def _refuse_full_disk(folder: Path, size: int) -> None:
-    """Raise before the disk is full: writing to a mapped file on a full one would kill the process."""
-    if size > shutil.disk_usage(folder).free:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 def _size(columns: Columns) -> int:
     """Bytes of all columns."""
     return sum(np.dtype(dtype).itemsize * int(np.prod(shape)) for shape, dtype in columns.values())
@@ -171,11 +114,8 @@ def _size(columns: Columns) -> int:
 
 def _open(folder: Path, columns: Columns) -> dict[str, np.ndarray | DiskRows]:
     try:
-        rows = np.arange(json.loads((folder / _META).read_text(encoding="utf-8"))["rows"])
-        stored = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in columns}
+        count = json.loads((folder / _META).read_text(encoding="utf-8"))["rows"]
+        stored = {name: np.load(folder / f"{name}.npy", mmap_mode="r")[:count] for name in columns}
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"cannot read the cache {folder}: {error}; delete that folder") from None
-    return {
-        name: np.array(array[: len(rows)]) if array.ndim == 1 else DiskRows(array, rows)
-        for name, array in stored.items()
-    }
+    return {name: np.array(array) if array.ndim == 1 else DiskRows(array) for name, array in stored.items()}

@@ -1,16 +1,88 @@
-"""Flips and crops, each image of a batch with its own draw.
+"""What is done to a batch of images in the graph: moves, mixes, and the policies of KerasCV.
+
+Each image has its own draw. Moves and mixes are pure functions of a batch and a seed. (`keras.layers`'
+RandomCrop takes one offset for the whole batch, and its MixUp and CutMix count their draws in a variable.)
+Policies draw from TensorFlow's stateful random numbers, so their pixels do not repeat from run to run.
 
 A flip or a crop only says where each row and column of the result comes from. So any number of them
-compose on two small index arrays, and a batch is moved once, by one gather. (`keras.layers.RandomCrop`
-would take one offset for the whole batch, and `tf.reverse` alone is slower than all of this.)
+compose on two small index arrays, and a batch is moved once, by one gather.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import keras
 import tensorflow as tf
 
+from attention_keras.extras import needs
+
 PADDING = 4
+MIXUP_ALPHA = 0.2
+
+Batch = tuple[tf.Tensor, tf.Tensor]
+
+
+def move_batch(images: tf.Tensor, moves: tuple[str, ...], seed: tf.Tensor) -> tf.Tensor:
+    """Flip and crop images `(b, h, w, c)` by names in `augmentations.MOVES`, in this order; `seed` `(2,)`."""
+    if not moves:
+        return images
+    batch, (height, width) = tf.shape(images)[0], images.shape[1:3]
+    sampling = Sampling(
+        tf.tile(tf.range(height)[None], (batch, 1)), tf.tile(tf.range(width)[None], (batch, 1))
+    )
+    for number, name in enumerate(moves):
+        sampling = _MOVES[name](sampling, tf.random.fold_in(seed, number))
+    return _sample(images, sampling)
+
+
+def mix_batch(images: tf.Tensor, labels: tf.Tensor, mixes: tuple[str, ...], seed: tf.Tensor) -> Batch:
+    """Cut and mix images `(b, h, w, 3)` and one-hot labels `(b, k)` by names in `augmentations.MIXES`.
+
+    Images are float32 after mixup and else of the dtype they had. Labels still sum to 1. A batch of one image
+    has no other to mix with.
+
+    Example:
+        >>> images = tf.fill((4, 8, 8, 3), tf.constant(200, tf.uint8))
+        >>> images, labels = mix_batch(images, tf.eye(4), ("cutout",), tf.constant([0, 0]))
+        >>> images.dtype.name, sorted(set(images.numpy().ravel().tolist()))
+        ('uint8', [0, 200])
+    """
+    for number, name in enumerate(mixes):
+        images, labels = _MIXES[name](images, labels, tf.random.fold_in(seed, number))
+    return images, labels
+
+
+def policy_map(names: tuple[str, ...]) -> Callable[[tf.Tensor, tf.Tensor], Batch]:
+    """A function for `tf.data.Dataset.map` that applies `augmentations.POLICIES`: float32 in [0, 255].
+
+    KerasCV is frozen upstream, and some of its layers fail inside a model; in a `tf.data` map these two work.
+    It is imported when a policy is asked for.
+    """
+    with needs("this augmentation", extra="train"):
+        from keras_cv.layers import GridMask, RandAugment
+
+    policies = {
+        # Two random operations on each image, at magnitude 9 of 30.
+        "randaugment": lambda: RandAugment(
+            value_range=(0, 255), augmentations_per_image=2, magnitude=0.3, dtype="float32"
+        ),
+        "gridmask": lambda: GridMask(dtype="float32"),
+    }
+    of_the_model = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # the layers inside RandAugment take no dtype
+    try:
+        layers = [policies[name]() for name in names]
+    finally:
+        keras.config.set_dtype_policy(of_the_model)
+
+    def apply(images, labels):
+        shape = images.shape
+        images = tf.cast(images, tf.float32)
+        for layer in layers:
+            images = layer(images)
+        return tf.ensure_shape(tf.clip_by_value(images, 0.0, 255.0), shape), labels
+
+    return apply
 
 
 @dataclass(frozen=True)
@@ -21,20 +93,24 @@ class Sampling:
     columns: tf.Tensor
 
 
-def _random_flip(sampling: Sampling, seed: tf.Tensor) -> Sampling:
+def _flip(sampling: Sampling, seed: tf.Tensor) -> Sampling:
     """Mirror left and right with probability 1/2 (official code: exactly half of each batch)."""
     batch = tf.shape(sampling.columns)[0]
     mirrored = tf.random.stateless_uniform((batch, 1), seed, 0, 2, tf.int32) == 1
     return Sampling(sampling.rows, tf.where(mirrored, sampling.columns[:, ::-1], sampling.columns))
 
 
-def _random_crop(sampling: Sampling, seed: tf.Tensor, reflect: bool) -> Sampling:
+def _crop(sampling: Sampling, seed: tf.Tensor, reflect: bool = False) -> Sampling:
     """A window of the image's own size, up to 4 pixels off in each direction."""
     batch = tf.shape(sampling.rows)[0]
     offsets = tf.random.stateless_uniform((batch, 2), seed, -PADDING, PADDING + 1, tf.int32)
     return Sampling(
         _shift(sampling.rows, offsets[:, :1], reflect), _shift(sampling.columns, offsets[:, 1:], reflect)
     )
+
+
+def _crop_reflect(sampling: Sampling, seed: tf.Tensor) -> Sampling:
+    return _crop(sampling, seed, reflect=True)
 
 
 def _shift(positions: tf.Tensor, offset: tf.Tensor, reflect: bool) -> tf.Tensor:
@@ -48,43 +124,6 @@ def _shift(positions: tf.Tensor, offset: tf.Tensor, reflect: bool) -> tf.Tensor:
     return tf.where((wanted >= 0) & (wanted <= last), moved, last + 1)
 
 
-def _crop(sampling: Sampling, seed: tf.Tensor) -> Sampling:
-    return _random_crop(sampling, seed, reflect=False)
-
-
-def _crop_reflect(sampling: Sampling, seed: tf.Tensor) -> Sampling:
-    return _random_crop(sampling, seed, reflect=True)
-
-
-_MOVES: dict[str, Callable[[Sampling, tf.Tensor], Sampling]] = {
-    "flip": _random_flip,
-    "crop": _crop,
-    "crop_reflect": _crop_reflect,
-}
-
-
-def move_batch(images: tf.Tensor, moves: tuple[str, ...], seed: tf.Tensor) -> tf.Tensor:
-    """Flip and crop a batch; a pure function of its arguments.
-
-    Args:
-        images: `(b, h, w, c)`, any dtype, h, w and c known.
-        moves: names in `attention_keras.data.augmentations.MOVES`, applied in this order.
-        seed: `(2,)` integers, as the stateless random operations of TensorFlow take them.
-
-    Returns:
-        `(b, h, w, c)` of the same dtype.
-    """
-    if not moves:
-        return images
-    batch, (height, width) = tf.shape(images)[0], images.shape[1:3]
-    sampling = Sampling(
-        tf.tile(tf.range(height)[None], (batch, 1)), tf.tile(tf.range(width)[None], (batch, 1))
-    )
-    for place, name in enumerate(moves):
-        sampling = _MOVES[name](sampling, tf.random.fold_in(seed, place))
-    return _sample(images, sampling)
-
-
 def _sample(images: tf.Tensor, sampling: Sampling) -> tf.Tensor:
     """Gather single pixels, by far the fastest way, from images with a black row and column added."""
     padded = tf.pad(images, [[0, 0], [0, 1], [0, 1], [0, 0]])
@@ -93,3 +132,78 @@ def _sample(images: tf.Tensor, sampling: Sampling) -> tf.Tensor:
     start_of_row = (image * height + sampling.rows) * width
     index = start_of_row[:, :, None] + sampling.columns[:, None, :]
     return tf.gather(tf.reshape(padded, (-1, channels)), index)
+
+
+def _cutout(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> Batch:
+    """Black out a square of half the image's side (DeVries and Taylor 2017: 16 of 32 pixels on CIFAR-10)."""
+    height, width = images.shape[1:3]
+    side = tf.repeat(min(height, width) // 2, tf.shape(images)[0])
+    return images * tf.cast(~_boxes(images, side, side, seed), images.dtype), labels
+
+
+def _mixup(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> Batch:
+    """A weighted mean with the partner, labels likewise (Zhang et al. 2018: alpha 0.1 to 0.4 on ImageNet)."""
+    partner_seed, share_seed = tf.unstack(tf.random.split(seed))
+    partners = _partners(images, partner_seed)
+    # Beta(alpha, alpha) is what the first of two gamma draws is of their sum. A small alpha gives draws that
+    # float32 cannot tell from 0.
+    shape = (2, tf.shape(images)[0])
+    draws = tf.random.stateless_gamma(shape, share_seed, MIXUP_ALPHA, dtype=tf.float64)
+    share = tf.cast(draws[0] / (draws[0] + draws[1]), tf.float32)
+    images = tf.cast(images, tf.float32)
+    return _blend(images, partners, share[:, None, None, None]), _blend(labels, partners, share[:, None])
+
+
+def _cutmix(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> Batch:
+    """A box of the partner, labels mixed by its area inside the image (Yun et al. 2019, algorithm 1).
+
+    Their alpha is 1, so the share of the image that is asked for is uniform. The border may clip the box.
+    """
+    partner_seed, share_seed, box_seed = tf.unstack(tf.random.split(seed, 3))
+    partners = _partners(images, partner_seed)
+    scale = tf.sqrt(tf.random.stateless_uniform((tf.shape(images)[0],), share_seed))
+    height, width = images.shape[1:3]
+    boxes = _boxes(images, tf.cast(scale * height, tf.int32), tf.cast(scale * width, tf.int32), box_seed)
+    share = tf.reduce_mean(tf.cast(boxes, tf.float32), axis=(1, 2))
+    return _blend(images, partners, tf.cast(boxes, images.dtype)), _blend(labels, partners, share)
+
+
+def _partners(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """For each image the row `(b,)` of another one, by a permutation; by chance it is the image itself."""
+    return tf.random.experimental.stateless_shuffle(tf.range(tf.shape(images)[0]), seed)
+
+
+def _blend(values: tf.Tensor, partners: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """Values with this share of their partners' in them; unchanged to the bit where both are the same.
+
+    Shares of 0 and 1 are right for uint8 too: the difference wraps around, and the sum wraps back.
+    (`tf.where` with a mask for all channels takes half as long again.)
+    """
+    return values + share * (tf.gather(values, partners) - values)
+
+
+def _boxes(images: tf.Tensor, heights: tf.Tensor, widths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Masks `(b, h, w, 1)`, true in a box of this size `(b,)` around a random pixel of each image."""
+    row_seed, column_seed = tf.unstack(tf.random.split(seed))
+    rows = _intervals(images.shape[1], heights, row_seed)
+    columns = _intervals(images.shape[2], widths, column_seed)
+    return (rows[:, :, None] & columns[:, None, :])[..., None]
+
+
+def _intervals(extent: int, lengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Masks `(b, extent)`, true on an interval of this length `(b,)` around a random position."""
+    centre = tf.random.stateless_uniform(tf.shape(lengths), seed, 0, extent, tf.int32)
+    offset = tf.range(extent) - (centre - lengths // 2)[:, None]
+    return (offset >= 0) & (offset < lengths[:, None])
+
+
+_MOVES: dict[str, Callable[[Sampling, tf.Tensor], Sampling]] = {
+    "flip": _flip,
+    "crop": _crop,
+    "crop_reflect": _crop_reflect,
+}
+_MIXES: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Batch]] = {
+    "cutout": _cutout,
+    "mixup": _mixup,
+    "cutmix": _cutmix,
+}

@@ -1,8 +1,8 @@
 """The augmentations by name: which there are, and what a `--augment` asks for.
 
-The command line reads this without TensorFlow. What they do stands in `resized_crop.py` (crops of picture
-files), `augment.py` (moves) and `mixing.py` (mixes), which are functions of seed, epoch and step, and in
-`policies.py` (KerasCV's), which are not.
+The command line reads this without TensorFlow. What they do stands in `resized_crop.py` (crops of image
+files) and `augment.py`. Crops, moves and mixes are functions of (seed, epoch, step); KerasCV's policies are
+not.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MOVES = ("flip", "crop", "crop_reflect")
 MIXES = ("cutout", "mixup", "cutmix")
 POLICIES = ("randaugment", "gridmask")
 CROPS = ("resized_crop",)
-NEEDS_FILES = "is cut from picture files, which a folder:PATH has; use crop or crop_reflect"
+NEEDS_FILES = "is cut from image files, which a folder:PATH has; use crop or crop_reflect"
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,6 @@ class Augment:
 
 def parse_augment(augment: str) -> Augment:
     """Parse `none`, or names joined by `+`, such as `flip+crop+cutmix`.
-
-    Raises:
-        UserError: a name that is not known, or twice.
 
     Example:
         >>> parse_augment("cutmix+flip+crop_reflect")

@@ -1,4 +1,4 @@
-"""Features of images that a frozen network has computed once: bfloat16, in memory or on disk."""
+"""What a frozen network makes of the images, once for all epochs: bfloat16, in memory or on disk."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from attention_keras.data.array_store import ArrayStore, DiskRows
+from attention_keras.data.array_store import ArrayStore
+from attention_keras.data.rows import DiskRows
 from attention_keras.errors import UserError
 
 
@@ -27,18 +28,12 @@ class FeatureRows:
     def kept(
         cls, batches: Iterator[Sequence[tf.Tensor]], shapes: Sequence[tuple], count: int, store: ArrayStore
     ) -> "FeatureRows":
-        """Features that are computed batch by batch, kept where `store` says.
+        """Features of `count` images, computed batch by batch and kept where `store` says.
 
-        Args:
-            batches: for each batch of images its tensors, `(b, ...)` floating point.
-            shapes: of the tensors of one image.
-            count: n.
-            store: of a folder that holds nothing but these features.
-
-        Raises:
-            UserError: the folder cannot be written.
+        Each of `batches` has a tensor `(b, ...)` for each of `shapes`. The folder of `store` holds these
+        features and nothing else.
         """
-        names = [f"feature_{place}" for place in range(len(shapes))]
+        names = [f"feature_{number}" for number in range(len(shapes))]
         columns = {name: ((count, *shape), "uint16") for name, shape in zip(names, shapes)}
 
         def fill(arrays: dict[str, np.ndarray]) -> int:

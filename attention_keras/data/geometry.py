@@ -1,55 +1,32 @@
-"""From a picture of any shape to the network's: which part is taken, and where it goes."""
+"""Which part of an image the network sees, and where it goes."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from attention_keras.errors import UserError
-
 Resize = Literal["crop", "stretch", "pad"]
 RESIZES = get_args(Resize)
 DEFAULT_SIZE = 32
-"""Side of the images of datasets whose pictures have any shape."""
-MEGAPIXELS, MOST_MEGAPIXELS = 100, 178
-"""Millions of pixels above which a picture is refused before it is decoded, and how far that may be raised:
-Pillow refuses what is larger."""
+"""Side of the images of datasets whose images have any shape."""
 
 
 @dataclass(frozen=True)
 class PictureFormat:
-    """What pictures of any shape are brought to. Training and all that comes after it must agree on it.
+    """What images of any shape are brought to. Training and all that comes after it must agree on it.
 
     Attributes:
         size: `(h, w)` in pixels.
         resize: `crop` takes the middle, `stretch` does not keep the aspect ratio, `pad` keeps all of the
-            picture with black at the sides. With antialiasing.
-        megapixels: millions of pixels above which a picture is refused.
+            image with black at the sides. All of them bilinear, with antialiasing.
     """
 
     size: tuple[int, int]
     resize: Resize
-    megapixels: int = MEGAPIXELS
-
-
-def check_megapixels(value: int) -> None:
-    """Refuse a limit on the size of pictures that means nothing.
-
-    Raises:
-        UserError: it is not from 1 to what Pillow reads.
-    """
-    if not 1 <= value <= MOST_MEGAPIXELS:
-        raise UserError(f"megapixels must be from 1 to {MOST_MEGAPIXELS}; got {value}")
 
 
 def crop_box(height, width, size: tuple[Any, Any], *, smaller=min, larger=max) -> tuple[Any, Any, Any, Any]:
-    """The largest part in the middle of a picture that has the shape of `size`.
+    """`(top, left, height, width)` of the largest part in the middle that has the shape of `size`.
 
-    Args:
-        height, width: of the picture, in pixels.
-        size: `(h, w)` that it will be brought to.
-        smaller, larger: of two numbers; in a graph `tf.minimum` and `tf.maximum`.
-
-    Returns:
-        `(top, left, height, width)`.
+    In a TensorFlow graph `smaller` and `larger` are `tf.minimum` and `tf.maximum`.
 
     Example:
         >>> crop_box(100, 200, (32, 32))
@@ -62,15 +39,7 @@ def crop_box(height, width, size: tuple[Any, Any], *, smaller=min, larger=max) -
 
 
 def padded_box(height, width, size: tuple[int, int], **functions) -> tuple[Any, Any, Any, Any]:
-    """Where the whole picture goes inside `size`, as large as it fits; black is around it.
-
-    Args:
-        height, width: of the picture, in pixels.
-        size: `(h, w)` of the result.
-        functions: as for `crop_box`.
-
-    Returns:
-        `(top, left, height, width)`.
+    """`(top, left, height, width)` of the whole image inside `size`, as large as it fits.
 
     Example:
         >>> padded_box(100, 200, (32, 32))

@@ -1,62 +1,107 @@
-"""Which files of a folder are held out, decided by the content of each file alone.
+"""Which images of a table are held out, decided by the content of each file, or by the name of its group.
 
-So a picture stays where it is when others are added or removed, when it is renamed or its class is, and when
-the folder moves; and two copies of one picture are always on the same side.
+So an image stays where it is when others are added or removed, when it is renamed or its class is, and when
+the folder moves; and two copies of one image, or all images of a group, are always on the same side. Each
+class is held out in its share. Where a class is so small that its share would be nobody, or leave nobody, one
+image at least is held out and one left, as far as the images go; only such a class may see an image change
+sides when others are added.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-_PART = 1 << 16
+TEST_FRACTION = 0.2
 
 
-def content_digest(file: Path) -> int:
-    """64 bits that stand for the content: its length, its first and its last 64 KiB.
+def content_digests(files: Iterable[Path]) -> np.ndarray:
+    """64 bits `(n,)` that stand for the content of each file; 0 for one that cannot be read.
 
-    Raises:
-        OSError: the file cannot be read.
+    Whoever needs the pixels of such a file says so.
     """
-    with file.open("rb") as stream:
-        size = stream.seek(0, 2)
-        stream.seek(0)
-        content = stream.read(_PART)
-        stream.seek(max(0, size - _PART))
-        content += stream.read(_PART)
-    found = hashlib.blake2b(content, digest_size=8, salt=size.to_bytes(16, "big"))
+    with ThreadPoolExecutor() as threads:
+        return np.fromiter(threads.map(_digest_or_zero, files), "uint64")
+
+
+def _digest_or_zero(file: Path) -> int:
+    try:
+        with open(file, "rb") as stream:
+            found = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8))
+    except OSError:
+        return 0
     return int.from_bytes(found.digest(), "big")
 
 
-def held_out(digests: np.ndarray, fraction: float, purpose: str) -> np.ndarray:
-    """The images that a purpose sets aside.
+def choose_roles(
+    given: np.ndarray, units: np.ndarray, labels: np.ndarray, validation_fraction: float, seed: int
+) -> np.ndarray:
+    """The role of each image, `train`, `validation` or `test`.
 
-    Args:
-        digests: `(n,)` uint64, of the images' files.
-        fraction: share of all images there are, in (0, 1); of a few, more or less are found.
-        purpose: such as `test`; different purposes choose independently of each other.
-
-    Returns:
-        `(n,)` bool; at least one image is true where n is above 0.
+    Roles that nobody has in `given` `(n,)` are cut from train: a fifth for `test`, the same one for every
+    seed, and `validation_fraction` of what is left. Images of the same unit `(n,)` uint64 stay together.
 
     Example:
-        >>> chosen = held_out(np.arange(10_000, dtype="uint64"), 0.2, "test")
-        >>> 0.19 < float(chosen.mean()) < 0.21
-        True
+        >>> units = np.arange(10_000, dtype="uint64")
+        >>> roles = choose_roles(np.full(10_000, "train", object), units, units % 10, 0.1, seed=0)
+        >>> [round(float((roles == role).mean()), 1) for role in ("train", "validation", "test")]
+        [0.7, 0.1, 0.2]
     """
-    places = np.array([_place(int(digest), purpose) for digest in digests.tolist()], "float64")
-    chosen = places < fraction
-    if len(places) and not chosen.any():
-        chosen[places.argmin()] = True
-    return chosen
+    roles = np.array(given, object)
+    cuts = [("test", TEST_FRACTION, "test"), ("validation", validation_fraction, f"validation {seed}")]
+    missing = [cut for cut in cuts if cut[0] not in given]
+    for number, (role, fraction, purpose) in enumerate(missing):
+        rows = np.flatnonzero(roles == "train")
+        held = _held_out(units[rows], labels[rows], fraction, purpose, spared=len(missing) - number)
+        roles[rows[held]] = role
+    return roles
 
 
-def _place(digest: int, purpose: str) -> float:
-    """A number in [0, 1) that depends on both."""
-    found = hashlib.blake2b(digest.to_bytes(8, "big"), digest_size=8, key=purpose.encode()[:64])
+def _held_out(
+    units: np.ndarray, labels: np.ndarray, fraction: float, purpose: str, spared: int
+) -> np.ndarray:
+    """Images `(n,)` bool whose unit draws a number below the share; so many units of a class are spared."""
+    distinct, unit_of = np.unique(units, return_inverse=True)
+    draws = np.array([_draw(unit, purpose) for unit in distinct.tolist()])[unit_of]
+    chosen = []
+    for label in np.unique(labels):
+        drawn = np.unique(draws[labels == label])
+        most = max(0, len(drawn) - spared)
+        below = int(np.searchsorted(drawn, fraction))
+        chosen.append(drawn[: min(max(below, 1), most)])
+    return np.isin(draws, np.concatenate([np.empty(0), *chosen]))
+
+
+def _draw(unit: int, purpose: str) -> float:
+    """A number in [0, 1) that depends on both: different purposes choose independently of each other."""
+    found = hashlib.blake2b(unit.to_bytes(8, "big"), digest_size=8, key=purpose.encode()[:64])
     return int.from_bytes(found.digest(), "big") / 2**64
+
+
+def cut_by_class(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers to keep and to hold out, ascending, for images that are no files: drawn from `seed`.
+
+    `round(n * fraction)` rows are held out, at least one, the same share of every class.
+
+    Example:
+        >>> kept, held = cut_by_class(np.array([0, 1] * 10), 0.2, seed=0)
+        >>> len(kept), np.bincount([0, 1] * 10)[held % 2].size
+        (16, 4)
+    """
+    count = len(labels)
+    shuffled = np.random.default_rng(seed).permutation(count)
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    sizes = np.bincount(labels[by_class])
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    number = np.arange(count) - starts[labels[by_class]]
+    quantile = (number + 0.5) / sizes[labels[by_class]]
+    held = by_class[np.argsort(quantile, kind="stable")][: max(1, round(count * fraction))]
+    is_held = np.zeros(count, bool)
+    is_held[held] = True
+    return np.flatnonzero(~is_held), np.flatnonzero(is_held)
 
 
 @dataclass(frozen=True)

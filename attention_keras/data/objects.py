@@ -1,14 +1,15 @@
-"""Where the object is on the images of a split: which images say so, and which of them may tell it."""
+"""The object on the images of a split: which have a mask or a box of it, and which a training may use."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from attention_keras.data.registry import WHERE_MASKS_ARE
+from attention_keras.data.rows import Rows
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.errors import UserError
 
-_CHUNK = 1024
+_READ_AT_ONCE = 1024
 # Keeps this draw apart from the others that are made from the run's seed.
 _CHOICE = 2
 
@@ -16,8 +17,8 @@ _CHOICE = 2
 def images_with_object(split: Split) -> np.ndarray:
     """`(n,)` bool: the images with a mask that is not empty, or with a box where the split has no masks."""
     if split.masks is not None:
-        starts = range(0, len(split), _CHUNK)  # masks may be on disk
-        parts = [np.any(split.masks[start : start + _CHUNK], axis=(1, 2)) for start in starts]
+        starts = range(0, len(split), _READ_AT_ONCE)  # masks may be on disk
+        parts = [np.any(split.masks[start : start + _READ_AT_ONCE], axis=(1, 2)) for start in starts]
         return np.concatenate([np.zeros(0, bool), *parts])
     if split.boxes is not None:
         return (split.boxes[:, 2:] > split.boxes[:, :2]).all(axis=1)
@@ -25,15 +26,9 @@ def images_with_object(split: Split) -> np.ndarray:
 
 
 def choose_objects(split: Split, fraction: float, seed: int) -> np.ndarray:
-    """The images whose object the training may know, drawn from those that have one.
+    """The images `(n,)` bool whose object the training may know: a share of those that have one, or one.
 
-    Args:
-        split: of the training.
-        fraction: share of the images with an object, in (0, 1]; one image at least where there are any.
-        seed: fixes the draw. A smaller fraction of the same seed is a part of a larger one.
-
-    Returns:
-        `(n,)` bool.
+    A smaller fraction of the same seed is a part of a larger one.
 
     Example:
         >>> split = Split(np.zeros((10, 8, 8, 3), "uint8"), np.zeros(10, "int32"), np.ones((10, 8, 8), bool))
@@ -61,11 +56,7 @@ class Objects:
 
     @classmethod
     def of(cls, dataset: ImageDataset, fraction: float, seed: int) -> "Objects":
-        """As `choose_objects` draws them.
-
-        Raises:
-            UserError: no training image has a mask or a box.
-        """
+        """As `choose_objects` draws them; UserError where no training image has a mask or a box."""
         train = choose_objects(dataset.train, fraction, seed)
         if not train.any():
             raise UserError(f"{dataset.name} has no masks for attend_to; {WHERE_MASKS_ARE}")
@@ -77,13 +68,8 @@ class Objects:
         return int(self.train.sum())
 
 
-@dataclass(frozen=True, eq=False)
-class BoxMasks:
-    """Masks of boxes, made when they are read: the pixels whose centres lie in the box.
-
-    Attributes:
-        boxes: `(n, 4)`, `[y0, x0, y1, x1]` in pixels with exclusive ends.
-        size: `(h, w)` of the images.
+class BoxMasks(Rows):
+    """Masks `(n, h, w)` of boxes `(n, 4)`, made when they are read: the pixels whose centres lie in the box.
 
     Example:
         >>> masks = BoxMasks(np.array([[0.0, 1.0, 1.0, 3.0]]), (2, 3))
@@ -91,14 +77,14 @@ class BoxMasks:
         ((1, 2, 3), [[[0, 1, 1], [0, 0, 0]]])
     """
 
-    boxes: np.ndarray
-    size: tuple[int, int]
+    def __init__(self, boxes: np.ndarray, size: tuple[int, int]):
+        self._boxes, self._size = boxes, size
+        self.shape, self.dtype = (len(boxes), *size), np.dtype(bool)
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return (len(self.boxes), *self.size)
-
-    def __getitem__(self, rows) -> np.ndarray:
-        y0, x0, y1, x1 = self.boxes[rows].T[..., None]
-        y, x = (np.arange(length) + 0.5 for length in self.size)
+    def __getitem__(self, index) -> np.ndarray:
+        y0, x0, y1, x1 = self._boxes[index].T[..., None]
+        y, x = (np.arange(length) + 0.5 for length in self._size)
         return ((y0 <= y) & (y < y1))[:, :, None] & ((x0 <= x) & (x < x1))[:, None, :]
+
+    def take(self, index) -> "BoxMasks":
+        return BoxMasks(self._boxes[index], self._size)

@@ -3,30 +3,29 @@
 Nothing in the input has a state: epoch e visits the images in a permutation drawn from (seed, e), and
 step s of it moves and mixes them with draws from (seed, e, s). So a resumed run continues exactly where it
 was (by counting, not by replaying), workers agree, and neither prefetching nor parallelism shows.
-The policies of KerasCV are the exception, see `policies.py`.
+KerasCV's policies are the exception.
 
-In place of pixels, a split may have the features of a frozen network (`features.py`), or pictures that are
-decoded batch by batch (`picture_rows.py`); random-resized crops are always cut from the files.
+In place of pixels, a split may have the features of a frozen network (`features.py`), or images that are
+decoded batch by batch (`rows.py`); random-resized crops are always cut from the files.
 
 Where objects are asked for, the mask of each image goes along as a fourth channel, so that it is flipped
 and cropped as the image is; mixes and policies, which would leave it as it was, are refused. An image whose
 object is unknown, or was cropped away, has an empty mask.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import tensorflow as tf
 
-from attention_keras.data.array_store import DiskRows
-from attention_keras.data.augment import move_batch
+from attention_keras.data.augment import mix_batch, move_batch, policy_map
 from attention_keras.data.augmentations import NEEDS_FILES, parse_augment
 from attention_keras.data.features import FeatureRows
-from attention_keras.data.last_batch import last_batch_start
-from attention_keras.data.mixing import mix_batch
 from attention_keras.data.objects import BoxMasks
-from attention_keras.data.picture_rows import PictureRows
-from attention_keras.data.policies import policy_map
+from attention_keras.data.rows import ImageRows, Rows
 from attention_keras.data.split import Split
-from attention_keras.data.untuned import untuned
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import LOGITS
 
@@ -65,19 +64,15 @@ def training_batches(
         batch_size: images in a batch; every image comes once an epoch, so the last batch may be smaller.
         seed: fixes order and augmentation.
         epochs: number of epochs, counted from the start of the run.
-        augment: `none`, or names of `attention_keras.data.augmentations` joined by `+`.
+        augment: `none`, or names of `augmentations.py` joined by `+`.
         start_step: steps of the run that are done already; skipped without reading an image.
         objects: `(n,)` bool, the images whose object is told; None for a pipeline without objects.
-        replicas: devices that share a batch (see `last_batch_start`).
+        replicas: devices that share a batch, see `last_batch_start`.
 
     Returns:
         Dataset of `(images (b, h, w, 3), one-hot labels (b, k) float32)`; images are uint8, or float32 in
         [0, 255] after mixup or a policy. Mixup and cutmix mix the labels as well. With `objects`, the
         second is a dictionary: `logits`, the labels, and `objects` `(b, h, w)` uint8, 1 on the object.
-
-    Raises:
-        UserError: an unknown augmentation, crops of files where there are none, objects with what changes
-            the image and not its mask, or a replica without images.
 
     Example:
         >>> split = Split(np.zeros((10, 8, 8, 3), "uint8"), np.arange(10, dtype="int32"))
@@ -88,7 +83,7 @@ def training_batches(
     plan = parse_augment(augment)
     if objects is not None and plan.without_masks:
         raise UserError(f"augment {plan.without_masks[0]} changes images without their masks")
-    if plan.crops and split.pictures is None:
+    if plan.crops and split.files is None:
         raise UserError(f"augment {plan.crops[0]} {NEEDS_FILES}")
     count = len(split)
     steps = steps_per_epoch(count, batch_size)
@@ -131,15 +126,7 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Every image once, in order: `(images (b, h, w, 3) uint8, one-hot labels (b, k) float32)`.
 
-    Args:
-        split: images and labels.
-        num_classes: k.
-        batch_size: images in a batch; the last one may be smaller.
-        objects: as `training_batches` takes it, and with the same result.
-        replicas: devices that share a batch (see `last_batch_start`).
-
-    Raises:
-        UserError: a replica would be without images.
+    `objects` and `replicas` are as for `training_batches`.
     """
     fetch = _fetcher(split, num_classes, objects)
     begins = _beginnings(len(split), batch_size, replicas)
@@ -158,12 +145,40 @@ def _beginnings(count: int, batch_size: int, replicas: int) -> tf.Tensor:
     return _on_cpu(np.array([*full, last_batch_start(count, batch_size, replicas), count], "int32"))
 
 
+def last_batch_start(count: int, batch_size: int, replicas: int = 1) -> int:
+    """Number of the first image in the last batch of an epoch, so that every replica gets an image of it.
+
+    TensorFlow gives each replica `ceil(images / replicas)` images of a batch until none is left. A replica
+    without an image ends Keras's `fit` with an error in a collective operation (TensorFlow 2.21, Keras 3.15).
+    So where the last batch is too small, it takes as few images as it needs from the batch before. With one
+    replica nothing changes.
+
+    Example:
+        >>> last_batch_start(139, 128), last_batch_start(139, 128, replicas=8)
+        (128, 124)
+    """
+
+    def reaches_all(images: int) -> bool:
+        return -(-images // replicas) * (replicas - 1) < images
+
+    start = (count - 1) // batch_size * batch_size
+    before = min(start, batch_size)  # images of the batch before, of which there may be none
+    if not before or reaches_all(batch_size):
+        for moved in range(before + 1):
+            if reaches_all(count - start + moved) and (not before or reaches_all(before - moved)):
+                return start - moved
+    raise UserError(
+        f"{count} images in batches of {batch_size} leave one of {replicas} devices without an image; "
+        f"take a larger multiple of {replicas} as batch_size, more images, or fewer devices"
+    )
+
+
 def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped: bool = False):
     """A graph function from row numbers `(b,)` to images, with the objects behind them, and labels.
 
     Images may come as random-resized crops, drawn from its second argument, a seed.
     """
-    read_images = _crop_reader(split.pictures) if cropped else _reader(split.images)
+    read_images = _crop_reader(split.files) if cropped else _reader(split.images)
     read_objects = None if objects is None else _object_reader(split, objects)
     labels = _on_cpu(np.asarray(split.labels, "int32"))
 
@@ -176,7 +191,7 @@ def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped
     return fetch
 
 
-def _reader(field: np.ndarray | DiskRows | PictureRows | BoxMasks | FeatureRows):
+def _reader(field: np.ndarray | Rows | FeatureRows):
     """A graph function from row numbers `(b,)` to these rows of a field: uint8, or float32 features."""
     if isinstance(field, FeatureRows):
         columns = [_column_reader(column, tf.uint16) for column in field.columns]
@@ -186,7 +201,7 @@ def _reader(field: np.ndarray | DiskRows | PictureRows | BoxMasks | FeatureRows)
     return _column_reader(field, tf.uint8)
 
 
-def _column_reader(field: np.ndarray | DiskRows | PictureRows | BoxMasks, dtype: tf.DType):
+def _column_reader(field: np.ndarray | Rows, dtype: tf.DType):
     if type(field) is np.ndarray:
         whole = _on_cpu(field)
         return lambda rows: tf.cast(tf.gather(whole, rows), dtype)
@@ -203,13 +218,13 @@ def _column_reader(field: np.ndarray | DiskRows | PictureRows | BoxMasks, dtype:
     return read
 
 
-def _crop_reader(pictures: PictureRows):
-    """A graph function from row numbers `(b,)` and a seed to random-resized crops of these pictures."""
+def _crop_reader(files: ImageRows):
+    """A graph function from row numbers `(b,)` and a seed to random-resized crops of these files."""
 
     def read(rows, seed):
         draws = tf.random.stateless_uniform((tf.shape(rows)[0], 4), seed)
-        batch = tf.numpy_function(pictures.crops, [rows, draws], tf.uint8, stateful=False)
-        return tf.ensure_shape(batch, (None, *pictures.shape[1:]))
+        batch = tf.numpy_function(files.crops, [rows, draws], tf.uint8, stateful=False)
+        return tf.ensure_shape(batch, (None, *files.shape[1:]))
 
     return read
 
@@ -241,3 +256,41 @@ def _finished(batches: tf.data.Dataset, length: int) -> tf.data.Dataset:
     # Without a known length, Keras counts one optimiser step too many per epoch.
     batches = batches.apply(tf.data.experimental.assert_cardinality(max(0, length)))
     return untuned(batches.prefetch(READY_BATCHES).with_options(options))
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The same elements, without the thread that tunes parallelism and buffers while they are read.
+
+    An iterator that ends often waits for that thread, and the thread sleeps: 10 ms after it started, then
+    twice as long each time, up to a minute. So a prediction of 0.7 s took 1.3 s, and a `fit` of 43 s came
+    back 38 s after its last step (TensorFlow 2.21). Without it `AUTOTUNE` means every core for a map, which
+    delivers as many images per second (docs/performance.md). A prefetch needs a number: left to itself its
+    buffer can double after every pause of the reader.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Raise the `UserError` of a Python function that tf.data called, such as an image that has vanished.
+
+    TensorFlow hands on the text of an exception alone, wrapped in an error of its own with both tracebacks.
+
+    Example:
+        >>> def read(row):
+        ...     raise UserError("cat.jpg is gone")
+        >>> rows = tf.data.Dataset.range(1).map(lambda row: tf.numpy_function(read, [row], tf.int64))
+        >>> with user_errors():
+        ...     list(rows)
+        Traceback (most recent call last):
+        attention_keras.errors.UserError: cat.jpg is gone
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        said = re.search(r"\bUserError: (.+)", error.message)
+        if said is None:
+            raise
+        raise UserError(said[1]) from None

@@ -63,46 +63,14 @@ class DatasetSpec:
 
 _THUMBNAIL = (32, 32, 3)
 
+_DIGITS = "embedded: real handwritten digits in cluttered scenes, with masks and boxes"
+_BIRDS = "CUB-200-2011: birds cut to their bounding boxes, with masks"
 _SPECS = (
-    DatasetSpec(
-        name="cluttered_digits",
-        tfds=None,
-        image_shape=_THUMBNAIL,
-        num_classes=10,
-        about="embedded: real handwritten digits in cluttered scenes, with masks and boxes",
-        has_masks=True,
-    ),
-    DatasetSpec(
-        name="svhn",
-        tfds="svhn_cropped",
-        image_shape=_THUMBNAIL,
-        num_classes=10,
-        about="street view house numbers, the middle digit",
-    ),
-    DatasetSpec(
-        name="cifar10",
-        tfds="cifar10",
-        image_shape=_THUMBNAIL,
-        num_classes=10,
-        about="CIFAR-10: animals and vehicles",
-        class_names=CIFAR10,
-    ),
-    DatasetSpec(
-        name="cifar100",
-        tfds="cifar100",
-        image_shape=_THUMBNAIL,
-        num_classes=100,
-        about="CIFAR-100 with its fine labels",
-        class_names=CIFAR100,
-    ),
-    DatasetSpec(
-        name="cub200",
-        tfds="caltech_birds2011",
-        image_shape=(80, 80, 3),
-        num_classes=200,
-        about="CUB-200-2011: birds cut to their bounding boxes, with masks",
-        has_masks=True,
-    ),
+    DatasetSpec("cluttered_digits", None, _THUMBNAIL, 10, _DIGITS, has_masks=True),
+    DatasetSpec("svhn", "svhn_cropped", _THUMBNAIL, 10, "street view house numbers, the middle digit"),
+    DatasetSpec("cifar10", "cifar10", _THUMBNAIL, 10, "CIFAR-10: animals and vehicles", CIFAR10),
+    DatasetSpec("cifar100", "cifar100", _THUMBNAIL, 100, "CIFAR-100 with its fine labels", CIFAR100),
+    DatasetSpec("cub200", "caltech_birds2011", (80, 80, 3), 200, _BIRDS, has_masks=True),
 )
 DATASETS = {spec.name: spec for spec in _SPECS}
 
@@ -133,9 +101,6 @@ _SIGNS = {
 def is_mirror_symmetric(dataset: str) -> bool:
     """Whether a mirrored image of this dataset still belongs to its class.
 
-    Args:
-        dataset: as `--dataset` takes it.
-
     Example:
         >>> is_mirror_symmetric("cifar10"), is_mirror_symmetric("tfds:mnist")
         (True, False)
@@ -151,9 +116,6 @@ WHERE_MASKS_ARE = (
 
 def has_no_masks(dataset: str) -> bool:
     """Whether it is known from the name that no image of this dataset has a mask of its object.
-
-    Args:
-        dataset: as `--dataset` takes it.
 
     Example:
         >>> has_no_masks("svhn"), has_no_masks("cub200"), has_no_masks("folder:photos")

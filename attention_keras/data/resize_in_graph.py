@@ -1,4 +1,4 @@
-"""Pictures of any shape to the network's size in a TensorFlow graph, as `image_files.fit` without one."""
+"""Images of any shape to the network's size in a TensorFlow graph, as `images.fit` does with Pillow."""
 
 import tensorflow as tf
 
@@ -8,7 +8,7 @@ _IN_A_GRAPH = {"smaller": tf.minimum, "larger": tf.maximum}
 
 
 def to_size(image: tf.Tensor, size: tuple[int, int], resize: Resize) -> tf.Tensor:
-    """A picture `(h, w, c)` of any shape as uint8 `(*size, c)`, bilinear with antialiasing.
+    """An image `(h, w, c)` of any shape as uint8 `(*size, c)`, bilinear with antialiasing.
 
     Example:
         >>> wide = tf.concat([tf.zeros((4, 4, 3)), tf.fill((4, 4, 3), 200.0)], axis=1)

@@ -1,8 +1,8 @@
-"""Random-resized crop: a random part of a picture file, at the network's size.
+"""Random-resized crop: a random part of an image file, at the network's size.
 
-A part is decoded from the file, at its own resolution, and resized once. What stands for the whole picture
+A part is decoded from the file, at its own resolution, and resized once. What stands for the whole image
 depends on `resize`: all of it for `crop`, whose middle evaluation takes; all of it, with its shape changed,
-for `stretch`; for `pad` the picture with the black at its sides.
+for `stretch`; for `pad` the image with the black at its sides.
 """
 
 import math
@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from attention_keras.data.geometry import Resize
-from attention_keras.data.image_files import upright_rgb
+from attention_keras.data.images import upright_rgb
 
 SCALE = (0.35, 1.0)
 """Share of the area. Training from scratch on a million images goes down to 0.08; fine-tuning on a few
@@ -28,18 +28,12 @@ part takes half the time."""
 
 
 def random_box(draws: Sequence[float], aspect: float = 1.0) -> tuple[float, float, float, float]:
-    """A part of a picture, in shares of its height and width.
+    """A part of an image, `(top, left, height, width)` in shares of its height and width.
 
-    Area and logarithm of the ratio are uniform among those that fit into the picture, as is the place, so
-    that one draw is enough. A picture so long that no part has both an area of `SCALE` and a ratio of `RATIO`
-    gives the largest ones that have the ratio.
-
-    Args:
-        draws: four numbers in [0, 1), for area, ratio, top and left.
-        aspect: the picture's width over its height, by the same of the result.
-
-    Returns:
-        `(top, left, height, width)`, all inside [0, 1].
+    `draws` are four numbers in [0, 1), for area, ratio, top and left; `aspect` is the image's width over its
+    height, by the same of the result. Area and logarithm of the ratio are uniform among those that fit into
+    the image, as is the position, so that one draw is enough. An image so long that no part has both an area
+    of `SCALE` and a ratio of `RATIO` gives the largest ones that have the ratio.
 
     Example:
         >>> random_box((0.0, 0.5, 0.5, 0.0), aspect=1.0)[:2]
@@ -61,16 +55,7 @@ def random_box(draws: Sequence[float], aspect: float = 1.0) -> tuple[float, floa
 def resized_crop(
     image: Image.Image, draws: Sequence[float], size: tuple[int, int], resize: Resize
 ) -> np.ndarray:
-    """Pixels of a random part of a picture.
-
-    Args:
-        image: opened, not yet decoded.
-        draws: as `random_box` takes them.
-        size: `(h, w)` of the result.
-        resize: as evaluation brings pictures to that size.
-
-    Returns:
-        `(h, w, 3)` uint8.
+    """Pixels `(h, w, 3)` uint8 of a random part of an image that is opened and not yet decoded.
 
     Example:
         >>> grey = Image.new("RGB", (300, 200), (9, 9, 9))
@@ -100,7 +85,7 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _framed(height: int, width: int, size: tuple[int, int], resize: Resize) -> tuple[int, int]:
-    """Height and width of what parts are taken from: the picture, or as much as black makes of it."""
+    """Height and width of what parts are taken from: the image, or as much as black makes of it."""
     if resize != "pad":
         return height, width
     pixel = max(height / size[0], width / size[1])
@@ -108,7 +93,7 @@ def _framed(height: int, width: int, size: tuple[int, int], resize: Resize) -> t
 
 
 def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The picture with black at two sides, in the shape of `size`."""
+    """The image with black at two sides, in the shape of `size`."""
     height, width = _framed(image.height, image.width, size, "pad")
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))

@@ -4,107 +4,109 @@ import dataclasses
 import functools
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
-from attention_keras.data.membership import held_out
+from attention_keras.data.array_store import ArrayStore
+from attention_keras.data.geometry import PictureFormat
+from attention_keras.data.membership import TEST_FRACTION, choose_roles, cut_by_class
 from attention_keras.data.objects import images_with_object
-from attention_keras.data.picture_rows import PictureRows
-from attention_keras.data.registry import VALIDATION_FRACTION
-from attention_keras.data.split import ImageDataset, Split, cut_validation
+from attention_keras.data.registry import VALIDATION_FRACTION, is_mirror_symmetric
+from attention_keras.data.split import ImageDataset, Role, Split
+from attention_keras.data.table import ImageTable, read_images
 from attention_keras.errors import UserError
 
-Role = Literal["train", "validation", "test"]
-
-# A test split cut from train is the same for every training seed and every validation split.
-TEST_FRACTION = 0.2
+# A test split that is cut from train is the same for every seed of a training.
 TEST_SEED = 0
 
 logger = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """What a run asks of the split.
+
+    Attributes:
+        seed: picks the validation images where they are cut from train.
+        validation_fraction: share of the training images for that.
+        limit: training images kept, the first ones; a fifth as many in the other roles.
+    """
+
+    seed: int = 0
+    validation_fraction: float = VALIDATION_FRACTION
+    limit: int | None = None
+
+    def most(self, role: Role) -> int | None:
+        """Images kept in a role."""
+        return self.limit if role == "train" or self.limit is None else max(1, self.limit // 5)
+
+
 class Source(Protocol):
-    """Something that has images in roles; `train` at least."""
+    """Arrays in roles; `train` at least."""
 
     class_names: tuple[str, ...]
     roles: frozenset[Role]
-    files: Mapping[str, str] | None
-    """Relative name of each file -> digest of its content; None where images are no files."""
 
     def read(self, role: Role, limit: int | None) -> Split:
         """The images of a role, the first `limit` of them; any prefix is a fair mix of the classes."""
 
 
-def build_dataset(
-    name: str,
-    source: Source,
-    *,
-    mirror_symmetric: bool,
-    seed: int = 0,
-    validation_fraction: float = VALIDATION_FRACTION,
-    limit: int | None = None,
-) -> ImageDataset:
-    """An `ImageDataset` of a source, its test split unread.
-
-    Args:
-        name: of the dataset, for messages.
-        source: where the images come from.
-        mirror_symmetric: see `ImageDataset`.
-        seed: picks the validation images where they are cut from train.
-        validation_fraction: share of the training images for that.
-        limit: training images kept, the first ones; a fifth as many for the other roles.
-
-    Raises:
-        UserError: labels out of range, too few images, or a fraction for a source with a validation split.
-    """
-    if "validation" in source.roles and validation_fraction != VALIDATION_FRACTION:
-        raise UserError(f"{name} has a validation split of its own; leave out validation_fraction")
+def dataset_of_source(name: str, source: Source, cut: Cut) -> ImageDataset:
+    """A dataset of arrays, its test split unread unless it is cut from train."""
+    _check_fraction(name, source.roles, cut)
     classes = len(source.class_names)
-    fewer = None if limit is None else max(1, limit // 5)
 
-    def read(role: Role, limit: int | None) -> Split:
-        split = source.read(role, limit)
+    def read(role: Role) -> Split:
+        split = source.read(role, cut.most(role))
         check_labels(split.labels, classes, f"{name}, {role} split")
         return split
 
-    train = read("train", limit)
-    if "test" not in source.roles:
-        train, test = _cut(train, TEST_FRACTION, TEST_SEED, "test")
-        logger.warning("%s has no test split: %d training images are set aside for it", name, len(test))
-    if "validation" in source.roles:
-        validation = read("validation", fewer)
+    train = read("train")
+    if "test" in source.roles:
+        load_test = functools.partial(read, "test")
     else:
-        train, validation = _cut(train, validation_fraction, seed, f"validation {seed}")
-    if not len(train) or not len(validation):
-        raise UserError(
-            f"{name} has too few images to train on: {len(train)} and {len(validation)} to validate"
-        )
-    if limit is None and source.files is not None:
-        held = {"validation": validation} | ({} if "test" in source.roles else {"test": test})
-        check_classes(name, source.class_names, train, held)
+        kept, held = cut_by_class(train.labels, TEST_FRACTION, TEST_SEED)
+        train, test = train.take(kept), train.take(held)
+        _tell_set_aside(name, test)
+        load_test = functools.partial(_same, test)
+    if "validation" in source.roles:
+        validation = read("validation")
+    else:
+        kept, held = cut_by_class(train.labels, cut.validation_fraction, cut.seed)
+        train, validation = train.take(kept), train.take(held)
+    return _dataset(name, source.class_names, train, validation, load_test)
+
+
+def dataset_of_table(
+    name: str,
+    table: ImageTable,
+    to: PictureFormat,
+    cut: Cut,
+    store: ArrayStore,
+    skip_broken: bool = False,
+) -> ImageDataset:
+    """A dataset of image files. Of test files that the table names, none is opened before `test()`."""
+    _check_fraction(name, set(table.roles), cut)
+    roles = choose_roles(table.roles, table.digests, table.labels, cut.validation_fraction, cut.seed)
+    _check_classes(name, table, roles)
+    _tell_two_labels(name, table)
+    chosen = {
+        role: np.flatnonzero(roles == role)[: cut.most(role)] for role in ("train", "validation", "test")
+    }
+    has_test = "test" in table.roles
+    now = np.sort(np.concatenate([rows for role, rows in chosen.items() if role != "test" or not has_test]))
+    read, good = read_images(table, now, to, store, skip_broken)
+    train, validation, test = (read.take(np.flatnonzero(roles[now[good]] == role)) for role in chosen)
 
     def load_test() -> Split:
-        images = read("test", fewer) if "test" in source.roles else test
-        return all_masks_or_none(images) if name.startswith("folder:") else images
+        split = read_images(table, chosen["test"], to, store, skip_broken)[0] if has_test else test
+        return all_masks_or_none(split)
 
-    def load_and_compare() -> Split:
-        images = load_test()
-        both = duplicates(train, images)
-        if both:
-            logger.warning("%s: %d of %d test images are also in train", name, both, len(images))
-        return images
-
-    return ImageDataset(
-        name=name,
-        class_names=source.class_names,
-        train=train,
-        validation=validation,
-        mirror_symmetric=mirror_symmetric,
-        load_test=functools.cache(load_and_compare),
-        files=source.files,
-    )
+    if not has_test:
+        _tell_set_aside(name, test)
+    return _dataset(name, table.class_names, train, validation, load_test, table.files)
 
 
 def all_masks_or_none(images: Split) -> Split:
@@ -112,13 +114,46 @@ def all_masks_or_none(images: Split) -> Split:
     return images if images_with_object(images).all() else dataclasses.replace(images, masks=None)
 
 
-def _cut(split: Split, fraction: float, seed: int, purpose: str) -> tuple[Split, Split]:
-    """The images to keep and those to hold out: files by their content, others the same share of a class."""
-    if split.digests is None:
-        kept, out = cut_validation(split.labels, fraction, seed)
-        return split.take(kept), split.take(out)
-    chosen = held_out(split.digests, fraction, purpose)
-    return split.take(np.flatnonzero(~chosen)), split.take(np.flatnonzero(chosen))
+def _same(split: Split) -> Split:
+    return split
+
+
+def _dataset(
+    name: str,
+    class_names: tuple[str, ...],
+    train: Split,
+    validation: Split,
+    load_test: Callable[[], Split],
+    files: dict[str, str] | None = None,
+) -> ImageDataset:
+    if not len(train) or not len(validation):
+        raise UserError(
+            f"{name} has too few images to train on: {len(train)} and {len(validation)} to validate"
+        )
+
+    def load_and_compare() -> Split:
+        test = load_test()
+        if both := duplicates(train, test):
+            logger.warning("%s: %d of %d test images are also in train", name, both, len(test))
+        return test
+
+    load_test_once = functools.cache(load_and_compare)
+    mirrored = is_mirror_symmetric(name)
+    return ImageDataset(name, tuple(class_names), train, validation, mirrored, load_test_once, files)
+
+
+def duplicates(train: Split, other: Split) -> int:
+    """How many images of `other` are in `train` too: file by file, or else pixel by pixel."""
+    if train.digests is not None and other.digests is not None:
+        return int(np.isin(other.digests, train.digests).sum())
+
+    def digests(split: Split) -> list[bytes]:
+        return [
+            hashlib.blake2b(split.images[row].tobytes(), digest_size=16).digest() for row in range(len(split))
+        ]
+
+    known = set(digests(train))
+    return sum(digest in known for digest in digests(other))
 
 
 def check_labels(labels: np.ndarray, classes: int, where: str) -> None:
@@ -131,36 +166,42 @@ def check_labels(labels: np.ndarray, classes: int, where: str) -> None:
         )
 
 
-def check_classes(name: str, class_names: Sequence[str], train: Split, held: Mapping[str, Split]) -> None:
-    """Refuse a class without a training image, and warn of classes that a held-out split lacks.
+def _check_fraction(name: str, roles, cut: Cut) -> None:
+    if "validation" in roles and cut.validation_fraction != VALIDATION_FRACTION:
+        raise UserError(f"{name} has a validation split of its own; leave out validation_fraction")
 
-    Files are held out by their content, whatever their class: of a class of three, all may be.
-    """
 
-    def missing(split: Split) -> list[str]:
-        found = set(np.unique(split.labels).tolist())
-        return [class_name for label, class_name in enumerate(class_names) if label not in found]
+def _check_classes(name: str, table: ImageTable, roles: np.ndarray) -> None:
+    """Refuse a class without a training image, and tell of classes that a held-out role lacks."""
+    for role in ("train", "validation", "test"):
+        counts = np.bincount(table.labels[roles == role], minlength=len(table.class_names))
+        lost = ", ".join(table.class_names[label] for label in np.flatnonzero(counts == 0))
+        if lost and role == "train":
+            raise UserError(
+                f"{name}: no image of {lost} is left to train on; add some, or make the folders train, "
+                "validation and test yourself"
+            )
+        if lost:
+            logger.warning(
+                "%s: no image of %s is in %s; three images a class are the least", name, lost, role
+            )
 
-    if lost := missing(train):
-        raise UserError(
-            f"{name}: all images of {', '.join(lost)} are held out and none is left to train on; "
-            "add some, or make the folders train, validation and test yourself"
+
+def _tell_two_labels(name: str, table: ImageTable) -> None:
+    """Warn of files with the same content and different labels."""
+    order = np.lexsort((table.labels, table.digests))
+    digests, labels = table.digests[order], table.labels[order]
+    twice = np.flatnonzero((digests[1:] == digests[:-1]) & (labels[1:] != labels[:-1]) & (digests[1:] > 0))
+    if len(twice):
+        one, other = table.paths[order[twice[0]]], table.paths[order[twice[0] + 1]]
+        logger.warning(
+            "%s: %d files are in several classes, such as %s and %s; keep each in one",
+            name,
+            len(twice),
+            one,
+            other,
         )
-    for role, split in held.items():
-        if lost := missing(split):
-            logger.warning("%s: no image of %s is in %s", name, ", ".join(lost), role)
 
 
-def duplicates(train: Split, other: Split, chunk: int = 1024) -> int:
-    """How many images of `other` are in `train` too, pixel by pixel; of streamed pictures, file by file."""
-    if isinstance(train.images, PictureRows) or isinstance(other.images, PictureRows):
-        # To compare pixels would decode every picture of both once more.
-        return int(np.isin(other.digests, train.digests).sum())
-
-    def digests(split: Split):
-        for start in range(0, len(split), chunk):
-            for image in split.images[start : start + chunk]:
-                yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-
-    known = set(digests(train))
-    return sum(digest in known for digest in digests(other))
+def _tell_set_aside(name: str, test: Split) -> None:
+    logger.warning("%s has no test split: %d training images are set aside for it", name, len(test))

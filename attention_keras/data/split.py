@@ -1,50 +1,51 @@
 """What every dataset becomes: uint8 images with labels, split by purpose."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 
-from attention_keras.data.array_store import DiskRows
-from attention_keras.data.picture_rows import PictureRows
+from attention_keras.data.rows import ImageRows, Rows
+
+Role = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images of one purpose (train, validation or test), row i of each field belonging together.
+    """Images of one purpose, row i of each field belonging together.
 
     Attributes:
-        images: `(n, h, w, 3)` uint8; an array, or where the set is larger than the memory limit `DiskRows`
-            or, of a folder, `PictureRows`. While a backbone is frozen, what it makes of them stands here
-            (`FeatureRows`).
+        images: `(n, h, w, 3)` uint8, in memory or not. While a backbone is frozen, what it makes of them
+            stands here (`FeatureRows`).
         labels: `(n,)` int32 in `[0, k)`.
         masks: `(n, h, w)` bool, true on the object, where the dataset has masks; all false on an image
             that has none.
         boxes: `(n, 4)` float32, `[y0, x0, y1, x1]` in pixels with exclusive ends, where it has boxes.
         digests: `(n,)` uint64, what the content of each image's file comes down to, where images are files.
-        pictures: these files, for crops at their own resolution.
+        files: these files, for crops at their own resolution.
     """
 
-    images: np.ndarray | DiskRows | PictureRows
+    images: np.ndarray | Rows
     labels: np.ndarray
-    masks: np.ndarray | DiskRows | None = None
+    masks: np.ndarray | Rows | None = None
     boxes: np.ndarray | None = None
     digests: np.ndarray | None = None
-    pictures: PictureRows | None = None
+    files: ImageRows | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: np.ndarray | slice) -> "Split":
         """The images at `rows` (a slice or an index array), with all that belongs to them."""
-        fields = (self.images, self.labels, self.masks, self.boxes, self.digests, self.pictures)
-        return Split(*(_rows_of(field, rows) for field in fields))
+        columns = (getattr(self, field.name) for field in fields(self))
+        return Split(*(_taken(column, rows) for column in columns))
 
 
-def _rows_of(field: np.ndarray | DiskRows | PictureRows | None, rows: np.ndarray | slice):
-    if isinstance(field, (DiskRows, PictureRows)):
-        return field.select(rows)
-    return None if field is None else field[rows]
+def _taken(column: np.ndarray | Rows | None, rows: np.ndarray | slice) -> np.ndarray | Rows | None:
+    if isinstance(column, Rows):
+        return column.take(rows)
+    return None if column is None else column[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,32 +84,3 @@ class ImageDataset:
     def test(self) -> Split:
         """The test split; read it once, at the end, and choose nothing by it."""
         return self.load_test()
-
-
-def cut_validation(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers for training and for validation, the same share of every class.
-
-    Args:
-        labels: `(n,)` labels of the official training split.
-        fraction: share of validation rows, in (0, 1).
-        seed: picks the rows.
-
-    Returns:
-        `(training_rows, validation_rows)`, ascending; `round(n * fraction)` validation rows, at least one.
-
-    Example:
-        >>> training, validation = cut_validation(np.array([0, 1] * 10), 0.2, seed=0)
-        >>> len(training), np.bincount([0, 1] * 10)[validation % 2].size
-        (16, 4)
-    """
-    count = len(labels)
-    shuffled = np.random.default_rng(seed).permutation(count)
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    sizes = np.bincount(labels[by_class])
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    place = np.arange(count) - starts[labels[by_class]]
-    quantile = (place + 0.5) / sizes[labels[by_class]]
-    held_out = by_class[np.argsort(quantile, kind="stable")][: max(1, round(count * fraction))]
-    is_validation = np.zeros(count, bool)
-    is_validation[held_out] = True
-    return np.flatnonzero(~is_validation), np.flatnonzero(is_validation)

@@ -38,7 +38,7 @@ def evaluate(options: CommonOptions, report: Callable[[str], None]) -> Path:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     output = _output(options)
     subjects = load_subjects(options.runs)
-    dataset = dataset_of(subjects, options.dataset, options.data_dir, options.megapixels)
+    dataset = dataset_of(subjects, options.dataset, options.data_dir)
     test = dataset.test()
     for subject in subjects:
         check_fit(subject, dataset, test)

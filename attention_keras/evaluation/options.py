@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from attention_keras.data.geometry import check_megapixels
 from attention_keras.errors import UserError
 
 LARGEST_SEED = 2**31 - 1
@@ -34,8 +33,6 @@ class CommonOptions:
     """Dataset with the test images."""
     data_dir: Annotated[str | None, _unless_given("as in training", "FOLDER")] = None
     """Where TensorFlow Datasets keeps prepared data."""
-    megapixels: Annotated[int | None, _unless_given("as in training", "N")] = None
-    """Pictures of a folder with more millions of pixels than this count as unreadable."""
     batch_size: int = 128
     """Images at a time."""
     limit: Annotated[int | None, _unless_given("all", "N")] = None
@@ -52,8 +49,6 @@ class CommonOptions:
         if not self.runs:
             raise UserError("no run given; runs takes one or more run directories")
         self._at_least(1, "batch_size", "limit")
-        if self.megapixels is not None:
-            check_megapixels(self.megapixels)
         if not 0 <= self.seed <= LARGEST_SEED:
             raise UserError(f"seed must be from 0 to {LARGEST_SEED}; got {self.seed}")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from attention_keras.data.geometry import MEGAPIXELS, PictureFormat
-from attention_keras.data.image_files import UnreadableImage, read_image
+from attention_keras.data.geometry import PictureFormat
+from attention_keras.data.images import UnreadableImage, read_image
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import Predictor
 from attention_keras.models.outputs import attention_maps
@@ -42,18 +42,17 @@ def predict_files(
     *,
     batch_size: int = 32,
     explain: bool = True,
-    megapixels: int = MEGAPIXELS,
 ) -> Iterator[Answer]:
     """One answer a file, in order; `explain` brings pixels, attention and evidence too.
 
-    Images are read while the batch before is predicted. One of more than `megapixels` million pixels is not.
+    Images are read while the batch before is predicted.
     """
     *size, channels = predictor.image_shape
     if not all(size):
         raise UserError("the model takes images of any size; predict needs one with a fixed size")
     if channels not in (1, 3):
         raise UserError(f"the model takes {channels} channels; image files are read in 1 (grey) or 3 (RGB)")
-    to = PictureFormat(tuple(size), predictor.resize, megapixels)
+    to = PictureFormat(tuple(size), predictor.resize)
     predict = predictor.explain if explain else lambda images: predictor.predict(images, len(images))
     batch_size = min(batch_size, len(files))
     batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]

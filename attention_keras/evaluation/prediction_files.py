@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from attention_keras.data.picture_files import DRAWINGS, stems
+from attention_keras.data.files import DRAWINGS, stems
 from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.errors import UserError
 from attention_keras.evaluation.prediction import Answer

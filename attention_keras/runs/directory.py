@@ -139,7 +139,7 @@ class Run:
             UserError: `labels.txt` is not there or not readable.
         """
         try:
-            return self._labels.read_text(encoding="utf-8").splitlines()
+            return self._labels.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read {self._labels}: {error}") from None
 

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from attention_keras.data.datasets import ImageDataset
-from attention_keras.data.picture_rows import PictureRows
+from attention_keras.data.rows import ImageRows
 from attention_keras.models.compute import count_macs, count_parameters
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.durations import duration
@@ -22,7 +22,7 @@ def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, stra
     devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
     height, width, _ = dataset.image_shape
     seconds = estimate_seconds(config, dataset, model)
-    streamed = isinstance(dataset.train.images, PictureRows)
+    streamed = isinstance(dataset.train.images, ImageRows)
     lines = [
         f"model     {config.model}, width {config.width:g}: {count_parameters(model):,} parameters, "
         f"{count_macs(model) / 1e6:,.0f} M multiply-adds per image",

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from attention_keras.data.user_errors import user_errors
+from attention_keras.data.pipeline import user_errors
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.names import run_of

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from PIL import Image
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     """Downloads are told apart from reading by this: every host is out of reach."""
-    monkeypatch.setattr("attention_keras.data.tfds_source.unreachable_host", lambda urls: "example.org")
+    monkeypatch.setattr("attention_keras.data.tfds.unreachable_hosts", lambda urls: "example.org")
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +40,18 @@ def cifar10(prepare):
             yield {"id": str(i), "image": image, "label": i % 10}
 
     return prepare("cifar10", {"train": list(examples(60, 0)), "test": list(examples(20, 100))})
+
+
+@pytest.fixture(scope="session")
+def fill():
+    """Write `count` images of each class below a folder: red tells the number, green the class."""
+
+    def fill(root, classes="ab", count=10, first=0):
+        for label, name in enumerate(classes):
+            for number in range(count):
+                path = root / name / f"{number:02}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (12, 10), (first + number, label, 0)).save(path)
+        return root
+
+    return fill

@@ -1,15 +1,20 @@
-"""Arrays on disk: two processes at once, processes that died, disks that are full."""
+"""Arrays on disk: two processes at once, processes that died, disks that are full, bounded memory."""
 
 import os
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from attention_keras.data.array_store import ArrayStore
+from attention_keras.data.pipeline import training_batches
+from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 
 COLUMNS = {"images": ((3, 2, 2), "uint8"), "labels": ((3,), "int32")}
+MEGABYTE = 1 << 20
 
 
 def fill(arrays):
@@ -26,7 +31,10 @@ def test_the_faster_of_two_processes_wins(tmp_path):
 
     found = store.build("key", COLUMNS, while_another_does_the_same)
     assert found["labels"].tolist() == [1, 2, 3] and (found["images"][:] == 7).all()
-    assert len(list(tmp_path.iterdir())) == 1
+    (folder,) = tmp_path.iterdir()
+    (folder / "images.npy").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=f"cannot read the cache {folder}: .*; delete that folder"):
+        store.build("key", COLUMNS, fill)
 
 
 @pytest.mark.parametrize(("age", "kept"), [(23, True), (25, False)])
@@ -41,16 +49,50 @@ def test_what_a_process_that_died_left_is_deleted_after_a_day(tmp_path, age, kep
     assert left.exists() is kept
 
 
-@pytest.mark.parametrize(("given", "advice"), [(True, "make room there"), (False, "set XDG_CACHE_HOME")])
-def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, given, advice):
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "attention_keras").write_text("a file where the folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    store = ArrayStore(memory_limit=0, cache_dir=tmp_path / "attention_keras" if given else None)
-    with pytest.raises(UserError, match=advice):
-        store.build("key", COLUMNS, fill)
+    for given, advice in ((tmp_path / "attention_keras", "make room there"), (None, "set XDG_CACHE_HOME")):
+        with pytest.raises(UserError, match=advice):
+            ArrayStore(memory_limit=0, cache_dir=given).build("key", COLUMNS, fill)
 
 
-def test_rows_that_were_not_filled_are_not_there():
-    found = ArrayStore().build("key", COLUMNS, lambda arrays: fill(arrays) - 1)
-    assert {name: len(array) for name, array in found.items()} == {"images": 2, "labels": 2}
-    assert isinstance(found["images"], np.ndarray)
+def test_rows_that_were_not_filled_are_not_there(tmp_path):
+    for store in (ArrayStore(), ArrayStore(memory_limit=0, cache_dir=tmp_path)):
+        found = store.build("key", COLUMNS, lambda arrays: fill(arrays) - 1)
+        assert {name: len(array) for name, array in found.items()} == {"images": 2, "labels": 2}
+        assert len(np.asarray(found["images"])) == 2
+
+
+def own_memory() -> int:
+    """Bytes this process holds for itself; pages of the file on disk, which the system may drop, apart."""
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+
+def test_an_epoch_from_disk_needs_the_memory_of_some_batches(tmp_path):
+    images, side = 80_000, 32  # 246 MB
+
+    def fill(arrays):
+        for start in range(0, images, 1000):
+            arrays["images"][start : start + 1000] = start // 1000
+        return images
+
+    before = own_memory()
+    store = ArrayStore(memory_limit=MEGABYTE, cache_dir=tmp_path)
+    columns = {"images": ((images, side, side, 3), "uint8")}
+    split = Split(store.build("many", columns, fill)["images"], np.zeros(images, "int32"))
+    batches = training_batches(split, num_classes=2, batch_size=500, seed=0, epochs=1, augment="flip")
+    seen, grown = np.zeros(80, int), 0
+    for step, (batch, _) in enumerate(batches):
+        seen += np.bincount(batch.numpy()[:, 0, 0, 0], minlength=80)
+        grown = max(grown, own_memory() - before) if step % 10 == 0 else grown
+    assert (seen == 1000).all()
+    assert grown < 120 * MEGABYTE, grown / MEGABYTE
+
+
+def test_a_disk_that_is_too_small_is_told_before_it_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 10 * MEGABYTE}))
+    store = ArrayStore(memory_limit=MEGABYTE, cache_dir=tmp_path)
+    with pytest.raises(UserError, match=r"cannot keep 0\.1 GB in .*No space left"):
+        store.build("many", {"images": ((100 * MEGABYTE,), "uint8")}, fill=lambda arrays: 0)
+    assert list(tmp_path.iterdir()) == []

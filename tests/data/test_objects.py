@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from attention_keras.data.array_store import DiskRows
 from attention_keras.data.augmentations import MIXES, POLICIES
-from attention_keras.data.cluttered_digits import generate_scenes
+from attention_keras.data.digits import generate_scenes
 from attention_keras.data.objects import BoxMasks, choose_objects, images_with_object
 from attention_keras.data.pipeline import evaluation_batches, training_batches
+from attention_keras.data.rows import DiskRows
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 
@@ -35,9 +35,7 @@ def read(split, objects, **changes):
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_objects_move_with_their_images(split, augment, on_disk):
     if on_disk:
-        every = np.arange(COUNT)
-        fields = DiskRows(split.images, every), split.labels, DiskRows(split.masks, every)
-        split = Split(*fields)
+        split = Split(DiskRows(split.images), split.labels, DiskRows(split.masks))
     told = images_with_object(split)
     assert told.tolist() == [False, True, True, True] * (COUNT // 4)
     batches = read(split, told, augment=augment)

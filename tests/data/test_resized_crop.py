@@ -76,21 +76,14 @@ DRAWS = [(0.2, 0.3, 0.6, 0.1), (0.9, 0.8, 0.5, 0.5), (0.0, 0.99, 0.9, 0.9)]
 
 
 @pytest.mark.parametrize("draws", DRAWS)
-@pytest.mark.parametrize("resize, aspect", [("crop", 2.0), ("stretch", 1.0)])
-def test_pixels_are_those_of_the_box(draws, resize, aspect):
+def test_pixels_are_those_of_the_box(draws):
     pixels = photograph(60, 120)  # too small for pixels to be averaged first
-    crop = resized_crop(opened(pixels), draws, (64, 64), resize)
-    assert crop.shape == (64, 64, 3) and crop.dtype == np.uint8
-    wanted = expected(pixels, random_box(draws, aspect), (64, 64))
-    # Where a part begins, Pillow takes whole pixels only; rounding is twice half a level.
-    assert abs(crop - wanted)[1:-1, 1:-1].max() < 1.5 and abs(crop - wanted).mean() < 0.5
-
-
-def test_a_box_for_images_that_are_no_squares():
-    pixels = photograph(60, 120)
-    crop = resized_crop(opened(pixels), DRAWS[0], (20, 40), "crop")
-    wanted = expected(pixels, random_box(DRAWS[0], 1.0), (20, 40))
-    assert abs(crop - wanted)[1:-1, 1:-1].max() < 1.5
+    for size, resize, aspect in (((64, 64), "crop", 2.0), ((64, 64), "stretch", 1.0)):
+        crop = resized_crop(opened(pixels), draws, size, resize)
+        assert crop.shape == (*size, 3) and crop.dtype == np.uint8
+        wanted = expected(pixels, random_box(draws, aspect), size)
+        # Where a part begins, Pillow takes whole pixels only; rounding is twice half a level.
+        assert abs(crop - wanted)[1:-1, 1:-1].max() < 1.5 and abs(crop - wanted).mean() < 0.5
 
 
 @pytest.mark.parametrize("draws", DRAWS)
@@ -131,18 +124,18 @@ def test_padded_pictures_keep_the_black_that_evaluation_sees():
     assert (part[..., 0].mean(axis=1) > 127).argmax() == pytest.approx(edge, abs=1)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 3)])
 @pytest.mark.parametrize("resize", ["crop", "stretch", "pad"])
-def test_pictures_of_a_few_pixels(shape, resize):
-    for draws in [(0, 0, 0, 0), (LAST,) * 4, (0.5, LAST, 0, LAST)]:
-        crop = resized_crop(opened(np.full((*shape, 3), 200, "uint8")), draws, (16, 16), resize)
-        assert crop.shape == (16, 16, 3)
-        assert resize == "pad" or crop.min() == crop.max() == 200
+def test_images_of_a_few_pixels(resize):
+    for shape in ((1, 1), (1, 300), (300, 1), (2, 3)):
+        for draws in [(0, 0, 0, 0), (LAST,) * 4, (0.5, LAST, 0, LAST)]:
+            crop = resized_crop(opened(np.full((*shape, 3), 200, "uint8")), draws, (16, 16), resize)
+            assert crop.shape == (16, 16, 3)
+            assert resize == "pad" or crop.min() == crop.max() == 200
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "I;16", "CMYK"])
-def test_other_kinds_of_pictures(mode):
-    content = io.BytesIO()
-    Image.new(mode, (50, 40)).save(content, "TIFF" if mode == "CMYK" else "PNG")
-    crop = resized_crop(Image.open(content), DRAWS[0], (16, 16), "crop")
-    assert crop.shape == (16, 16, 3) and len(np.unique(crop)) == 1
+def test_other_kinds_of_images():
+    for mode in ("LA", "P", "I;16", "CMYK"):
+        content = io.BytesIO()
+        Image.new(mode, (50, 40)).save(content, "TIFF" if mode == "CMYK" else "PNG")
+        crop = resized_crop(Image.open(content), DRAWS[0], (16, 16), "crop")
+        assert crop.shape == (16, 16, 3) and len(np.unique(crop)) == 1

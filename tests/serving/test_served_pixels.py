@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from attention_keras.data.geometry import RESIZES, PictureFormat
-from attention_keras.data.image_files import UnreadableImage, read_image
+from attention_keras.data.images import UnreadableImage, read_image
 from attention_keras.serving.decode import decode_images
 
 HEIGHT, WIDTH = 20, 24

@@ -30,7 +30,7 @@ def predict_batches(model: keras.Model, images: np.ndarray, batch_size: int):
     """What `model.predict` gives, in the model's structure of outputs, but sooner.
 
     `predict` makes a tf.data pipeline of the images, and giving that up takes about as long as a short
-    prediction itself (`attention_keras.data.untuned`).
+    prediction itself (`attention_keras.data.pipeline.untuned`).
 
     Args:
         model: of one input `(n, h, w, c)`.

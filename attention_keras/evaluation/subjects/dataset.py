@@ -8,10 +8,10 @@ from attention_keras.data.datasets import (
     ImageDataset,
     has_free_size,
     load_dataset,
-    load_pictures,
+    load_unseen,
     seen_in_training,
 )
-from attention_keras.data.geometry import MEGAPIXELS, PictureFormat, Resize
+from attention_keras.data.geometry import PictureFormat, Resize
 from attention_keras.data.membership import Changes
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
@@ -25,14 +25,12 @@ def dataset_of(
     subjects: Sequence[Subject],
     name: str | None = None,
     data_dir: str | None = None,
-    megapixels: int | None = None,
 ) -> ImageDataset:
     """The dataset `name`, or the one that all subjects were trained on.
 
     Where the subjects saw parts of it of different size, the largest part is loaded. A folder that no subject
     was trained on is all test images, but for pictures that a subject has seen elsewhere (a copy, a moved
-    folder). Files that are new, gone or changed since training are counted in the log. Pictures of more than
-    so many `megapixels` cannot be read; by default as many as in training.
+    folder). Files that are new, gone or changed since training are counted in the log.
 
     Raises:
         UserError: no dataset is known, or the subjects were trained on different ones or resize differently.
@@ -46,17 +44,17 @@ def dataset_of(
     name = name or datasets[0]
     same = [subject for subject in trained if _is_same(subject.trained.dataset, name)]
     if not same:
-        to = picture_format(subjects, megapixels)
+        to = picture_format(subjects)
         if not name.startswith(FOLDER):
             size = to.size[0] if has_free_size(name) else None
             place = tfds_folder(subjects, data_dir)
             return load_dataset(name, data_dir=place, image_size=size, resize=to.resize)
         seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
-        return load_pictures(name, to, without=seen)
+        return load_unseen(name, to, without=seen)
     if has_free_size(name):
         one_resize(same)
     whole = max(same, key=lambda subject: subject.trained.limit or float("inf"))
-    how = whole.trained.for_loading() | ({"megapixels": megapixels} if megapixels else {})
+    how = whole.trained.for_loading()
     place = tfds_folder([whole], data_dir)
     dataset = load_dataset(name, seed=whole.trained.seed, data_dir=place, **how)
     for subject in same:
@@ -72,14 +70,14 @@ def tfds_folder(subjects: Sequence[Subject], given: str | None = None) -> str | 
     return given or next((subject.data_dir for subject in subjects if subject.data_dir), None)
 
 
-def picture_format(subjects: Sequence[Subject], megapixels: int | None = None) -> PictureFormat:
+def picture_format(subjects: Sequence[Subject]) -> PictureFormat:
     """What pictures from elsewhere are brought to for these subjects; as large as in training, if not given.
 
     Raises:
         UserError: they were trained on pictures that were resized in different ways.
     """
     size = subjects[0].predictor.image_shape[:2]
-    return PictureFormat(size, one_resize(subjects), megapixels or MEGAPIXELS)
+    return PictureFormat(size, one_resize(subjects))
 
 
 def one_resize(subjects: Sequence[Subject]) -> Resize:

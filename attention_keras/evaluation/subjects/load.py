@@ -80,7 +80,7 @@ def _saved_model(path: Path) -> Path | None:
 def _class_names(path: Path) -> list[str] | None:
     """The lines of `labels.txt`, or None where there is no such file."""
     try:
-        return path.read_text(encoding="utf-8").splitlines() if path.exists() else None
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n") if path.exists() else None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from None
 

@@ -38,7 +38,7 @@ class Context(Generic[Options]):
     @property
     def picture_format(self) -> PictureFormat:
         """What pictures that do not come from the dataset are brought to."""
-        return picture_format(self.subjects, self.options.megapixels)
+        return picture_format(self.subjects)
 
     @property
     def tfds_folder(self) -> str | None:

@@ -86,7 +86,6 @@ def _load(name: str, context: Context) -> ImageDataset:
         data_dir=context.tfds_folder,
         seed=context.options.seed,
         resize=to.resize,
-        megapixels=to.megapixels,
         **({"image_size": side} if has_free_size(name) else {}),
     )
     if target.image_shape[0] != side:

@@ -1,4 +1,4 @@
-"""How pictures are read that models are tested on: as in training, or as `megapixels` says."""
+"""How pictures are read that models are tested on: as in training."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +8,6 @@ from PIL import Image
 
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.errors import UserError
-from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.subjects.dataset import dataset_of, picture_format, tfds_folder
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.runs.config import RunConfig
@@ -22,20 +21,12 @@ def subject(folder, name="run", **options):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Two classes; one picture of 1.2 megapixels."""
+    """Two classes."""
     for number in range(20):
         file = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (1200, 1000) if number == 7 else (20, 20), (number, 0, 0)).save(file)
+        Image.new("RGB", (20, 20), (number, 0, 0)).save(file)
     return tmp_path / "photos"
-
-
-@pytest.mark.parametrize("place", ["photos", "elsewhere"])
-def test_large_pictures_of_the_runs_folder_and_of_others(photos, tmp_path, place):
-    name, folder = f"folder:{photos}", tmp_path / place
-    with pytest.raises(UserError, match=r"b/7.png .1200x1000 is over 1 megapixels"):
-        dataset_of([subject(folder)], name, megapixels=1)
-    assert len(dataset_of([subject(folder)], name, megapixels=2).test()) > 0
 
 
 @pytest.mark.parametrize("dataset", ["folder:photos", "folder:elsewhere", "tfds:flowers"])
@@ -61,8 +52,3 @@ def test_another_dataset_is_looked_for_where_the_training_found_its_own():
     told.data_dir = "prepared"
     assert tfds_folder([silent, told]) == "prepared" and tfds_folder([told], "given") == "given"
     assert tfds_folder([silent]) is None
-
-
-def test_a_limit_that_means_nothing_is_refused():
-    with pytest.raises(UserError, match="megapixels must be from 1 to 178; got 0"):
-        ClassificationOptions(("run",), megapixels=0)

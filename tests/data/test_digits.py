@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from attention_keras.data.cluttered_digits import SCENES, generate_scenes, source_digits
+from attention_keras.data.digits import SCENES, generate_scenes, source_digits
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +21,10 @@ def test_shapes_types_and_every_class(train):
     assert np.bincount(train.labels).min() > 120
 
 
-def test_same_seed_same_scenes_and_a_prefix_is_a_prefix(train):
+def test_a_prefix_is_a_prefix(train):
     again = generate_scenes("train", 300)
     for field in ("images", "labels", "masks", "boxes"):
         np.testing.assert_array_equal(getattr(again, field), getattr(train, field)[:300])
-    other = generate_scenes("train", 300, seed=1)
-    assert (other.images != again.images).mean() > 0.9
 
 
 def test_no_scan_is_in_two_splits():

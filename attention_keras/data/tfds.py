@@ -2,8 +2,11 @@
 
 import os
 import re
-from collections.abc import Callable
+import socket
+import urllib.request
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import tensorflow as tf
@@ -11,11 +14,9 @@ import tensorflow_datasets as tfds
 
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.geometry import DEFAULT_SIZE, Resize
-from attention_keras.data.hosts import unreachable_host
+from attention_keras.data.pipeline import untuned
 from attention_keras.data.resize_in_graph import to_size
-from attention_keras.data.source import Role
-from attention_keras.data.split import Split
-from attention_keras.data.untuned import untuned
+from attention_keras.data.split import Role, Split
 from attention_keras.errors import UserError
 
 READ_BATCH = 512
@@ -23,15 +24,9 @@ _NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")
 
 
 def open_builder(name: str, data_dir: str | Path | None = None) -> tfds.core.DatasetBuilder:
-    """The builder of a dataset, prepared or not.
+    """The builder of a dataset, prepared or not, in `TFDS_DATA_DIR` or `~/tensorflow_datasets` by default.
 
-    Args:
-        name: a TensorFlow Datasets name, such as `svhn_cropped` or `cifar10_1/v6`. A version may follow, as
-            `mnist:3.0.1` or, as the folders are called, `mnist/3.0.1`.
-        data_dir: its data directory; by default `TFDS_DATA_DIR` or `~/tensorflow_datasets`.
-
-    Raises:
-        UserError: there is no such dataset, or the prepared copy cannot be read.
+    A version may follow the name, as `mnist:3.0.1` or, as the folders are called, `mnist/3.0.1`.
     """
     if not _NAME.fullmatch(name):
         raise UserError(
@@ -47,11 +42,7 @@ def open_builder(name: str, data_dir: str | Path | None = None) -> tfds.core.Dat
 
 
 def prepare(builder: tfds.core.DatasetBuilder) -> None:
-    """Download and prepare what is not there yet, showing progress.
-
-    Raises:
-        UserError: it cannot be; told within seconds when there is no network.
-    """
+    """Download and prepare what is not there yet; that there is no network is told within seconds."""
     if builder.is_prepared():
         return
     name = builder.info.full_name.rsplit("/", 1)[0]
@@ -60,10 +51,9 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
         "it as data_dir, or use the dataset cluttered_digits, which needs no download"
     )
     # Without a network, TensorFlow Datasets retries the name lookup for minutes before it says anything.
-    host = unreachable_host(builder.url_infos or [builder.info.homepage])
-    if host:
+    if hosts := unreachable_hosts(builder.url_infos or [builder.info.homepage]):
         raise UserError(
-            f"no dataset in {builder.data_path} and {host} cannot be reached to download it; {advice}"
+            f"no dataset in {builder.data_path} and {hosts} cannot be reached to download it; {advice}"
         )
     try:
         builder.download_and_prepare()
@@ -72,21 +62,32 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
         raise UserError(f"dataset {name} cannot be downloaded: {reason}; {advice}") from None
 
 
+def unreachable_hosts(urls: Iterable[str], seconds: float = 8.0) -> str | None:
+    """The hosts of these addresses, where none of them answers; behind a proxy that is not known before.
+
+    Example:
+        >>> unreachable_hosts(["http://127.0.0.1:1/file"])
+        '127.0.0.1:1'
+    """
+    if urllib.request.getproxies():
+        return None
+    hosts = {parts.netloc: parts for parts in map(urlsplit, urls) if parts.hostname}
+    for parts in hosts.values():
+        try:
+            port = parts.port or {"http": 80}.get(parts.scheme, 443)
+            socket.create_connection((parts.hostname, port), seconds).close()
+        except OSError:
+            continue
+        return None
+    return " and ".join(hosts) or "its host"
+
+
 class TfdsSource:
-    """Splits of a dataset as uint8 arrays.
+    """Splits of a dataset from `open_builder` as uint8 arrays, prepared here if need be.
 
-    Args:
-        builder: from `open_builder`; prepared here if need be.
-        image_size: side of square images; None keeps a size that the dataset fixes, else takes 32.
-        resize: how whole images are brought to that, see `to_size`.
-        to_arrays: from a stored example to the columns of `Split` but for the label; by default the whole
-            image, see `whole_image`.
-        with_masks: whether `to_arrays` gives masks.
-        extra: further split to append to train.
-        store: where the arrays go.
-
-    Raises:
-        UserError: it is not an image classification dataset, or not to be had.
+    `image_size` None keeps a size that the dataset fixes, else takes 32. `to_arrays` makes of a stored
+    example and a size the columns of `Split` but for the label; by default the whole image. `with_masks`
+    says whether it gives masks.
     """
 
     def __init__(
@@ -97,7 +98,6 @@ class TfdsSource:
         resize: Resize = "crop",
         to_arrays: Callable[[dict, tuple[int, int]], dict] | None = None,
         with_masks: bool = False,
-        extra: str | None = None,
         store: ArrayStore | None = None,
     ):
         self._builder, self._store, self._with_masks = builder, store or ArrayStore(), with_masks
@@ -112,25 +112,21 @@ class TfdsSource:
             lambda example, size: {"images": whole_image(example[self._image], size, resize)}
         )
         self._how = to_arrays.__name__ if to_arrays else resize
-        self._parts = _roles(builder, extra)
-        self.roles = frozenset(self._parts)
-        self.files = None
+        self._splits = _splits(builder)
+        self.roles = frozenset(self._splits)
         self.class_names = tuple(builder.info.features[self._label].names)
 
     def read(self, role: Role, limit: int | None) -> Split:
         """The first `limit` images in stored order, which is shuffled once and for all."""
-        parts, count = [], 0
-        for part in self._parts[role]:
-            available = self._builder.info.splits[part].num_examples
-            taken = available if limit is None else min(available, limit - count)
-            parts += [f"{part}[:{taken}]"] if taken else []
-            count += taken
+        count = self._builder.info.splits[self._splits[role]].num_examples
+        count = count if limit is None else min(count, limit)
+        stored = f"{self._splits[role]}[:{count}]"
         columns = {"images": ((count, *self._size, 3), "uint8"), "labels": ((count,), "int32")}
         if self._with_masks:
             columns["masks"] = ((count, *self._size), "bool")
-        key = f"{self._builder.info.full_name} {self._builder.data_path} {parts} {columns} {self._how}"
+        key = f"{self._builder.info.full_name} {self._builder.data_path} {stored} {columns} {self._how}"
         try:
-            return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, parts)))
+            return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, stored)))
         except (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
             reason = error.message.splitlines()[0]
             raise UserError(
@@ -138,18 +134,16 @@ class TfdsSource:
                 "copy it again, or delete that folder to prepare it anew"
             ) from None
 
-    def _fill(self, arrays: dict[str, np.ndarray], parts: list[str]) -> int:
+    def _fill(self, arrays: dict[str, np.ndarray], stored: str) -> int:
         in_stored_order = tfds.ReadConfig(interleave_cycle_length=1, add_tfds_id=False)
-        start = 0
-        for part in parts:
-            examples = self._builder.as_dataset(part, shuffle_files=False, read_config=in_stored_order)
-            batches = examples.map(self._row, tf.data.AUTOTUNE).batch(READ_BATCH).prefetch(2)
-            for batch in untuned(batches).as_numpy_iterator():
-                end = start + len(batch["labels"])
-                for name, column in batch.items():
-                    arrays[name][start:end] = column
-                start = end
-        return start
+        examples = self._builder.as_dataset(stored, shuffle_files=False, read_config=in_stored_order)
+        batches = examples.map(self._row, tf.data.AUTOTUNE).batch(READ_BATCH).prefetch(2)
+        end = 0
+        for batch in untuned(batches).as_numpy_iterator():
+            start, end = end, end + len(batch["labels"])
+            for name, column in batch.items():
+                arrays[name][start:end] = column
+        return end
 
     def _row(self, example: dict) -> dict:
         return self._to_arrays(example, self._size) | {"labels": tf.cast(example[self._label], tf.int32)}
@@ -180,22 +174,16 @@ def _image_and_label(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
     return image, label
 
 
-def _roles(builder: tfds.core.DatasetBuilder, extra: str | None) -> dict[Role, list[str]]:
-    splits = builder.info.splits
-    if "train" not in splits:
-        raise UserError(f"tfds:{builder.name} has no train split, only {', '.join(splits) or 'none'}")
-    if extra and extra not in splits:
-        raise UserError(
-            f"the prepared copy of {builder.name} has no split {extra!r}, only {', '.join(splits)}"
-        )
-    roles = {"train": ["train"] + ([extra] if extra else [])}
-    if "test" in splits:
-        roles["test"] = ["test"]
-        if "validation" in splits:
-            roles["validation"] = ["validation"]
-    elif "validation" in splits:  # as in ImageNet, whose test labels are not public
-        roles["test"] = ["validation"]
-    return roles
+def _splits(builder: tfds.core.DatasetBuilder) -> dict[Role, str]:
+    """Which stored split is read for a role."""
+    stored = builder.info.splits
+    if "train" not in stored:
+        raise UserError(f"tfds:{builder.name} has no train split, only {', '.join(stored) or 'none'}")
+    if "test" in stored:
+        return {role: role for role in ("train", "validation", "test") if role in stored}
+    if "validation" in stored:  # as in ImageNet, whose test labels are not public
+        return {"train": "train", "test": "validation"}
+    return {"train": "train"}
 
 
 def whole_image(image: tf.Tensor, size: tuple[int, int], resize: Resize) -> tf.Tensor:

@@ -1,0 +1,143 @@
+"""Which image files the words of a command line, or a folder, stand for."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from attention_keras.data.images import EXTENSIONS, can_be_opened
+from attention_keras.errors import UserError
+
+NO_IMAGES = frozenset(["__MACOSX"])
+"""Folders whose files only look like images."""
+DRAWINGS = "pictures"
+"""Folder in the output of `predict` for what it draws."""
+LONGEST_STEM = 150
+"""In bytes. File systems take names of 255, and a number, the name of a layer and an ending follow."""
+
+FolderId = tuple[int, int]
+"""Device and number of a folder, which tell it from others, whatever name or link leads to it."""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Files in the order of the words, each once; and how many of which kind were passed over in folders."""
+
+    files: list[Path]
+    passed_over: Counter[str]
+
+
+def find_images(words: Sequence[str], output: Path | None = None) -> ImageFiles:
+    """Every image that the words name: files, folders, and patterns for shells that do not expand them.
+
+    A folder stands for the images in it and in the folders below; hidden files and the copies that macOS
+    makes (`._*`, `__MACOSX`) are left out. A file named by itself is taken whatever its ending. What `output`
+    holds of this command's own drawings is passed over.
+    """
+    passed_over: Counter[str] = Counter()
+    identify, found = cache(folder_id), dict[tuple, Path]()
+    for word in words:
+        for file in _named(word, passed_over):
+            found.setdefault((identify(file.parent), file.name), file)
+    drawings = output / DRAWINGS if output else None
+    own = identify(drawings) if drawings else None
+    files = [file for (folder, _), file in found.items() if folder != own]
+    if len(files) < len(found):
+        passed_over[f"in {drawings}, where this command draws"] += len(found) - len(files)
+    if not files:
+        others = f"; passed over: {in_words(passed_over)}" if passed_over else ""
+        raise UserError(f"no images in {', '.join(words)}{others}; {endings_in_words()}")
+    return ImageFiles(files, passed_over)
+
+
+def _named(word: str, passed_over: Counter[str]) -> Iterator[Path]:
+    """The images that one word stands for."""
+    path = Path(word).expanduser()
+    if path.exists() or path.is_symlink():
+        matches = [path]
+    else:
+        matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+    if not matches:
+        raise UserError(f"there is no file or folder {word}")
+    for match in matches:
+        yield from images_below(match, passed_over) if match.is_dir() else [match]
+
+
+def images_below(
+    folder: Path,
+    passed_over: Counter[str],
+    leave_out: Collection[str] = (),
+    elsewhere: Set[FolderId | None] = frozenset(),
+    refuse: Callable[[OSError], None] | None = None,
+) -> Iterator[Path]:
+    """Every image in a folder and below, by name; `passed_over` counts the other files.
+
+    Links are followed, but no folder is looked through twice, nor one that `folder` itself is in, nor one of
+    `elsewhere`, whose images do not belong here. Hidden folders and those called as in `leave_out` are not
+    looked through. `refuse` is called for a folder that cannot be read; by default it has no images.
+    """
+    seen = {*elsewhere, *map(folder_id, folder.resolve().parents)} - {folder_id(folder)}
+    for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        if (here := folder_id(Path(root))) in seen:
+            passed_over["folders seen already"] += 1
+            folders.clear()
+            continue
+        seen.add(here)
+        folders[:] = sorted({n for n in folders if not n.startswith(".")} - NO_IMAGES - {*leave_out})
+        for name in sorted(names):
+            ending = Path(name).suffix.lower()
+            if name.startswith("."):
+                passed_over["hidden"] += 1
+            elif ending in EXTENSIONS and can_be_opened(Path(root, name)):
+                yield Path(root, name)
+            elif ending in EXTENSIONS:
+                passed_over["no regular files"] += 1
+            else:
+                passed_over[ending or "without an ending"] += 1
+
+
+def folder_id(folder: Path) -> FolderId | None:
+    """What tells a folder from others; None where there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def endings_in_words() -> str:
+    """Which files are taken for images."""
+    return f"endings that are read: {' '.join(sorted(EXTENSIONS))}"
+
+
+def in_words(passed_over: Counter[str]) -> str:
+    """The most frequent first.
+
+    Example:
+        >>> in_words(Counter({".txt": 1, "hidden": 1200}))
+        '1,200 hidden, 1 .txt'
+    """
+    return ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common())
+
+
+def stems(paths: Iterable[Path]) -> list[str]:
+    """A name of at most `LONGEST_STEM` bytes for what is made of each image; a number tells equal ones apart.
+
+    Example:
+        >>> stems([Path("a/cat.png"), Path("b/cat.jpg"), Path("dog.png")])
+        ['cat', 'cat-2', 'dog']
+    """
+    names: dict[str, str] = {}  # some file systems do not tell Cat from cat
+    for path in paths:
+        stem = path.stem
+        while len(os.fsencode(stem)) > LONGEST_STEM:
+            stem = stem[:-1]
+        name, number = stem, 1
+        while name.casefold() in names:
+            number += 1
+            name = f"{stem}-{number}"
+        names[name.casefold()] = name
+    return list(names.values())

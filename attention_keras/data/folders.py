@@ -1,0 +1,159 @@
+"""A folder of images as a table: `PATH/CLASS/IMAGE`, or with `train`, `validation`, `test` in between.
+
+Images may lie in folders below their class's. Masks may lie beside them, as `GroundTruth/IMAGE.png`.
+"""
+
+import logging
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+
+from attention_keras.data.files import NO_IMAGES, endings_in_words, folder_id, images_below, in_words
+from attention_keras.data.images import EXTENSIONS
+from attention_keras.data.split import Role
+from attention_keras.data.table import ImageRow, ImageTable
+from attention_keras.errors import UserError
+
+GROUND_TRUTH = "GroundTruth"
+"""Folder beside the images with their masks: files of the same names, whatever the ending."""
+ROLE_FOLDERS: dict[str, Role] = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""What the folders in between may be called, in any case."""
+
+logger = logging.getLogger(__name__)
+
+
+def read_folder(path: str | Path) -> ImageTable:
+    """A table of everything in a folder, without opening an image.
+
+    UserError tells of another layout, fewer than two classes, a class without images to train on, a folder
+    that cannot be read, or a class whose name cannot be written as a line of text.
+    """
+    root = Path(path).expanduser()
+    if not str(path) or not root.is_dir():
+        raise UserError(
+            f"folder:{path} is not a folder; give one with a folder of images per class (where a "
+            "run's images have moved, --dataset folder:NEW)"
+        )
+    roots, passed_over = _role_roots(root), Counter[str]()
+    names = tuple(folder.name for folder in _folders(roots["train"]))
+    if unwritable := [name for name in names if not _is_a_line(name)]:
+        raise UserError(
+            f"the name of the class folder {_shown(unwritable[0])} is not a line of UTF-8; rename it"
+        )
+    classes = {role: _folders(folder) for role, folder in roots.items()}
+    # A link from one class into another would give an image two labels.
+    known = {folder_id(folder) for folder in (root, *roots.values(), *chain(*classes.values()))}
+    rows: list[ImageRow] = []
+    for role, folder in roots.items():
+        found = []
+        for class_folder in classes[role]:
+            if class_folder.name not in names:
+                raise UserError(f"class {class_folder.name!r} is in {folder} but not in {roots['train']}")
+            others = Counter[str]()
+            files = sorted(images_below(class_folder, others, [GROUND_TRUTH], known, _refuse))
+            passed_over += others
+            if not files and role == "train":
+                raise _no_images(class_folder, others)
+            if not files:
+                passed_over[f"empty class folder {class_folder.name} in {folder.name}"] += 1
+            found += _rows(root, files, names.index(class_folder.name), role)
+        loose = sum(entry.suffix.lower() in EXTENSIONS for entry in folder.iterdir() if entry.is_file())
+        passed_over += Counter({"images outside the class folders": loose})
+        if not found:
+            raise UserError(f"{folder} has no images; expected {folder}/CLASS/IMAGE with {_extensions()}")
+        rows += found
+    if len(names) < 2:
+        raise UserError(f"{roots['train']} has one class only, {names[0]!r}; a classifier needs two")
+    if passed_over:
+        logger.warning("folder:%s: %d images; passed over: %s", path, len(rows), in_words(passed_over))
+    return ImageTable.of(root, names, rows)
+
+
+def mask_files(folder: Path) -> dict[str, Path]:
+    """The mask of each image in `folder` that has one, by the image's name without ending."""
+    truth = folder / GROUND_TRUTH
+    files = sorted(truth.iterdir()) if truth.is_dir() else []
+    return {file.stem: file for file in files if file.suffix.lower() in EXTENSIONS}
+
+
+def _rows(root: Path, files: list[Path], label: int, role: Role) -> list[ImageRow]:
+    masks = {folder: mask_files(folder) for folder in {file.parent for file in files}}
+
+    def relative(file: Path | None) -> str | None:
+        return file and file.relative_to(root).as_posix()
+
+    return [
+        ImageRow(relative(file), label, role, mask=relative(masks[file.parent].get(file.stem)))
+        for file in files
+    ]
+
+
+def _role_roots(path: Path) -> dict[Role, Path]:
+    """Folder of each role; where no train folder holds class folders, the classes are right here."""
+    named = {folder.name: folder for folder in _folders(path)}
+    if not named:
+        raise UserError(f"{path} has no class folders; expected {path}/CLASS/IMAGE with {_extensions()}")
+    roles = {name: ROLE_FOLDERS[name.casefold()] for name in named if name.casefold() in ROLE_FOLDERS}
+    strangers = sorted(set(named) - set(roles))
+    train = [name for name, role in roles.items() if role == "train"]
+    if not any(_folders(named[name]) for name in train):
+        if train and not strangers:
+            raise UserError(
+                f"{named[train[0]]} has no class folders; expected {named[train[0]]}/CLASS/IMAGE with "
+                f"{_extensions()}"
+            )
+        return {"train": path}  # and a folder called train is a class
+    if strangers:
+        raise UserError(
+            f"{path} has a train folder with folders in it, so {strangers[0]!r} beside it must be one of "
+            f"{', '.join(ROLE_FOLDERS)}"
+        )
+    if len(set(roles.values())) < len(roles):
+        several = ", ".join(sorted(named))
+        raise UserError(f"{path} has several folders of one kind: {several}; keep one of each")
+    return {role: named[name] for name, role in roles.items()}
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        entries = [entry for entry in path.iterdir() if entry.is_dir()]
+    except OSError as error:
+        _refuse(error)
+    hidden = (GROUND_TRUTH, *NO_IMAGES)
+    return sorted(entry for entry in entries if not entry.name.startswith(".") and entry.name not in hidden)
+
+
+def _no_images(folder: Path, others: Counter[str]) -> UserError:
+    """A class folder without images: empty, or full of something else."""
+    if not others.keys() - {"hidden"}:
+        return UserError(f"class folder {folder} has no images; add some or remove the folder")
+    return UserError(
+        f"class folder {folder} has no images that can be read; it has {in_words(others)}; convert "
+        f"them to JPEG or PNG, or remove the folder; {endings_in_words()}"
+    )
+
+
+def _refuse(error: OSError):
+    raise UserError(f"cannot read the folder {_shown(error.filename)}: {error.strerror or error}") from None
+
+
+def _is_a_line(name: str) -> bool:
+    """Whether a file system's name is one line of text: bytes that are none come as lone surrogates."""
+    return not any(0xD800 <= ord(letter) <= 0xDFFF or letter in "\r\n" for letter in name)
+
+
+def _shown(name: str | Path) -> str:
+    """A name that can be printed, whatever its bytes."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
+
+
+def _extensions() -> str:
+    return " ".join(sorted(EXTENSIONS))

@@ -1,0 +1,149 @@
+"""Rows of a split that are not an array in memory: in a file of arrays, or each in an image file.
+
+What is asked of all of them is what an array of the same shape would answer: `len`, `shape`, and the rows at
+an index, which may be a number, a slice, or an array of row numbers or of truth values. `take` gives rows
+that still lie where they are.
+"""
+
+import errno
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from attention_keras.data.geometry import PictureFormat
+from attention_keras.data.images import UnreadableImage, open_image, read_image
+from attention_keras.data.resized_crop import resized_crop
+from attention_keras.errors import UserError
+
+GONE = (0, 0)
+
+
+class Rows(ABC):
+    """Rows as of an array `(n, ...)`, read when they are indexed."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @abstractmethod
+    def __getitem__(self, index) -> np.ndarray:
+        """The values of rows."""
+
+    @abstractmethod
+    def take(self, index) -> "Rows":
+        """The rows at `index`, still unread."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype="int64"))
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+class DiskRows(Rows):
+    """Rows of a memory map.
+
+    Example:
+        >>> rows = DiskRows(np.arange(12).reshape(4, 3)).take([3, 1])
+        >>> rows.shape, rows[0].tolist(), rows[:].shape
+        ((2, 3), [9, 10, 11], (2, 3))
+    """
+
+    def __init__(self, stored: np.ndarray, rows: np.ndarray | None = None):
+        self._stored, self._rows = stored, np.arange(len(stored)) if rows is None else rows
+        self.shape, self.dtype = (len(self._rows), *stored.shape[1:]), stored.dtype
+
+    def __getitem__(self, index) -> np.ndarray:
+        return np.asarray(self._stored[self._rows[index]])
+
+    def take(self, index) -> "DiskRows":
+        return DiskRows(self._stored, self._rows[index])
+
+
+class ImageRows(Rows):
+    """Images `(n, h, w, 3)` uint8 that are decoded from their files when they are indexed, and not kept.
+
+    `states` `(n, 2)` are the `file_state` of each file when it was found good. A file that has another one
+    since is refused, for what a run learns from must not change under it.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, "grey.png")
+        ...     Image.new("RGB", (60, 40), (9, 9, 9)).save(file)
+        ...     to = PictureFormat((32, 32), "crop")
+        ...     rows = ImageRows(np.array([file]), np.array([file_state(file)]), to)
+        ...     rows.shape, rows[[0, 0]].shape, rows.crops([0], [[0.1, 0.2, 0.3, 0.4]]).shape
+        ((1, 32, 32, 3), (2, 32, 32, 3), (1, 32, 32, 3))
+    """
+
+    def __init__(self, files: np.ndarray, states: np.ndarray, to: PictureFormat):
+        self.files, self.states, self.to = files, states, to
+        self.shape, self.dtype = (len(files), *to.size, 3), np.dtype("uint8")
+
+    def __getitem__(self, index) -> np.ndarray:
+        rows = np.arange(len(self))[index]
+        images = self._decoded(self._whole, rows.reshape(-1))
+        return images.reshape(*rows.shape, *images.shape[1:])
+
+    def take(self, index) -> "ImageRows":
+        return ImageRows(self.files[index], self.states[index], self.to)
+
+    def crops(self, rows: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """Random-resized crops of `rows` `(b,)`; `draws` `(b, 4)` in [0, 1) decide which parts."""
+        return self._decoded(self._part, rows, draws)
+
+    def _whole(self, file: Path) -> np.ndarray:
+        return read_image(file, self.to)
+
+    def _part(self, file: Path, draws: np.ndarray) -> np.ndarray:
+        with open_image(file) as image:
+            return resized_crop(image, draws, self.to.size, self.to.resize)
+
+    def _decoded(self, decode: Callable[..., np.ndarray], rows: Iterable[int], *arguments) -> np.ndarray:
+        """What `decode` makes of each file, in order; UserError if one is gone or not what it was."""
+
+        def read(row: int, *own) -> np.ndarray:
+            file = Path(self.files[row])
+            name = str(file).encode("utf-8", "backslashreplace").decode()
+            try:
+                pixels = decode(file, *own)
+                found = file_state(file)
+                if found == GONE:  # since it was decoded
+                    raise UnreadableImage(os.strerror(errno.ENOENT))
+            except UnreadableImage as reason:
+                raise UserError(f"{name} can no longer be read: {reason}; put it back") from None
+            if found != tuple(self.states[row]):
+                raise UserError(f"{name} has changed since it was found good; put it back as it was")
+            return pixels
+
+        images = list(_decoders().map(read, rows, *arguments))
+        return np.stack(images) if images else np.empty((0, *self.shape[1:]), "uint8")
+
+
+def file_state(file: Path) -> tuple[int, int]:
+    """Bytes and time of the last change, which tell whether a file is what it was; `GONE` without one."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return GONE
+    return found.st_size, found.st_mtime_ns
+
+
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    """One pool for all readers: no more images are in memory at full size than there are cores."""
+    return ThreadPoolExecutor(os.cpu_count())

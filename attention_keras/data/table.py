@@ -1,0 +1,173 @@
+"""Image files as a table, one row a file: where it lies, what it shows, which side of the split it is on."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from attention_keras.data.array_store import ArrayStore
+from attention_keras.data.geometry import PictureFormat
+from attention_keras.data.images import UnreadableImage, check_image, read_image, read_mask
+from attention_keras.data.membership import content_digests
+from attention_keras.data.rows import ImageRows, file_state
+from attention_keras.data.split import Role, Split
+from attention_keras.errors import UserError
+
+STREAM = "ATTENTION_KERAS_STREAM"
+"""Environment variable for tests: 1 decodes images whenever they are needed, however few they are."""
+_READ_AT_ONCE = 256
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """A file: its path relative to the table, the number of its class, its role, and its mask."""
+
+    path: str
+    label: int
+    role: Role
+    mask: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTable:
+    """Rows as columns, going round the classes, so that any prefix of a role is a fair mix.
+
+    Attributes:
+        root: what paths are relative to.
+        class_names: k names, by label.
+        paths: `(n,)` strings.
+        labels: `(n,)` int32.
+        roles: `(n,)` strings. Where all are `train`, the others are still to be cut from them.
+        masks: `(n,)` strings, None where an image has none.
+    """
+
+    root: Path
+    class_names: tuple[str, ...]
+    paths: np.ndarray
+    labels: np.ndarray
+    roles: np.ndarray
+    masks: np.ndarray
+
+    @classmethod
+    def of(cls, root: Path, class_names: Sequence[str], rows: Sequence[ImageRow]) -> "ImageTable":
+        """A table of rows in any order."""
+        columns = [
+            np.array([getattr(row, name) for row in rows], object) for name in ("path", "role", "mask")
+        ]
+        paths, roles, masks = columns
+        labels = np.array([row.label for row in rows], "int32")
+        order = np.argsort(_turns(labels, roles), kind="stable")
+        return cls(root, tuple(class_names), paths[order], labels[order], roles[order], masks[order])
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @cached_property
+    def digests(self) -> np.ndarray:
+        """`(n,)` uint64, of the content of each file."""
+        return content_digests(self.root / path for path in self.paths)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Path of each file -> digest of its content."""
+        return {path: f"{digest:016x}" for path, digest in zip(self.paths, self.digests.tolist())}
+
+
+def _turns(labels: np.ndarray, roles: np.ndarray) -> np.ndarray:
+    """For each row its number among those of its class and role, then its class: the turns of a round."""
+    counts: dict[tuple, int] = {}
+    turns = np.empty(len(labels), "int64")
+    for row, key in enumerate(zip(labels.tolist(), roles)):
+        turns[row] = counts[key] = counts.get(key, -1) + 1
+    return turns * (labels.max(initial=0) + 1) + labels
+
+
+def read_images(
+    table: ImageTable, rows: np.ndarray, to: PictureFormat, store: ArrayStore, skip_broken: bool = False
+) -> tuple[Split, np.ndarray]:
+    """The images at `rows`, and the numbers of those among them that could be read.
+
+    They are decoded into arrays, or, where these would be larger than `store` keeps in memory, only checked
+    now and decoded whenever they are needed. One that cannot be read is an error, or left out and named.
+    """
+    files, masks = ([table.root / path for path in table.paths[rows]], table.masks[rows])
+    count, has_masks = len(files), any(masks)
+    checked = {"good": ((count,), "int64")} | ({"masks": ((count, *to.size), "bool")} if has_masks else {})
+    decoded = checked | {"images": ((count, *to.size, 3), "uint8")}
+    columns, forced = decoded, os.environ.get(STREAM) in ("1", "on")
+    if forced or not store.fits(decoded):
+        # A few bytes an image go to disk, so that a folder is checked once: that decodes all of it.
+        columns, store = checked, dataclasses.replace(store, memory_limit=0)
+    states = [file_state(file) for file in files]
+    mask_states = [mask and file_state(table.root / mask) for mask in masks]
+    names = [ascii(str(file.absolute())) for file in files]
+    key = f"image files {list(zip(names, states, masks, mask_states))} {columns} {to.resize} {skip_broken}"
+    found = store.build(key, columns, lambda arrays: _fill(arrays, table, rows, to, skip_broken))
+    good = found.pop("good")
+    images = ImageRows(np.array(files, object), np.array(states, "int64").reshape(count, 2), to).take(good)
+    labels, digests = table.labels[rows][good], table.digests[rows][good]
+    masks = found.get("masks")
+    return Split(found.get("images", images), labels, masks, digests=digests, files=images), good
+
+
+def _fill(
+    arrays: dict[str, np.ndarray], table: ImageTable, rows: np.ndarray, to: PictureFormat, skip_broken: bool
+) -> int:
+    count, broken = 0, []
+    show = {"desc": "reading images", "unit": " images", "leave": False, "disable": None, "delay": 3}
+    for number, found in enumerate(tqdm(_read_all(arrays, table, rows, to), total=len(rows), **show)):
+        if isinstance(found, UnreadableImage):
+            broken.append(f"{table.paths[rows[number]]} ({found})")
+            continue
+        image, mask = found
+        if "images" in arrays:
+            arrays["images"][count] = image
+        if "masks" in arrays:
+            arrays["masks"][count] = False if mask is None else mask
+        arrays["good"][count] = number
+        count += 1
+    if broken:
+        shown = ", ".join(broken[:5]) + (f" and {len(broken) - 5} more" if len(broken) > 5 else "")
+        problem = f"{len(broken)} of {len(rows)} images in {table.root} cannot be read: {shown}"
+        if not skip_broken:
+            raise UserError(f"{problem}; repair or remove them, or leave them out with --skip-broken")
+        logger.warning("left out: %s", problem)
+        trained = np.where(table.roles[rows] == "train", table.labels[rows], -1)
+        if lost := {*trained.tolist()} - {*trained[arrays["good"][:count]].tolist()} - {-1}:
+            name = table.class_names[min(lost)]
+            raise UserError(f"no image of the class {name!r} can be read; repair some or remove it")
+    return count
+
+
+def _read_all(
+    arrays: dict[str, np.ndarray], table: ImageTable, rows: np.ndarray, to: PictureFormat
+) -> Iterator[tuple | UnreadableImage]:
+    """Images, where they are kept, and masks, in order.
+
+    By several threads, a block at a time so that memory stays bounded. Images that are not kept are
+    decoded once all the same: one that is broken is told before the training and not in its midst.
+    """
+
+    def attempt(row: int):
+        file, mask = table.root / table.paths[row], table.masks[row]
+        try:
+            image = read_image(file, to) if "images" in arrays else check_image(file)
+        except UnreadableImage as reason:
+            return reason
+        try:
+            return image, mask and read_mask(table.root / mask, to)
+        except UnreadableImage as reason:
+            return UnreadableImage(f"its mask {mask}: {reason}")
+
+    with ThreadPoolExecutor() as threads:
+        for start in range(0, len(rows), _READ_AT_ONCE):
+            yield from threads.map(attempt, rows[start : start + _READ_AT_ONCE])

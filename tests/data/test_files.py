@@ -1,0 +1,127 @@
+"""Which files are images: each once, whatever links lead to it, and nothing that is none."""
+
+import os
+import socket
+
+import pytest
+from PIL import Image
+
+from attention_keras.data.files import LONGEST_STEM, find_images, stems
+from attention_keras.data.folders import read_folder
+from attention_keras.data.geometry import PictureFormat
+from attention_keras.data.images import UnreadableImage, read_image
+from attention_keras.errors import UserError
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three images of each of two classes, one of them in a folder below."""
+    for name in ("a/0", "a/1", "a/deep/2", "b/0", "b/1", "b/deep/2"):
+        file = tmp_path / "photos" / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(file)
+    return tmp_path / "photos"
+
+
+def trained_on(photos):
+    table = read_folder(photos)
+    return [table.root / path for path in table.paths]
+
+
+def predicted(photos):
+    return find_images([str(photos)]).files
+
+
+LINKS = [
+    {"a/loop": "."},
+    {"a/deep/loop": "../.."},
+    {"a/loop": "{photos}/.."},
+    {"a/again": "deep"},
+    {"a/other": "../b"},
+    {"a/to_b": "../b", "b/to_a": "../a"},
+]
+
+
+@pytest.mark.parametrize("links", LINKS, ids=str)
+def test_links_do_not_multiply_images(photos, links, caplog):
+    for name, target in links.items():
+        (photos / name).symlink_to(target.format(photos=photos), target_is_directory=True)
+    for look in (trained_on, predicted):
+        files = look(photos)
+        assert sorted(file.resolve() for file in files) == sorted(photos.rglob("*.png")) and len(files) == 6
+    assert f"{len(links)} folders seen already" in caplog.text
+    assert find_images([str(photos)]).passed_over == {"folders seen already": len(links)}
+    files = find_images([f"{photos}/**/*.png", f"{photos}/a/../a/0.png", f"{photos}/a"]).files
+    assert len(files) == 6
+    table = read_folder(photos)
+    own = {(path.split("/")[0], label) for path, label in zip(table.paths, table.labels.tolist())}
+    assert own == {("a", 0), ("b", 1)}, "no second label"
+
+
+def test_a_class_that_is_a_link_to_all_classes_is_refused(photos):
+    (photos / "c").symlink_to(".")
+    with pytest.raises(UserError, match=r"c has no images that can be read; it has 3 folders seen already;"):
+        read_folder(photos)
+
+
+def test_a_link_to_another_place_is_followed(photos, tmp_path):
+    (tmp_path / "more" / "deep").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / "more" / "deep" / "9.png")
+    (tmp_path / "more" / "back").symlink_to("..")
+    (photos / "a" / "more").symlink_to(tmp_path / "more")
+    for look in (trained_on, predicted):
+        files = look(photos)
+        assert len(files) == 7 and photos / "a" / "more" / "deep" / "9.png" in files
+
+
+def fifo(path):
+    os.mkfifo(path)
+
+
+def listener(path):
+    with socket.socket(socket.AF_UNIX) as own, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path.parent)  # the whole path may be too long for a socket's address
+        own.bind(path.name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+@pytest.mark.parametrize("make", [fifo, listener, os.mkdir])
+def test_what_is_no_file_is_no_image_and_nobody_waits_for_it(photos, make):
+    make(photos / "a" / "x.jpg")
+    assert len(trained_on(photos)) == len(predicted(photos)) == 6
+    with pytest.raises(UnreadableImage, match="not a regular file"):
+        read_image(photos / "a" / "x.jpg", PictureFormat((4, 4), "crop"))
+
+
+def test_a_word_that_names_nothing_or_no_image_is_told(photos):
+    with pytest.raises(UserError, match="there is no file or folder nowhere"):
+        find_images(["nowhere"])
+    (photos / "c").mkdir()
+    (photos / "c" / "1.cr2").touch()
+    with pytest.raises(UserError, match=r"no images in .*c; passed over: 1 .cr2; endings that are"):
+        find_images([str(photos / "c")])
+
+
+@pytest.mark.parametrize("word", ["{out}/..", "{out}", "{out}/pictures/*.png", "{drawn}"])
+def test_the_drawings_of_an_output_are_no_images_to_answer(photos, word):
+    out = photos / "a"
+    drawn = out / "pictures" / "0.png"
+    drawn.parent.mkdir()
+    Image.new("RGB", (4, 4)).save(drawn)
+    link = photos / "linked"
+    link.symlink_to(out)
+    for output in (out, link, photos / "b" / ".." / "a"):
+        found = find_images([word.format(out=out, drawn=drawn), str(photos / "b")], output)
+        assert drawn not in found.files and len(found.files) >= 3
+        assert found.passed_over[f"in {output / 'pictures'}, where this command draws"] == 1
+    assert drawn in find_images([str(drawn)], photos / "elsewhere").files
+    with pytest.raises(UserError, match=r"no images in .*; passed over: 1 in .*, where this command draws"):
+        find_images([str(drawn)], out)
+
+
+def test_long_names_are_shortened_and_told_apart(tmp_path):
+    for letter in ("x", "ü", "語", "🐈", "\udce9"):
+        names = stems([tmp_path / f"{letter * 300}{number}.png" for number in range(11)])
+        assert len(set(names)) == 11 and names[10] == f"{names[0]}-11" and set(names[0]) == {letter}
+        assert LONGEST_STEM - 4 < len(os.fsencode(names[0])) <= LONGEST_STEM
+    assert stems([tmp_path / f"{'x' * LONGEST_STEM}.png"]) == ["x" * LONGEST_STEM]

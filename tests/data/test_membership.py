@@ -1,0 +1,208 @@
+"""Images of a folder stay on their side of the split, whatever is done to the folder."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attention_keras.data.datasets import load_dataset, load_unseen, seen_in_training
+from attention_keras.data.folders import read_folder
+from attention_keras.data.geometry import PictureFormat
+from attention_keras.data.membership import Changes, choose_roles, content_digests, cut_by_class
+from attention_keras.errors import UserError
+
+COUNT = 60
+TO = PictureFormat((8, 8), "crop")
+
+
+def draw(path, number):
+    """An image whose first pixel tells its number."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype="uint8")
+    pixels[0, 0] = divmod(number, 256) + (0,)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(COUNT):
+        draw(tmp_path / "photos" / "ab"[number % 2] / f"{number}.png", number)
+    return tmp_path / "photos"
+
+
+def numbers(split):
+    return {256 * int(high) + int(low) for high, low, _ in split.images[:, 0, 0]}
+
+
+def sides(folder, **options):
+    """Numbers of the images in train, validation and test."""
+    dataset = load_dataset(f"folder:{folder}", image_size=8, **options)
+    return [numbers(split) for split in (dataset.train, dataset.validation, dataset.test())]
+
+
+def stays(before, after):
+    """No image of one side is on another afterwards."""
+    return all(before[i].isdisjoint(after[j]) for i in range(3) for j in range(3) if i != j)
+
+
+def rename_files(folder):
+    for file in list(folder.rglob("*.png")):
+        file.rename(file.with_name(f"holiday-{file.name}"))
+    return folder
+
+
+def rename_a_class(folder):
+    (folder / "a").rename(folder / "zebra")
+    return folder
+
+
+def move(folder):
+    return folder.rename(folder.parent / "elsewhere")
+
+
+def add(folder):
+    for number in range(COUNT, 2 * COUNT):
+        draw(folder / "ab"[number % 2] / f"{number - COUNT}-new.png", number)
+    return folder
+
+
+def remove(folder):
+    for file in sorted(folder.rglob("*.png"))[::3]:
+        file.unlink()
+    return folder
+
+
+def put_deeper(folder):
+    for name in "ab":
+        (folder / name / "2024").mkdir()
+        for file in list((folder / name).glob("*.png"))[::2]:
+            file.rename(folder / name / "2024" / file.name)
+    return folder
+
+
+@pytest.mark.parametrize("change", [rename_files, rename_a_class, move, add, remove, put_deeper])
+def test_no_image_changes_sides(folder, change):
+    before = sides(folder)
+    assert all(before) and sum(map(len, before)) == COUNT
+    after = sides(change(folder))
+    assert stays(before, after)
+    kept = set().union(*after) & set(range(COUNT))
+    assert len(kept) == (COUNT if change is not remove else COUNT - 20)
+
+
+def test_what_else_changes_no_side(folder):
+    whole = sides(folder)
+    assert stays(whole, sides(folder, limit=30))
+    assert sides(f"{folder}/") == whole
+    one, other = sides(folder, seed=1), sides(folder, seed=2)
+    assert one[2] == other[2] == whole[2] and one[1] != other[1]
+    for file in list((folder / "a").glob("*.png")):
+        shutil.copy(file, folder / "a" / f"copy of {file.name}")
+    assert sides(folder) == whole, "copies are on one side"
+
+
+def roles_of(labels, seed=0, units=None, given="train"):
+    units = np.random.default_rng(seed).integers(0, 2**63, len(labels), "uint64") if units is None else units
+    return choose_roles(np.full(len(labels), given, object), units, np.asarray(labels), 0.1, seed), units
+
+
+def test_each_class_is_held_out_in_its_share():
+    labels = np.repeat(np.arange(5), 4000)
+    roles, _ = roles_of(labels)
+    for label in range(5):
+        assert (roles[labels == label] == "test").mean() == pytest.approx(0.2, abs=0.025)
+        assert (roles[labels == label] == "validation").mean() == pytest.approx(0.08, abs=0.02)
+
+
+def test_a_class_of_three_has_one_image_on_each_side():
+    for seed in range(30):
+        labels = np.repeat(np.arange(20), 3)
+        roles, _ = roles_of(labels, seed)
+        for label in range(20):
+            assert sorted(roles[labels == label]) == ["test", "train", "validation"]
+        roles, _ = roles_of([0, 1, 1], seed)
+        assert roles[0] == "train" and sorted(roles[1:]) == ["train", "validation"]
+
+
+def test_only_in_tiny_classes_an_addition_changes_a_side():
+    labels = np.repeat(np.arange(10), 100)
+    before, units = roles_of(labels)
+    more = np.concatenate([units, np.random.default_rng(9).integers(0, 2**63, 1000, "uint64")])
+    after, _ = roles_of(np.tile(labels, 2), units=more)
+    assert (before == after[:1000]).all()
+
+
+def test_images_of_one_unit_are_on_one_side():
+    units = np.repeat(np.arange(100, dtype="uint64"), 5)
+    roles, _ = roles_of(np.arange(500) % 3, units=units)
+    assert all(len(set(roles[units == unit])) == 1 for unit in range(100))
+    assert {"train", "validation", "test"} == set(roles)
+
+
+def test_a_digest_is_of_the_whole_content(tmp_path):
+    contents = [b"", b"a", b"ab" * 90_000, b"ab" * 45_000 + b"c" + b"ab" * 44_999 + b"b"]
+    for number, content in enumerate(contents):
+        (tmp_path / str(number)).write_bytes(content)
+    files = [tmp_path / str(number) for number in range(4)]
+    assert len(set(content_digests(files).tolist())) == 4
+    assert content_digests([tmp_path / "gone", files[1]])[0] == 0
+
+
+def test_a_file_in_two_classes_is_told(folder, caplog):
+    shutil.copy(folder / "a" / "0.png", folder / "b" / "same.png")
+    sides(folder)
+    assert "1 files are in several classes, such as a/0.png and b/same.png; keep each in one" in caplog.text
+
+
+def test_a_class_that_is_too_small_is_told(folder, caplog):
+    draw(folder / "c" / "0.png", 500)
+    train, *_ = sides(folder)
+    assert 500 in train
+    assert "no image of c is in test; three images a class are the least" in caplog.text
+
+
+def test_a_moved_folder_is_known_by_its_images(folder):
+    """Of a copy, the images that a run tested on are left; of other images, all."""
+    known = load_dataset(f"folder:{folder}", image_size=8)
+    *_, test = sides(folder)
+    seen = seen_in_training(known.files)
+    copy = add(move(folder))
+    assert numbers(load_unseen(f"folder:{copy}", TO, without=seen).test()) == test | set(
+        range(COUNT, 2 * COUNT)
+    )
+    assert len(load_unseen(f"folder:{copy}", TO).test()) == 2 * COUNT
+    everything = set(read_folder(copy).files.values())
+    with pytest.raises(UserError, match="the model was trained on every image of"):
+        load_unseen(f"folder:{copy}", TO, without=everything)
+
+
+def test_a_run_without_a_test_folder_has_not_seen_what_was_cut(folder):
+    shutil.copytree(folder, folder.parent / "roles" / "train")
+    for number in range(1000, 1004):
+        draw(folder.parent / "roles" / "valid" / "ab"[number % 2] / f"{number}.png", number)
+    dataset = load_dataset(f"folder:{folder.parent}/roles", image_size=8)
+    seen = seen_in_training(dataset.files)
+    tested = {f"{digest:016x}" for digest in dataset.test().digests.tolist()}
+    assert len(tested) > 5 and seen == set(dataset.files.values()) - tested
+
+
+def test_changes_are_counted(folder):
+    before = read_folder(folder).files
+    draw(folder / "a" / "0.png", 1000)
+    (folder / "b" / "1.png").unlink()
+    draw(folder / "b" / "new.png", 1001)
+    draw(folder / "b" / "newer.png", 1002)
+    changes = Changes.between(before, read_folder(folder).files)
+    assert changes == Changes(new=2, gone=1, changed=1) and str(changes) == "2 new, 1 gone, 1 changed"
+    assert not Changes.between(before, before)
+
+
+@pytest.mark.parametrize("count, fraction", [(100, 0.1), (97, 0.25), (20, 0.05)])
+def test_arrays_are_cut_evenly_over_classes(count, fraction):
+    labels = np.random.default_rng(0).integers(0, 5, count)
+    training, validation = cut_by_class(labels, fraction, seed=1)
+    assert len(validation) == max(1, round(count * fraction))
+    np.testing.assert_array_equal(np.sort(np.concatenate([training, validation])), np.arange(count))
+    share = np.bincount(labels[validation], minlength=5) - np.bincount(labels) * fraction
+    assert np.abs(share).max() <= 1
