@@ -95,7 +95,7 @@ def test_a_picture_that_vanishes_during_training_ends_it_in_a_line(run, kept, ph
 
 
 def test_crops_of_files_need_files():
-    with pytest.raises(UserError, match=r"resized_crop is cut from picture files, .* got cluttered_digits"):
+    with pytest.raises(UserError, match=r"resized_crop is cut from image files, .* got cluttered_digits"):
         RunConfig(augment="resized_crop")
     with pytest.raises(UserError, match="augment resized_crop changes images alone; use flip, crop"):
         RunConfig(dataset="folder:x", augment="resized_crop", attend_to=1.0)
