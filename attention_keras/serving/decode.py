@@ -11,8 +11,7 @@ PARALLEL = 4
 def decode_images(image_bytes, image_shape: tuple[int, int, int], resize: Resize):
     """Pixels of a batch of image files, uint8 `(b, H, W, c)`, and which of them are images, bool `(b)`.
 
-    JPEG, PNG, GIF (its first frame) and BMP of any size, grey, with a palette, RGBA (alpha dropped) or
-    CMYK; brought to `image_shape` with antialiasing. What cannot be decoded comes back black.
+    JPEG, PNG, GIF (its first frame) and BMP, brought to `image_shape`. What cannot be decoded is black.
 
     TensorFlow has no try. A tf.data pipeline can leave out elements that fail, so the files go through one,
     numbered, and those that come out are put where their numbers say. It starts with a blank element of

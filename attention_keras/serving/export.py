@@ -109,28 +109,13 @@ def export_model(
     | `litert` | `<directory>/<name>-<number>.tflite` | float32 |
     | `onnx` | `<directory>/<name>-<number>.onnx` | float32 |
 
-    What the SavedModel answers: `attention_keras.serving.signatures`; its card lists it. Each format is
-    written under a temporary name, run on a few noise images, and renamed, so that
-    readers see it whole or not at all. Where an answer is not the Keras model's, nothing is exported.
+    Each is written under a temporary name, run on a few noise images, and renamed, so that readers see it
+    whole or not at all. Where an answer is not the Keras model's, nothing is exported.
 
-    Args:
-        model: outputs `logits` `(b, k)` and `attention_<tap>` `(b, h, w)`; raw pixels in, of one size or any.
-        directory: the model's base path.
-        formats: of the table.
-        class_names: k names.
-        card: facts to keep with the model.
-        version: its number; by default the highest there is plus one. Files without a SavedModel take the
-            number of the newest SavedModel here with the `run` of the card, where there is one.
-        temperature: what the logits are divided by before the model's activation.
-        resize: how images of another shape are brought to the model's: `crop`, `stretch` or `pad`.
-        precision: of the SavedModel: `trained` or `float32`.
-
-    Returns:
-        What was written, in the order of `formats`.
-
-    Raises:
-        UserError: a file exists, a package is missing, the network has what a format has not, the names do
-            not fit, the output cannot be written, or it is not the model.
+    `model` has outputs `logits` `(b, k)` and `attention_<tap>` `(b, h, w)`, and takes raw pixels. `card` is
+    kept with it. The version is by default the highest there is plus one; files without a SavedModel take the
+    number of the newest SavedModel with the `run` of the card, where there is one. Logits are divided by
+    `temperature`. `resize` says how images of another shape are brought to the model's.
     """
     import tensorflow as tf
 

@@ -22,12 +22,7 @@ class RemoteModel:
     A refused connection or a busy server is tried again after 1 s and 2 s. A request that the server took and
     did not answer in time is not, because that would only add to the load.
 
-    Args:
-        url: `http://HOST:8501/v1/models/NAME`; `/versions/N` or `/labels/LABEL` may follow.
-        timeout: seconds for one request.
-
-    Raises:
-        UserError: nobody answers there, or not as TensorFlow Serving with a model of this package.
+    `url` is `http://HOST:8501/v1/models/NAME`, and `/versions/N` or `/labels/LABEL` may follow.
     """
 
     card = None

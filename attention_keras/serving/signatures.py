@@ -29,12 +29,6 @@ class ServedClassifier(tf.Module):
 
     `serve_bytes` answers a row that it cannot decode with zero probabilities and `valid` false. There is none
     where the model takes images of any size, or of other than 1 or 3 channels.
-
-    Args:
-        model: outputs `logits` and `attention_<tap>`; raw pixels in.
-        class_names: k names.
-        probabilities: what makes them of the logits. Evidence is of the logits themselves.
-        resize: how images of another shape are brought to the model's.
     """
 
     def __init__(

@@ -65,6 +65,20 @@ def test_an_export_and_a_server_give_the_models_answers(
             assert numbers == pytest.approx([-limit, limit, level.sum()], rel=0.06)
 
 
+def test_what_the_page_shows(app, exported, picture, tmp_path):
+    """Its two callbacks, where gradio is installed."""
+    pytest.importorskip("gradio")
+    page = app.build_page(app.open_model(str(exported)))
+    show, show_class = (event.fn for event in page.fns.values())
+    free, answer, classes, maps, asked, evidence = show(str(picture))
+    assert free is None and not picture.exists()  # the zone is free, and gradio's copy is gone
+    assert list(classes) == NAMES and sum(classes.values()) == pytest.approx(1)
+    assert maps.count("<figure>") == 3 and asked.value == max(classes, key=classes.get)
+    assert f"evidence for {asked.value}: " in evidence and "evidence for two: " in show_class(answer, 2)
+    (tmp_path / "text.png").write_text("no image")
+    assert show(str(tmp_path / "text.png"))[1:4] == (None, None, "")
+
+
 def test_classes_of_one_name_are_told_apart(app):
     class Model:
         class_names, num_classes = ["crane", "crane", "cat"], 3
