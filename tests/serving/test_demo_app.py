@@ -65,6 +65,7 @@ def test_an_export_and_a_server_give_the_models_answers(
             assert numbers == pytest.approx([-limit, limit, level.sum()], rel=0.06)
 
 
+@pytest.mark.filterwarnings("ignore")  # gradio's own, and what it would show on the page
 def test_what_the_page_shows(app, exported, picture, tmp_path):
     """Its two callbacks, where gradio is installed."""
     pytest.importorskip("gradio")
