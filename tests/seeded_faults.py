@@ -60,10 +60,10 @@ TABLE = {
     "tests/outcomes/test_one_device.py": [
         ("statistics of one device", "layer.synchronized = synchronized", "layer.synchronized = False"),
     ],
-    "tests/data/test_geometry.py": [
+    "tests/data/test_images.py": [
         ("image stretched", "larger(1, smaller(width, height * wide // tall))", "width"),
     ],
-    "tests/data/test_folder_splits.py": [
+    "tests/data/test_membership.py": [
         ("one hash for all splits", "key=purpose.encode()[:64]", 'key=b""'),
     ],
     "tests/data/test_pipeline.py": [
