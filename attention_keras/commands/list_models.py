@@ -45,6 +45,6 @@ def print_models() -> None:
         sizes = f"{count_parameters(model):>12,}{count_macs(model) / 1e6:>14,.0f}"
         print(f"{name:<26}{sizes}{errors}".rstrip(), flush=True)
     print(
-        "\nerrors: the paper's, for full width and 300 epochs. Other names are built in the same way; a backbone\n"
+        "\nerrors: the paper's, for full width and 300 epochs. Other names are built alike; a backbone\n"
         "keras:<Application> or FILE.keras has them too (--backbone, --taps)."
     )
