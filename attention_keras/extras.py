@@ -9,7 +9,6 @@ from attention_keras.errors import UserError
 # Packages that pip knows by another name than `import` does.
 PIP_NAMES = {
     "PIL": "pillow",
-    "art": "adversarial-robustness-toolbox",
     "grpc": "grpcio",
     "keras_cv": "keras-cv",
     "skimage": "scikit-image",

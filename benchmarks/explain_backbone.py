@@ -22,9 +22,8 @@ from tqdm import tqdm
 from attention_keras import attend, load_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.drawing.images import map_grid
-from attention_keras.evaluation.explanations.attention import attention_of
-from attention_keras.evaluation.explanations.evidence import total_evidence
 from attention_keras.evaluation.explanations.kinds import kinds_of
+from attention_keras.evaluation.explanations.own import attention_of, total_evidence
 from attention_keras.evaluation.tasks.map_scores import score_maps
 from attention_keras.heads import LinearHead
 from benchmarks.attend_backbone import (

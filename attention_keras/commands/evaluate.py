@@ -1,5 +1,6 @@
 """What `attention-keras evaluate` and `python evaluate.py` do: words to options, options to results."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal, Union
@@ -40,7 +41,7 @@ def main(words: Sequence[str], prog: str) -> int:
         if words[0] not in _OPTIONS:
             raise UserError(f"unknown task {words[0]!r}; allowed: {', '.join(_OPTIONS)}")
         _refuse_options_of_other_tasks(words[0], words)
-    return run(parse(_SUBCOMMANDS, words, description=ABOUT, prog=prog))
+    return run(parse(_SUBCOMMANDS, words, description=ABOUT, prog=prog), shlex.join([*prog.split(), *words]))
 
 
 def main_with_task_option(words: Sequence[str], prog: str, description: str) -> int:
@@ -67,15 +68,16 @@ def main_with_task_option(words: Sequence[str], prog: str, description: str) -> 
     class Evaluation(options):
         task: Annotated[Literal[tuple(_OPTIONS)], arg(help=help_text)] = DEFAULT
 
-    return run(parse(Evaluation, words, description=description, prog=prog))
+    options = parse(Evaluation, words, description=description, prog=prog)
+    return run(options, shlex.join([*prog.split(), *words]))
 
 
-def run(options: CommonOptions) -> int:
+def run(options: CommonOptions, command: str = "") -> int:
     """Evaluate and print what was found; the return value is the process's exit code."""
     import_tensorflow("evaluate")
     from attention_keras.evaluation.evaluate import evaluate
 
-    evaluate(options, report=lambda line: print(line, flush=True))
+    evaluate(options, report=lambda line: print(line, flush=True), command=command)
     return 0
 
 

@@ -133,9 +133,15 @@ def _measured(run: Run, task: str) -> dict[str, Any]:
 
 def _write_table(options: ReproduceOptions, configs: dict[tuple[str, int], RunConfig]) -> str:
     """The finished runs as a table, in Markdown; mean and deviation over seeds, beside the paper's errors."""
-    from attention_keras.evaluation.report.render import to_csv, to_markdown
-    from attention_keras.evaluation.report.spread import Spread
-    from attention_keras.evaluation.report.table import Table, decimal, integer, text
+    from attention_keras.evaluation.report.table import (
+        Spread,
+        Table,
+        decimal,
+        integer,
+        text,
+        to_csv,
+        to_markdown,
+    )
     from attention_keras.models.paper_errors import PAPER_ERRORS
 
     columns = [text("model"), integer("seeds"), decimal("test error, %", 2), decimal("paper, %", 2)]

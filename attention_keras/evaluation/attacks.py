@@ -1,36 +1,24 @@
-"""Adversarial attacks on raw pixels through the Adversarial Robustness Toolbox.
+"""Adversarial attacks on raw pixels: random noise, the fast gradient sign method, projected gradient descent.
 
-The paper attacks with the fast gradient sign method only. One step along a gradient is a weak attack: a
-network whose gradients are small or misleading survives it without being robust. Hence projected gradient
-descent with restarts beside it, and random noise as a control.
+The paper attacks with the fast gradient sign method (Goodfellow et al. 2015) only. One step along a gradient
+is a weak attack: a network whose gradients are small or misleading survives it without being robust. Hence
+projected gradient descent with restarts (Madry et al. 2018) beside it, and random noise as a control.
 """
-
-import logging.config
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from attention_keras.extras import needs
+from attention_keras.evaluation.subjects.views import map_batches, predict_batches
 from attention_keras.measures.robustness import PIXELS, check_change
 
 ATTACKS = ("noise", "FGSM", "PGD")
 
 
 class Attacker:
-    """Attacks on one network with float32 pixels in [0, 255].
+    """Attacks on a network pixels -> logits `(b, k)`, with float32 pixels in [0, 255].
 
-    Args:
-        logits_model: pixels -> logits `(b, k)`.
-        steps: of projected gradient descent.
-        restarts: its random starts.
-        batch_size: images at a time.
-        seed: of noise and random starts.
-
-    Raises:
-        UserError: the toolbox is not installed.
+    `steps` and `restarts` are those of projected gradient descent; `seed` fixes noise and random starts.
     """
 
     def __init__(
@@ -42,53 +30,61 @@ class Attacker:
         batch_size: int = 64,
         seed: int = 0,
     ):
-        self._classifier = _classifier(logits_model)
+        self._model = logits_model
         self.steps, self.restarts, self.batch_size, self.seed = steps, restarts, batch_size, seed
+        self._gradient = tf.function(self._loss_gradient, reduce_retracing=True)
 
     def attack(self, name: str, images: np.ndarray, labels: np.ndarray, epsilon: float) -> np.ndarray:
-        """Images changed by at most `epsilon` in every pixel value, within [0, 255].
-
-        Args:
-            name: one of `ATTACKS`.
-            images: `(n, h, w, 3)` pixels.
-            labels: `(n,)` true classes, which the attack leads away from.
-            epsilon: in pixel values; 0 changes nothing.
-
-        Returns:
-            float32 `(n, h, w, 3)`.
-
-        Raises:
-            ValueError: an unknown attack.
-            RuntimeError: the toolbox broke its promise.
-        """
-        images = np.asarray(images, "float32")
+        """Images led away from their labels by at most `epsilon` in every pixel value, within [0, 255]."""
         if name not in ATTACKS:
             raise ValueError(f"attack must be one of {', '.join(ATTACKS)}; got {name!r}")
+        images = np.asarray(images, "float32")
         if epsilon == 0:
             return images.copy()
+        generator = np.random.default_rng(self.seed)
         if name == "noise":
-            signs = np.random.default_rng(self.seed).choice([-1.0, 1.0], images.shape)
+            signs = generator.choice([-1.0, 1.0], images.shape)
             changed = np.clip(images + epsilon * signs, *PIXELS).astype("float32")
+        elif name == "FGSM":
+            changed = self._step(images, images, labels, epsilon, epsilon)
         else:
-            with _seeded(self.seed):
-                changed = self._tool(name, epsilon).generate(images, y=np.asarray(labels))
+            changed = self._projected_gradient_descent(images, labels, epsilon, generator)
         check_change(images, changed, epsilon)
         return changed
 
-    def _tool(self, name: str, epsilon: float):
-        from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
+    def _projected_gradient_descent(self, images, labels, epsilon: float, generator) -> np.ndarray:
+        """Of each image the first restart that fools the network, or the last one."""
+        result = images
+        fooled = np.zeros(len(images), bool)
+        for _ in range(self.restarts):
+            start = images + generator.uniform(-epsilon, epsilon, images.shape)
+            changed = np.clip(start, *PIXELS).astype("float32")
+            for _ in range(self.steps):
+                changed = self._step(images, changed, labels, 2.5 * epsilon / self.steps, epsilon)
+            result = np.where(fooled[:, None, None, None], result, changed)
+            fooled |= self.predict(changed) != labels
+        return result
 
-        if name == "FGSM":
-            return FastGradientMethod(self._classifier, eps=epsilon, batch_size=self.batch_size)
-        return ProjectedGradientDescent(
-            self._classifier,
-            eps=epsilon,
-            eps_step=2.5 * epsilon / self.steps,
-            max_iter=self.steps,
-            num_random_init=self.restarts,
-            batch_size=self.batch_size,
-            verbose=False,
-        )
+    def _step(self, images, changed, labels, size: float, epsilon: float) -> np.ndarray:
+        """A step along the sign of the gradient, and back to where changes are allowed."""
+        moved = changed + size * np.sign(self._gradients(changed, labels))
+        low, high = np.maximum(images - epsilon, PIXELS[0]), np.minimum(images + epsilon, PIXELS[1])
+        return np.clip(moved, low, high).astype("float32")
+
+    def _loss_gradient(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            logits = self._model(images, training=False)
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        return tape.gradient(loss, images)
+
+    def _gradients(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        labels = np.asarray(labels, "int32")
+
+        def call(rows: np.ndarray) -> np.ndarray:
+            return self._gradient(tf.constant(images[rows]), tf.constant(labels[rows])).numpy()
+
+        return map_batches(call, np.arange(len(images)), self.batch_size)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predicted class `(n,)`."""
@@ -96,55 +92,9 @@ class Attacker:
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits `(n, k)`."""
-        return self._classifier.predict(np.asarray(images, "float32"), batch_size=self.batch_size)
+        return predict_batches(self._model, images, self.batch_size)
 
     def zero_gradients(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Share of images on which the gradient of the loss is 0 in every pixel."""
-        starts = range(0, len(images), self.batch_size)
-        parts = [slice(start, start + self.batch_size) for start in starts]
-        one_hot = np.eye(self._classifier.nb_classes)[np.asarray(labels)]
-        gradients = [
-            self._classifier.loss_gradient(np.asarray(images[p], "float32"), one_hot[p]) for p in parts
-        ]
-        return float(np.mean(~np.concatenate(gradients).any(axis=(1, 2, 3))))
-
-
-def _classifier(logits_model: keras.Model):
-    """The toolbox's view of the network: raw pixels in, logits out, normalisation inside the network."""
-    with needs("robustness", extra="evaluate"), _undisturbed():
-        from art.estimators.classification import TensorFlowV2Classifier
-    return TensorFlowV2Classifier(
-        model=logits_model,
-        nb_classes=logits_model.output.shape[-1],
-        input_shape=tuple(logits_model.input.shape[1:]),
-        loss_object=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        clip_values=PIXELS,
-    )
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Import the toolbox without what it does to the process.
-
-    It warns that PyTorch is missing, which is not needed; and it configures Python's logging, which closes
-    every handler there is: absl's, which TensorFlow and Keras log through, closes its stream then.
-    """
-    configure = logging.config.dictConfig
-    logging.config.dictConfig = lambda settings: None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.config.dictConfig = configure
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """The toolbox draws from NumPy's global generator; give it a seed and put the state back."""
-    state = np.random.get_state()
-    np.random.seed(seed)
-    try:
-        yield
-    finally:
-        np.random.set_state(state)
+        gradients = self._gradients(np.asarray(images, "float32"), labels)
+        return float(np.mean(~gradients.any(axis=(1, 2, 3))))

@@ -1,28 +1,35 @@
 """Evaluate trained models: load them, carry out the tasks, write the results and the report."""
 
+import importlib
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import TASKS, CommonOptions, tasks_of
 from attention_keras.evaluation.report.html import write_report
-from attention_keras.evaluation.report.render import to_terminal
 from attention_keras.evaluation.report.result import TaskResult
-from attention_keras.evaluation.report.store import write_result
+from attention_keras.evaluation.report.store import file_name, write_result
+from attention_keras.evaluation.report.table import to_terminal
 from attention_keras.evaluation.subjects.dataset import check_fit, dataset_of
-from attention_keras.evaluation.subjects.load import is_run, load_subjects
+from attention_keras.evaluation.subjects.load import load_subjects, run_of
+from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.context import Context
-from attention_keras.evaluation.tasks.registry import FUNCTIONS
-from attention_keras.runs.directory import EVALUATION, Run
+from attention_keras.extras import needs
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.directory import EVALUATION
+
+RECIPE = ("width", "epochs", "batch_size", "optimizer", "learning_rate", "augment", "precision", "seed")
 
 
-def evaluate(options: CommonOptions, report: Callable[[str], None]) -> Path:
+def evaluate(options: CommonOptions, report: Callable[[str], None], command: str = "") -> Path:
     """Carry out the tasks that `options` are for; each writes its results when it is done.
 
     Args:
         options: of one task, or `AllOptions`, under which a task that does not apply is left out.
         report: called with lines for the reader.
+        command: what was typed, for the report.
 
     Returns:
         Path of the HTML report. It is written even if a task fails, with what was measured before.
@@ -44,25 +51,46 @@ def evaluate(options: CommonOptions, report: Callable[[str], None]) -> Path:
         check_fit(subject, dataset, test)
     _prepare(output)
     context = Context(subjects, dataset, test, options)
-    runs = ", ".join(s.name if s.kind == s.name else f"{s.name} ({s.kind})" for s in subjects)
+    about = _about(subjects, dataset.name, command)
     tasks = tasks_of(options)
     try:
         for task in tasks:
             report(f"measuring {task}")
             try:
-                result = FUNCTIONS[TASKS[task]](context)
+                result = _measure(task, context)
             except NotApplicable as reason:
                 if len(tasks) == 1:
                     raise
                 report(f"{task}: left out, {reason}\n")
                 continue
-            write_result(result, output, f"{runs} on {dataset.name}")
+            write_result(result, output, about)
             report(_summary(result))
     finally:
         # What was measured before a task failed is worth a report too.
-        page = write_report(output)
+        page = write_report(output, list(TASKS))
     report(f"results in {output}, all of them in {page}")
     return page
+
+
+def _measure(task: str, context: Context) -> TaskResult:
+    """Carry out a task, by the function `measure` of the module of its name."""
+    with needs(f"the task {task}", extra="evaluate"):
+        module = importlib.import_module(f"attention_keras.evaluation.tasks.{task}")
+    return module.measure(context)
+
+
+def _about(subjects: Sequence[Subject], dataset: str, command: str) -> list[str]:
+    """What was measured on what, when and by which command, for the head of a section."""
+    runs = ", ".join(s.name if s.kind == s.name else f"{s.name} ({s.kind})" for s in subjects)
+    lines = [f"{runs} on {dataset}, {time.strftime('%Y-%m-%d %H:%M')}"]
+    lines += [f"{s.name}: {_recipe(s.trained)}" for s in subjects if s.trained]
+    return lines + [command] * bool(command)
+
+
+def _recipe(config: RunConfig) -> str:
+    """How a run was trained, in a line."""
+    values = config.to_dict()
+    return "trained with " + ", ".join(f"{name} {values[name]}" for name in RECIPE)
 
 
 def _output(options: CommonOptions) -> Path:
@@ -71,11 +99,11 @@ def _output(options: CommonOptions) -> Path:
         output = Path(options.output)
     elif len(options.runs) > 1:
         output = Path(EVALUATION)
-    elif is_run(path):
-        output = Run(path).evaluation
-    else:
+    elif path.is_dir() and (run := run_of(path)):
+        output = run.evaluation
+    else:  # not beside it: a server may watch the folder of an export
         path = path.resolve()
-        output = path.with_name(f"{path.stem if path.is_file() else path.name}-evaluation")
+        output = Path(EVALUATION, path.stem if path.is_file() else file_name("-".join(path.parts[-2:])))
     if output.exists() and not output.is_dir():
         raise UserError(f"{output} is a file; choose another output")
     return output

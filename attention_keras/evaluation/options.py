@@ -21,11 +21,7 @@ def _unless_given(default: str, metavar: str) -> Any:
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """What every task takes.
-
-    Raises:
-        UserError: a value is not allowed, or a folder does not exist. Subclasses raise it too.
-    """
+    """What every task takes. A value that is not allowed raises UserError."""
 
     runs: Annotated[tuple[str, ...], Positional, arg(metavar="RUN [RUN ...]", help_behavior_hint="")]
     """Run directories, .keras files, or (for classification) SavedModel directories."""
@@ -41,7 +37,7 @@ class CommonOptions:
     """Fixes random maps, noise, attacks and randomised weights."""
     output: Annotated[
         str | None,
-        _unless_given("RUN/evaluation; evaluation for several; NAME-evaluation beside a file", "FOLDER"),
+        _unless_given("RUN/evaluation; evaluation for several; evaluation/NAME for a file", "FOLDER"),
     ] = None
     """Folder for the results."""
 
@@ -64,7 +60,7 @@ class ClassificationOptions(CommonOptions):
     """Test error, confusion matrix, and whether attention points at the object."""
 
     panels: int = 18
-    """Pictures of answers with attention; up to half of them show the most confident errors."""
+    """Images of answers with attention; up to half of them show the most confident errors."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -173,7 +169,10 @@ TASKS: dict[str, type[CommonOptions]] = {
     "query": QueryOptions,
     "transfer": TransferOptions,
 }
-"""Name of each task -> its options, in the order of the report."""
+"""The one list of tasks, in the order of the report: name -> options.
+
+A task is carried out by the function `measure` in `attention_keras/evaluation/tasks/<name>.py`.
+"""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from attention_keras.evaluation.options import TASKS, tasks_of
 def parsed(monkeypatch):
     """The options that a command line stands for, in place of the evaluation."""
     found = []
-    monkeypatch.setattr(command, "run", lambda options: found.append(options) or 0)
+    monkeypatch.setattr(command, "run", lambda options, _: found.append(options) or 0)
     return found
 
 

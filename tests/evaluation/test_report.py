@@ -1,4 +1,4 @@
-"""The report: one file, nothing fetched, nothing run; results of earlier versions are shown too."""
+"""The report: one file, nothing fetched, nothing run, the numbers above the images."""
 
 import json
 import re
@@ -7,6 +7,7 @@ import numpy as np
 from report_page import Page
 
 from attention_keras.drawing.canvas import png
+from attention_keras.evaluation.options import TASKS
 from attention_keras.evaluation.report.html import write_report
 from attention_keras.evaluation.report.result import Figure, Gallery, TaskResult
 from attention_keras.evaluation.report.store import write_result
@@ -26,8 +27,8 @@ def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path):
         figures=[Figure("odd / name", PIXELS, 'a "quoted" caption')],
         notes=["<b>"],
     )
-    write_result(result, tmp_path)
-    written = write_report(tmp_path).read_text()
+    write_result(result, tmp_path, ["demo on digits", "evaluate.py <demo>"])
+    written = write_report(tmp_path, list(TASKS)).read_text()
     page = Page(written)
     assert page.open == [] and "b" not in page.seen and not {"script", "link"} & set(page.seen)
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
@@ -37,10 +38,10 @@ def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path):
     assert (tmp_path / "query-odd-name.png").exists()
 
 
-def test_a_section_opens_with_its_galleries(tmp_path):
+def test_a_section_opens_with_what_was_measured_and_its_numbers(tmp_path):
     answers = [
-        Figure("00", PIXELS, "true: a predicted: b", right=False),
-        Figure("01", PIXELS, "true: a predicted: a", right=True),
+        Figure("00", PIXELS, "a/1.png", right=False, title="true: a predicted: b"),
+        Figure("01", PIXELS, "", right=True, title="true: a predicted: a"),
     ]
     result = TaskResult(
         "classification",
@@ -50,48 +51,21 @@ def test_a_section_opens_with_its_galleries(tmp_path):
         tables=[Table("Test error", [text("run")], [["demo"]])],
         figures=[Figure("confusion", PIXELS, "confusion matrix")],
     )
-    write_result(result, tmp_path)
+    write_result(result, tmp_path, ["demo on digits", "evaluate.py <demo>"])
     assert (tmp_path / "panels" / "demo" / "01.png").exists()
-    page = write_report(tmp_path).read_text()
-    parts = ["<h3>Wrong &amp; right</h3>", 'class="wrong"', 'class="right"', "<caption>", "confusion matrix"]
-    places = [page.index(part) for part in parts]
-    assert places == sorted(places) and len(Page(page).sources) == 3
+    page = write_report(tmp_path, list(TASKS)).read_text()
+    parts = ["demo on digits", "&lt;demo&gt;", "<caption>", "<h3>Wrong &amp; right</h3>"]
+    parts += ['class="wrong"', "true: a predicted: b", "a/1.png", 'class="right"', "confusion matrix"]
+    positions = [page.index(part) for part in parts]
+    assert positions == sorted(positions) and len(Page(page).sources) == 3
 
 
 def test_a_figure_outside_the_folder_is_not_read(tmp_path):
     (tmp_path / "secret.png").write_bytes(png(PIXELS))
     folder = tmp_path / "results"
     folder.mkdir()
-    write_result(TaskResult("maps", "Maps", {}, figures=[Figure("grid", PIXELS, "grid")]), folder)
+    write_result(TaskResult("maps", "Maps", {}, figures=[Figure("grid", PIXELS, "grid")]), folder, [])
     values = json.loads((folder / "maps.json").read_text())
     values["figures"][0]["file"] = "../secret.png"
     (folder / "maps.json").write_text(json.dumps(values))
-    assert Page(write_report(folder).read_text()).sources == []
-
-
-def test_results_of_an_earlier_version(tmp_path):
-    """Heads were strings, cells were as shown, and there were no galleries."""
-    earlier = {
-        "task": "classification",
-        "title": "Classification",
-        "about": "demo on cluttered_digits",
-        "notes": ["a note"],
-        "warnings": [],
-        "tables": [
-            {
-                "caption": "Test error",
-                "columns": ["run", "error", "images", "parameters", "area"],
-                "rows": [["demo", "4.80%", 2000, None, 0.123456], ["other", "5.10%", 2000, 1234567, None]],
-            },
-            {"caption": "empty", "columns": ["run"], "rows": []},
-        ],
-        "figures": [{"file": "classification-confusion.png", "caption": "confusion", "small": True}],
-        "values": {},
-    }
-    (tmp_path / "classification.json").write_text(json.dumps(earlier))
-    (tmp_path / "classification-confusion.png").write_bytes(png(PIXELS))
-    written = write_report(tmp_path).read_text()
-    page = Page(written)
-    assert page.open == [] and len(page.sources) == 1
-    cells = re.findall(r"<td[^>]*>([^<]*)</td>", written)
-    assert cells == ["demo", "4.80%", "2,000", "-", "0.123", "other", "5.10%", "2,000", "1,234,567", "-"]
+    assert Page(write_report(folder, list(TASKS)).read_text()).sources == []

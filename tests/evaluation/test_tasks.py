@@ -1,7 +1,9 @@
 """Every task through the command on untrained networks, in one report."""
 
 import csv
+import importlib
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,9 +24,7 @@ from attention_keras.evaluation.options import (
     SegmentationOptions,
     TransferOptions,
 )
-from attention_keras.evaluation.tasks.answers import chosen_answers
-from attention_keras.evaluation.tasks.choice import one_of_each_class
-from attention_keras.evaluation.tasks.registry import FUNCTIONS
+from attention_keras.evaluation.subjects.load import load_predictor, load_subjects
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 
@@ -94,7 +94,7 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
     assert guesses["all object"]["jaccard"] == pytest.approx(guesses["all object"]["precision"])
     with open(tmp_path / "segmentation.csv", newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[0][:3] == ["run", "map", "Jaccard, otsu"] and len(rows) > 4
+    assert rows[0][:3] == ["run", "map", "Jaccard"] and len(rows) > 4
 
 
 def test_what_does_not_apply_is_refused_alone(runs, tmp_path):
@@ -135,25 +135,20 @@ def test_masks_queries_and_targets_from_folders(runs, tmp_path, capsys):
         run(QueryOptions((runs[0],), queries=str(tmp_path / "data"), **common))
 
 
-def test_one_image_of_each_class():
-    labels = np.array([2, 2, 0, 1, 0, 2])
-    assert one_of_each_class(labels, 3).tolist() == [2, 3, 0]
-    assert one_of_each_class(labels, 5).tolist() == [2, 3, 0, 4, 1]
-    assert labels[one_of_each_class(labels, 2)].tolist() == [0, 2]
-
-
-def test_answers_worth_showing():
-    """Wrong ones by confidence, right ones of as many classes as fit; neither takes the other's room."""
-    probabilities = np.full((6, 3), 0.1)
-    probabilities[range(6), [0, 0, 1, 1, 2, 0]] = [0.5, 0.8, 0.9, 0.4, 0.6, 0.7]
-    labels = np.array([0, 1, 1, 2, 2, 2])  # wrong: 1 (0.8), 3 (0.4), 5 (0.7)
-    wrong, right = chosen_answers(probabilities, labels, 4)
-    assert (wrong.tolist(), right.tolist()) == ([1, 5], [0, 4])
-    assert [len(rows) for rows in chosen_answers(probabilities, labels, 0)] == [0, 0]
-    assert [len(rows) for rows in chosen_answers(probabilities, labels, 50)] == [3, 3]
-    wrong, right = chosen_answers(probabilities, probabilities.argmax(axis=-1), 3)
-    assert (len(wrong), labels[right].tolist()) == (0, [0, 1, 2])
+def test_the_model_file_of_a_run_predicts_as_the_run_does(runs):
+    file = Path(runs[0]) / "model.keras"
+    (Path(runs[0]) / "metrics.json").write_text('{"temperature": 2.5}')
+    try:
+        of_run, of_file = load_predictor(runs[0]), load_predictor(file)
+        (subject,) = load_subjects([str(file)])
+    finally:
+        (Path(runs[0]) / "metrics.json").unlink()
+    images = load_dataset("cluttered_digits", limit=5).train.images
+    np.testing.assert_array_equal(*(p.predict(images)["probabilities"] for p in (of_run, of_file)))
+    assert of_file.class_names == of_run.class_names and of_file.temperature == 2.5
+    assert subject.trained == Run(runs[0]).config
 
 
 def test_every_task_has_its_function():
-    assert set(FUNCTIONS) == set(TASKS.values())
+    for task in TASKS:
+        assert callable(importlib.import_module(f"attention_keras.evaluation.tasks.{task}").measure)

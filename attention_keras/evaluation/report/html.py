@@ -2,13 +2,12 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from attention_keras.evaluation.options import TASKS
-from attention_keras.evaluation.report.render import to_html
-from attention_keras.evaluation.report.table import Table
+from attention_keras.evaluation.report.table import Table, to_html
 from attention_keras.runs.durable import write_whole
 
 REPORT = "report.html"
@@ -35,10 +34,10 @@ th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align:
 th { background: var(--tint); white-space: normal; vertical-align: bottom; }
 th.text, td.text { text-align: left; }
 .gallery { display: grid; gap: .9rem; margin-bottom: 1.2rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 34rem), 1fr)); }
 .figures { display: flex; flex-wrap: wrap; gap: .5rem 1rem; }
 figure { margin: .6rem 0 1rem; max-width: 100%; } figure.small { max-width: 23.5rem; }
-figcaption { color: var(--soft); font-size: .92rem; max-width: 48rem; }
+figcaption { color: var(--soft); font-size: .92rem; max-width: 48rem; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); border-radius: 4px; }
 .gallery figure { margin: 0; max-width: none; }
 .gallery img { display: block; width: 100%; border-left-width: 5px; }
@@ -47,20 +46,13 @@ img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--l
 """
 
 
-def write_report(folder: Path) -> Path:
-    """Write `report.html` from the `<task>.json` files of a results folder.
+def write_report(folder: Path, tasks: Sequence[str]) -> Path:
+    """Write `report.html` from the `<task>.json` files in a results folder, in the order of `tasks`.
 
-    Args:
-        folder: where `write_result` wrote; results of earlier commands in it are shown too.
-
-    Returns:
-        Path of the report.
+    Results of earlier commands in the folder are shown too.
     """
-    sections = [
-        json.loads((folder / f"{task}.json").read_text(encoding="utf-8"))
-        for task in TASKS
-        if (folder / f"{task}.json").exists()
-    ]
+    files = [folder / f"{task}.json" for task in tasks]
+    sections = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
     path = folder / REPORT
     write_whole(path, _page(sections, folder).encode())
     return path
@@ -79,34 +71,33 @@ def _page(sections: list[dict[str, Any]], folder: Path) -> str:
 
 
 def _section(section: dict[str, Any], folder: Path) -> str:
+    """What was measured, the numbers, the images, and how to read them."""
     parts = [f'<section id="{escape(section["task"])}"><h2>{escape(section["title"])}</h2>']
-    parts += [f'<p class="soft">{escape(section["about"])}</p>'] if section.get("about") else []
+    parts += [f'<p class="soft">{escape(line)}</p>' for line in section["about"]]
     parts += [f'<p class="warning">{escape(warning)}</p>' for warning in section["warnings"]]
-    for gallery in section.get("galleries", ()):
-        parts += [f"<h3>{escape(gallery['heading'])}</h3>", _figures("gallery", gallery["figures"], folder)]
-    parts += [f"<p>{escape(note)}</p>" for note in section["notes"]]
     parts += [to_html(Table.from_dict(table)) for table in section["tables"]]
+    for gallery in section["galleries"]:
+        parts += [f"<h3>{escape(gallery['heading'])}</h3>", _figures("gallery", gallery["figures"], folder)]
     parts += [_figures("figures", section["figures"], folder)]
+    parts += [f"<p>{escape(note)}</p>" for note in section["notes"]]
     return "\n".join([*parts, "</section>"])
 
 
 def _figures(kind: str, figures: list[dict[str, Any]], folder: Path) -> str:
-    shown = [_figure(figure, path) for figure in figures if (path := _picture(figure, folder))]
+    shown = [_figure(figure, path) for figure in figures if (path := _file(figure, folder))]
     return "\n".join([f'<div class="{kind}">', *shown, "</div>"])
 
 
-def _picture(figure: dict[str, Any], folder: Path) -> Path | None:
+def _file(figure: dict[str, Any], folder: Path) -> Path | None:
     """The figure's file; None where it is gone, or outside the folder and so not written by us."""
     path = (folder / figure["file"]).resolve()
     return path if path.is_file() and path.is_relative_to(folder.resolve()) else None
 
 
 def _figure(figure: dict[str, Any], path: Path) -> str:
-    answer = {True: "right", False: "wrong"}.get(figure.get("right"))
-    names = [name for name in ("small" if figure.get("small") else None, answer) if name]
+    answer = {True: "right", False: "wrong"}.get(figure["right"])
+    names = [name for name in ("small" if figure["small"] else None, answer) if name]
     kind = f' class="{" ".join(names)}"' if names else ""
-    data = base64.b64encode(path.read_bytes()).decode()
-    caption = escape(figure["caption"])
-    # The picture of an answer has its caption in it.
-    below = "" if answer else f"<figcaption>{caption}</figcaption>"
-    return f'<figure{kind}><img alt="{caption}" src="data:image/png;base64,{data}">{below}</figure>'
+    image = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    caption = f"<figcaption>{escape(figure['caption'])}</figcaption>" if figure["caption"] else ""
+    return f'<figure{kind}><img alt="{escape(figure["title"])}" src="{image}">{caption}</figure>'

@@ -1,4 +1,4 @@
-"""What a task hands back: values, tables, pictures, and how to read them."""
+"""What a task hands back: values, tables, figures, and how to read them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +11,15 @@ from attention_keras.evaluation.report.table import Table
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A picture with what it shows.
+    """An image for the reader.
 
     Attributes:
         name: of its file, without the ending.
         pixels: uint8 RGB `(h, w, 3)`.
-        caption: for the reader.
+        caption: written under it.
         small: small figures stand side by side.
-        right: for a picture of one answer, whether the answer is right.
+        right: of the image of one answer, whether the answer is right.
+        title: words that are in the image, for a reader who cannot see it; by default the caption.
     """
 
     name: str
@@ -26,17 +27,12 @@ class Figure:
     caption: str
     small: bool = False
     right: bool | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Pictures side by side with which a section of the report opens.
-
-    Attributes:
-        heading: what they have in common.
-        folder: in the results folder, for their files.
-        figures: one or more.
-    """
+    """Figures side by side under one heading; their files go into `folder` of the results."""
 
     heading: str
     folder: str
@@ -51,23 +47,22 @@ class TaskResult:
         task: its name, such as `maps`.
         title: of its section in the report.
         values: every number, plain JSON values.
-        galleries: pictures before everything else.
-        tables, figures: for the reader; the CSV files hold the tables.
+        tables, galleries, figures: for the reader, in this order; the CSV files hold the tables.
         notes: how it was measured, and how to read it.
         warnings: why a number here may mislead.
         summary: lines for the terminal; by default the tables.
-        files: further files, path in the results folder -> content.
-        folders: folders in it whose numbered pictures are all of this task.
+        files: further files by name: a table for `.csv`, a dictionary for `.json`.
+        folders: folders in it whose numbered images are all of this task.
     """
 
     task: str
     title: str
     values: dict[str, Any]
-    galleries: Sequence[Gallery] = ()
     tables: Sequence[Table] = ()
+    galleries: Sequence[Gallery] = ()
     figures: Sequence[Figure] = ()
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
     summary: Sequence[str] = ()
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, Table | dict[str, Any]] = field(default_factory=dict)
     folders: Sequence[str] = ()

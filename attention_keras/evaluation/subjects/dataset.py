@@ -29,11 +29,8 @@ def dataset_of(
     """The dataset `name`, or the one that all subjects were trained on.
 
     Where the subjects saw parts of it of different size, the largest part is loaded. A folder that no subject
-    was trained on is all test images, but for pictures that a subject has seen elsewhere (a copy, a moved
+    was trained on is all test images, but for images that a subject has seen elsewhere (a copy, a moved
     folder). Files that are new, gone or changed since training are counted in the log.
-
-    Raises:
-        UserError: no dataset is known, or the subjects were trained on different ones or resize differently.
     """
     trained = [subject for subject in subjects if subject.trained]
     datasets = sorted({subject.trained.dataset for subject in trained})
@@ -47,16 +44,16 @@ def dataset_of(
         to = picture_format(subjects)
         if not name.startswith(FOLDER):
             size = to.size[0] if has_free_size(name) else None
-            place = tfds_folder(subjects, data_dir)
-            return load_dataset(name, data_dir=place, image_size=size, resize=to.resize)
+            folder = tfds_folder(subjects, data_dir)
+            return load_dataset(name, data_dir=folder, image_size=size, resize=to.resize)
         seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
         return load_unseen(name, to, without=seen)
     if has_free_size(name):
         one_resize(same)
     whole = max(same, key=lambda subject: subject.trained.limit or float("inf"))
+    folder = tfds_folder([whole], data_dir)
     how = whole.trained.for_loading()
-    place = tfds_folder([whole], data_dir)
-    dataset = load_dataset(name, seed=whole.trained.seed, data_dir=place, **how)
+    dataset = load_dataset(name, seed=whole.trained.seed, data_dir=folder, **how)
     for subject in same:
         if subject.files and dataset.files is not None:
             changes = Changes.between(subject.files, dataset.files)
@@ -71,44 +68,29 @@ def tfds_folder(subjects: Sequence[Subject], given: str | None = None) -> str | 
 
 
 def picture_format(subjects: Sequence[Subject]) -> PictureFormat:
-    """What pictures from elsewhere are brought to for these subjects; as large as in training, if not given.
-
-    Raises:
-        UserError: they were trained on pictures that were resized in different ways.
-    """
-    size = subjects[0].predictor.image_shape[:2]
-    return PictureFormat(size, one_resize(subjects))
+    """What images from elsewhere are brought to for these subjects."""
+    return PictureFormat(subjects[0].predictor.image_shape[:2], one_resize(subjects))
 
 
 def one_resize(subjects: Sequence[Subject]) -> Resize:
-    """How all of these subjects want pictures of another shape.
-
-    Raises:
-        UserError: they were trained on pictures that were resized in different ways.
-    """
-    telling = [s for s in subjects if s.trained or s.predictor.card] or subjects  # a .keras file does not say
-    ways = {subject.predictor.resize: subject.name for subject in telling}
+    """How all of these subjects want images of another shape; one answer, else a UserError."""
+    known = [s for s in subjects if s.trained or s.predictor.card] or subjects  # a .keras file does not say
+    ways = {subject.predictor.resize: subject.name for subject in known}
     if len(ways) > 1:
         each = " and ".join(f"{name} ({way})" for way, name in ways.items())
-        raise UserError(f"{each} resize pictures in different ways; evaluate them one by one")
+        raise UserError(f"{each} resize images in different ways; evaluate them one by one")
     return next(iter(ways))
 
 
 def _is_same(one: str, other: str) -> bool:
-    """Whether two names are of one dataset: folders by the place they lead to."""
+    """Whether two names are of one dataset: folders by where they lead."""
     if one.startswith(FOLDER) and other.startswith(FOLDER):
         one, other = (str(Path(n.removeprefix(FOLDER)).expanduser().resolve()) for n in (one, other))
     return one == other
 
 
 def check_fit(subject: Subject, dataset: ImageDataset, test: Split) -> None:
-    """Raise UserError unless the subject tells the dataset's classes apart on images of its size.
-
-    Args:
-        subject: the model.
-        dataset: with k class names.
-        test: its test images `(n, H, W, 3)`.
-    """
+    """Raise UserError unless the subject tells the dataset's classes apart on images of its size."""
     model = "the model" if subject.trained is None else subject.name
     known = subject.predictor.class_names
     if len(dataset.class_names) != subject.predictor.num_classes:

@@ -1,4 +1,4 @@
-"""From paths to subjects: the one place that reads run directories, their configs and labels, and cards."""
+"""From paths to subjects: run directories, `.keras` files and SavedModels."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,19 +10,12 @@ from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import LABELS, Run
 from attention_keras.runs.model_file import load_model
-from attention_keras.serving.card import LABELS_FILE, read_card
+from attention_keras.serving.card import read_card
 from attention_keras.serving.versions import newest_version
 
 
 def load_subjects(paths: Sequence[str]) -> list[Subject]:
-    """Load every run; equal names are told apart by the folders above.
-
-    Args:
-        paths: run directories, `.keras` files, SavedModel directories.
-
-    Raises:
-        UserError: a path is no model, or given twice.
-    """
+    """Load every run, `.keras` file or SavedModel; equal names are told apart by the folders above."""
     repeated = [path for path, count in Counter(str(Path(p).resolve()) for p in paths).items() if count > 1]
     if repeated:
         raise UserError(f"{repeated[0]} is given twice; give each run once")
@@ -32,8 +25,7 @@ def load_subjects(paths: Sequence[str]) -> list[Subject]:
 
 def _load(name: str, path: Path) -> Subject:
     predictor = load_predictor(path)
-    if is_run(path):
-        run = Run.open(path)
+    if run := run_of(path):
         return Subject(name, path, predictor, run.config, run.config.data_dir or None, run.files())
     config = (predictor.card or {}).get("config")
     return Subject(name, path, predictor, None if config is None else RunConfig.from_dict(config))
@@ -42,10 +34,18 @@ def _load(name: str, path: Path) -> Subject:
 def load_predictor(path: str | Path) -> Predictor:
     """The predictor of a run directory, a `.keras` file, or a SavedModel (or the newest version under it).
 
-    Raises:
-        UserError: it is none of these, cannot be read, or has other classes than its labels name.
+    A `.keras` file in a run's folder has the class names, the temperature and the resizing of its run.
     """
-    predictor = _open(Path(path))
+    path = Path(path)
+    run = run_of(path)
+    if version := None if run else _saved_model(path):
+        predictor: Predictor = SavedModelPredictor(version, read_card(version))
+    elif run is None:
+        return KerasPredictor(load_model(path))
+    else:
+        names = run.class_names() if (run.path / LABELS).exists() else None
+        resize = run.config.resize_of_others
+        predictor = KerasPredictor(load_model(path), names, run.temperature, resize)
     names = predictor.class_names
     if names is not None and len(names) != predictor.num_classes:
         raise UserError(
@@ -55,34 +55,18 @@ def load_predictor(path: str | Path) -> Predictor:
     return predictor
 
 
-def _open(path: Path) -> Predictor:
-    if version := _saved_model(path):
-        return SavedModelPredictor(version, _class_names(version / LABELS_FILE), read_card(version))
-    if not path.is_dir():
-        return KerasPredictor(load_model(path))
-    run, names = Run(path), _class_names(path / LABELS)
-    resize = run.config.resize_of_others if run.exists else RunConfig.resize
-    return KerasPredictor(load_model(path), names, run.temperature, resize)
-
-
-def is_run(path: Path) -> bool:
-    """Whether the path is a run directory."""
-    return Run(path).exists
+def run_of(path: Path) -> Run | None:
+    """The run in this folder, or the one that this file is a model of."""
+    if path.is_dir():
+        run = Run(path)
+        return run if run.exists else None
+    run = Run(path.parent)
+    return run if run.exists and path in (run.model, run.best_model) else None
 
 
 def _saved_model(path: Path) -> Path | None:
     """The SavedModel at `path`, or the newest of the numbered versions under it."""
-    if (path / "saved_model.pb").exists():
-        return path
-    return None if is_run(path) else newest_version(path)
-
-
-def _class_names(path: Path) -> list[str] | None:
-    """The lines of `labels.txt`, or None where there is no such file."""
-    try:
-        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n") if path.exists() else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+    return path if (path / "saved_model.pb").exists() else newest_version(path)
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:

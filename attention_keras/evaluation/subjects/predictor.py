@@ -1,66 +1,34 @@
-"""One face for what can be evaluated: a run directory, a `.keras` file, or a SavedModel."""
+"""The predictions of what can be evaluated: a Keras model (of a run or a file), or a SavedModel."""
 
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
 
 from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
-from attention_keras.evaluation.subjects.batches import map_batches
+from attention_keras.evaluation.subjects.views import has_evidence, map_batches
 from attention_keras.models.classifier import probabilities_of
 from attention_keras.models.evidence import combine_evidence, evidence_model
 from attention_keras.models.outputs import ATTENTION, evidence_maps
 from attention_keras.runs.directory import TEMPERATURE
 
 
-class Predictor(Protocol):
-    """Predicts on pixels; `class_names` and `card` are None where the file does not hold them.
-
-    `temperature` is what the logits are divided by before the softmax, and `resize` how the model wants
-    pictures of another shape.
-    """
-
-    image_shape: tuple[int, int, int]
-    num_classes: int
-    class_names: list[str] | None
-    card: dict[str, Any] | None
-    temperature: float
-    resize: Resize
-
-    def predict(self, images: np.ndarray, batch_size: int = 128) -> dict[str, np.ndarray]:
-        """`probabilities` `(n, k)` and `attention_<tap>` `(n, h, w)` of uint8 images `(n, H, W, 3)`."""
-        ...
-
-    def explain(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """As `predict`, of one batch, and `evidence` `(b, H, W)` for the predicted class.
-
-        `evidence` is left out where the model has none. Attention may be as large as the images.
-        """
-        ...
-
-
 class KerasPredictor:
     """Predictions of a Keras model with outputs `logits` and `attention_<tap>`.
 
-    Args:
-        model: a model of this package.
-        class_names: k names, where they are known.
-        temperature: of the softmax.
-        resize: how pictures of another shape are brought to the model's.
-
-    Raises:
-        UserError: the model has no output named `logits`.
+    `temperature` is what the logits are divided by before the softmax, and `resize` how the model wants
+    images of another shape. A SavedModel's card says both; here there is none.
     """
 
     card = None
 
     def __init__(
         self,
-        model,
+        model: keras.Model,
         class_names: list[str] | None = None,
         temperature: float = 1.0,
         resize: Resize = "crop",
@@ -73,46 +41,39 @@ class KerasPredictor:
         self.class_names, self.temperature, self.resize = class_names, temperature, resize
         self._to_probabilities = probabilities_of(model, temperature)
 
-    def predict(self, images, batch_size=128):
+    def predict(self, images: np.ndarray, batch_size: int = 128) -> dict[str, np.ndarray]:
+        """`probabilities` `(n, k)` and `attention_<tap>` `(n, h, w)` of uint8 images `(n, H, W, 3)`."""
+
         def call(batch):
             outputs = self.model.predict_on_batch(batch.astype("float32"))
-            return {"probabilities": self.probabilities(outputs["logits"]), **_maps(outputs)}
+            return {"probabilities": self._probabilities(outputs["logits"]), **_maps(outputs)}
 
         return map_batches(call, images, batch_size, progress=True)
 
-    def explain(self, images):
+    def explain(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """As `predict`, of one batch, and `evidence` `(b, H, W)` for the predicted class, if any."""
         if self._explained is None:
             return self.predict(images, len(images))
         outputs = self._explained.predict_on_batch(images.astype("float32"))
         evidence = combine_evidence(evidence_maps(outputs), images.shape[1:3])
-        found = {"probabilities": self.probabilities(outputs["logits"]), **_maps(outputs)}
-        return found | {"evidence": keras.ops.convert_to_numpy(evidence)}
+        answer = {"probabilities": self._probabilities(outputs["logits"]), **_maps(outputs)}
+        return answer | {"evidence": keras.ops.convert_to_numpy(evidence)}
 
     @cached_property
     def _explained(self) -> keras.Model | None:
-        try:
-            return evidence_model(self.model, of="predicted")
-        except UserError:  # a network without evidence
-            return None
+        return evidence_model(self.model, of="predicted") if has_evidence(self.model) else None
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Of logits `(n, k)`."""
+    def _probabilities(self, logits: np.ndarray) -> np.ndarray:
         return keras.ops.convert_to_numpy(self._to_probabilities(logits))
 
 
 class SavedModelPredictor:
-    """Predictions of a SavedModel's `serving_default` signature, and what its others explain.
+    """The same of a SavedModel: its signature `serving_default` predicts, and its others explain.
 
-    Args:
-        path: directory with `saved_model.pb`.
-        class_names: k names, where they are known.
-        card: its model card, where it has one.
-
-    Raises:
-        UserError: it cannot be loaded.
+    Its attention may be as large as the images.
     """
 
-    def __init__(self, path: Path, class_names: list[str] | None = None, card: dict[str, Any] | None = None):
+    def __init__(self, path: Path, card: dict[str, Any] | None = None):
         import tensorflow as tf
 
         try:
@@ -123,10 +84,11 @@ class SavedModelPredictor:
         except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f"cannot load the SavedModel {path}: {reason}") from None
-        self.class_names, self.card = class_names, card
+        self.card = card or {}
+        self.class_names = self.card.get("classes")
         # The graph has applied it already.
-        self.temperature = float((card or {}).get(TEMPERATURE, 1.0))
-        self.resize = (card or {}).get("resize", "stretch")
+        self.temperature = float(self.card.get(TEMPERATURE, 1.0))
+        self.resize = self.card.get("resize", "stretch")
 
     def predict(self, images, batch_size=128):
         def call(batch):
@@ -136,11 +98,11 @@ class SavedModelPredictor:
         return map_batches(call, images, batch_size, progress=True)
 
     def explain(self, images):
-        # Exports of version 0.1 have no evidence.
         function = self._loaded.signatures.get("explain", self._function)
         outputs = {name: value.numpy() for name, value in sorted(function(images=images).items())}
-        found = {"evidence": outputs["evidence"]} if "evidence" in outputs else {}
-        return {"probabilities": outputs["probabilities"], **_maps(outputs), **found}
+        return {name: outputs[name] for name in ("probabilities", "evidence") if name in outputs} | _maps(
+            outputs
+        )
 
     def evidence(
         self, images: np.ndarray, classes: Sequence[int], batch_size: int = 128
@@ -151,10 +113,12 @@ class SavedModelPredictor:
         function, classes = self._loaded.signatures["explain_class"], np.asarray(classes, "int32")
 
         def call(rows: np.ndarray):
-            asked = {"images": np.asarray(images[rows]), "classes": classes[rows]}
-            return {"evidence": function(**asked)["evidence"].numpy()}
+            return function(images=np.asarray(images[rows]), classes=classes[rows])["evidence"].numpy()
 
-        return map_batches(call, np.arange(len(images)), batch_size)["evidence"]
+        return map_batches(call, np.arange(len(images)), batch_size)
+
+
+Predictor = KerasPredictor | SavedModelPredictor
 
 
 def _maps(outputs: dict) -> dict:

@@ -1,6 +1,6 @@
 """One model under test, with the forms of its network that tasks need."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +9,7 @@ import keras
 import numpy as np
 
 from attention_keras.errors import NotApplicable
-from attention_keras.evaluation.explanations.evidence import has_evidence, total_evidence
-from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, SavedModelPredictor
+from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor
 from attention_keras.evaluation.subjects.views import logits_view, probability_function
 from attention_keras.models.compute import count_parameters
 from attention_keras.models.float32 import in_float32
@@ -28,7 +27,7 @@ class Subject:
         predictor: predicts in the precision of training.
         trained: its training configuration, where it is known.
         data_dir: where its run read TensorFlow Datasets from, where that is known.
-        files: of a run on a folder of pictures, relative name -> digest of each, as the run began with them.
+        files: of a run on a folder of images, relative name -> digest of each, as the run began with them.
     """
 
     name: str
@@ -45,11 +44,7 @@ class Subject:
 
     @cached_property
     def model(self) -> keras.Model:
-        """The Keras model computing in float32, for gradients and small differences.
-
-        Raises:
-            NotApplicable: it is a SavedModel, whose layers cannot be seen.
-        """
+        """The Keras model computing in float32, for gradients and small differences."""
         if not self.shows_layers:
             raise NotApplicable(
                 f"{self.path} is a SavedModel, good for classification only; give the run directory"
@@ -69,29 +64,16 @@ class Subject:
         return self.predictor.model.name if self.shows_layers else "SavedModel"
 
     @property
-    def parameters(self) -> int | None:
-        """Trainable parameters, as training counts them; of a SavedModel what its card says."""
+    def parameters(self) -> tuple[int | None, int | None]:
+        """Trainable parameters, and all; of a SavedModel what its card says."""
         if self.shows_layers:
-            return count_parameters(self.predictor.model)
-        return (self.predictor.card or {}).get("parameters")
+            return count_parameters(self.predictor.model), self.predictor.model.count_params()
+        return None, self.predictor.card.get("parameters")
 
     @property
     def taps(self) -> list[str]:
         """Names of the attention taps, from early to late levels; none for a SavedModel."""
         return list(attention_maps(self.predictor.model.output)) if self.shows_layers else []
-
-    def evidence(
-        self, images: np.ndarray, classes: Sequence[int], batch_size: int = 128
-    ) -> np.ndarray | None:
-        """Evidence for these classes, of all taps, `(n, h, w)` with its sign; None where the model has none.
-
-        h and w are those of the images, or of the map of a network with one tap.
-        """
-        if isinstance(self.predictor, SavedModelPredictor):
-            return self.predictor.evidence(images, classes, batch_size)
-        if not has_evidence(self.model):
-            return None
-        return total_evidence(self.model, images, classes, batch_size=batch_size)
 
     def probabilities(self, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
         """Class probabilities `(n, k)` of pixels `(n, h, w, 3)`, in float32."""

@@ -1,4 +1,4 @@
-"""Other networks made from a trained one: up to a feature map, with new weights."""
+"""What a trained network gives on many images, and other networks made from it."""
 
 import math
 from collections.abc import Callable
@@ -6,14 +6,44 @@ from collections.abc import Callable
 import keras
 import numpy as np
 from scipy.special import softmax
+from tqdm import tqdm
 
 from attention_keras.errors import NotApplicable, UserError
-from attention_keras.evaluation.subjects.batches import predict_batches
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.models.copy_weights import copy_weights
+from attention_keras.models.readout import readouts
 
 # Where Grad-CAM and its kin look when there is no attention: the end of the last stage.
 _LAST_STAGE = ("conv13", "stage3")
+
+
+def map_batches(call: Callable, images: np.ndarray, batch_size: int, *, progress: bool = False):
+    """`call` on every batch, the last one as short as it is; results joined, in the structure it returns.
+
+    Rows of a file are read as they are needed. `progress` shows a bar on a terminal after a few seconds.
+    """
+    parts = []
+    quiet = None if progress else True
+    with tqdm(total=len(images), unit=" images", disable=quiet, leave=False, delay=3) as bar:
+        for start in range(0, len(images), batch_size):
+            batch = np.asarray(images[start : start + batch_size])
+            parts.append(call(batch))
+            bar.update(len(batch))
+    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def predict_batches(model: keras.Model, images: np.ndarray, batch_size: int):
+    """What `model.predict` gives of float32 images, but sooner.
+
+    `predict` makes a tf.data pipeline of the images, and giving that up takes about as long as a short
+    prediction itself (`attention_keras.data.untuned`).
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2, 2, 3)), keras.layers.Flatten()])
+        >>> predict_batches(model, np.zeros((5, 2, 2, 3)), batch_size=2).shape
+        (5, 12)
+    """
+    return map_batches(lambda batch: model.predict_on_batch(batch.astype("float32")), images, batch_size)
 
 
 def logits_view(model: keras.Model) -> keras.Model:
@@ -24,7 +54,7 @@ def logits_view(model: keras.Model) -> keras.Model:
 def probability_function(
     logits_model: keras.Model, batch_size: int = 128, temperature: float = 1.0
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Pixels `(n, h, w, 3)` to probabilities `(n, k)`, any n, `batch_size` at a time."""
+    """Pixels `(n, h, w, 3)` to probabilities `(n, k)`, any n."""
 
     def predict(images: np.ndarray) -> np.ndarray:
         logits = predict_batches(logits_model, images, batch_size).astype("float64")
@@ -33,14 +63,20 @@ def probability_function(
     return predict
 
 
+def has_evidence(model: keras.Model) -> bool:
+    """Whether the network's logits are a sum over positions."""
+    try:
+        readouts(model)
+    except UserError:
+        return False
+    return True
+
+
 def explained_layer(model: keras.Model) -> str:
     """Name of the layer whose map post-hoc methods explain: the deepest local features.
 
     That is the map under the deepest attention; without attention the end of the last stage (`conv13`,
     `stage3`), else the last layer with a map of more than one position.
-
-    Raises:
-        NotApplicable: there is no such layer.
     """
     pools = [layer for layer in model.layers if isinstance(layer, AttentionPool)]
     if pools:
@@ -64,10 +100,9 @@ def explained_layer(model: keras.Model) -> str:
 
 
 def cam_parts(model: keras.Model) -> tuple[keras.Model, np.ndarray] | None:
-    """For a network that ends in global average pooling and a linear classifier: what CAM needs.
+    """What CAM needs of a network that ends in global average pooling and a linear classifier.
 
-    Returns:
-        A model pixels -> features `(b, h, w, c)`, and the classifier's kernel `(c, k)`; None for others.
+    A model pixels -> features `(b, h, w, c)`, and the classifier's kernel `(c, k)`; None for others.
     """
     pools = [layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
     names = [layer.name for layer in model.layers]
@@ -84,9 +119,6 @@ def descriptor_model(model: keras.Model) -> keras.Model:
 
     That is the paper's representation: the descriptors of all levels after their heads; for `indep` models,
     which have a classifier for each level, side by side.
-
-    Raises:
-        UserError: the model has no layer named `classifier`.
     """
     classifiers = [layer for layer in model.layers if layer.name.startswith("classifier")]
     dense = [layer for layer in classifiers if isinstance(layer, keras.layers.Dense)]
@@ -96,11 +128,6 @@ def descriptor_model(model: keras.Model) -> keras.Model:
     inputs = [layer.input for layer in final]
     features = inputs[0] if len(inputs) == 1 else keras.layers.Concatenate()(inputs)
     return keras.Model(model.input, features)
-
-
-def descriptors(model: keras.Model, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
-    """Descriptors `(n, c)` float32 of pixels `(n, H, W, 3)`, by a model from `descriptor_model`."""
-    return predict_batches(model, images, batch_size).astype("float32")
 
 
 def randomized(model: keras.Model, seed: int = 0) -> keras.Model:

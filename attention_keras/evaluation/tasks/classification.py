@@ -1,4 +1,4 @@
-"""Top-1 error, confusion, pictures of answers, and whether attention points at the object."""
+"""Top-1 error, confusion, images of answers, and whether attention points at the object."""
 
 from dataclasses import asdict
 from typing import Any
@@ -8,12 +8,12 @@ import numpy as np
 from attention_keras.data.split import Split
 from attention_keras.drawing.charts import confusion_figure, reliability_diagram
 from attention_keras.evaluation.explanations.kinds import EVIDENCE
+from attention_keras.evaluation.explanations.own import evidence_or_none
 from attention_keras.evaluation.options import ClassificationOptions
-from attention_keras.evaluation.report.json_text import json_text
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, decimal, integer, percent, text
 from attention_keras.evaluation.subjects.subject import Subject
-from attention_keras.evaluation.tasks.answers import PANELS, answer_galleries
+from attention_keras.evaluation.tasks.answers import COLUMNS, PANELS, answer_galleries, answer_rows
 from attention_keras.evaluation.tasks.context import Context
 from attention_keras.measures.answers import Classification, classify, reliability, uncalibrated
 from attention_keras.measures.localization import localize
@@ -24,7 +24,8 @@ _ERROR_COLUMNS = [
     text("network"),
     percent("error", 2),
     integer("images"),
-    integer("parameters"),
+    integer("trainable parameters"),
+    integer("all parameters"),
 ]
 _CALIBRATION_COLUMNS = [
     text("run"),
@@ -39,52 +40,57 @@ _POINTING_COLUMNS = [
 ]
 
 
-def measure_classification(context: Context[ClassificationOptions]) -> TaskResult:
+def measure(context: Context[ClassificationOptions]) -> TaskResult:
     """Classify every test image with every run."""
-    test = context.images()
+    test, names = context.images(), context.class_names
     values, galleries, figures, summary = {}, [], [], []
-    rows, calibrations, pointing = [], [], []
+    errors, calibrations, pointing, answers = [], [], [], []
     for subject in context.subjects:
         outputs = subject.predictor.predict(test.images, context.options.batch_size)
-        maps = attention_maps(outputs)
-        result = classify(outputs["probabilities"], test.labels, context.class_names)
-        scores = _localization(context, subject, test, maps, outputs["probabilities"])
+        probabilities, maps = outputs["probabilities"], attention_maps(outputs)
+        result = classify(probabilities, test.labels, names)
+        scores = _localization(context, subject, test, maps, probabilities)
         temperature = subject.predictor.temperature
-        after = reliability(outputs["probabilities"], test.labels)
-        before = reliability(uncalibrated(outputs["probabilities"], temperature), test.labels)
+        after = reliability(probabilities, test.labels)
+        before = reliability(uncalibrated(probabilities, temperature), test.labels)
         calibration = {"temperature": temperature, "before": before.error, "after": after.error}
         values[subject.name] = {**asdict(result), "calibration": calibration, "localization": scores}
-        rows.append([subject.name, subject.kind, result.error, result.images, subject.parameters])
+        errors.append([subject.name, subject.kind, result.error, result.images, *subject.parameters])
         calibrations.append([subject.name, *calibration.values()])
+        pointing += [[subject.name, name, *s.values()] for name, s in scores.items()]
+        answers += answer_rows(subject.name, test, probabilities, names)
+        galleries += answer_galleries(context, subject, test, probabilities, maps)
         lines = {"answers": after} if temperature == 1 else {"before": before, "after": after}
-        diagram = Figure(
-            f"reliability{context.mark(subject)}",
-            reliability_diagram(lines),
-            f"{subject.name}: how often answers are right, by how sure they are",
-            small=True,
-        )
-        pointing += [[subject.name, tap, *s.values()] for tap, s in scores.items()]
-        galleries += answer_galleries(context, subject, test, outputs["probabilities"], maps)
-        picture = confusion_figure(np.array(result.confusion), context.class_names)
-        caption = f"{subject.name}: confusion matrix"
-        figures += [Figure(f"confusion{context.mark(subject)}", picture, caption, small=True), diagram]
+        figures += [
+            Figure(
+                f"confusion{context.mark(subject)}",
+                confusion_figure(np.array(result.confusion), names),
+                f"{subject.name}: confusion matrix",
+                small=True,
+            ),
+            Figure(
+                f"reliability{context.mark(subject)}",
+                reliability_diagram(lines),
+                f"{subject.name}: how often answers are right, by how sure they are",
+                small=True,
+            ),
+        ]
         summary += _summary(subject, context.dataset.name, result, scores)
     tables = [
-        Table("Test error", _ERROR_COLUMNS, rows),
+        Table("Test error", _ERROR_COLUMNS, errors),
         Table("Is it as often right as it is sure?", _CALIBRATION_COLUMNS, calibrations),
     ]
     if pointing:
         tables.append(Table("Do the maps point at the object?", _POINTING_COLUMNS, pointing))
-    files = {}
+    files: dict[str, Any] = {"answers.csv": Table("Answers", COLUMNS, answers)}
     if len(context.subjects) == 1:
-        metrics = _metrics(context.dataset.name, result, scores)
-        files["metrics.json"] = json_text(metrics).encode()
+        files["metrics.json"] = _metrics(context.dataset.name, result, scores)
     return TaskResult(
         "classification",
         "Classification",
         values,
-        galleries=galleries,
         tables=tables,
+        galleries=galleries,
         figures=figures,
         notes=_notes(len(test), context.dataset.name, bool(pointing)),
         summary=summary,
@@ -105,7 +111,7 @@ def _localization(
         return {}
     maps = dict(maps)
     predicted, size = probabilities.argmax(axis=-1), context.options.batch_size
-    if (evidence := subject.evidence(test.images, predicted, size)) is not None:
+    if (evidence := evidence_or_none(subject, test.images, predicted, size)) is not None:
         maps[EVIDENCE.name] = evidence
     return localize(maps, np.asarray(test.masks[:])) if maps else {}
 
@@ -113,14 +119,13 @@ def _localization(
 def _notes(images: int, dataset: str, pointing: bool) -> list[str]:
     notes = [
         f"Every one of the {images:,} test images of {dataset} counts once; "
-        "one run is one seed, so that differences of a few tenths of a percent mean little."
-    ]
-    notes.append(
+        "one run is one seed, so that differences of a few tenths of a percent mean little. answers.csv has "
+        "the answer to each of them.",
         "Calibration error: how far the share of right answers is from the probability given for them, on "
         "average over 15 bins. A temperature fitted on the validation images divides the logits; it changes "
         "no answer. In the diagram, points above the line are answers that are right more often than they "
-        "are sure."
-    )
+        "are sure.",
+    ]
     if pointing:
         notes.append(
             "Attention by tap, and the evidence for the predicted class. Peak on object: share of images "
@@ -145,14 +150,15 @@ def _metrics(dataset: str, result: Classification, scores: dict[str, Any]) -> di
 
 def _summary(subject: Subject, dataset: str, result: Classification, localization: dict) -> list[str]:
     lines = [f"{subject.name}: test error {result.error:.2%} over {result.images:,} images of {dataset}"]
-    known = {name: accuracy for name, accuracy in result.per_class_accuracy.items() if accuracy is not None}
-    worst = sorted(known, key=known.get)[:3]
-    lines.append("hardest classes: " + ", ".join(f"{name} {known[name]:.1%}" for name in worst))
-    if len(known) < len(result.per_class_accuracy):
-        lines.append("not tested: " + ", ".join(sorted(result.per_class_accuracy.keys() - known.keys())))
-    for tap, scores in localization.items():
+    accuracy = result.per_class_accuracy
+    erring = sorted((value, name) for name, value in accuracy.items() if value is not None and value < 1)
+    if erring:
+        lines.append("hardest classes: " + ", ".join(f"{name} {value:.1%}" for value, name in erring[:3]))
+    if untested := sorted(name for name, value in accuracy.items() if value is None):
+        lines.append("not tested: " + ", ".join(untested))
+    for name, scores in localization.items():
         lines.append(
-            f"{tap if tap == EVIDENCE.name else f'attention {tap}'}: peak on the object in "
+            f"{name if name == EVIDENCE.name else f'attention {name}'}: peak on the object in "
             f"{scores['pointing_game']:.1%} of images (best fixed point {scores['best_fixed_point']:.1%}, "
             f"chance {scores['chance']:.1%}); {scores['attention_on_object']:.1%} of it "
             f"on {scores['area_of_object']:.1%} of the area"

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
+
 from attention_keras.data.datasets import ImageDataset
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.split import Split
@@ -16,14 +18,7 @@ Options = TypeVar("Options", bound=CommonOptions)
 
 @dataclass(frozen=True, eq=False)
 class Context(Generic[Options]):
-    """The runs under test and the test images of their dataset.
-
-    Attributes:
-        subjects: at least one.
-        dataset: whose class names the models answer with.
-        test: its whole test split.
-        options: of the task.
-    """
+    """The runs under test, the dataset whose classes they answer with, its whole test split, the options."""
 
     subjects: Sequence[Subject]
     dataset: ImageDataset
@@ -37,7 +32,7 @@ class Context(Generic[Options]):
 
     @property
     def picture_format(self) -> PictureFormat:
-        """What pictures that do not come from the dataset are brought to."""
+        """What images that do not come from the dataset are brought to."""
         return picture_format(self.subjects)
 
     @property
@@ -53,3 +48,23 @@ class Context(Generic[Options]):
     def mark(self, subject: Subject) -> str:
         """Suffix for a figure's name: nothing for a single run."""
         return "" if len(self.subjects) == 1 else f"-{subject.name}"
+
+
+def one_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
+    """Rows of the first image of each class, by class, then of the second of each, and so on.
+
+    With more classes than `count` the classes are spread evenly.
+
+    Example:
+        >>> one_of_each_class(np.array([2, 2, 0, 1]), 3).tolist()
+        [2, 3, 0]
+    """
+    seen: dict[int, int] = {}
+    turn = np.empty(len(labels), int)
+    for index, label in enumerate(labels.tolist()):
+        turn[index] = seen[label] = seen.get(label, -1) + 1
+    order = np.lexsort((labels, turn))
+    first = order[: len(seen)]
+    if len(first) > count:
+        return first[np.linspace(0, len(first) - 1, count).round().astype(int)]
+    return order[:count]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -17,16 +16,22 @@ from attention_keras.evaluation.tasks.map_scores import Scores, mean_rank_correl
 from attention_keras.measures.localization import CHANCE
 from attention_keras.measures.perturbation import Curves
 
-_COLUMNS = [
-    text("run"),
-    text("map"),
-    *map(decimal, ("insertion", "deletion", "own quarter", "entropy", "after random weights", "other class")),
-]
-_MASK_COLUMNS = [percent("peak on object"), percent("mass on object"), percent("rank on object")]
+# What is shown of each map: its name among the values, its column. The last three need masks.
+_MEASURES = {
+    "insertion": decimal("insertion"),
+    "deletion": decimal("deletion"),
+    "own_quarter": decimal("own quarter"),
+    "entropy": decimal("entropy"),
+    "rank_correlation_random_weights": decimal("after random weights"),
+    "rank_correlation_other_class": decimal("other class"),
+    "pointing_game": percent("peak on object"),
+    "mass_on_object": percent("mass on object"),
+    "rank_on_object": percent("rank on object"),
+}
 _AGREEMENT_COLUMNS = [text("network"), text("map"), decimal("rank correlation"), integer("runs")]
 
 
-def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
+def measure(context: Context[FaithfulnessOptions]) -> TaskResult:
     """Measure every map of every run on the same images."""
     split = context.images(FEW_IMAGES)
     images = np.asarray(split.images[:], "float32")
@@ -46,7 +51,7 @@ def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
         )
         for subject in context.subjects
     }
-    names = list(dict.fromkeys(name for found in scores.values() for name in found.curves))
+    names = list(dict.fromkeys(name for of_run in scores.values() for name in of_run.curves))
     figures = [
         Figure(
             f"curves{context.mark(subject)}",
@@ -55,29 +60,24 @@ def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
         )
         for subject in context.subjects
     ]
-    rows = [
-        _row(run, method, score, masks is not None)
-        for run, found in scores.items()
-        for method, score in found.values.items()
-    ]
-    tables = [
-        Table(
-            "Faithfulness (means over images)", _COLUMNS + (_MASK_COLUMNS if masks is not None else []), rows
-        )
-    ]
+    by_map = [(run, name, s) for run, of_run in scores.items() for name, s in of_run.values.items()]
+    measured = [measure for measure in _MEASURES if any(measure in score for _, _, score in by_map)]
+    rows = [[run, name, *(_mean(score[measure]) for measure in measured)] for run, name, score in by_map]
+    columns = [text("run"), text("map"), *(_MEASURES[measure] for measure in measured)]
+    tables = [Table("Faithfulness (means over images)", columns, rows)]
     agreement = _agreement(context.subjects, scores)
     if agreement:
         tables.append(Table("Agreement between runs of one network", _AGREEMENT_COLUMNS, agreement))
     warnings = [
         f"{run}, {method}: {1 - share:.0%} of the maps are not finite, left out"
-        for run, found in scores.items()
-        for method, share in found.valid.items()
+        for run, of_run in scores.items()
+        for method, share in of_run.valid.items()
         if share < 1
     ]
     return TaskResult(
         "faithfulness",
         "Faithfulness of maps",
-        {run: found.values for run, found in scores.items()},
+        {run: of_run.values for run, of_run in scores.items()},
         tables=tables,
         figures=figures,
         notes=_notes(len(images), masks),
@@ -85,15 +85,18 @@ def measure_faithfulness(context: Context[FaithfulnessOptions]) -> TaskResult:
     )
 
 
+def _mean(value: float | tuple[float, float]) -> float:
+    """The mean of what may come with its standard error."""
+    return value[0] if isinstance(value, tuple) else value
+
+
 def _notes(count: int, masks: np.ndarray | None) -> list[str]:
-    area = (
-        ""
-        if masks is None
-        else (
+    area = ""
+    if masks is not None:
+        area = (
             f" The object covers {masks.mean():.1%} of the images. Of a map that does not look, that share "
             "of the mass lies there, and of the pixels ranked first, as many as the object has (rank)."
         )
-    )
     return [
         f"{count} test images; the class asked about is the one the network predicts. Insertion "
         "starts from a blurred image and shows pixels from the most important on (area under the curve, "
@@ -120,13 +123,13 @@ def _agreement(subjects: Sequence[Subject], scores: Mapping[str, Scores]) -> lis
     rows: list[list[Cell]] = []
     for network, runs in networks.items():
         for name in scores[runs[0]].maps if len(runs) > 1 else ():
-            found = []
+            pairs = []
             for one, other in combinations([scores[run] for run in runs if name in scores[run].maps], 2):
                 same = one.predicted == other.predicted
                 if same.any() and name != RANDOM.name:
-                    found.append(mean_rank_correlation(one.maps[name][same], other.maps[name][same]))
-            if found:
-                rows.append([network, name, float(np.mean(found)), len(runs)])
+                    pairs.append(mean_rank_correlation(one.maps[name][same], other.maps[name][same]))
+            if pairs:
+                rows.append([network, name, float(np.mean(pairs)), len(runs)])
     return rows
 
 
@@ -144,18 +147,3 @@ def _chart(curves: dict[str, tuple[Curves, Curves]], names: Sequence[str]) -> np
         order=names,
         control=RANDOM.name,
     )
-
-
-def _row(run: str, method: str, score: dict[str, Any], masked: bool) -> list[Cell]:
-    row = [
-        run,
-        method,
-        score["insertion"][0],
-        score["deletion"][0],
-        score["own_quarter"],
-        score["entropy"],
-        score["rank_correlation_random_weights"],
-        score["rank_correlation_other_class"],
-    ]
-    on_object = ("pointing_game", "mass_on_object", "rank_on_object")
-    return row + ([score[name] for name in on_object] if masked else [])

@@ -35,12 +35,8 @@ MOST_MOSAICS = 32
 class Scores:
     """Measures of every map of one run, by the map's name.
 
-    Attributes:
-        values: numbers of the maps that are finite on some image.
-        curves: insertion and deletion.
-        valid: share of the images on which the map is finite.
-        maps: the maps themselves, `(n, h, w)`.
-        predicted: `(n,)` class that each image was asked about.
+    `values` has the numbers of maps that are finite on some image, `curves` insertion and deletion, `valid`
+    the share of images on which the map is finite. Each image was asked about the class `predicted` `(n,)`.
     """
 
     values: dict[str, dict[str, Any]]
@@ -62,18 +58,10 @@ def score_maps(
     seed: int = 0,
     progress: str | None = None,
 ) -> Scores:
-    """Measure every map of a network, for the class that it predicts.
+    """Measure every map of a network in float32, for the class that it predicts of pixels `(n, H, W, 3)`.
 
-    Args:
-        model: in float32, with the outputs of this package.
-        images: `(n, H, W, 3)` pixels.
-        labels: `(n,)`, to know which images are classified rightly.
-        masks: `(n, H, W)` bool, or None.
-        kinds: of maps; by default all that the network has.
-        steps: in which pixels are shown and removed.
-        batch_size: images at a time.
-        seed: of random maps, noise, randomised weights and mosaics.
-        progress: what the progress bar is called; None for no bar.
+    The labels say which images are classified rightly; masks are `(n, H, W)` bool. By default the kinds of
+    maps are all that the network has. `progress` names the progress bar; None is for no bar.
     """
     settings = {"batch_size": batch_size, "seed": seed}
     kinds = kinds_of(model) if kinds is None else kinds
@@ -130,10 +118,9 @@ def _own_quarters(
     batch_size: int,
     seed: int,
 ) -> dict[str, float]:
-    """Share of each map in the quarter of the class asked about; {} with images of fewer than four classes.
+    """Share of each map in the quarter of the class asked about, on mosaics of images classified rightly.
 
-    Args:
-        images, labels: that the network classifies rightly.
+    {} with images of fewer than four classes.
     """
     if len(np.unique(labels)) < QUARTERS:
         return {}

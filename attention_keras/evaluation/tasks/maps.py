@@ -4,18 +4,17 @@ import numpy as np
 
 from attention_keras.drawing.images import map_grid
 from attention_keras.errors import UserError
-from attention_keras.evaluation.explanations.evidence import total_evidence
 from attention_keras.evaluation.explanations.kinds import EVIDENCE, shown_kinds
+from attention_keras.evaluation.explanations.own import total_evidence
 from attention_keras.evaluation.options import MapsOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.subjects.subject import Subject
-from attention_keras.evaluation.tasks.choice import one_of_each_class
-from attention_keras.evaluation.tasks.context import Context
+from attention_keras.evaluation.tasks.context import Context, one_of_each_class
 
 SECOND = "second"
 
 
-def draw_maps(context: Context[MapsOptions]) -> TaskResult:
+def measure(context: Context[MapsOptions]) -> TaskResult:
     """Draw images of as many classes as there are rows; every column of one run shows the same prediction."""
     options, test = context.options, context.images()
     chosen = one_of_each_class(np.asarray(test.labels), options.rows)
@@ -28,7 +27,7 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
         predicted = probabilities.argmax(axis=-1)
         others = _others(context, probabilities)
         maps, evidence = _maps(context, subject, images, predicted, others)
-        for place, (name, level) in enumerate([*maps.items(), *evidence.items()]):
+        for number, (name, level) in enumerate([*maps.items(), *evidence.items()]):
             head = f"{subject.name}\n{name}" if len(context.subjects) > 1 else name
             columns[head] = level
             if name in evidence:
@@ -36,7 +35,7 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
                 for title, asked, other in zip(titles, predicted, others):
                     than = f", not {names[other]}" if name != EVIDENCE.name else ""
                     title[head] = (f"for {names[asked]}{than}", None)
-            if place == 0:
+            if number == 0:
                 for title, row, label in zip(titles, range(len(images)), labels):
                     text = f"{names[predicted[row]]} {probabilities[row, predicted[row]]:.0%}"
                     title[head] = (text, bool(predicted[row] == label))
@@ -48,9 +47,9 @@ def draw_maps(context: Context[MapsOptions]) -> TaskResult:
             name: {"size": level.shape[1:], "largest": np.abs(level).max()}
             for name, level in evidence.items()
         }
-    picture = map_grid(images, columns, titles, signed=signed)
+    image = map_grid(images, columns, titles, signed=signed)
     values["rows"] = {"images": chosen.tolist(), "labels": labels.tolist()}
-    figure = Figure("grid", picture, "Input, and every map of every run")
+    figure = Figure("grid", image, "Input, and every map of every run")
     return TaskResult(
         "maps",
         "Where the networks look",
@@ -77,10 +76,11 @@ def _maps(
         maps |= {} if kind.signed else kind.compute(model, images, predicted, **settings)
     if EVIDENCE not in kinds:
         return maps, {}
-    evidence = {EVIDENCE.name: total_evidence(model, images, predicted, batch_size=options.batch_size)}
+    predicted_class = total_evidence(model, images, predicted, options.batch_size)
+    evidence = {EVIDENCE.name: predicted_class}
     if options.versus:
-        contrast = total_evidence(model, images, predicted, others, options.batch_size)
-        evidence[f"rather than {options.versus}"] = contrast
+        other_class = total_evidence(model, images, others, options.batch_size)
+        evidence[f"rather than {options.versus}"] = predicted_class - other_class
     return maps, evidence
 
 
@@ -106,9 +106,9 @@ def _notes(context: Context[MapsOptions], images: int, classes: int, evidence: b
     ]
     if evidence:
         notes.append(
-            "Evidence: how much each place adds to the logit of the predicted class, above the mean logit of "
-            "all classes. Red speaks for the class, blue against it, and the map's sum is the logit (but for "
-            "a constant of the classifier). All taps are added up. The scale goes as far up as down."
+            "Evidence: how much each position adds to the logit of the predicted class, above the mean "
+            "logit of all classes. Red speaks for the class, blue against it, and the map's sum is the logit "
+            "(but for a constant of the classifier). All taps are added up. The scale goes as far up as down."
         )
     if evidence and options.versus:
         notes.append(

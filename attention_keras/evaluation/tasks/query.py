@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from attention_keras.data.geometry import PictureFormat
@@ -11,10 +12,13 @@ from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import FEW_IMAGES, QueryOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, decimal, text
-from attention_keras.evaluation.subjects.questions import questioned_maps, taps_that_ignore_g
-from attention_keras.evaluation.tasks.choice import one_of_each_class
-from attention_keras.evaluation.tasks.context import Context
+from attention_keras.evaluation.tasks.context import Context, one_of_each_class
+from attention_keras.layers.attention_pool import AttentionPool
+from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.measures.agreement import movement
+from attention_keras.models.blocks import POOL
+from attention_keras.models.outputs import attention_maps
+from attention_keras.models.query import global_model, query_model
 
 QUERIES, ROWS = 4, 6
 _COLUMNS = [
@@ -27,7 +31,7 @@ _COLUMNS = [
 ]
 
 
-def measure_queries(context: Context[QueryOptions]) -> TaskResult:
+def measure(context: Context[QueryOptions]) -> TaskResult:
     """Attention of every target under its own g and under each query's."""
     queries, query_names, targets, about = _images(context)
     values, rows, figures, notes, excuses = {}, [], [], [], []
@@ -51,9 +55,9 @@ def measure_queries(context: Context[QueryOptions]) -> TaskResult:
             )
             continue
         tap = max(set(own) - set(ignoring), key=lambda tap: values[subject.name][tap]["total_variation"])
-        picture = question_grid(targets[:ROWS], queries, query_names, own[tap][:ROWS], asked[tap][:, :ROWS])
+        image = question_grid(targets[:ROWS], queries, query_names, own[tap][:ROWS], asked[tap][:, :ROWS])
         caption = f"{subject.name}, {tap}: each target under its own g, then under each query's (top row)"
-        figures.append(Figure(f"maps{context.mark(subject)}", picture, caption))
+        figures.append(Figure(f"maps{context.mark(subject)}", image, caption))
     if not values:
         raise NotApplicable(f"no run can be questioned: {excuses[0]}")
     notes = [
@@ -69,6 +73,43 @@ def measure_queries(context: Context[QueryOptions]) -> TaskResult:
     ]
     table = Table("How far questions move attention (means over pairs)", _COLUMNS, rows)
     return TaskResult("query", "Query-driven attention", values, tables=[table], figures=figures, notes=notes)
+
+
+def taps_that_ignore_g(model: keras.Model) -> list[str]:
+    """Taps whose attention g cannot change: pc scores under a softmax, and mean attention.
+
+    <u, l_i + g> = <u, l_i> + <u, g>; the second term is the same at every position, and a softmax over
+    positions cancels it. `mean` attention is uniform whatever g is.
+    """
+    ignoring = []
+    pools = {
+        layer.name.removeprefix(POOL): layer for layer in model.layers if isinstance(layer, AttentionPool)
+    }
+    for layer in model.layers:
+        if isinstance(layer, CompatibilityScore):
+            tap = layer.name.removeprefix("scores_")
+            softmaxed = tap in pools and pools[tap].normalization == "softmax"
+            if layer.compat == "mean" or (layer.compat == "pc" and softmaxed):
+                ignoring.append(tap)
+    return ignoring
+
+
+def questioned_maps(
+    model: keras.Model, targets: np.ndarray, queries: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Attention of each target under its own g, and under the g of every query, of a model with one g.
+
+    Tap -> own maps `(t, h, w)`, and tap -> questioned maps `(q, t, h, w)`.
+    """
+    encode, question = global_model(model), query_model(model)
+    targets, queries = (np.asarray(images, "float32") for images in (targets, queries))
+
+    def maps_under(g: np.ndarray) -> dict[str, np.ndarray]:
+        return attention_maps(question.predict_on_batch([targets, g]))
+
+    own = maps_under(encode.predict_on_batch(targets))
+    asked = [maps_under(np.repeat(g[None], len(targets), axis=0)) for g in encode.predict_on_batch(queries)]
+    return own, {tap: np.stack([maps[tap] for maps in asked]) for tap in own}
 
 
 def _images(context: Context) -> tuple[np.ndarray, list[str], np.ndarray, str]:

@@ -13,7 +13,7 @@ from attention_keras.evaluation.tasks.context import Context
 from attention_keras.measures.robustness import fooling_rate, unsound, worst_case
 
 
-def measure_robustness(context: Context[RobustnessOptions]) -> TaskResult:
+def measure(context: Context[RobustnessOptions]) -> TaskResult:
     """Attack every run on the same images."""
     split, options = context.images(FEW_IMAGES), context.options
     images, labels = np.asarray(split.images[:], "float32"), np.asarray(split.labels)
@@ -36,7 +36,7 @@ def measure_robustness(context: Context[RobustnessOptions]) -> TaskResult:
         "worst case: accuracy": {run: scores["accuracy"]["worst case"] for run, scores in values.items()},
     }
     labels_of_axes = {"x_label": "largest change of a pixel value, of 255", "y_label": "share of images"}
-    picture = line_chart(panels, epsilons, markers=True, **labels_of_axes)
+    image = line_chart(panels, epsilons, markers=True, **labels_of_axes)
     notes = [
         f"{len(split)} test images; attacks see the whole network, pixel normalisation included, and "
         "change raw pixels within [0, 255]. FGSM: one step of the full size along the sign of the "
@@ -48,7 +48,7 @@ def measure_robustness(context: Context[RobustnessOptions]) -> TaskResult:
         "falls to many. Nothing here was trained to be robust, and even PGD gives only an upper bound on "
         "robustness.",
     ]
-    figure = Figure("curves", picture, "Left and middle: higher is worse; right: higher is better")
+    figure = Figure("curves", image, "Left and middle: higher is worse; right: higher is better")
     parts = {"tables": tables, "figures": [figure], "notes": notes, "warnings": warnings}
     return TaskResult("robustness", "Adversarial robustness", values, **parts)
 

@@ -26,7 +26,7 @@ ROWS = 6
 _COLUMNS = [text("run"), text("map"), *map(decimal, ("Jaccard", "precision", "CorLoc", "best Jaccard"))]
 
 
-def measure_segmentation(context: Context[SegmentationOptions]) -> TaskResult:
+def measure(context: Context[SegmentationOptions]) -> TaskResult:
     """Score every map of every run, cut by Otsu's threshold, against the masks."""
     split, name = _images(context)
     masks = np.asarray(split.masks[:])

@@ -10,7 +10,7 @@ from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import TransferOptions
 from attention_keras.evaluation.report.result import TaskResult
 from attention_keras.evaluation.report.table import Table, integer, percent, text
-from attention_keras.evaluation.subjects.views import descriptor_model, descriptors
+from attention_keras.evaluation.subjects.views import descriptor_model, predict_batches
 from attention_keras.evaluation.tasks.context import Context
 from attention_keras.measures.linear_probe import (
     PENALTIES,
@@ -23,7 +23,7 @@ LARGEST_SHARED = 0.5
 """Share of the target's classes that the run must know before its own answers are scored."""
 
 
-def measure_transfer(context: Context[TransferOptions]) -> TaskResult:
+def measure(context: Context[TransferOptions]) -> TaskResult:
     """Train and test a linear classifier for every run on every target."""
     options = context.options
     names = options.targets or (context.dataset.name,)
@@ -39,7 +39,7 @@ def measure_transfer(context: Context[TransferOptions]) -> TaskResult:
         for subject in tqdm(context.subjects, desc=name, unit=" runs", disable=None, leave=False):
             describe = descriptor_model(subject.model)
             features, test_features = (
-                descriptors(describe, split.images, options.batch_size) for split in (train, test)
+                predict_batches(describe, split.images, options.batch_size) for split in (train, test)
             )
             result = linear_accuracy(features, train.labels, test_features, test.labels, seed=options.seed)
             values[subject.name][name] = asdict(result)

@@ -1,10 +1,9 @@
-"""How pictures are read that models are tested on: as in training."""
+"""How images are read that models are tested on: as in training."""
 
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from PIL import Image
 
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.errors import UserError
@@ -19,27 +18,16 @@ def subject(folder, name="run", **options):
     return Subject(name, Path(name), predictor, config)
 
 
-@pytest.fixture
-def photos(tmp_path):
-    """Two classes."""
-    for number in range(20):
-        file = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (20, 20), (number, 0, 0)).save(file)
-    return tmp_path / "photos"
-
-
 @pytest.mark.parametrize("dataset", ["folder:photos", "folder:elsewhere", "tfds:flowers"])
-def test_runs_that_resize_pictures_in_different_ways_are_not_mixed(photos, monkeypatch, dataset):
-    monkeypatch.chdir(photos.parent)
+def test_runs_that_resize_images_in_different_ways_are_not_mixed(dataset):
     mixed = [subject("photos", "one", resize="pad"), subject("photos", "two")]
-    with pytest.raises(UserError, match=r"^one \(pad\) and two \(crop\) resize pictures in different ways"):
+    with pytest.raises(UserError, match=r"^one \(pad\) and two \(crop\) resize images in different ways"):
         dataset_of(mixed, dataset)
     with pytest.raises(UserError, match="different ways"):
         picture_format(mixed)
 
 
-def test_a_model_file_that_says_nothing_is_given_the_pictures_of_the_run_beside_it():
+def test_a_model_file_that_says_nothing_is_given_the_images_of_the_run_beside_it():
     file = subject("photos")
     file.trained = None
     told = picture_format([file, subject("photos", resize="pad")])

@@ -6,7 +6,6 @@ import pytest
 
 from attention_keras import build_model, evidence_model
 from attention_keras.errors import NotApplicable, UserError
-from attention_keras.evaluation.explanations.evidence import evidence_of, total_evidence
 from attention_keras.evaluation.explanations.kinds import (
     RANDOM,
     compute_maps,
@@ -14,7 +13,8 @@ from attention_keras.evaluation.explanations.kinds import (
     locating_kinds,
     shown_kinds,
 )
-from attention_keras.evaluation.explanations.post_hoc import METHODS
+from attention_keras.evaluation.explanations.own import cam_of, evidence_of, total_evidence
+from attention_keras.evaluation.explanations.post_hoc import METHODS, post_hoc_maps
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype("float32")
 
@@ -87,11 +87,10 @@ def test_evidence_is_of_the_class_asked_and_adds_up_over_taps():
     np.testing.assert_allclose(maps["conv13"], expected, atol=1e-6)
     # For one class rather than another: the difference of their logits, less that of the rest.
     other = np.array([4, 4, 4])
-    contrast = total_evidence(model, IMAGES, targets, rather_than=other)
+    contrast = total_evidence(model, IMAGES, targets) - total_evidence(model, IMAGES, other)
     logits = np.asarray(outputs["logits"] - outputs["evidence_rest"])
     difference = logits[range(3), targets] - logits[range(3), other]
     np.testing.assert_allclose(contrast.sum((1, 2)), difference, atol=1e-5)
-    np.testing.assert_array_equal(total_evidence(model, IMAGES, targets, rather_than=targets), 0 * contrast)
 
 
 def test_a_network_without_a_feature_map_has_nothing_to_show():
@@ -100,3 +99,23 @@ def test_a_network_without_a_feature_map_has_nothing_to_show():
     model = keras.Model(images, {"logits": logits})
     with pytest.raises(NotApplicable, match="no feature map"):
         shown_kinds(model)[0].compute(model, IMAGES, np.zeros(3, int), batch_size=2, seed=0)
+
+
+def test_grad_cam_of_a_gap_network_is_its_cam():
+    """Selvaraju et al. 2017, section 3.1: for global average pooling the two differ by a factor."""
+    model, targets = network("vgg-gap"), np.array([0, 1, 2])
+    cam = cam_of(model, IMAGES, targets)
+    grad_cam = post_hoc_maps("Grad-CAM", model, IMAGES, targets)
+    assert np.abs(cam).max() > 0
+    np.testing.assert_allclose(grad_cam * np.prod(cam.shape[1:]), cam, rtol=1e-3, atol=1e-6 * cam.max())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_image_is_explained_alike_in_any_batch(method):
+    model, targets = network("vgg-gap"), np.array([3, 1, 4])
+    together = post_hoc_maps(method, model, IMAGES, targets)
+    alone = post_hoc_maps(method, model, IMAGES, targets, batch_size=1)
+    assert together.shape[0] == 3 and (together >= 0).all()
+    np.testing.assert_allclose(together, alone, atol=1e-4 * together.max())
+    other = post_hoc_maps(method, model, IMAGES, (targets + 1) % 10)
+    assert np.abs(other - together).max() > 1e-3 * together.max()

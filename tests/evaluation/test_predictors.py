@@ -8,6 +8,7 @@ import pytest
 
 from attention_keras import build_model
 from attention_keras.data.split import Split
+from attention_keras.evaluation.explanations.own import evidence_or_none
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.subjects.load import load_subjects
 from attention_keras.evaluation.tasks.answers import answer_galleries
@@ -35,9 +36,9 @@ def attended(tmp_path_factory):
 def test_evidence_is_that_of_the_keras_model(attended):
     in_keras, saved = attended
     for classes in ([0, 1, 2, 0, 1], [2, 2, 2, 2, 2]):
-        expected = in_keras.evidence(IMAGES, classes, batch_size=2)
+        expected = evidence_or_none(in_keras, IMAGES, classes, batch_size=2)
         assert expected.shape == (5, 32, 32) and np.abs(expected).max() > 0.01
-        found = saved.evidence(IMAGES, classes, batch_size=3)
+        found = evidence_or_none(saved, IMAGES, classes, batch_size=3)
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
 
 
@@ -59,17 +60,17 @@ def test_one_batch_is_answered_and_explained(attended):
     np.testing.assert_allclose(saved["evidence"], in_keras["evidence"], rtol=1e-5, atol=1e-5)
     predicted = in_keras["probabilities"].argmax(-1)
     np.testing.assert_allclose(
-        in_keras["evidence"], attended[0].evidence(IMAGES, predicted), rtol=1e-5, atol=1e-5
+        in_keras["evidence"], evidence_or_none(attended[0], IMAGES, predicted), rtol=1e-5, atol=1e-5
     )
 
 
 def test_without_evidence_there_is_none(tmp_path):
     for subject in subjects("vgg", tmp_path):
-        assert subject.evidence(IMAGES, [0] * 5) is None
+        assert evidence_or_none(subject, IMAGES, [0] * 5) is None
         assert set(subject.predictor.explain(IMAGES)) == {"probabilities"}
 
 
-def test_pictures_of_an_exports_answers_show_its_evidence(attended):
+def test_images_of_an_exports_answers_show_its_evidence(attended):
     """As of the Keras model: every answer with its evidence, a wrong one with a contrast beside it."""
     drawn = []
     for subject in attended:

@@ -5,9 +5,18 @@ import io
 
 import pytest
 
-from attention_keras.evaluation.report.render import cell_text, to_csv, to_html, to_markdown, to_terminal
-from attention_keras.evaluation.report.spread import Spread
-from attention_keras.evaluation.report.table import Table, decimal, integer, percent, text
+from attention_keras.evaluation.report.table import (
+    Spread,
+    Table,
+    decimal,
+    integer,
+    percent,
+    text,
+    to_csv,
+    to_html,
+    to_markdown,
+    to_terminal,
+)
 
 TABLE = Table(
     "a < b",
@@ -47,11 +56,11 @@ def test_csv_holds_the_plain_values():
 
 
 def test_large_numbers_and_spreads():
-    assert cell_text(decimal("x", 0), 1234567.8) == "1,234,568"
+    assert decimal("x", 0).show(1234567.8) == "1,234,568"
     spread = Spread.of([1.0, 2.0, 4.0])
     assert spread.deviation == pytest.approx(1.5275, abs=1e-4)
-    assert cell_text(decimal("x", 2), spread) == "2.33 ± 1.53"
-    assert cell_text(decimal("x", 1), Spread.of([3.0])) == "3.0"
+    assert decimal("x", 2).show(spread) == "2.33 ± 1.53"
+    assert decimal("x", 1).show(Spread.of([3.0])) == "3.0"
     assert to_csv(Table("", [decimal("x", 1)], [[Spread.of([3.0, 5.0])]])) == "x\n4.0\n"
 
 
