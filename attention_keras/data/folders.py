@@ -40,7 +40,7 @@ def read_folder(path: str | Path) -> ImageTable:
     if not str(path) or not root.is_dir():
         raise UserError(
             f"folder:{path} is not a folder; give one with a folder of images per class (where a "
-            "run's images have moved, --dataset folder:NEW)"
+            "run's images have moved, `dataset` folder:NEW)"
         )
     roots, passed_over = _role_roots(root), Counter[str]()
     names = tuple(folder.name for folder in _folders(roots["train"]))

@@ -139,7 +139,7 @@ def _fill(
         shown = ", ".join(broken[:5]) + (f" and {len(broken) - 5} more" if len(broken) > 5 else "")
         problem = f"{len(broken)} of {len(rows)} images in {table.root} cannot be read: {shown}"
         if not skip_broken:
-            raise UserError(f"{problem}; repair or remove them, or leave them out with --skip-broken")
+            raise UserError(f"{problem}; repair or remove them, or leave them out with skip_broken")
         logger.warning("left out: %s", problem)
         trained = np.where(table.roles[rows] == "train", table.labels[rows], -1)
         if lost := {*trained.tolist()} - {*trained[arrays["good"][:count]].tolist()} - {-1}:

@@ -58,9 +58,8 @@ def write_predictions(
                 if answer.pixels is not None:
                     _draw(answer, names, folder / DRAWINGS / f"{stem}.png")
     except OSError as error:
-        raise UserError(
-            f"cannot write to {folder}: {error.strerror or error}; choose another --output"
-        ) from None
+        reason = error.strerror or error
+        raise UserError(f"cannot write to {folder}: {reason}; choose another folder") from None
     return Done(path, read, len(files) - read, len(files) / (time.perf_counter() - began))
 
 

@@ -74,7 +74,7 @@ def _no_weights(name: str, weights: str, error: Exception) -> str:
     return (
         f"weights {weights} of {name} are not on this machine and cannot be downloaded; call "
         f"keras.applications.{name}(include_top=False) on one with a network, and copy "
-        f"~/.keras/models/{fetched[1]} from there, or give that file as --weights"
+        f"~/.keras/models/{fetched[1]} from there, or give that file as `weights`"
     )
 
 

@@ -27,7 +27,7 @@ def check_input(input_shape: tuple[int, int, int]) -> None:
         fitting = MAP_SIDE * math.ceil(max(height or 1, width or 1, 2 * MAP_SIDE) / MAP_SIDE)
         raise UserError(
             f"VGG models need images whose height and width are multiples of 16; got {width}x{height}; "
-            f"train with --image-size {fitting} (the paper's are 32x32, and 80x80 for CUB)"
+            f"train with image_size {fitting} (the paper's are 32x32, and 80x80 for CUB)"
         )
 
 

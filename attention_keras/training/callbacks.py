@@ -36,8 +36,8 @@ class NonFiniteGuard(keras.callbacks.Callback):
 def not_finite(what: str, step: int) -> UserError:
     """The line that ends such a run."""
     return UserError(
-        f"{what} at step {step}; a lower --learning-rate usually helps (the last checkpoint is from before, "
-        "--restart begins anew)"
+        f"{what} at step {step}; a lower learning_rate usually helps (the last checkpoint is from before, "
+        "`restart` begins anew)"
     )
 
 

@@ -56,7 +56,7 @@ def assign(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> No
     """Put saved arrays back into Keras variables of the same names."""
     same_names = variables.keys() == arrays.keys()
     if not same_names or any(tuple(v.shape) != arrays[name].shape for name, v in variables.items()):
-        raise UserError("the checkpoint belongs to another model; give a new --name, or --restart")
+        raise UserError("the checkpoint belongs to another model; give a new `name`, or `restart`")
     for name, variable in variables.items():
         variable.assign(arrays[name])
 

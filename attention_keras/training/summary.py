@@ -44,8 +44,8 @@ def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, stra
         )
     if seconds > DAY:
         lines.append(
-            "WARNING   this takes more than a day on this device; a GPU, a smaller --width, fewer --epochs "
-            "or --limit shorten it, and an interrupted run resumes with the same command"
+            "WARNING   this takes more than a day on this device; a GPU, a smaller width, fewer epochs "
+            "or a limit shorten it, and an interrupted run resumes with the same command"
         )
     return lines
 

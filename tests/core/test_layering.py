@@ -1,6 +1,7 @@
 """The rooms of the package: imports run down the floors only, in no circle, and every file is short."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -19,6 +20,7 @@ FLOORS = [
 # These stand outside: the package's own names and what makes Keras know them, and the way in.
 OUTSIDE = {"__init__", "__main__", "heads", "registration"}
 LONGEST = 300
+FLAG = re.compile(r"(?<=[\s(`])(?<!var\()--[a-z][a-z-]*(?![\w:-])")  # of our commands, not of Git or CSS
 FLOOR = {name: index for index, rooms in enumerate(FLOORS) for name in rooms}
 TOP = len(FLOORS) - 1  # the package's own names, which may lead anywhere, are for its commands
 SOURCES = {
@@ -90,3 +92,22 @@ def test_no_rooms_import_each_other_in_a_circle():
 def test_no_file_is_long():
     lengths = {file: text.count("\n") for file, text in SOURCES.items()}
     assert {file: length for file, length in lengths.items() if length > LONGEST} == {}
+
+
+def messages(file: str) -> set[tuple[str, int]]:
+    """Every text in a file that is no docstring, with its line."""
+    nodes = list(ast.walk(ast.parse(SOURCES[file])))
+    alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    texts = (node for node in nodes if isinstance(node, ast.Constant) and id(node) not in alone)
+    return {(node.value, node.lineno) for node in texts if isinstance(node.value, str)}
+
+
+def test_only_commands_speak_of_flags():
+    """The rest names arguments, which commands turn into flags."""
+    spoken = [
+        f"{file}:{line} says {flag[0]}"
+        for file in SOURCES
+        for text, line in messages(file)
+        if HOME[file] != "commands" and (flag := FLAG.search(text))
+    ]
+    assert not spoken, "\n".join(spoken)

@@ -100,7 +100,7 @@ def test_broken_images_are_named_or_left_out(photos, load, caplog):
     (photos / "a" / "lost.jpg").symlink_to(photos / "nowhere.jpg")
     good = (photos / "b" / "01.jpg").read_bytes()
     (photos / "b" / "y.jpg").write_bytes(good[: len(good) * 2 // 3])
-    problem = re.escape("3 of 43 images in ") + r".* cannot be read: .*; repair .* --skip-broken"
+    problem = re.escape("3 of 43 images in ") + r".* cannot be read: .*; repair .* skip_broken"
     for stream in (False, True):
         with pytest.raises(UserError, match=problem) as told:
             load(stream)
