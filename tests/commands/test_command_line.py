@@ -39,30 +39,18 @@ def test_words_become_fields():
     assert parse(Options, []) == Options()
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--kind", "cosine"], "invalid choice 'cosine' for argument '--kind'. Expected one of ('dp', 'pc')"),
-        (["--epoch", "3"], "perhaps you meant --epochs"),
-        (["--epochs", "x"], "--epochs takes a whole number; got 'x'"),
-        (["--width", "1/4"], "--width takes a number, such as 0.25; got '1/4'"),
-        (["--epochs"], "Missing value for argument '--epochs'"),
-        (["stray"], "Unrecognized options: stray"),
-    ],
-)
-def test_a_mistake_is_one_line(words, said):
-    with pytest.raises(UserError) as raised:
-        parse(Options, words)
-    assert said in str(raised.value)
-    assert "\n" not in str(raised.value)
-
-
-def test_ctrl_c_is_a_word_and_exit_code_130(capsys):
-    def main():
-        raise KeyboardInterrupt
-
-    assert exit_code(main) == 130
-    assert capsys.readouterr().err == "stopped\n"
+def test_a_mistake_is_one_line():
+    for line, said in (
+        ("--kind cosine", "invalid choice 'cosine' for argument '--kind'. Expected one of ('dp', 'pc')"),
+        ("--epoch 3", "perhaps you meant --epochs"),
+        ("--epochs x", "--epochs takes a whole number; got 'x'"),
+        ("--width 1/4", "--width takes a number, such as 0.25; got '1/4'"),
+        ("--epochs", "Missing value for argument '--epochs'"),
+        ("stray", "Unrecognized options: stray"),
+    ):
+        with pytest.raises(UserError, match=re.escape(said)) as raised:
+            parse(Options, line.split())
+        assert "\n" not in str(raised.value)
 
 
 def test_ctrl_c_leaves_a_progress_bar_and_remarks_of_libraries_off_the_line(capfd):
@@ -87,13 +75,6 @@ def test_the_flags_of_training_are_the_fields_of_its_config():
 
 def parsed(words):
     return parse_config(words.split(), description="", prog="attention-keras train")
-
-
-def test_choices_are_named_in_order():
-    with pytest.raises(
-        UserError, match=r"'cosine' for argument '--compat'. Expected one of \('dp', 'pc', 'sca"
-    ):
-        parsed("--compat cosine")
 
 
 def test_the_help_is_short_and_the_long_one_has_everything(capsys, monkeypatch):
@@ -138,12 +119,10 @@ def test_a_bug_keeps_its_traceback():
         exit_code(lambda: 1 // 0)
 
 
-@pytest.mark.parametrize("more", ["[print('line' * 1000, flush=True) for _ in range(1000)]", "print('more')"])
-def test_a_reader_who_has_seen_enough_ends_it_without_a_word(more):
-    """Whether the pipe breaks while the command writes, or when it is done and its last line goes out."""
+def test_a_reader_who_has_seen_enough_ends_it_without_a_word():
     program = (
         "import sys, time\nfrom attention_keras.commands.command_line import exit_code\n"
-        f"sys.exit(exit_code(lambda: [print('line', flush=True), time.sleep(0.5), {more}] and None))"
+        "sys.exit(exit_code(lambda: [print('line', flush=True), time.sleep(0.5), print('more')] and None))"
     )
     words, environment = [sys.executable, "-c", program], {**os.environ}
     environment.pop("PYTHONUNBUFFERED", None)
@@ -155,26 +134,29 @@ def test_a_reader_who_has_seen_enough_ends_it_without_a_word(more):
     assert process.returncode == 141
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "evaluate all"])
-def test_help_shows_no_none_and_no_path_of_this_machine(command, capsys):
-    with pytest.raises(SystemExit):
-        main([*command.split(), "--help"])
-    said = capsys.readouterr().out
-    assert said.startswith(f"usage: attention-keras {command} ")
-    assert "None" not in said and str(ROOT) not in said and "site-packages" not in said
-    assert "(default: )" not in said
-    assert max(line.count("attention-keras ") for line in said.splitlines()) == 1  # a line for each example
+def test_help_shows_no_none_and_no_path_of_this_machine(capsys):
+    for command in (*COMMANDS, "evaluate all"):
+        with pytest.raises(SystemExit):
+            main([*command.split(), "--help"])
+        said = capsys.readouterr().out
+        assert said.startswith(f"usage: attention-keras {command} ")
+        assert "None" not in said and str(ROOT) not in said and "site-packages" not in said
+        assert "(default: )" not in said
+        # A line for each example.
+        assert max(line.count("attention-keras ") for line in said.splitlines()) == 1
 
 
 def test_help_imports_no_framework(fresh_process):
     program = (
-        "import sys, runpy; sys.argv = ['train.py', '--help']\n"
-        "try: runpy.run_path('train.py', run_name='__main__')\n"
-        "except SystemExit as e: assert e.code == 0\n"
+        "import sys\n"
+        "from attention_keras.commands.main import main\n"
+        "for line in ('train --help', 'evaluate --help', 'evaluate maps --help', 'predict --help'):\n"
+        "    try: main(line.split())\n"
+        "    except SystemExit as e: assert e.code == 0\n"
         "heavy = {'tensorflow', 'keras', 'numpy', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     start = time.perf_counter()
-    said = fresh_process(program, cwd=ROOT)
-    assert "--dataset" in said and "--compat" in said
-    assert time.perf_counter() - start < 15  # under a second alone; the bound allows for a busy machine
+    said = fresh_process(program)
+    assert "--compat" in said and "faithfulness" in said
+    assert time.perf_counter() - start < 15  # about a second alone; the bound allows for a busy machine

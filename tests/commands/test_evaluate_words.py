@@ -1,5 +1,7 @@
 """From words to options, with the task first or as an option; no option is ignored."""
 
+from functools import partial
+
 import pytest
 
 from attention_keras.commands import evaluate as command
@@ -33,57 +35,31 @@ def test_classification_is_the_default_and_all_takes_every_option(parsed):
     assert (parsed[1].panels, parsed[1].rows, parsed[1].steps) == (2, 3, 4)
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (
-            ["maps", "r", "--pgd-steps", "3"],
-            "--pgd-steps is an option of the task robustness; the task is maps",
-        ),
-        (["query", "r", "--versus", "cat"], "--versus is an option of the task maps"),
-        (["maps", "r", "--masks=folder:x"], "--masks is an option of the task segmentation"),
-        (["colours", "r"], "unknown task 'colours'; allowed: classification, maps, "),
-        (["maps", "r", "--row", "3"], "perhaps you meant --rows"),
-        ([], "Expected one of"),
-    ],
-)
-def test_an_option_is_never_ignored(words, said, parsed, capsys):
-    assert exit_code(lambda: main(words, "attention-keras evaluate")) == 2
-    assert said in capsys.readouterr().err and parsed == []
+def test_an_option_is_never_ignored(parsed, capsys):
+    with_task = partial(main_with_task_option, prog="python evaluate.py", description="about")
+    for entry, line, said in (
+        (main, "maps r --pgd-steps 3", "--pgd-steps is an option of the task robustness; the task is maps"),
+        (main, "query r --versus cat", "--versus is an option of the task maps"),
+        (main, "maps r --masks=folder:x", "--masks is an option of the task segmentation"),
+        (main, "colours r", "unknown task 'colours'; allowed: classification, maps, "),
+        (main, "maps r --row 3", "perhaps you meant --rows"),
+        (main, "", "Expected one of"),
+        (with_task, "r --rows 3", "--rows is an option of the task maps; the task is classification"),
+        (with_task, "r --task maps --epsilons 1", "--epsilons is an option of the task robustness"),
+        (with_task, "r --task colours", "invalid choice 'colours' for argument '--task'"),
+        (with_task, "--task maps", "no run given"),
+    ):
+        words = (line.split(), "attention-keras evaluate") if entry is main else (line.split(),)
+        assert exit_code(partial(entry, *words)) == 2
+        assert said in capsys.readouterr().err and parsed == [], line
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["r", "--rows", "3"], "--rows is an option of the task maps; the task is classification"),
-        (["r", "--task", "maps", "--epsilons", "1"], "--epsilons is an option of the task robustness"),
-        (["r", "--task", "colours"], "invalid choice 'colours' for argument '--task'"),
-        (["--task", "maps"], "no run given"),
-    ],
-)
-def test_nor_with_the_task_as_an_option(words, said, parsed, capsys):
-    assert exit_code(lambda: main_with_task_option(words, "python evaluate.py", "about")) == 2
-    assert said in capsys.readouterr().err and parsed == []
-
-
-@pytest.mark.parametrize("task", [*TASKS, "all"])
-def test_help_of_a_task(task, capsys, monkeypatch):
+def test_help_of_a_task(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(SystemExit):
-        main([task, "--help"], "attention-keras evaluate")
-    text = capsys.readouterr().out
-    assert f"usage: attention-keras evaluate {task} [-h]" in text and "RUN [RUN ...]" in text
-    assert "(default: None)" not in text and "{None}" not in text
-    assert ("--pgd-steps" in text) == (task in ("robustness", "all"))
-
-
-def test_help_imports_no_framework(fresh_process):
-    program = (
-        "import sys\n"
-        "from attention_keras.commands.evaluate import main\n"
-        "try: main(['--help'], 'attention-keras evaluate')\n"
-        "except SystemExit as e: assert e.code == 0\n"
-        "heavy = {'tensorflow', 'keras', 'numpy', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    assert "faithfulness" in fresh_process(program)
+    for task in (*TASKS, "all"):
+        with pytest.raises(SystemExit):
+            main([task, "--help"], "attention-keras evaluate")
+        text = capsys.readouterr().out
+        assert f"usage: attention-keras evaluate {task} [-h]" in text and "RUN [RUN ...]" in text
+        assert "(default: None)" not in text and "{None}" not in text
+        assert ("--pgd-steps" in text) == (task in ("robustness", "all"))

@@ -45,28 +45,6 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_pictures_would_be_warned_of(tmp_path):
-    odd_pictures(tmp_path / "new")
-    said = set()
-    for path in sorted((tmp_path / "new").glob("0_*")):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                with Image.open(path) as image:
-                    image.getexif()
-                    image.convert("RGB")
-            except (OSError, ValueError):
-                pass
-        said |= {path.name for _ in caught}
-    assert said == {
-        "0_palette.png",
-        "0_corrupt_exif.jpg",
-        "0_corrupt_exif.webp",
-        "0_huge.pgm",
-        "0_corrupt.tiff",
-    }
-
-
 def test_predict_says_nothing_of_them(place, capfd):
     read, unread = odd_pictures(place / "new")
     assert exit_code(lambda: main(["predict", "run", "new", "--batch-size", "16"])) == 0

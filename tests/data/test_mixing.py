@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from attention_keras.data.augment import mix_batch
-from attention_keras.data.augmentations import MIXES
 from attention_keras.data.pipeline import steps_per_epoch, training_batches
 from attention_keras.data.split import Split
 
@@ -121,14 +120,6 @@ def test_cutout_blacks_out_a_square_of_half_the_side(height, width, side):
     assert black.mean() == pytest.approx(np.prod(left) / (height * width), rel=0.06)
 
 
-def test_partners_are_a_permutation():
-    for name in ("mixup", "cutmix"):
-        partners = partners_of(mixed(*constant_images(), name)[1])
-        # A box may be empty, and a share as small as nothing: then the partner does not show.
-        shown = partners[partners != np.arange(COUNT)]
-        assert len(shown) > 0.9 * COUNT and len(set(shown)) == len(shown)
-
-
 def test_one_image_has_none_to_mix_with():
     images = np.random.default_rng(0).integers(0, 256, (1, HEIGHT, WIDTH, 3), dtype="uint8")
     labels = np.array([[0.0, 1.0, 0.0]], "float32")
@@ -137,20 +128,6 @@ def test_one_image_has_none_to_mix_with():
             same_images, same_labels = mixed(images, labels, name, seed=seed)
             np.testing.assert_array_equal(same_images, images)
             np.testing.assert_array_equal(same_labels, labels)
-
-
-@pytest.mark.parametrize("name", MIXES)
-def test_in_the_pipeline(split, name):
-    """Types and ranges, and the last batch, which has one image."""
-    batches, plain = read(split, f"flip+{name}"), read(split, "flip")
-    assert [len(images) for images, _ in batches] == [8, 8, 1] * 2
-    for images, labels in batches:
-        assert images.dtype == ("float32" if name == "mixup" else "uint8") and labels.dtype == np.float32
-        assert images.shape[1:] == (16, 16, 3) and images.min() >= 0 and images.max() <= 255
-        np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-6)
-    changed = [(a != b).any(axis=(1, 2, 3)) for (a, _), (b, _) in zip(batches, plain)]
-    assert np.concatenate(changed).mean() > 0.5
-    assert any((a != b).any() for (_, a), (_, b) in zip(batches, plain)) == (name != "cutout")
 
 
 def test_a_function_of_seed_epoch_and_step(split):
@@ -164,16 +141,6 @@ def test_a_function_of_seed_epoch_and_step(split):
             np.testing.assert_array_equal(found[0], expected[0])
             np.testing.assert_array_equal(found[1], expected[1])
     assert (batches[0][0] != others[0][0]).any()
-
-
-@pytest.mark.parametrize("name", MIXES)
-def test_another_step_and_another_epoch_draw_anew(name):
-    """Seen in sorted shares of equal images with labels of their own, which another order does not change."""
-    split = Split(np.full((8, 16, 16, 3), 100, "uint8"), np.arange(8, dtype="int32"))
-    batches = read(split, name, num_classes=8, batch_size=4, epochs=3)
-    shares = [np.sort((images == 0).mean(axis=(1, 2, 3))) for images, _ in batches]
-    weights = [np.sort(labels, axis=None) for _, labels in batches]
-    assert len({(a.tobytes(), b.tobytes()) for a, b in zip(shares, weights)}) == 6
 
 
 def test_moves_are_what_they_were_without_mixes(split):

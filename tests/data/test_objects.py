@@ -55,12 +55,6 @@ def test_with_and_without_objects_the_images_are_the_same(split):
         np.testing.assert_array_equal(labels, targets["logits"])
 
 
-def test_objects_are_a_function_of_the_step(split):
-    whole, rest = read(split, np.ones(COUNT, bool)), read(split, np.ones(COUNT, bool), start_step=2)
-    for (_, expected), (_, found) in zip(whole[2:], rest, strict=True):
-        np.testing.assert_array_equal(expected["objects"], found["objects"])
-
-
 def test_images_that_are_not_told_have_an_empty_mask(split):
     told = np.arange(COUNT) == 5
     batches = evaluation_batches(split, num_classes=4, batch_size=16, objects=told)
@@ -83,11 +77,6 @@ def test_a_fraction_of_those_that_have_an_object(split, fraction, count):
     assert (choose_objects(split, 1.0, seed=1) >= chosen).all(), "a part of the larger fraction"
     if fraction < 1:
         assert (chosen != choose_objects(split, fraction, seed=2)).any()
-
-
-def test_no_masks_no_objects(split):
-    bare = Split(split.images, split.labels)
-    assert not images_with_object(bare).any() and not choose_objects(bare, 0.5, seed=0).any()
 
 
 def test_boxes_are_masks_where_there_are_none():

@@ -66,14 +66,6 @@ def test_start_step_equals_skipping(split):
         assert_same(read(split, start_step=start_step), whole[start_step:])
 
 
-def test_more_epochs_do_not_change_the_first_ones(split):
-    assert_same(read(split), read(split, epochs=3)[: 2 * steps_per_epoch(COUNT, 8)])
-
-
-def test_augmentation_does_not_change_the_order(split):
-    np.testing.assert_array_equal(rows_of(read(split)), rows_of(read(split, augment="none")))
-
-
 def test_augmentation_differs_between_epochs(split):
     one = Split(split.images[:1], split.labels[:1])
     seen = {images.tobytes() for images, _ in read(one, epochs=20)}
@@ -90,15 +82,6 @@ def test_neither_threads_nor_prefetching_show(split):
     options.autotune.enabled = False
     alone = [(images.numpy(), labels.numpy()) for images, labels in batches.with_options(options)]
     assert_same(alone, read(split))
-
-
-def test_no_reader_waits_for_a_tuning_thread(split):
-    for batches in (
-        training_batches(split, num_classes=CLASSES, batch_size=8, seed=3, epochs=2, augment="mixup"),
-        evaluation_batches(split, num_classes=CLASSES, batch_size=8),
-    ):
-        assert batches.options().autotune.enabled is False
-        assert batches.options().deterministic is True
 
 
 def test_known_length_and_partial_last_batch(split):

@@ -131,11 +131,3 @@ def test_images_of_a_few_pixels(resize):
             crop = resized_crop(opened(np.full((*shape, 3), 200, "uint8")), draws, (16, 16), resize)
             assert crop.shape == (16, 16, 3)
             assert resize == "pad" or crop.min() == crop.max() == 200
-
-
-def test_other_kinds_of_images():
-    for mode in ("LA", "P", "I;16", "CMYK"):
-        content = io.BytesIO()
-        Image.new(mode, (50, 40)).save(content, "TIFF" if mode == "CMYK" else "PNG")
-        crop = resized_crop(Image.open(content), DRAWS[0], (16, 16), "crop")
-        assert crop.shape == (16, 16, 3) and len(np.unique(crop)) == 1
