@@ -89,6 +89,16 @@ def test_no_rooms_import_each_other_in_a_circle():
     assert not in_a_circle(below)
 
 
+def test_no_folders_of_a_room_import_each_other_in_a_circle():
+    below: dict[str, set[str]] = {}
+    for file in (file for file in SOURCES if file.count("/") > 1):
+        home, folder, *_ = file.split("/")
+        start = f"attention_keras.{home}."
+        used = {module.split(".")[2] for module, _ in IMPORTS[file] if module.startswith(start)}
+        below.setdefault(f"{home}/{folder}", set()).update(f"{home}/{name}" for name in used - {folder})
+    assert not in_a_circle({part: used & below.keys() for part, used in below.items()})
+
+
 def test_no_file_is_long():
     lengths = {file: text.count("\n") for file, text in SOURCES.items()}
     assert {file: length for file, length in lengths.items() if length > LONGEST} == {}
