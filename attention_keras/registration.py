@@ -13,6 +13,7 @@ def register() -> None:
     """Register every class that a saved model of this package can hold. Imports Keras."""
     from attention_keras.layers import (  # noqa: F401
         attention_pool,
+        class_attention,
         compatibility,
         ensemble,
         evidence,
@@ -20,6 +21,7 @@ def register() -> None:
         gcn_zca,
         pixel_affine,
         progressive,
+        standardize,
         yuv_lcn,
     )
     from attention_keras.models import classifier  # noqa: F401

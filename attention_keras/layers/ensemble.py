@@ -1,4 +1,4 @@
-"""Joining classifiers that each look at one level: the paper's `indep`."""
+"""Joining several classifiers: the paper's `indep`, and a weighted sum."""
 
 import keras
 from keras import ops
@@ -33,3 +33,54 @@ class LevelEnsemble(keras.layers.Layer):
             keras.KerasTensor((batch, len(level_logits), classes), dtype="float32"),
             keras.KerasTensor((batch, classes), dtype="float32"),
         )
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class WeightedLevels(keras.layers.Layer):
+    """Logits of L classifiers, each `(b, k)`, to `(b, L, k)` for training and their weighted sum `(b, k)`.
+
+    The weights, one positive number for each classifier and all classes, are no part of the training: each
+    classifier is trained by itself, and the weights are set afterwards by images that none of them has seen
+    (`Classifier.weigh`). They calibrate the sum as well. Float32 under every dtype policy.
+
+    Args:
+        start: the weights before that, L numbers.
+
+    Example:
+        >>> levels, logits = WeightedLevels([1.0, 0.5])([ops.ones((1, 2)), 4 * ops.ones((1, 2))])
+        >>> tuple(levels.shape), float(logits[0, 0])
+        ((1, 2, 2), 3.0)
+    """
+
+    def __init__(self, start, **kwargs):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        self.start = [float(value) for value in start]
+
+    def build(self, level_logits_shape):
+        if len(level_logits_shape) != len(self.start):
+            raise ValueError(f"{len(level_logits_shape)} classifiers need as many weights, not {self.start}")
+        self.weight = self.add_weight(
+            shape=(len(self.start),),
+            initializer=lambda shape, dtype: ops.convert_to_tensor(self.start, dtype),
+            trainable=False,
+            name="weight",
+        )
+
+    def factors(self):
+        """The weight of each classifier `(L,)`, for `evidence_model`."""
+        return self.weight
+
+    def call(self, level_logits):
+        levels = ops.stack([ops.cast(logits, "float32") for logits in level_logits], axis=1)
+        return levels, ops.sum(levels * self.weight[:, None], axis=1)
+
+    def compute_output_spec(self, level_logits):
+        batch, classes = level_logits[0].shape
+        return (
+            keras.KerasTensor((batch, len(level_logits), classes), dtype="float32"),
+            keras.KerasTensor((batch, classes), dtype="float32"),
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "start": self.start}

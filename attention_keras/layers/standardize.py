@@ -1,0 +1,82 @@
+"""A feature map by the statistics of its average, as a linear probe wants it."""
+
+import keras
+from keras import ops
+
+EPSILON = 1e-2  # of the mean variance: a channel that is the same in all images must not explode
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class Standardize(keras.layers.Layer):
+    """A feature map less the mean, over the deviation, of its *average* over the training images.
+
+    `x = (l - mean) / deviation`, one number of each for a channel. The average of such a map has mean 0 and
+    variance 1, as a linear probe wants it, and strong places stay stronger than weak ones. `adapt` computes
+    the two from maps. Without it they are learned in `fit`: the exact statistics of all images seen so far,
+    so that they stay as they are from the second epoch on if the maps do. Float32 under every dtype policy.
+
+    Call arguments:
+        features: `(b, h, w, c)`.
+        training: whether these are images to learn from.
+
+    Example:
+        >>> import numpy as np
+        >>> maps = np.random.default_rng(0).normal(5, 3, (100, 2, 2, 3)).astype("float32")
+        >>> layer = Standardize()
+        >>> layer.adapt(maps)
+        >>> average = ops.convert_to_numpy(layer(maps)).mean((1, 2))
+        >>> bool(np.allclose(average.mean(0), 0, atol=1e-5)), bool(np.allclose(average.std(0), 1, atol=0.02))
+        (True, True)
+    """
+
+    def __init__(self, **kwargs):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+
+    def build(self, features_shape):
+        channels = (features_shape[-1],)
+        # Mean and mean square, not the variance: replicas average their variables, and of these the
+        # average is exact.
+        options = {"trainable": False, "aggregation": "mean"}
+        self.mean = self.add_weight(shape=channels, initializer="zeros", name="mean", **options)
+        self.square = self.add_weight(shape=channels, initializer="ones", name="square", **options)
+        self.count = self.add_weight(shape=(), initializer="zeros", name="count", **options)
+
+    def adapt(self, features) -> None:
+        """Take mean and deviation from these maps `(n, h, w, c)`, whatever was seen before."""
+        if not self.built:
+            self.build(features.shape)
+        average = ops.mean(ops.cast(features, "float32"), axis=(1, 2))
+        self.set_statistics(
+            ops.mean(average, axis=0), ops.mean(ops.square(average), axis=0), ops.shape(average)[0]
+        )
+
+    def set_statistics(self, mean, square, count) -> None:
+        """Mean and mean square `(c,)` of the average over `count` images."""
+        for variable, value in ((self.mean, mean), (self.square, square), (self.count, count)):
+            variable.assign(ops.cast(value, "float32"))
+
+    def affine(self):
+        """`(scale, shift)`, each `(c,)`: the layer computes `scale * l + shift`."""
+        variance = ops.maximum(self.square - ops.square(self.mean), 0)
+        typical = ops.mean(variance)
+        # A single image has no deviation.
+        scale = ops.rsqrt(ops.where(typical > 0, variance + EPSILON * typical, 1.0))
+        return scale, -scale * self.mean
+
+    def call(self, features, training=False):
+        features = ops.cast(features, "float32")
+        if training and self.trainable:
+            average = ops.stop_gradient(ops.mean(features, axis=(1, 2)))
+            seen = ops.cast(ops.shape(average)[0], "float32")
+            count = self.count + seen
+            share = seen / count
+            self.mean.assign(self.mean + share * (ops.mean(average, axis=0) - self.mean))
+            square = ops.mean(ops.square(average), axis=0)
+            self.square.assign(self.square + share * (square - self.square))
+            self.count.assign(count)
+        scale, shift = self.affine()
+        return features * scale + shift
+
+    def compute_output_shape(self, features_shape):
+        return features_shape

@@ -1,0 +1,114 @@
+"""ClassAttention, Standardize and WeightedLevels against their formulas in float64, on any backend."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from attention_keras.layers import ClassAttention, Standardize, WeightedLevels
+
+
+def numpy(tensor):
+    return np.asarray(ops.convert_to_numpy(tensor))
+
+
+def oracle(local_logits, beta, valid):
+    """One class and one image at a time."""
+    b, h, w, k = local_logits.shape
+    logits, attention = np.zeros((b, k)), np.zeros((b, h, w, k))
+    for i, c in np.ndindex(b, k):
+        places = [(y, x) for y, x in np.ndindex(h, w) if valid[i, y, x]]
+        weights = np.array([np.exp(beta * local_logits[i, y, x, c]) for y, x in places])
+        for (y, x), weight in zip(places, weights / weights.sum()):
+            attention[i, y, x, c] = weight
+            logits[i, c] += weight * local_logits[i, y, x, c]
+    return logits, attention
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 3.0])
+def test_attention_and_logits_by_the_formula(beta):
+    rng = np.random.default_rng(0)
+    local_logits = rng.normal(0, 2, (4, 3, 5, 6))
+    valid = rng.uniform(size=(4, 3, 5)) < 0.6
+    valid[:, 0, 0] = True
+    for mask in (None, valid):
+        logits, attention = ClassAttention(beta)(local_logits.astype("float32"), valid=mask)
+        expected = oracle(local_logits, beta, np.ones_like(valid) if mask is None else mask)
+        np.testing.assert_allclose(numpy(logits), expected[0], atol=1e-5)
+        np.testing.assert_allclose(numpy(attention), expected[1], atol=1e-6)
+
+
+def test_what_stands_in_a_masked_place_does_not_matter():
+    rng = np.random.default_rng(0)
+    local_logits = rng.normal(size=(2, 3, 3, 4)).astype("float32")
+    mask = np.ones((2, 3, 3), bool)
+    mask[:, 2] = False
+    logits, attention = ClassAttention()(local_logits, valid=mask)
+    local_logits[:, 2] = 1e8
+    again, _ = ClassAttention()(local_logits, valid=mask)
+    np.testing.assert_array_equal(numpy(again), numpy(logits))
+    assert numpy(attention)[:, 2].max() == 0
+
+
+def test_equal_places_get_uniform_attention_and_large_logits_no_overflow():
+    _, attention = ClassAttention()(np.zeros((1, 4, 5, 2), "float32"))
+    np.testing.assert_allclose(numpy(attention), 1 / 20, rtol=1e-6)
+    local_logits = np.zeros((1, 2, 2, 1), "float32")
+    local_logits[0, 1, 1] = 1e4
+    logits, _ = ClassAttention()(local_logits)
+    np.testing.assert_allclose(numpy(logits), 1e4)
+
+
+def test_float32_under_every_policy():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        x = np.ones((1, 2, 2, 3), "float32")
+        found = [*ClassAttention()(x), Standardize()(x), *WeightedLevels([1, 2])([x[0, 0], x[0, 1]])]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert {keras.backend.standardize_dtype(tensor.dtype) for tensor in found} == {"float32"}
+
+
+def test_statistics_of_the_first_epoch_are_exact_and_stay():
+    rng = np.random.default_rng(0)
+    maps = rng.gamma(2, [1, 5, 0.2], (50, 2, 3, 3)).astype("float32")
+    adapted, learned = Standardize(), Standardize()
+    adapted.adapt(maps)
+    average = maps.mean((1, 2), dtype="float64")
+    scale, shift = (numpy(value) for value in adapted.affine())
+    variance = average.var(0)
+    np.testing.assert_allclose(scale, 1 / np.sqrt(variance + 1e-2 * variance.mean()), rtol=1e-3)
+    np.testing.assert_allclose(shift, -scale * average.mean(0), rtol=1e-3)
+    for epoch in range(3):
+        for start in range(0, 50, 16):  # batches of two sizes
+            learned(maps[start : start + 16], training=True)
+        for name in ("mean", "square"):
+            found, expected = numpy(getattr(learned, name)), numpy(getattr(adapted, name))
+            np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=f"{name}, epoch {epoch}")
+
+
+def test_a_channel_that_never_changes_and_a_single_image_stay_finite():
+    maps = np.random.default_rng(0).normal(size=(20, 2, 2, 3)).astype("float32")
+    maps[..., 1] = 4
+    layer = Standardize()
+    layer.adapt(maps)
+    maps[0, ..., 1] = 5
+    assert np.abs(numpy(layer(maps))).max() < 50
+    layer.adapt(maps[:1])
+    assert np.isfinite(numpy(layer(maps))).all()
+
+
+def test_frozen_statistics_do_not_learn():
+    layer = Standardize(trainable=False)
+    layer(np.full((2, 1, 1, 1), 7, "float32"), training=True)
+    assert float(layer.count) == 0
+
+
+def test_the_weighted_sum_by_its_weights():
+    layer = WeightedLevels([0.5, 2.0])
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(size=(2, 3, 4)).astype("float32")
+    levels, logits = layer([one, two])
+    np.testing.assert_array_equal(numpy(levels), np.stack([one, two], 1))
+    np.testing.assert_allclose(numpy(logits), 0.5 * one + 2 * two, rtol=1e-6)
+    assert not layer.trainable_weights
