@@ -33,8 +33,11 @@ def attend(
 ) -> Classifier:
     """A classifier that attends to feature maps of `backbone`.
 
-    At each tap it computes scores of the local features against g, the attention, and the descriptor, the
-    attention-weighted sum of the local features (paper, section 3).
+    By default, for a trained backbone, this is class attention beside a linear probe of the averaged top
+    (`attention_keras.heads.ClassHead`): no worse than the probe where objects fill the frame, and much better
+    where they are small (docs/results.md). Give `fit` validation data, or call `weigh`, so that held-out
+    images say how much the two count. The paper's heads compare local features with g, and classify their
+    attention-weighted sum, the descriptor (paper, section 3).
 
     The model is made of the backbone's own layers: weights and `trainable` flags are shared, so
     `backbone.trainable = False`, before or after, freezes them here too. `copy=True` makes it of copies, and
@@ -43,17 +46,17 @@ def attend(
     Args:
         backbone: a functional or Sequential model, images in; layers of it may be models themselves.
         taps: paths of layers whose outputs are attended to; a mapping from names of your choice to paths or
-            to tensors of the backbone's graph; or `"auto"`, the last layers of the deepest resolutions, which
-            the logger `attention_keras` names. A path into a nested model is
-            `mobilenetv2/block_13_expand_relu`, and its tap is called by the last part. Outputs are
-            maps `(b, h, w, c)`, maps of layers with channels first, or tokens `(b, n, c)` of a map, with or
-            without class token.
+            to tensors of the backbone's graph; or `"auto"`, the last layer of the deepest resolution, for
+            heads other than `class` of the two deepest, which the logger `attention_keras` names. A path into
+            a nested model is `mobilenetv2/block_13_expand_relu`, and its tap is called by the last part.
+            Outputs are maps `(b, h, w, c)`, maps of layers with channels first, or tokens `(b, n, c)` of a
+            map, with or without class token.
         num_classes: k.
         preprocess: what is done to raw pixels in [0, 255] before the backbone: a layer, or the name of an
             application such as `"ResNet50"`, whose `preprocess_input` goes into the graph, or `"imagenet"`
             (mean and deviation, as Torch's networks expect). None for nothing.
-        head: `linear` or `paper`, or an object with settings of its own, such as `LinearHead("dp")` or
-            `PaperHead(aggregate="indep")` of `attention_keras.heads`.
+        head: `class`, `linear` or `paper`, or an object with settings of its own, such as `LinearHead("dp")`
+            or `PaperHead(aggregate="indep")` of `attention_keras.heads`.
         activation: what makes probabilities of the logits: `softmax` over the classes, a `sigmoid` for each
             class (tags), or nothing, `linear`. The model gives logits all the same; this travels in its file.
         copy: of copies of the backbone's layers, with the same weights and flags.
@@ -61,7 +64,8 @@ def attend(
 
     Returns:
         A `Classifier`, which `compile` and `fit` train directly, with outputs `logits` `(b, k)`,
-        `attention_<tap>` `(b, h, w)` for each tap, and for `indep` `level_logits` `(b, L, k)`. All float32.
+        `attention_<tap>` `(b, h, w)` for each tap, with the class head that of the predicted class, and
+        `level_logits` `(b, L, k)` of a head of several classifiers (`class`, `indep`). All float32.
 
     Raises:
         UserError: an unknown tap (the closest names are given), a tap that is not a map, no g, a subclassed

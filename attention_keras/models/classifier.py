@@ -1,5 +1,6 @@
 """The model that `build_model` and `attend` return: named outputs, trained on the logits among them."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -8,6 +9,7 @@ import keras
 from keras import ops
 
 from attention_keras.errors import UserError
+from attention_keras.models.level_weights import find_weighted_levels, weigh_levels
 from attention_keras.models.outputs import LEVEL_LOGITS, LOGITS
 
 Activation = Literal["softmax", "sigmoid", "linear"]
@@ -118,6 +120,47 @@ class Classifier(keras.Model):
         """Keras calls it for a file, and wants one of a model whose `compile` is its own."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+    def fit(self, *args, **options):
+        """As in Keras; a class head is weighed by the `validation_data` before each validation."""
+        given = inspect.signature(super().fit).bind(*args, **options).arguments
+        data = given.get("validation_data")
+        if data is not None and find_weighted_levels(self) is not None:
+            before = given.get("callbacks") or []
+            before = before.callbacks if isinstance(before, keras.callbacks.CallbackList) else before
+            weigh = keras.callbacks.LambdaCallback()
+            weigh.on_test_begin = lambda logs=None: self.weigh(
+                *(data if isinstance(data, tuple) else (data,))
+            )
+            given["callbacks"] = [*keras.tree.flatten(before), weigh]
+        return super().fit(**given)
+
+    def weigh(self, x, y=None, sample_weight=None) -> list[float]:
+        """Set how much the classifiers of a class head count, by images that none was trained on.
+
+        The weights are those under which the labels are most likely; they calibrate the logits as well.
+        `fit` calls this with its `validation_data`, before each validation, so that what it measures and
+        what callbacks save is the weighted sum, and the last one stays.
+
+        Args:
+            x: images, or a dataset of batches `(x, y)`.
+            y: labels of images: numbers `(n,)`, or `(n, k)`, one-hot or of several classes each.
+            sample_weight: no use is made of it.
+
+        Returns:
+            The weights: of the probe, then of class attention at each tap.
+
+        Raises:
+            UserError: the model has no class head.
+
+        Example:
+            >>> import numpy as np
+            >>> from attention_keras import build_model
+            >>> model = build_model("vgg-att1-class", num_classes=2, width=0.03)
+            >>> len(model.weigh(np.zeros((4, 32, 32, 3)), np.array([0, 1, 0, 1])))
+            2
+        """
+        return weigh_levels(self, x, y, independent=self.activation == "sigmoid")
 
     @property
     def metrics(self):

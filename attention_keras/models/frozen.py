@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from attention_keras.errors import UserError
+from attention_keras.layers.standardize import Standardize
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.graph import all_layers, graph_nodes
 
@@ -41,8 +42,10 @@ def split_frozen(model: Classifier) -> tuple[keras.Model, Classifier]:
         if not node.input_tensors:
             continue
         sources = node.input_tensors
-        trained = getattr(node.operation, "trainable_variables", [])
-        if not trained and all(id(source) in constant for source in sources):
+        operation = node.operation
+        trained = getattr(operation, "trainable_variables", [])
+        learns = trained or (isinstance(operation, Standardize) and operation.trainable)
+        if not learns and all(id(source) in constant for source in sources):
             constant |= {id(tensor) for tensor in node.output_tensors}
         else:
             features |= {id(source): source for source in sources if id(source) in constant}

@@ -1,4 +1,4 @@
-"""What attend() puts on the taps of a network: the linear head, and the paper's.
+"""What attend() puts on the taps of a network: the heads by name, the linear one, and the paper's.
 
 A head is a small object with settings. `attend` and the zoo call it once:
 
@@ -23,6 +23,7 @@ from attention_keras.layers.attention_pool import NORMALIZATIONS, AttentionPool
 from attention_keras.layers.compatibility import COMPATIBILITIES, CompatibilityScore
 from attention_keras.layers.ensemble import LevelEnsemble
 from attention_keras.models.blocks import GLOBAL_FEATURES, POOL, Builder
+from attention_keras.models.class_head import ClassHead
 from attention_keras.models.initializers import InitScheme
 from attention_keras.models.outputs import ATTENTION, GLOBAL, LEVEL_LOGITS, LOGITS
 from attention_keras.models.spec import AUTOMATIC_LEVELS, Aggregate, Init, LocalNorm, Projection
@@ -174,7 +175,7 @@ class PaperHead:
         return _classify(descriptors, self.aggregate, num_classes, builder) | attention
 
 
-HEADS: dict[str, type] = {"linear": LinearHead, "paper": PaperHead}
+HEADS: dict[str, type] = {"class": ClassHead, "linear": LinearHead, "paper": PaperHead}
 
 
 def chosen_head(head: Head | str) -> Head:

@@ -17,15 +17,16 @@ Aggregate = Literal["concat", "indep"]
 Projection = Literal["down", "up"]
 Globals = Literal["shared", "per_level"]
 Init = Literal["torch", "keras"]
-Head = Literal["paper", "linear"]
+Head = Literal["paper", "linear", "class"]
 LocalNorm = Literal["image", "position", "channel", "none"]
 
 APPLICATION, FILE = "keras:", "file:"
 AUTOMATIC_LEVELS = 2  # what `attend(taps="auto")` takes
 
 _ATTENTION_NAME = re.compile(
-    r"(?P<backbone>vgg|rn164)-att(?P<levels>[123])(-(?P<aggregate>concat|indep))?(?P<linear>-linear)?"
-    rf"-(?P<compat>{'|'.join(get_args(Compat))})(?P<sigmoid>-sigmoid)?(?P<up>-lup)?(-(?P<globals>[23])g)?"
+    r"(?P<backbone>vgg|rn164)-att(?P<levels>[123])((?P<own>-class)|"
+    r"(-(?P<aggregate>concat|indep))?(?P<linear>-linear)?"
+    rf"-(?P<compat>{'|'.join(get_args(Compat))})(?P<sigmoid>-sigmoid)?(?P<up>-lup)?(-(?P<globals>[23])g)?)"
 )
 BASELINES = {
     "vgg": ("vgg", "plain"),
@@ -54,7 +55,8 @@ class ModelSpec:
     `levels` counts attention taps from the deepest one up (att1 = last tap only).
     `project` applies where the channels c of a tap differ from the width d of g:
     `down` maps g to c (the official default), `up` maps the local features to d (`-lup`).
-    `head` is `paper`, or `linear` (`-linear`, which implies concat unless the name says indep): see `attend`.
+    `head` is `paper`, `class` (`-class`: class attention, which none of the axes below is for), or `linear`
+    (`-linear`, which implies concat unless the name says indep): see `attend`.
     `globals` is `shared` (one g for all levels) or `per_level` (`-2g`, `-3g`).
     `backbone` is `vgg`, `rn164`, `keras:<Application>`, or `file:PATH` of a saved model.
     `taps` names the layers to attend to on one of the last two; without any, `attend` chooses.
@@ -84,10 +86,15 @@ class ModelSpec:
             value = getattr(self, field)
             if value not in allowed:
                 raise UserError(f"{field} must be one of {', '.join(map(str, allowed))}; got {value!r}")
+        if self.head == "class":
+            for axis in _SCORE_AXES:
+                if getattr(self, axis) != getattr(type(self), axis):
+                    raise UserError(f"class attention has one score, so it takes no {axis}; leave it out")
         if self.is_brought:
             if self.variant != "attention":
                 raise UserError(f"{self.backbone} is built with attention only; got variant {self.variant!r}")
-            object.__setattr__(self, "levels", len(self.taps) or AUTOMATIC_LEVELS)
+            automatic = 1 if self.head == "class" else AUTOMATIC_LEVELS
+            object.__setattr__(self, "levels", len(self.taps) or automatic)
         elif self.backbone not in ("vgg", "rn164"):
             raise UserError(
                 f"backbone must be vgg, rn164, keras:<Application> or a .keras file; got {self.backbone!r}"
@@ -124,6 +131,8 @@ class ModelSpec:
         own = PurePath(self.file).stem if self.file else self.application
         backbone = own.lower() if own else self.backbone
         parts = [backbone, f"att{'' if self.is_brought and not self.taps else self.levels}"]
+        if self.head == "class":
+            return "-".join([*parts, "class"])
         linear = self.head == "linear"
         if self.levels > 1 and not (linear and self.aggregate == "concat"):
             parts.append(self.aggregate)
@@ -152,11 +161,13 @@ class ModelSpec:
         if not match:
             raise UserError(
                 f"unknown model {name!r}; allowed: {', '.join(BASELINES)}, or "
-                "{vgg,rn164}-att{1,2,3}[-{concat,indep}][-linear]-"
+                "{vgg,rn164}-att{1,2,3}-class, {vgg,rn164}-att{1,2,3}[-{concat,indep}][-linear]-"
                 f"{{{','.join(get_args(Compat))}}}[-sigmoid][-lup][-2g|-3g], "
                 "for example vgg-att2-concat-pc (`attention-keras list-models` shows them all)"
             )
         levels = int(match["levels"])
+        if match["own"]:
+            return cls(backbone=match["backbone"], levels=levels, head="class")
         if match["globals"] and int(match["globals"]) != levels:
             raise UserError(f"model {name!r}: -{match['globals']}g needs att{match['globals']}")
         if levels > 1 and not match["aggregate"] and not match["linear"]:
@@ -183,6 +194,7 @@ class ModelSpec:
         return dataclasses.replace(self, **changes)
 
 
+_SCORE_AXES = ("compat", "aggregate", "normalization", "project", "globals")
 _ALLOWED = {
     "variant": get_args(Variant),
     "compat": get_args(Compat),

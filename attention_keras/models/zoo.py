@@ -7,6 +7,7 @@ from attention_keras.models import resnet, vgg
 from attention_keras.models.attend import attend
 from attention_keras.models.backbones import build_application
 from attention_keras.models.blocks import Builder, image_input
+from attention_keras.models.class_head import ClassHead
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.heads import Head, LinearHead, PaperHead
 from attention_keras.models.initializers import InitScheme
@@ -39,7 +40,13 @@ def list_models() -> list[str]:
     names += ["vgg-att3-concat-pc-lup", "vgg-att2-concat-pc-2g", "vgg-att3-concat-pc-3g"]
     names += ["vgg-att1-linear-scaled", "vgg-att3-linear-scaled"]
     names += [f"vgg-att2-linear-{compat}" for compat in ("scaled", "pc", "mean")]
-    names += ["rn164", "rn164-hires", "rn164-att1-dp", "rn164-att1-pc", "rn164-att1-scaled"]
+    names += [
+        "rn164",
+        "rn164-hires",
+        "rn164-att1-dp",
+        "rn164-att1-pc",
+        "rn164-att1-scaled",
+    ]
     names += [f"rn164-att2-{a}-{compat}" for a in ("concat", "indep") for compat in ("dp", "pc", "scaled")]
     return [*names, "rn164-att2-concat-mean", "rn164-att2-linear-scaled"]
 
@@ -103,6 +110,8 @@ def build_model(
 
 def head_of(spec: ModelSpec, init: str, dropout: float) -> Head:
     """The head that a name means; the paper's has dropout."""
+    if spec.head == "class":
+        return ClassHead()
     axes = {"score": spec.compat, "normalization": spec.normalization, "aggregate": spec.aggregate}
     if spec.head == "linear":
         return LinearHead(**axes, project=spec.project, init=init)

@@ -166,8 +166,14 @@ def test_names_with_a_linear_head(name):
         (lambda: LinearHead(project="sideways"), "project must be one of down, up; got 'sideways'"),
         (lambda: PaperHead(aggregate="sum"), "aggregate must be one of concat, indep; got 'sum'"),
         (lambda: PaperHead("cosine"), "score must be one of dp"),
-        (lambda: attend(identity_backbone(), ["same"], 5, head="mlp"), "head must be one of 'linear'"),
-        (lambda: attend(identity_backbone(), ["same"], 5, head=LinearHead), "head must be one of 'linear'"),
+        (
+            lambda: attend(identity_backbone(), ["same"], 5, head="mlp"),
+            "head must be one of 'class', 'linear'",
+        ),
+        (
+            lambda: attend(identity_backbone(), ["same"], 5, head=LinearHead),
+            "head must be one of 'class', 'linear'",
+        ),
         (lambda: attend(identity_backbone(), ["same"]), "say how many classes there are"),
         (
             lambda: attend(identity_backbone(), ["same"], 5, activation="relu"),

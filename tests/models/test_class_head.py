@@ -1,0 +1,158 @@
+"""The class head: its formula, its two losses, and the weights that held-out images give."""
+
+import keras
+import numpy as np
+import pytest
+
+from attention_keras import attend, build_model
+from attention_keras.errors import UserError
+from attention_keras.models.level_weights import fit_level_weights
+
+CLASSES = 3
+RNG = np.random.default_rng(0)
+
+
+def small(head="class", **options):
+    keras.utils.set_random_seed(0)
+    images = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu", name="early")(images)
+    x = keras.layers.Conv2D(12, 3, strides=2, activation="relu", name="top")(x)
+    backbone = keras.Model(images, x)
+    backbone.trainable = False
+    return attend(backbone, num_classes=CLASSES, head=head, **options)
+
+
+def shapes(count=240):
+    """One bright square of a colour for each class, at a place of its own, on noise."""
+    labels = RNG.integers(0, CLASSES, count)
+    images = RNG.uniform(0, 1, (count, 16, 16, 3)).astype("float32")
+    for image, label, (y, x) in zip(images, labels, RNG.integers(0, 12, (count, 2))):
+        image[y : y + 4, x : x + 4] = 0
+        image[y : y + 4, x : x + 4, label] = 2
+    return images, labels
+
+
+def randomised(model):
+    for weight in model.weights:
+        if any(name in weight.path for name in ("probe", "scores_", "local_", "level_weights")):
+            weight.assign(RNG.uniform(0.2, 1, weight.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def trained():
+    model = small()
+    images, labels = shapes()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.02), loss, metrics=["accuracy"])
+    model.fit(images[:160], labels[:160], epochs=10, verbose=0, validation_data=(images[160:], labels[160:]))
+    return model, images, labels
+
+
+def test_defaults_are_class_attention_of_the_top_starting_uniform():
+    model = small()
+    assert list(model.output) == ["logits", "level_logits", "attention_top"]
+    outputs = model.predict(shapes(4)[0], verbose=0)
+    np.testing.assert_allclose(outputs["attention_top"], 1 / 9, rtol=1e-5)
+    assert not outputs["logits"].any()
+
+
+def test_logits_and_attention_by_the_formula():
+    model = randomised(small(taps=["early", "top"]))
+    images, _ = shapes(5)
+    outputs = model.predict(images, verbose=0)
+    maps = keras.Model(model.input, [model.get_layer(name).output for name in ("early", "top")])
+    weights = model.get_layer("level_weights").weight.numpy()
+    logits, levels = 0, []
+    for tap, features in zip(("early", "top"), maps.predict(images, verbose=0)):
+        mean, square, _ = (w.numpy() for w in model.get_layer(f"local_{tap}").weights)
+        variance = np.maximum(square - mean**2, 0)
+        x = (features - mean) / np.sqrt(variance + 1e-2 * variance.mean())
+        x = x.reshape(5, -1, x.shape[-1])
+        kernel, bias = (w.numpy() for w in model.get_layer(f"scores_{tap}").weights)
+        s = x @ kernel + bias
+        a = np.exp(s - s.max(1, keepdims=True))
+        a /= a.sum(1, keepdims=True)
+        levels.append(((a * s).sum(1), a, features.shape[1:3]))
+    kernel, bias = (w.numpy() for w in model.get_layer("probe").weights)
+    each = np.stack([x.mean(1) @ kernel + bias, levels[0][0], levels[1][0]], 1)
+    logits = np.einsum("nlk,l->nk", each, weights)
+    np.testing.assert_allclose(outputs["level_logits"], each, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(outputs["logits"], logits, rtol=1e-4, atol=1e-4)
+    for tap, (_, a, size) in zip(("early", "top"), levels):
+        of_predicted = a[np.arange(5), :, logits.argmax(1)].reshape(5, *size)
+        np.testing.assert_allclose(outputs[f"attention_{tap}"], of_predicted, atol=1e-5)
+
+
+def test_each_part_has_a_loss_of_its_own():
+    """The gradient of the probe does not know class attention, and the weights are in neither."""
+    model = randomised(small())
+    images, labels = shapes(8)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    first = model.evaluate(images, labels, verbose=0)
+    model.get_layer("level_weights").weight.assign([3.0, 5.0])
+    assert model.evaluate(images, labels, verbose=0) == pytest.approx(first, rel=1e-6)
+    levels = model.predict(images, verbose=0)["level_logits"]
+    each = [np.logaddexp.reduce(z, 1) - z[np.arange(8), labels] for z in levels.transpose(1, 0, 2)]
+    penalty = sum(0.05 * np.square(model.get_layer(n).kernel.numpy()).sum() for n in ("probe", "scores_top"))
+    assert first == pytest.approx(sum(np.mean(z) for z in each) + penalty, rel=1e-4)
+
+
+def test_fit_ends_with_the_weights_of_its_validation_data(trained):
+    model, images, labels = trained
+    weights = model.get_layer("level_weights").weight.numpy()
+    assert (weights > 0).all() and not np.allclose(weights, [1, 0.1])
+    np.testing.assert_allclose(model.weigh(images[160:], labels[160:]), weights, rtol=1e-4)
+    batches = [(images[160:200], labels[160:200]), (images[200:], np.eye(CLASSES)[labels[200:]])]
+    np.testing.assert_allclose(model.weigh(batches), weights, rtol=1e-4)
+
+
+def test_class_attention_looks_at_the_object(trained):
+    """A square of 4 of 16 pixels: the average sees little of it, and attention finds it."""
+    model, images, labels = trained
+    levels = model.predict(images[160:], verbose=0)["level_logits"]
+    probe, attention = (np.mean(levels[:, i].argmax(1) == labels[160:]) for i in (0, 1))
+    assert attention > probe and attention > 0.85
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_weights_are_those_of_the_highest_likelihood(independent):
+    """Labels drawn from known weights; and no other weights nearby are as likely."""
+    levels = RNG.normal(size=(20_000, 2, 4))
+    true = np.array([1.5, 0.4])
+    logits = np.einsum("nlk,l->nk", levels, true)
+    if independent:
+        targets = (RNG.uniform(size=logits.shape) < 1 / (1 + np.exp(-logits))).astype(float)
+    else:
+        targets = np.eye(4)[(logits + RNG.gumbel(size=logits.shape)).argmax(1)]
+    weights = fit_level_weights(levels, targets, independent)
+    np.testing.assert_allclose(weights, true, atol=0.05)
+
+    def loss(weights):
+        z = np.einsum("nlk,l->nk", levels, weights)
+        normal = np.logaddexp(0, z).sum(1) if independent else np.logaddexp.reduce(z, 1)
+        return np.mean(normal - (targets * z).sum(1))
+
+    for change in ([1e-3, 0], [-1e-3, 0], [0, 1e-3], [0, -1e-3]):
+        assert loss(weights + change) > loss(weights)
+
+
+def test_a_part_that_says_the_opposite_gets_the_smallest_weight():
+    levels = RNG.normal(size=(500, 2, 3))
+    targets = np.eye(3)[levels[:, 0].argmax(1)]
+    levels[:, 1] = -levels[:, 0] + RNG.normal(size=(500, 3))
+    levels[:, 0] = levels[:, 0] + RNG.normal(size=(500, 3))
+    weights = fit_level_weights(levels, targets)
+    assert weights[1] == pytest.approx(1e-3) and weights[0] > 0.5
+
+
+def test_only_a_class_head_can_be_weighed():
+    with pytest.raises(UserError, match="nothing to weigh"):
+        build_model("vgg-att1-pc", width=0.03).weigh(np.zeros((2, 32, 32, 3)), np.array([0, 1]))
+
+
+def test_the_name_in_the_zoo_and_axes_it_has_not():
+    model = build_model("rn164-att2-class", width=0.25, num_classes=4)
+    assert {"attention_stage2", "attention_stage3"} < set(model.output)
+    assert model.name == "rn164-att2-class"
+    assert model.output["level_logits"].shape == (None, 3, 4)
