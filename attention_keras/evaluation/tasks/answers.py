@@ -38,7 +38,7 @@ def answer_rows(run: str, test: Split, probabilities: np.ndarray, class_names) -
 
 def paths_of(split: Split) -> list[str]:
     """The file of each image; empty where the images are no files."""
-    return [""] * len(split) if split.pictures is None else list(map(str, split.pictures.files))
+    return [""] * len(split) if split.files is None else list(map(str, split.files.files))
 
 
 def answer_galleries(
