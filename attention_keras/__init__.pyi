@@ -1,10 +1,14 @@
 from . import heads, layers
+from .drawing.maps import overlay
 from .errors import UserError
+from .explaining.explain import explain
 from .layers.attention_pool import AttentionPool
 from .layers.compatibility import CompatibilityScore
+from .layers.evidence import Evidence
 from .models.attend import attend
 from .models.classifier import Classifier
 from .models.evidence import combine_evidence, evidence_model
+from .models.outputs import attention_maps, evidence_maps
 from .models.zoo import build_model, list_models
 from .runs.model_file import load_model
 
@@ -14,13 +18,18 @@ __all__ = [
     "AttentionPool",
     "Classifier",
     "CompatibilityScore",
+    "Evidence",
     "UserError",
     "attend",
+    "attention_maps",
     "build_model",
     "combine_evidence",
+    "evidence_maps",
     "evidence_model",
+    "explain",
     "heads",
     "layers",
     "list_models",
     "load_model",
+    "overlay",
 ]

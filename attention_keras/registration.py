@@ -13,11 +13,11 @@ def register() -> None:
     """Register every class that a saved model of this package can hold. Imports Keras."""
     from attention_keras.layers import (  # noqa: F401
         attention_pool,
+        batch_norm,
         class_attention,
         compatibility,
         ensemble,
         evidence,
-        fused_batch_norm,
         gcn_zca,
         pixel_affine,
         progressive,

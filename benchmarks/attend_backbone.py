@@ -30,7 +30,7 @@ from attention_keras.commands.command_line import exit_code
 from attention_keras.data.images import EXTENSIONS
 from attention_keras.errors import UserError
 from attention_keras.heads import LinearHead, PaperHead
-from attention_keras.models.preprocessing import preprocessing_layer
+from attention_keras.models.applications import preprocessing_layer
 from attention_keras.models.taps import averaged_map, find_taps, global_features, local_features
 
 TRAIN, TEST = 0.7, 0.2

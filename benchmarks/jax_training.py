@@ -25,8 +25,8 @@ from attention_keras.commands.command_line import exit_code
 from attention_keras.data.augmentations import parse_augment
 from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
-from attention_keras.models.float32 import in_float32
-from attention_keras.models.prune import prune_dead_branch
+from attention_keras.models.copies import in_float32
+from attention_keras.models.global_branch import prune_dead_branch
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.durable import write_whole
 from attention_keras.runs.recipes import find_recipe

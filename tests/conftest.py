@@ -42,3 +42,15 @@ def fresh_process():
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def without_evidence():
+    """A network whose logits are no sum over places: a swish stands before its classifier."""
+    from attention_keras import Classifier
+
+    images = keras.Input((32, 32, 3), name="images")
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1, name="preprocess")(images)
+    x = keras.layers.Conv2D(4, 3, 2, activation="relu", name="conv13")(x)
+    x = keras.layers.Dense(6, activation="swish", name="hidden")(keras.layers.GlobalMaxPooling2D()(x))
+    return Classifier(images, {"logits": keras.layers.Dense(3, name="classifier")(x)}, name="swished")

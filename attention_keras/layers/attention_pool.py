@@ -77,6 +77,15 @@ class AttentionPool(keras.layers.Layer):
         )
         return descriptor, attention
 
+    @property
+    def divides_by_places(self) -> bool:
+        """Whether the descriptor is the mean over the places of what `pooled` says, and not the sum."""
+        return self.normalization == "sigmoid"
+
+    def pooled(self, inputs, outputs):
+        """What a call has summed: the map, and how much each place counts. Evidence asks for it."""
+        return inputs[0], outputs[1]
+
     def compute_output_spec(self, local_features, scores):
         batch, height, width, channels = local_features.shape
         return (

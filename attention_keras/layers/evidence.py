@@ -1,45 +1,45 @@
-"""What every place of a map says for each class: the terms of a logit that attention has summed."""
+"""What every place of a map says for each class: the terms of a logit that pooling has summed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import keras
 from keras import ops
-
-Pool = Literal["softmax", "sigmoid", "average"]
-# Variables of a batch norm, and what they begin with.
-_NORM = {"gamma": "ones", "beta": "zeros", "mean": "zeros", "variance": "ones"}
 
 
 @keras.saving.register_keras_serializable(package="attention_keras")
 class Evidence(keras.layers.Layer):
     """The terms of a logit, place by place.
 
-    A logit is linear in the descriptors d = sum over i of w_i l_i, apart from the ReLU of the paper's head,
-    which for a given image is open or closed for a channel. So it is a sum over the places i of all maps:
+    Between pooling and logits every usual layer is linear for a given image: a dense layer and a batch norm
+    always; a ReLU, whose channels are open or closed; a layer norm, whose deviation is a number. So the
+    logits are linear in what was pooled, and that is a sum over places. Votes say how much each channel
+    counts for each class in this image. They start as one vote for the class asked about, and go back through
+    the layers, step by step, to each pooled map:
 
-        local logit  s_ik = sum over c of W_ck m_c (scale_c l_ic + shift_c)    what place i alone would say
-        evidence     e_ik = w_i s_ik                                           and how much of it counts
-        rest         r_k  = b_k + (1 - sum over i of w_i) sum over c of W_ck m_c shift_c
-        logit_k           = r_k + sum over maps and places of e_ik
+        votes V_ck                = the product of the steps' matrices, of this image
+        local logit  s_ik         = sum over c of V_ck l_ic + constant_k       what place i alone would say
+        evidence     e_ik         = w_i s_ik                                   and how much of it counts
+        logit_k                   = rest_k + sum over maps and places of e_ik
 
-    with w the weights of the places (softmaxed attention; a gate of a sigmoid over n; 1/n), scale and shift
-    of the batch norm after pooling, m 1 where the ReLU after it is open. W and b are taken less their mean
-    over the classes, which changes no probability: the evidence says what speaks for a class more than for
-    the others. A single logit stays as it is.
+    with w the weights of the places: attention, 1/n for an average, 1 for the place that a maximum took. The
+    constant is what norms and biases between pooling and classifier add. The classifier's own bias is the
+    rest.
+
+    With `centred`, a class has its vote less the mean over the classes, which changes no probability of a
+    softmax: evidence then says what speaks for a class more than for the others.
 
     The weights are those of the layers that classify: `share` hands them over. A saved file holds a copy.
 
     Args:
         num_classes: k.
-        pools: for each map, how it is pooled: `softmax`, `sigmoid` (see AttentionPool) or `average`.
-        epsilons: for each map, epsilon of the batch norm after pooling; None for a map without.
-        use_bias: whether the classifier has a bias.
+        steps: the tree of steps from the logits back to the maps. A step has a `kind`, its `inputs`, and what
+            it needs: the shapes of its `weights` by name, and positions of its tensors in the call's list.
+        centred: less the mean over the classes. A single logit stays as it is.
 
     Call arguments:
-        maps: for each map a dictionary with `features` `(b, h, w, c)`, `attention` `(b, h, w)` unless it is
-            averaged, and `gate` `(b, c)`, what the ReLU gave, where there is one. The channels of all maps
-            are the rows of W.
+        tensors: what the steps need of this image: maps `(b, h, w, c)`, attention `(b, h, w)`, activations
+            `(b, c)`.
         classes: None, or int `(b,)`: the class that is asked about.
 
     Returns:
@@ -48,128 +48,178 @@ class Evidence(keras.layers.Layer):
 
     Example:
         >>> import numpy as np
-        >>> layer = Evidence(num_classes=2, pools=["average"], epsilons=[None])
-        >>> evidence, rest = layer([{"features": np.ones((1, 2, 2, 3))}])
-        >>> total = ops.convert_to_numpy(evidence[0]).sum() + ops.convert_to_numpy(rest).sum()
-        >>> tuple(evidence[0].shape), bool(abs(total) < 1e-6)
+        >>> pooled = {"kind": "pool", "features": 0, "by": "average", "inputs": []}
+        >>> dense = {"kind": "dense", "id": 0, "weights": {"kernel": [3, 2], "bias": [2]}, "inputs": [pooled]}
+        >>> layer = Evidence(num_classes=2, steps=dense)
+        >>> (evidence,), rest = layer([np.ones((1, 2, 2, 3))])
+        >>> total = ops.convert_to_numpy(evidence).sum() + ops.convert_to_numpy(rest).sum()
+        >>> tuple(evidence.shape), bool(abs(total) < 1e-6)
         ((1, 2, 2, 2), True)
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        pools: Sequence[Pool],
-        epsilons: Sequence[float | None],
-        use_bias: bool = True,
-        **kwargs,
-    ):
+    def __init__(self, num_classes: int, steps: Mapping[str, Any], centred: bool = True, **kwargs):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
-        self.num_classes, self.use_bias = num_classes, use_bias
-        self.pools, self.epsilons = tuple(pools), tuple(epsilons)
-        self._shared: dict[str, Any] = {}
+        self.num_classes, self.steps, self.centred = num_classes, steps, centred
+        self._shared: Mapping[str, Any] = {}
 
-    def share(self, **variables: Any) -> None:
-        """Use these variables, by the names in `build`, instead of making them. Before the first call."""
-        self._shared = variables
+    def share(self, variables: Mapping[str, Any]) -> None:
+        """Use these variables, by names `<id>_<weight>`, instead of making some. Before the first call."""
+        self._shared = dict(variables)
 
-    def build(self, maps_shape, classes_shape=None):
-        channels = [shapes["features"][-1] for shapes in maps_shape]
-        self._add("kernel", (sum(channels), self.num_classes), "glorot_uniform")
-        if self.use_bias:
-            self._add("bias", (self.num_classes,), "zeros")
-        for index, (count, epsilon) in enumerate(zip(channels, self.epsilons)):
-            if epsilon is not None:
-                for name, start in _NORM.items():
-                    self._add(f"{name}_{index}", (count,), start)
+    def build(self, tensors_shape, classes_shape=None):
+        for name, shape in self._weights().items():
+            variable = self._shared.get(name)
+            made = self.add_weight(shape=tuple(shape), name=name) if variable is None else variable
+            setattr(self, f"weight_{name}", made)
         self._shared = {}
 
-    def _add(self, name: str, shape: tuple[int, ...], initializer: str) -> None:
-        shared = self._shared.get(name)
-        made = self.add_weight(shape=shape, initializer=initializer, name=name) if shared is None else shared
-        setattr(self, name, made)
-
-    def call(self, maps, classes=None):
-        kernel = self._centred(self.kernel)
-        chosen = None if classes is None else ops.one_hot(classes, self.num_classes, dtype="float32")
-        rest = self._centred(self.bias) if self.use_bias else ops.zeros((self.num_classes,), dtype="float32")
-        rest = rest[None] if chosen is None else ops.sum(chosen * rest, axis=-1)
-        evidence, row = [], 0
-        for index, parts in enumerate(maps):
-            features = ops.cast(parts["features"], "float32")
-            _, height, width, channels = ops.shape(features)
-            weights = self._weights(index, parts)
-            scale, shift = self._scale_and_shift(index)
-            # (b or 1, c, k): how each channel votes in this image; with classes (b, c, 1).
-            votes = kernel[None, row : row + channels]
-            row += channels
-            if chosen is not None:
-                votes = ops.matmul(chosen, ops.transpose(votes[0]))[..., None]
-            if "gate" in parts:
-                votes = votes * ops.cast(parts["gate"] > 0, "float32")[..., None]
-            constant = ops.sum(votes * shift[:, None], axis=1, keepdims=True)
-            places = ops.reshape(features, (-1, height * width, channels))
-            terms = weights * (ops.matmul(places, votes * scale[:, None]) + constant)
-            left = (1 - ops.sum(weights, axis=1)) * constant[:, 0]
-            if chosen is None:
-                evidence.append(ops.reshape(terms, (-1, height, width, self.num_classes)))
-                rest = rest + left
-            else:
-                evidence.append(ops.reshape(terms, (-1, height, width)))
-                rest = rest + left[:, 0]
+    def call(self, tensors, classes=None):
+        votes = ops.eye(self.num_classes, dtype="float32")[None]
+        if classes is not None:
+            votes = ops.one_hot(classes, self.num_classes, dtype="float32")[..., None]
+        if self.centred and self.num_classes > 1:
+            votes = votes - 1 / self.num_classes
+        evidence: list[Any] = []
+        rest = self._back(self.steps, votes, ops.zeros_like(votes[:, 0]), tensors, evidence)
+        batch, of_class = ops.shape(tensors[0])[0], ops.shape(votes)[-1]
+        rest = ops.broadcast_to(rest, (batch, of_class))
+        if classes is not None:
+            return [terms[..., 0] for terms in evidence], rest[..., 0]
         return evidence, rest
 
-    def _weights(self, index: int, parts):
-        """How much each place counts, `(b, n, 1)`."""
-        batch, height, width, _ = ops.shape(parts["features"])
-        if self.pools[index] == "average":
-            return ops.ones((batch, height * width, 1), dtype="float32") / ops.cast(height * width, "float32")
-        attention = ops.reshape(ops.cast(parts["attention"], "float32"), (-1, height * width, 1))
-        if self.pools[index] == "sigmoid":
-            return attention / ops.cast(height * width, "float32")
-        return attention
+    def _back(self, step, votes, constant, tensors, evidence: list[Any]):
+        """What votes `(b or 1, c, K)` for a step's output make of its inputs: evidence and rest `(b, K)`.
 
-    def _scale_and_shift(self, index: int):
-        """Of the batch norm after pooling: scale l + shift. `(1,)` each where there is none."""
-        epsilon = self.epsilons[index]
-        if epsilon is None:
-            return ops.ones((1,), dtype="float32"), ops.zeros((1,), dtype="float32")
-        gamma, beta, mean, variance = (
-            ops.cast(getattr(self, f"{name}_{index}"), "float32") for name in _NORM
-        )
-        scale = gamma * ops.rsqrt(variance + epsilon)
-        return scale, beta - mean * scale
+        `constant` `(b or 1, K)` is what the steps between here and the classifier add, wherever one looks.
+        """
+        if step["kind"] == "pool":
+            terms, rest = _of_places(step, votes, constant, tensors)
+            evidence.append(terms)
+            return rest
+        if step["kind"] in ("concatenate", "add"):
+            # Of several maps, none alone is to have what stands behind all of them.
+            rest, start = constant, 0
+            for index, child in enumerate(step["inputs"]):
+                if step["kind"] == "add":
+                    part = votes * self._weight(step, "weight")[index] if step["weights"] else votes
+                else:
+                    part = votes[:, start : start + step["sizes"][index]]
+                    start += step["sizes"][index]
+                rest = rest + self._back(child, part, ops.zeros_like(constant), tensors, evidence)
+            return rest
+        votes, added = getattr(self, f"_back_through_{step['kind']}")(step, votes, tensors)
+        (child,) = step["inputs"]
+        if step["is_rest"]:
+            return added + self._back(child, votes, constant, tensors, evidence)
+        return self._back(child, votes, constant + added, tensors, evidence)
 
-    def _centred(self, weights):
-        """Less their mean over the classes, of which one alone has none to be compared with."""
-        weights = ops.cast(weights, "float32")
-        return weights if self.num_classes == 1 else weights - ops.mean(weights, axis=-1, keepdims=True)
+    def _back_through_dense(self, step, votes, tensors):
+        """y = W x + b."""
+        kernel = self._weight(step, "kernel")
+        kernel = ops.reshape(kernel, kernel.shape[-2:])  # of a 1x1 convolution too
+        return ops.matmul(kernel, votes), self._added(step, "bias", votes)
 
-    def compute_output_spec(self, maps, classes=None):
+    def _back_through_scale(self, step, votes, tensors):
+        """y = gamma (x - mean) / deviation + beta, or those parts of it that there are: a batch norm."""
+        scale = self._weight(step, "gamma", 1.0)
+        if "variance" in step["weights"]:
+            scale = scale * ops.rsqrt(self._weight(step, "variance") + step["epsilon"])
+        shift = self._weight(step, "beta", 0.0) - self._weight(step, "mean", 0.0) * scale
+        scale, shift = scale * step.get("scale", 1.0), shift + step.get("offset", 0.0)
+        return votes * ops.reshape(scale, (-1, 1)), ops.sum(votes * ops.reshape(shift, (-1, 1)), axis=1)
+
+    def _back_through_layer_norm(self, step, votes, tensors):
+        """y = gamma (x - mean over channels) / deviation + beta; the deviation is a number of this image."""
+        x = _vectors(tensors[step["tensor"]])
+        added = self._added(step, "beta", votes)
+        votes = votes * ops.reshape(self._weight(step, "gamma", 1.0), (-1, 1))
+        x = x - ops.mean(x, axis=-1, keepdims=True)
+        votes = votes - ops.mean(votes, axis=1, keepdims=True)
+        size = ops.rsqrt(ops.mean(ops.square(x), axis=-1) + step["epsilon"])
+        return votes * size[:, None, None], added
+
+    def _back_through_relu(self, step, votes, tensors):
+        """y = x where the ReLU is open, slope * x below 0, and its ceiling above that."""
+        y = _vectors(tensors[step["tensor"]])[..., None]
+        is_open = ops.cast(y > 0, "float32")
+        slopes = is_open + (1 - is_open) * step["slope"]
+        if step["ceiling"] is None:
+            return votes * slopes, ops.zeros_like(votes[:, 0])
+        cut = ops.cast(y >= step["ceiling"], "float32")
+        return votes * slopes * (1 - cut), ops.sum(votes * cut * step["ceiling"], axis=1)
+
+    def _added(self, step, name: str, votes):
+        """What a bias adds for each class."""
+        bias = ops.reshape(self._weight(step, name, 0.0), (-1, 1))
+        return ops.sum(votes * bias, axis=1)
+
+    def _weight(self, step, name: str, otherwise: float | None = None):
+        if name not in step["weights"]:
+            return ops.convert_to_tensor(otherwise, dtype="float32")
+        return ops.cast(getattr(self, f"weight_{step['id']}_{name}"), "float32")
+
+    def _weights(self) -> dict[str, Sequence[int]]:
+        """Shapes of all weights, by name."""
+        own = (step for step in all_steps(self.steps) if step.get("weights"))
+        return {f"{step['id']}_{name}": shape for step in own for name, shape in step["weights"].items()}
+
+    def compute_output_spec(self, tensors, classes=None):
         of_class = () if classes is not None else (self.num_classes,)
-        shapes = [parts["features"].shape[:3] for parts in maps]
+        pools = [step for step in all_steps(self.steps) if step["kind"] == "pool"]
+        shapes = [tensors[step["features"]].shape[:3] for step in pools]
         evidence = [keras.KerasTensor((*shape, *of_class), dtype="float32") for shape in shapes]
         return evidence, keras.KerasTensor((shapes[0][0], *of_class), dtype="float32")
 
     def save_own_variables(self, store: Mapping[str, Any]) -> None:
         """By name: shared variables come in no order of this layer's."""
-        for name in self._names():
-            store[name] = ops.convert_to_numpy(getattr(self, name))  # type: ignore[index]
+        for name in self._weights():
+            store[name] = ops.convert_to_numpy(getattr(self, f"weight_{name}"))  # type: ignore[index]
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        for name in self._names():
-            getattr(self, name).assign(store[name])
-
-    def _names(self) -> list[str]:
-        norms = [index for index, epsilon in enumerate(self.epsilons) if epsilon is not None]
-        names = ["kernel", *(["bias"] if self.use_bias else [])]
-        return names + [f"{name}_{index}" for index in norms for name in _NORM]
+        for name in self._weights():
+            getattr(self, f"weight_{name}").assign(store[name])
 
     def get_config(self):
-        config = super().get_config()
-        return config | {
-            "num_classes": self.num_classes,
-            "pools": list(self.pools),
-            "epsilons": list(self.epsilons),
-            "use_bias": self.use_bias,
-        }
+        own = {"num_classes": self.num_classes, "steps": self.steps, "centred": self.centred}
+        return super().get_config() | own
+
+
+def all_steps(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A step and all before it, in the order in which evidence is given."""
+    return [step, *(found for child in step["inputs"] for found in all_steps(child))]
+
+
+def _of_places(step, votes, constant, tensors):
+    """Evidence `(b, h, w, K)` of one map, and what of the constant its weights leave over, `(b, K)`."""
+    features = ops.cast(tensors[step["features"]], "float32")
+    _, height, width, channels = ops.shape(features)
+    places = ops.reshape(features, (-1, height * width, channels))
+    if step["by"] == "flatten":  # every place has channels, and so votes, of its own
+        votes = ops.reshape(votes, (-1, height * width, channels, votes.shape[-1]))
+        terms, rest = ops.matmul(places[:, :, None], votes)[:, :, 0], constant
+    else:
+        weights = _weights_of_places(step, places, tensors)
+        share = ops.mean(weights, axis=-1, keepdims=True)
+        terms = ops.matmul(weights * places, votes) + share * constant[:, None]
+        rest = (1 - ops.sum(share, axis=1)) * constant
+    return ops.reshape(terms, (-1, height, width, votes.shape[-1])), rest
+
+
+def _weights_of_places(step, places, tensors):
+    """How much each place counts: `(b or 1, n, 1)`, or for each channel `(b, n, c)`."""
+    _, count, channels = ops.shape(places)
+    if step["by"] == "average":
+        return ops.ones((1, count, 1), dtype="float32") / ops.cast(count, "float32")
+    if step["by"] == "max":  # equal places share it
+        taken = ops.cast(places >= ops.max(places, axis=1, keepdims=True), "float32")
+        return taken / ops.sum(taken, axis=1, keepdims=True)
+    weights = ops.cast(tensors[step["weights_of_places"]], "float32")
+    weights = ops.reshape(weights, (-1, count, 1 if len(weights.shape) == 3 else channels))
+    return weights / ops.cast(count, "float32") if step["by"] == "mean of weighted" else weights
+
+
+def _vectors(tensor):
+    """`(b, c)` in float32, of a tensor that has one place."""
+    size = max(side or 1 for side in tensor.shape[1:])
+    return ops.reshape(ops.cast(tensor, "float32"), (-1, size))

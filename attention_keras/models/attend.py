@@ -1,5 +1,6 @@
 """attend(): attention and a classifier on any backbone."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,16 +8,19 @@ from typing import Any
 import keras
 
 from attention_keras.errors import UserError
+from attention_keras.models.applications import needed_preprocessing, preprocessing_layer
 from attention_keras.models.blocks import GLOBAL_FEATURES
 from attention_keras.models.classifier import Activation, Classifier
-from attention_keras.models.copy_weights import copy_model
+from attention_keras.models.copies import copy_model
 from attention_keras.models.graph import nodes_between
 from attention_keras.models.heads import Head, chosen_head
+from attention_keras.models.maps import averaged_map, global_features, local_features
 from attention_keras.models.old_arguments import accept_old_arguments
 from attention_keras.models.outputs import GLOBAL
-from attention_keras.models.preprocessing import preprocessing_layer
-from attention_keras.models.taps import averaged_map, find_taps, local_features
-from attention_keras.models.taps import global_features as as_global_features
+from attention_keras.models.readout import activation_of
+from attention_keras.models.taps import find_taps
+
+logger = logging.getLogger("attention_keras")
 
 
 @accept_old_arguments
@@ -27,7 +31,7 @@ def attend(
     *,
     preprocess: str | keras.layers.Layer | None = None,
     head: Head | str = "linear",
-    activation: Activation = "softmax",
+    activation: Activation | None = None,
     copy: bool = False,
     name: str | None = None,
 ) -> Classifier:
@@ -58,7 +62,8 @@ def attend(
         head: `class`, `linear` or `paper`, or an object with settings of its own, such as `LinearHead("dp")`
             or `PaperHead(aggregate="indep")` of `attention_keras.heads`.
         activation: what makes probabilities of the logits: `softmax` over the classes, a `sigmoid` for each
-            class (tags), or nothing, `linear`. The model gives logits all the same; this travels in its file.
+            class (tags), or nothing, `linear`. None for a softmax, and of one class a sigmoid. The model
+            gives logits all the same; this travels in its file.
         copy: of copies of the backbone's layers, with the same weights and flags.
         name: of the model.
 
@@ -84,10 +89,13 @@ def attend(
     make_outputs = chosen_head(head)
     model, local, g = find_taps(backbone, taps, make_outputs.global_features, make_outputs.levels)
     pixels = preprocessing_layer(preprocess, model.inputs[0].shape[1:])
+    if preprocess is None and (application := needed_preprocessing(model)):
+        logger.warning("attend: %s takes prepared pixels; say preprocess=%r", model.name, application)
     images, (local, g) = _place(model, (local, _map_or_vector(g)), pixels, copy)
     local = {tap: local_features(tensor, tap) for tap, tensor in local.items()}
     outputs = make_outputs(local, _global(g), num_classes)
     _refuse_equal_names(keras.tree.flatten(images), list(outputs.values()))
+    activation = activation or ("softmax" if num_classes > 1 else "sigmoid")
     return Classifier(images, outputs, name=name, activation=activation)
 
 
@@ -98,6 +106,11 @@ def _map_or_vector(g):
     tensors = keras.tree.flatten(g)
     if len(tensors) != 1:
         return None
+    if activation_of(tensors[0]) is not None:
+        raise UserError(
+            f"the backbone ends in its classifier, {tensors[0].shape[-1]} probabilities; build it with "
+            "include_top=False, or say which layer is g with LinearHead(global_features=...)"
+        )
     found = averaged_map(tensors[0])
     return tensors[0] if found is None else found
 
@@ -105,10 +118,10 @@ def _map_or_vector(g):
 def _global(g):
     """What a head gets as g: a map, a vector, a vector for each tap, or None."""
     if isinstance(g, Mapping):
-        return {tap: as_global_features(tensor, f"{GLOBAL_FEATURES}_{tap}") for tap, tensor in g.items()}
+        return {tap: global_features(tensor, f"{GLOBAL_FEATURES}_{tap}") for tap, tensor in g.items()}
     if g is None:
         return None
-    return as_global_features(g, GLOBAL_FEATURES) if averaged_map(g) is None else local_features(g, GLOBAL)
+    return global_features(g, GLOBAL_FEATURES) if averaged_map(g) is None else local_features(g, GLOBAL)
 
 
 def _refuse_equal_names(images: Sequence[Any], outputs: Sequence[Any]) -> None:

@@ -1,25 +1,69 @@
-"""The blocks that the paper's networks are made of, and how one model makes them."""
+"""The blocks that the paper's networks are made of, and their initial weights."""
 
+import math
 from dataclasses import dataclass, field
+from typing import get_args
 
 import keras
 from keras import layers
 
-from attention_keras.models.initializers import InitScheme
+from attention_keras.models.spec import Init
 
 GLOBAL_FEATURES = "global_features"
 POOL = "pool_"  # how the names of layers begin that make a descriptor; the tap's name follows
 
 
+class InitScheme:
+    """Keyword arguments for the layers of one scheme.
+
+    `torch`: convolutions N(0, sqrt(2 / fan_out)), Dense kernels and biases uniform within
+    1/sqrt(fan_in), batch-norm gamma uniform in (0, 1). `keras`: He-normal convolutions, Glorot
+    Dense kernels, zero biases, gamma 1, and a small u, so that attention starts flat.
+    Source: `MSRinit` in the official model files; Torch7's nn defaults.
+    """
+
+    def __init__(self, name: Init = "torch"):
+        if name not in get_args(Init):
+            raise ValueError(f"init must be {' or '.join(get_args(Init))}; got {name!r}")
+        self.name = name
+        self._torch = name == "torch"
+
+    def conv(self) -> dict:
+        """For Conv2D."""
+        if self._torch:
+            return {"kernel_initializer": self._msr()}
+        return {"kernel_initializer": keras.initializers.HeNormal()}
+
+    def dense(self, fan_in: int) -> dict:
+        """For Dense on `fan_in` inputs."""
+        if not self._torch:
+            return {}
+        bound = 1 / math.sqrt(fan_in)
+        return {
+            "kernel_initializer": keras.initializers.RandomUniform(-bound, bound),
+            "bias_initializer": keras.initializers.RandomUniform(-bound, bound),
+        }
+
+    def batch_norm(self) -> dict:
+        """For BatchNormalization."""
+        if not self._torch:
+            return {"momentum": 0.9}
+        return {"momentum": 0.9, "gamma_initializer": keras.initializers.RandomUniform(0.0, 1.0)}
+
+    def score(self) -> dict:
+        """For CompatibilityScore."""
+        if self._torch:
+            return {"u_initializer": self._msr()}
+        return {}
+
+    @staticmethod
+    def _msr():
+        return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
+
+
 @dataclass(frozen=True)
 class Builder:
-    """Makes the layers of one model: channel factor, dropout or none, initialisers.
-
-    Args:
-        width: factor on every channel count of the paper.
-        dropout: False leaves all dropout out.
-        init: the scheme of initial weights.
-    """
+    """Makes the layers of one model: factor on every channel count, dropout or none, initialisers."""
 
     width: float = 1.0
     dropout: bool = True

@@ -114,7 +114,14 @@ class Classifier(keras.Model):
         self.hooks = hooks or TrainingHooks()
         named = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
         named["weighted_metrics"] = weighted_metrics
-        super().compile(optimizer, **{name: _of_logits(value) for name, value in named.items()}, **options)
+        named = {name: _of_logits(value) for name, value in named.items()}
+        if isinstance(named["loss"], str) and named["loss"].endswith("_crossentropy"):
+            # By its name it would take the outputs for probabilities.
+            kind = "".join(word.capitalize() for word in named["loss"].split("_"))
+            named["loss"] = getattr(keras.losses, kind)(from_logits=True)
+        if self.activation == "sigmoid" and named["metrics"] in ("accuracy", ["accuracy"]):
+            named["metrics"] = [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
+        super().compile(optimizer, **named, **options)
 
     def compile_from_config(self, config):
         """Keras calls it for a file, and wants one of a model whose `compile` is its own."""
@@ -171,6 +178,12 @@ class Classifier(keras.Model):
 
     def test_step(self, *arguments):
         return self.hooks.logs(super().test_step(*arguments))
+
+    def explain(self, images, of="predicted", versus=None):
+        """As `attention_keras.explain(model, images, of, versus)`."""
+        from attention_keras.explaining.explain import explain
+
+        return explain(self, images, of, versus)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = self._loss_of_labels(x, self._labels(y), y_pred, _of_logits(sample_weight), training)

@@ -7,10 +7,11 @@ import keras
 from keras import ops
 
 from attention_keras.errors import UserError
-from attention_keras.layers.attention_pool import AttentionPool
-from attention_keras.layers.evidence import Evidence
-from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, LEVEL_LOGITS, LOGITS
-from attention_keras.models.readout import PooledMap, Readout, readouts
+from attention_keras.layers.evidence import Evidence, all_steps
+from attention_keras.models.graph import expose, functional
+from attention_keras.models.maps import as_map
+from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, LOGITS, PROBABILITIES
+from attention_keras.models.readout import Readout, activation_of, read_out
 
 Asked = Literal["all", "predicted", "asked"]
 
@@ -18,32 +19,36 @@ Asked = Literal["all", "predicted", "asked"]
 def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
     """The same network with its evidence as further outputs: what each place says for a class.
 
-    The descriptors are sums over places, and the classifier is linear in them. So a logit is a sum over
-    the places of all taps. The new outputs are the terms of this sum. They are signed, belong to a class, are
-    exact and need no gradient (formula: `attention_keras.layers.evidence`). For every image and class k,
+    What a classifier pools is a sum over places, and for a given image the layers behind it are linear. So a
+    logit is a sum over the places of all maps. The new outputs are the terms of this sum. They are signed,
+    belong to a class, are exact and need no gradient (formula: `Evidence`). For every image and class k,
 
-        sum of the evidence over taps and places + rest = logit_k - mean of all logits
+        sum of the evidence over maps and places + rest = logit_k - mean of all logits
 
-    up to rounding, in a model that computes in float32. A model of one logit has the logit itself on the
-    right. For `indep`, with a classifier for each tap, it holds for the logits of each level. For a network
-    that ends in average pooling, evidence is CAM (Zhou et al. 2016), less its mean over the classes. The
-    evidence for class k rather than j is the difference of their maps.
+    up to rounding, in a model that computes in float32. Of sigmoids, of one logit and of a regression the
+    logit itself stands on the right. For `indep`, with a classifier for each tap, it holds for the logits of
+    each level. For a network that ends in average pooling and one linear layer, evidence is CAM (Zhou et al.
+    2016), less its mean over the classes. The evidence for class k rather than j is the difference of their
+    maps.
 
     Args:
-        model: with an output `logits`, from `build_model`, `attend` or a file; it is not changed. Layers and
-            weights are shared with the new model, so that it follows further training. A file of the new
-            model holds copies of the classifier's weights: train the model itself, and call this again.
+        model: any classifier that pools a map, by average, maximum, attention or not at all (Flatten), and
+            classifies by dropout, norms, ReLUs, dense layers and 1x1 convolutions. Layers may be models. It
+            is not changed. Layers and weights are shared with the new model, so that it follows further
+            training. A file of the new model holds copies of the classifier's weights: train the model
+            itself, and call this again.
         of: `all` classes; the `predicted` class of each image; or the class `asked` for each image, for
             which the new model takes inputs `[images, classes]`, with `classes` int32 `(b,)`. For a thousand
             classes the last two cost a thousandth of the first.
 
     Returns:
-        A model with the outputs of `model`, and `evidence_<tap>` `(b, h, w, k)` for each tap and
+        A model with the outputs of `model`, by name (`logits` or `probabilities` where they have none), and
+        `evidence_<tap>` `(b, h, w, k)` for each map, by the layer that made it or the tap, and
         `evidence_rest` `(b, k)`, for `indep` `(b, L, k)`; of one class, `(b, h, w)` and `(b,)` or `(b, L)`.
         Float32.
 
     Raises:
-        UserError: the network's logits are not a sum over places (`vgg`, `vgg-hires`), or `of` is unknown.
+        UserError: the logits are not a sum over places, because of a layer that is named, or `of` is unknown.
 
     Example:
         >>> import numpy as np
@@ -57,57 +62,87 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
     """
     if of not in get_args(Asked):
         raise UserError(f"of must be one of {', '.join(get_args(Asked))}; got {of!r}")
-    if len(model.inputs) != 1:
+    graph = functional(model)
+    if len(graph.inputs) != 1:
         raise UserError(f"{model.name} has several inputs; evidence is for a model of one, the images")
-    found = readouts(model)
-    inputs, classes = model.input, None
+    found = read_out(graph, prediction_of(graph)[1])
+    graph, tensors = expose(graph, [tensor for readout in found for tensor in readout.tensors])
+    inputs, classes = graph.inputs[0], None
+    _, prediction = prediction_of(graph)
     if of == "asked":
         classes = keras.Input((), dtype="int32", name="classes")
-        inputs = [model.inputs[0], classes]
+        inputs = [inputs, classes]
     elif of == "predicted":
         # Not ops.argmax: Keras writes it for TensorFlow with operations that LiteRT lacks.
-        _, best = ops.top_k(model.output[LOGITS], 1)
+        _, best = ops.top_k(prediction, 1)
         classes = ops.squeeze(best, axis=-1)
-    outputs, rests = {}, []
+    evidence: dict[str, Any] = {}
+    rests = []
     for readout in found:
-        evidence, rest = _evidence(readout, classes, of)
-        outputs |= {f"{EVIDENCE}{part.tap}": terms for part, terms in zip(readout.maps, evidence)}
+        maps = {step["features"] for step in all_steps(readout.steps) if step["kind"] == "pool"}
+        own, tensors = tensors[: len(readout.tensors)], tensors[len(readout.tensors) :]
+        terms, rest = _layer(readout, model, of)(
+            [as_map(tensor) if index in maps else tensor for index, tensor in enumerate(own)], classes
+        )
+        for tap, places in zip(readout.taps, terms):
+            # One map that is pooled in two ways has the evidence of both.
+            so_far = evidence.get(EVIDENCE + tap)
+            evidence[EVIDENCE + tap] = places if so_far is None else so_far + places
         rests.append(rest)
-    outputs[EVIDENCE_REST] = ops.stack(rests, axis=1) if LEVEL_LOGITS in model.output else rests[0]
-    return keras.Model(inputs, {**model.output, **outputs}, name=model.name)
+    evidence[EVIDENCE_REST] = ops.stack(rests, axis=1) if len(found) > 1 else rests[0]
+    return keras.Model(inputs, {**_named_outputs(graph), **evidence}, name=model.name)
 
 
-def _evidence(readout: Readout, classes, of: Asked):
+def has_evidence(model: keras.Model) -> bool:
+    """Whether a network's logits are a sum over places."""
+    try:
+        graph = functional(model)
+        read_out(graph, prediction_of(graph)[1])
+    except UserError:
+        return False
+    return True
+
+
+def prediction_of(model: keras.Model) -> tuple[str, Any]:
+    """Name and tensor `(b, k)` of the output that classifies: `logits`, else the first of its kind."""
+    outputs = _named_outputs(model)
+    if LOGITS in outputs:
+        return LOGITS, outputs[LOGITS]
+    for name, tensor in outputs.items():
+        if len(tensor.shape) == 2:
+            return name, tensor
+    raise UserError(f"{model.name} has no output (b, k); evidence is for classifiers")
+
+
+def final_activation(model: keras.Model) -> str:
+    """What makes probabilities of a model's logits: in its graph, or as a Classifier says."""
+    _, tensor = prediction_of(functional(model))
+    found = activation_of(tensor) or getattr(model, "activation", None)
+    return found or ("softmax" if tensor.shape[-1] > 1 else "linear")
+
+
+def _named_outputs(model: keras.Model) -> dict[str, Any]:
+    """The outputs of a model by name: its own, or `logits` or `probabilities` and the names of layers."""
+    if isinstance(model.output, dict):
+        return dict(model.output)
+    outputs: dict[str, Any] = {}
+    for tensor in keras.tree.flatten(model.output):
+        name = tensor._keras_history.operation.name
+        if len(tensor.shape) == 2 and not {LOGITS, PROBABILITIES} & outputs.keys():
+            name = LOGITS if activation_of(tensor) is None else PROBABILITIES
+        outputs[name] = tensor
+    return outputs
+
+
+def _layer(readout: Readout, model: keras.Model, of: Asked) -> Evidence:
     """The evidence layer of one classifier, with the variables of the layers that classify.
 
     Its name says whose evidence it gives, so that one graph may hold several kinds (serving does).
     """
-    classifier, maps = readout.classifier, readout.maps
-    variables: dict[str, Any] = {"kernel": classifier.kernel}
-    if classifier.use_bias:
-        variables["bias"] = classifier.bias
-    for index, norm in enumerate(part.norm for part in maps):
-        if norm is not None:
-            found = {"gamma": norm.gamma, "beta": norm.beta}
-            found |= {"mean": norm.moving_mean, "variance": norm.moving_variance}
-            variables |= {f"{name}_{index}": value for name, value in found.items() if value is not None}
-    layer = Evidence(
-        classifier.units,
-        pools=[
-            part.pool.normalization if isinstance(part.pool, AttentionPool) else "average" for part in maps
-        ],
-        epsilons=[part.norm.epsilon if part.norm is not None else None for part in maps],
-        use_bias=classifier.use_bias,
-        name=f"evidence_{of}_{classifier.name}",
-    )
-    layer.share(**variables)
-    return layer([_inputs(part) for part in maps], classes)
-
-
-def _inputs(part: PooledMap) -> dict[str, Any]:
-    """What the evidence layer takes of one map."""
-    tensors = {"features": part.features, "attention": part.attention, "gate": part.gate}
-    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    centred = (readout.activation or final_activation(model)) == "softmax"
+    layer = Evidence(readout.num_classes, readout.steps, centred, name=f"evidence_{of}_{readout.name}")
+    layer.share(readout.variables)
+    return layer
 
 
 def combine_evidence(maps: Mapping[str, Any], size: tuple[int, int]):

@@ -11,30 +11,15 @@ from attention_keras.models.graph import all_layers, graph_nodes
 
 
 def split_frozen(model: Classifier) -> tuple[keras.Model, Classifier]:
-    """The model in two: what training does not change, and the rest.
+    """The model in two: what training does not change, from images to features, and the rest.
 
     The frozen part is everything that depends on images alone and on no weight that is trained: a backbone
     with `trainable = False`, and what is pooled from it. Its outputs, the features, are the inputs of the
-    rest. Both parts share their layers with `model`, so training the rest trains the model.
-
-    Args:
-        model: with a frozen part; layers of it may be models themselves.
-
-    Returns:
-        `features`, from images `(b, h, w, 3)` to a list of tensors, and `rest`, from that list to those
-        outputs of `model` that training changes: not to attention that has no weights of its own.
+    rest, which has those outputs of the model that training changes. Both share their layers with the model,
+    so training the rest trains it.
 
     Raises:
         UserError: nothing is frozen, or all of it is.
-
-    Example:
-        >>> from attention_keras import attend
-        >>> images = keras.Input((8, 8, 3))
-        >>> frozen = keras.Model(images, keras.layers.Conv2D(4, 3, name="conv")(images))
-        >>> frozen.trainable = False
-        >>> features, rest = split_frozen(attend(frozen, ["conv"], num_classes=2))
-        >>> sorted(tuple(tensor.shape) for tensor in features.outputs)
-        [(None, 4), (None, 6, 6, 4)]
     """
     images = {id(tensor) for tensor in model.inputs}
     constant, features = set(images), {}

@@ -1,7 +1,7 @@
-"""The graph of any backbone: its layers by path, and the same graph with outputs from inside it."""
+"""The graph of any model: its calls in order, its tensors by path, and tensors from inside nested models."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -9,40 +9,44 @@ import keras
 from attention_keras.errors import UserError
 
 
-def functional(backbone: keras.Model) -> keras.Model:
-    """A functional model of the same layers: `backbone` itself, or the graph of a Sequential.
+def functional(model: keras.Model) -> keras.Model:
+    """A functional model of the same layers: `model` itself, or the graph of a Sequential.
 
     Raises:
         UserError: the model is no graph of layers, or nothing says how large its images are.
     """
-    if not isinstance(backbone, keras.Model):
-        raise UserError(f"backbone must be a keras.Model; got {type(backbone).__name__}")
-    if isinstance(backbone, keras.Sequential):
-        return _chain(backbone)
-    if not hasattr(backbone, "operations"):
+    if not isinstance(model, keras.Model):
+        raise UserError(f"a keras.Model is needed; got {type(model).__name__}")
+    if isinstance(model, keras.Sequential):
+        return _chain(model)
+    if not is_graph(model):
         raise UserError(
-            f"the backbone {backbone.name!r} is a subclassed model, whose inside cannot be seen; give "
-            "keras.Model(x, backbone(x)) with x = keras.Input(...), which has its output as a tap"
+            f"the model {model.name!r} is subclassed, and its inside cannot be seen; give "
+            "keras.Model(x, model(x)) with x = keras.Input(...), which has its output as a tap"
         )
-    return backbone
+    return model
 
 
-def _chain(backbone: keras.Sequential) -> keras.Model:
+def is_graph(operation: Any) -> bool:
+    """Whether an operation is a model whose inside can be seen."""
+    built = isinstance(operation, keras.Sequential) and operation.built
+    return built or (isinstance(operation, keras.Model) and hasattr(operation, "operations"))
+
+
+def _chain(model: keras.Sequential) -> keras.Model:
     """A Sequential as a functional model. One that was never called takes the images its layers know."""
-    if backbone.built:
-        return keras.Model(backbone.inputs, backbone.outputs[0], name=backbone.name)
-    shapes = [
-        layer.input_shape for layer in backbone.layers if isinstance(layer, keras.Model) and layer.built
-    ]
+    if model.built:
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    shapes = [layer.input_shape for layer in model.layers if isinstance(layer, keras.Model) and layer.built]
     if not shapes:
         raise UserError(
-            f"the backbone {backbone.name!r} does not know the size of its images; begin it with "
+            f"the model {model.name!r} does not know the size of its images; begin it with "
             "keras.Input((height, width, 3))"
         )
     x = images = keras.Input(batch_shape=shapes[0])
-    for layer in backbone.layers:
+    for layer in model.layers:
         x = layer(x)
-    return keras.Model(images, x, name=backbone.name)
+    return keras.Model(images, x, name=model.name)
 
 
 def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
@@ -53,17 +57,10 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield from all_layers(layer)
 
 
-def graph_tensors(model: keras.Model) -> dict[str, Any]:
-    """Layer name -> its output in this model's graph, from the images on.
-
-    A layer may have been called in other graphs too, so `layer.output` can be another graph's tensor. Of a
-    layer that this graph calls twice, the later output counts.
-    """
-    tensors: dict[str, Any] = {}
-    for node in graph_nodes(model):
-        tensors.pop(node.operation.name, None)  # the later call stands later too
-        tensors[node.operation.name] = operation_output(node)
-    return tensors
+def node_of(tensor) -> Any:
+    """The call that made a tensor."""
+    operation, node_index, _ = tensor._keras_history
+    return operation._inbound_nodes[node_index]
 
 
 def graph_nodes(model: keras.Model) -> Iterator[Any]:
@@ -80,8 +77,7 @@ def nodes_between(inputs: Sequence[Any], outputs: Sequence[Any]) -> Iterator[Any
     waiting = [(tensor, False) for tensor in reversed(outputs)]
     while waiting:
         tensor, ready = waiting.pop()
-        operation, node_index, _ = tensor._keras_history
-        node = operation._inbound_nodes[node_index]
+        node = node_of(tensor)
         if ready:
             yield node
         elif id(node) not in seen:
@@ -91,74 +87,105 @@ def nodes_between(inputs: Sequence[Any], outputs: Sequence[Any]) -> Iterator[Any
                 waiting += [(source, False) for source in reversed(node.input_tensors)]
 
 
-def operation_output(node):
-    """What the operation of a node returns: a tensor, or several in a list."""
-    tensors = list(node.output_tensors)
-    return tensors[0] if len(tensors) == 1 else tensors
+def layer_paths(model: keras.Model) -> dict[str, Any]:
+    """Path -> output of every layer, through nested models, from the images on: `mobilenetv2/out_relu`.
+
+    A layer may have been called in other graphs too, so `layer.output` can be another graph's tensor. Of a
+    layer that this graph calls twice, the later output counts.
+    """
+    paths: dict[str, Any] = {}
+    for node in graph_nodes(model):
+        operation = node.operation
+        inside = layer_paths(functional(operation)) if is_graph(operation) else {}
+        found = {f"{operation.name}/{path}": tensor for path, tensor in inside.items()}
+        tensors = list(node.output_tensors)
+        found[operation.name] = tensors[0] if len(tensors) == 1 else tensors
+        for path, tensor in found.items():
+            paths.pop(path, None)  # the later call stands later too
+            paths[path] = tensor
+    return paths
 
 
-def open_taps(backbone: keras.Model, paths: Sequence[str]) -> tuple[keras.Model, dict[str, Any]]:
-    """The backbone as a functional model, and the outputs of some of its layers in that graph.
-
-    A path names a layer, or goes through nested models: `mobilenetv2/block_13_expand_relu`. A nested
-    model with a tap inside is called again, with the tap as one more output; its layers stay the same.
+def find_path(paths: dict[str, Any], path: str) -> Any:
+    """The output at a path.
 
     Raises:
         UserError: no layer has that path; the message names the closest.
     """
-    model = functional(backbone)
-    tensors = graph_tensors(model)
-    nested = {path.split("/")[0] for path in paths if path not in tensors and "/" in path}
-    if not nested:
-        return model, {path: _lookup(tensors, path, model) for path in paths}
-    for name in nested:
-        if not isinstance(_layer(model, name), keras.Model):
-            raise UserError(
-                f"the layer {name!r} of the backbone is no model; a path goes through nested models"
-            )
-    inside: dict[str, Any] = {}
-    opened: dict[str, keras.Model] = {}  # once each, also where the graph calls a model twice
-
-    def call(layer, *args, **kwargs):
-        if layer.name not in nested:
-            return layer(*args, **kwargs)
-        below = f"{layer.name}/"
-        wanted = list(dict.fromkeys(path.removeprefix(below) for path in paths if path.startswith(below)))
-        if layer.name not in opened:
-            inner, taps = open_taps(layer, wanted)
-            opened[layer.name] = keras.Model(
-                inner.inputs, [inner.output, list(taps.values())], name=layer.name
-            )
-        output, found = opened[layer.name](*args, **kwargs)
-        inside.update(zip((below + path for path in wanted), found))
-        return output
-
-    again = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
-    tensors = graph_tensors(again) | inside
-    return again, {path: _lookup(tensors, path, model) for path in paths}
-
-
-def _layer(model: keras.Model, name: str):
-    layers = {layer.name: layer for layer in model.layers}
-    _lookup(layers, name, model)
-    return layers[name]
-
-
-def _lookup(tensors: dict[str, Any], path: str, model: keras.Model):
-    if path in tensors:
-        return tensors[path]
-    names = list(layer_paths(model))
-    close = difflib.get_close_matches(path, names, n=3, cutoff=0.3) or names[-3:]
+    if path in paths:
+        return paths[path]
+    close = difflib.get_close_matches(path, list(paths), n=3, cutoff=0.3) or list(paths)[-3:]
     raise UserError(f"the backbone has no layer {path!r}; the closest names are {', '.join(close)}")
 
 
-def layer_paths(model: keras.Model) -> dict[str, Any]:
-    """Path -> output of every layer, through nested models, from the images on."""
-    paths: dict[str, Any] = {}
-    layers = {layer.name: layer for layer in model.layers}
-    for name, tensor in graph_tensors(model).items():
-        inner = layers.get(name)
-        if isinstance(inner, keras.Model) and hasattr(inner, "operations"):
-            paths |= {f"{name}/{path}": inside for path, inside in layer_paths(functional(inner)).items()}
-        paths[name] = tensor
-    return paths
+def expose(model: keras.Model, tensors: Sequence[Any]) -> tuple[keras.Model, list[Any]]:
+    """The model with the same inputs, and tensors of graphs nested in it as tensors of its own graph.
+
+    A nested model with such a tensor inside is called again, with the tensor as one more output; its layers
+    stay the same. Of a nested model that is called twice, the later call counts.
+    """
+    own = {id(tensor) for node in graph_nodes(model) for tensor in node.output_tensors}
+    if all(id(tensor) in own or not _is_nested(tensor, model) for tensor in tensors):
+        return model, list(tensors)
+    opened: dict[int, Any] = {}
+    inside: dict[int, Any] = {}
+
+    def open_nested(nested, args, kwargs):
+        if not is_graph(nested):
+            return None
+        if id(nested) not in opened:
+            opened[id(nested)] = _opened(functional(nested), tensors)
+        with_more, found = opened[id(nested)]
+        if not found:
+            return None
+        output, more = with_more(*args, **kwargs)
+        inside.update(zip(found, more))
+        return output
+
+    replaced = rerun(model, open_nested)
+    outputs = keras.tree.map_structure(lambda tensor: replaced[id(tensor)], model.output)
+    again = keras.Model(model.input, outputs, name=model.name)
+    return again, [(inside | replaced).get(id(tensor), tensor) for tensor in tensors]
+
+
+def _is_nested(tensor, model: keras.Model) -> bool:
+    """Whether a tensor belongs to a graph inside this one."""
+    return any(
+        any(
+            tensor is made
+            for inner in graph_nodes(functional(node.operation))
+            for made in inner.output_tensors
+        )
+        or _is_nested(tensor, functional(node.operation))
+        for node in graph_nodes(model)
+        if is_graph(node.operation)
+    )
+
+
+def _opened(model: keras.Model, tensors: Sequence[Any]) -> tuple[keras.Model, list[int]]:
+    """A model with those of `tensors` that are inside it as more outputs, and which they are."""
+    own = {id(tensor) for node in graph_nodes(model) for tensor in node.output_tensors}
+    wanted = [tensor for tensor in tensors if id(tensor) in own or _is_nested(tensor, model)]
+    if not wanted:
+        return model, []
+    opened, found = expose(model, wanted)
+    return keras.Model(opened.input, [opened.output, found], name=model.name), [id(t) for t in wanted]
+
+
+def rerun(model: keras.Model, replace: Callable[[Any, tuple, dict], Any]) -> dict[int, Any]:
+    """Run through the graph again on the same inputs: id of each tensor -> the tensor that follows it.
+
+    `replace(operation, args, kwargs)` gives the outputs of a call, or None to leave it as it is.
+    """
+    tensors = {id(tensor): tensor for tensor in model.inputs}
+    for node in graph_nodes(model):
+        if not node.input_tensors:
+            tensors |= {id(tensor): tensor for tensor in node.output_tensors}
+            continue
+        args, kwargs = node.arguments.fill_in(tensors)
+        outputs = replace(node.operation, args, kwargs)
+        if outputs is None:
+            changed = any(tensors[id(tensor)] is not tensor for tensor in node.input_tensors)
+            outputs = node.operation(*args, **kwargs) if changed else node.output_tensors
+        tensors |= {id(old): new for old, new in zip(node.output_tensors, keras.tree.flatten(outputs))}
+    return tensors

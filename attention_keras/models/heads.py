@@ -20,11 +20,11 @@ from keras import layers
 
 from attention_keras.errors import UserError
 from attention_keras.layers.attention_pool import NORMALIZATIONS, AttentionPool
+from attention_keras.layers.batch_norm import WarmBatchNormalization
 from attention_keras.layers.compatibility import COMPATIBILITIES, CompatibilityScore
 from attention_keras.layers.ensemble import LevelEnsemble
-from attention_keras.models.blocks import GLOBAL_FEATURES, POOL, Builder
+from attention_keras.models.blocks import GLOBAL_FEATURES, POOL, Builder, InitScheme
 from attention_keras.models.class_head import ClassHead
-from attention_keras.models.initializers import InitScheme
 from attention_keras.models.outputs import ATTENTION, GLOBAL, LEVEL_LOGITS, LOGITS
 from attention_keras.models.spec import AUTOMATIC_LEVELS, Aggregate, Init, LocalNorm, Projection
 
@@ -98,7 +98,7 @@ class LinearHead:
             if query is not None and self.project == "up" and features.shape[-1] != query.shape[-1]:
                 features = builder.conv(features, query.shape[-1], f"project_{tap}", size=1)
             elif query is not None and self.project == "down":
-                query = layers.BatchNormalization(**_BATCH_NORM, name=f"query_{tap}")(query)
+                query = WarmBatchNormalization(**_BATCH_NORM, name=f"query_{tap}")(query)
                 query = builder.dense(query, features.shape[-1], f"project_{tap}")
             features = self._normalize(features, tap)
             descriptors[tap], attention[ATTENTION + tap] = _attend(self, tap, features, query, builder)
@@ -126,7 +126,7 @@ class LinearHead:
         if self.local_norm == "position":
             return layers.LayerNormalization(epsilon=1e-6, name=f"local_{tap}")(features)
         if self.local_norm == "channel":
-            return layers.BatchNormalization(**_BATCH_NORM, name=f"local_{tap}")(features)
+            return WarmBatchNormalization(**_BATCH_NORM, name=f"local_{tap}")(features)
         return features
 
 

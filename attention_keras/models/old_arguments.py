@@ -4,7 +4,7 @@ import functools
 import inspect
 import warnings
 
-from attention_keras.models.copy_weights import copy_model
+from attention_keras.models.copies import copy_model
 from attention_keras.models.graph import functional
 from attention_keras.models.heads import LinearHead, PaperHead
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 LOGITS = "logits"
+PROBABILITIES = "probabilities"
 LEVEL_LOGITS = "level_logits"
 ATTENTION = "attention_"
 EVIDENCE = "evidence_"

@@ -1,123 +1,293 @@
-"""How a network's logits come from its maps: traced through its graph, from classifier back to pools."""
+"""How logits come from maps: traced through a classifier's graph, from the output back to the pools."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
-from keras import layers
 
 from attention_keras.errors import UserError
-from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.ensemble import LevelEnsemble
 from attention_keras.models.blocks import POOL
-from attention_keras.models.outputs import LOGITS
+from attention_keras.models.graph import is_graph, node_of
+from attention_keras.models.maps import is_channels_first, pools_all_places
+
+_NOTHING = {"Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "AlphaDropout", "Identity"}
+_NOTHING |= {"ActivityRegularization", "Cast"}
+_RESHAPES = {"Flatten", "Reshape", "Squeeze"}
+_POOLS = {f"Global{kind}Pooling{n}D": kind.lower() for kind in ("Average", "Max") for n in (1, 2)}
+_POOLS |= {"AveragePooling2D": "average", "MaxPooling2D": "max", "Mean": "average", "Max": "max"}
+_PROBABILITIES = {"softmax", "sigmoid"}
 
 
-@dataclass(frozen=True, eq=False)
-class PooledMap:
-    """One map that is pooled into a part of the descriptor.
+@dataclass
+class Readout:
+    """The steps from one vector of logits back to the maps that were pooled for it.
 
     Attributes:
-        tap: its name.
-        features: `(b, h, w, c)`.
-        pool: the pooling layer: AttentionPool or GlobalAveragePooling2D.
-        attention: `(b, h, w)`; None for an average.
-        norm: the batch norm after pooling, or None.
-        gate: what the ReLU after that gives, `(b, c)`, or None.
+        name: of the layer that gives the logits.
+        num_classes: k.
+        steps: as `Evidence` takes them.
+        tensors: what the steps need, of this graph or of graphs nested in it.
+        variables: the weights of the steps, by name.
+        taps: the name of each map, in the order of `Evidence`.
+        activation: what makes probabilities of the logits in the graph; None where nothing does.
     """
 
-    tap: str
-    features: Any
-    pool: keras.layers.Layer
-    attention: Any
-    norm: keras.layers.Layer | None
-    gate: Any
+    name: str
+    num_classes: int
+    steps: dict[str, Any] = field(default_factory=dict)
+    tensors: list[Any] = field(default_factory=list)
+    variables: dict[str, Any] = field(default_factory=dict)
+    taps: list[str] = field(default_factory=list)
+    activation: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Readout:
-    """One linear classifier, and the maps that it reads in the order of its kernel's rows."""
-
-    classifier: keras.layers.Dense
-    maps: list[PooledMap]
-
-
-def readouts(model: keras.Model) -> list[Readout]:
-    """The linear classifiers of a network: one, or for `indep` one for each level.
+def read_out(model: keras.Model, output) -> list[Readout]:
+    """How an output comes about: one readout, or for `indep` one for each level.
 
     Raises:
-        UserError: the logits are no sum over places: something else stands between pooling and classifier,
-            or nothing is pooled.
+        UserError: its logits are no sum over places; the message names the layer that stands between.
     """
-    if not isinstance(model.output, dict) or LOGITS not in model.output:
-        raise UserError(f"{model.name} has no output named {LOGITS}; evidence is for models of this package")
-    layer, (source, *others) = _made_by(model.output[LOGITS])
-    levels = [source, *others] if isinstance(layer, LevelEnsemble) else [model.output[LOGITS]]
-    return [_readout(tensor, model) for tensor in levels]
+    call = _made_by(output, ())
+    if isinstance(call.operation, LevelEnsemble):
+        return [_Trace(model.name, tensor, call.frames).readout for tensor in call.node.input_tensors]
+    return [_Trace(model.name, output, ()).readout]
 
 
-def _readout(logits, model: keras.Model) -> Readout:
-    layer, (source, *_) = _made_by(logits)
-    if not isinstance(layer, layers.Dense) or layer.activation is not keras.activations.linear:
-        raise _no_sum(model, f"{layer.name!r} gives its logits, which is no linear classifier")
-    quantized, adapted = layer.quantization_mode, layer.lora_enabled
-    if quantized or adapted:
-        changed = "quantized" if quantized else "adapted by LoRA"
-        raise UserError(
-            f"{model.name} has no evidence: its classifier {layer.name!r} is {changed}, so that its weights "
-            "are not those of a linear layer; take the evidence of the model as it was before"
-        )
-    joint, parts = _made_by(source)
-    if not isinstance(joint, layers.Concatenate):
-        parts = [source]
-    return Readout(layer, [_pooled(part, model) for part in parts])
+def activation_of(output) -> str | None:
+    """What makes probabilities in the graph of an output, `softmax` or `sigmoid`; None of logits."""
+    return _logits(output, ())[2]
 
 
-def _pooled(tensor, model: keras.Model) -> PooledMap:
-    """From a part of the descriptor back through dropout, ReLU and batch norm to what was pooled."""
-    norm = gate = None
+@dataclass(frozen=True)
+class _Call:
+    """The call that made a tensor, and the calls of the nested models that its graph is in."""
+
+    node: Any
+    frames: tuple[Any, ...]
+
+    @property
+    def operation(self):
+        return self.node.operation
+
+    @property
+    def kinds(self) -> set[str]:
+        """The names of its classes of Keras: a layer and an operation of one name do the same."""
+        classes = type(self.operation).__mro__
+        return {
+            kind.__name__ for kind in classes if kind.__module__.startswith(("keras.", "attention_keras."))
+        }
+
+
+def _made_by(tensor, frames: tuple[Any, ...]) -> _Call:
+    """The call behind a tensor: into nested models, and out of them where their inputs are reached."""
     while True:
-        layer, sources = _made_by(tensor)
-        if isinstance(layer, AttentionPool):
-            features = sources[0]
-            attention = layer._inbound_nodes[_node_index(tensor)].output_tensors[1]
-            tap = layer.name.removeprefix(POOL)
-            return PooledMap(tap, features, layer, attention, norm, gate)
-        if isinstance(layer, layers.GlobalAveragePooling2D) and layer.data_format == "channels_last":
-            before, _ = _made_by(sources[0])
-            tap = layer.name.removeprefix(POOL) if layer.name.startswith(POOL) else before.name
-            return PooledMap(tap, sources[0], layer, None, norm, gate)
-        if isinstance(layer, layers.Dropout):
-            pass
-        elif _is_relu(layer) and norm is None and gate is None:
-            gate = tensor
-        elif isinstance(layer, layers.BatchNormalization) and norm is None:
-            norm = layer
+        node = node_of(tensor)
+        if is_graph(node.operation):
+            frames = (*frames, node)
+            tensor = node.operation.outputs[tensor._keras_history.tensor_index]
+        elif not node.input_tensors and frames:
+            *outer, around = frames
+            inputs = around.operation.inputs
+            index = next(i for i, image in enumerate(inputs) if image is tensor)
+            tensor, frames = around.input_tensors[index], tuple(outer)
         else:
-            raise _no_sum(model, f"the layer {layer.name!r} stands between its maps and its classifier")
-        tensor = sources[0]
+            return _Call(node, frames)
 
 
-def _is_relu(layer) -> bool:
-    """A ReLU as the paper's: neither leaky nor cut off, so that it is open or closed."""
-    if isinstance(layer, layers.ReLU):
-        return layer.max_value is None and not layer.negative_slope and not layer.threshold
-    return isinstance(layer, layers.Activation) and layer.activation is keras.activations.relu
+def _logits(tensor, frames: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], str | None]:
+    """The tensor of the logits and its frames, and what makes probabilities of them.
+
+    Where the classifier does that itself, the tensor is its output all the same.
+    """
+    while True:
+        call = _made_by(tensor, frames)
+        if not call.node.input_tensors:
+            return tensor, frames, None
+        name = _activation(call.operation)
+        if call.kinds & {"Softmax", "Sigmoid"}:
+            name = "softmax" if "Softmax" in call.kinds else "sigmoid"
+        if name in _PROBABILITIES:
+            own = bool(call.kinds & {"Dense", "Conv2D"})
+            return (tensor, frames, name) if own else (call.node.input_tensors[0], call.frames, name)
+        if not _does_nothing(call):
+            return tensor, frames, None
+        tensor, frames = call.node.input_tensors[0], call.frames
 
 
-def _made_by(tensor) -> tuple[Any, list[Any]]:
-    """The layer whose output a tensor of the graph is, and what it was made from."""
-    layer = tensor._keras_history.operation
-    node = layer._inbound_nodes[_node_index(tensor)]
-    return layer, list(node.input_tensors) or [None]
-
-
-def _node_index(tensor) -> int:
-    return tensor._keras_history.node_index
-
-
-def _no_sum(model: keras.Model, reason: str) -> UserError:
-    return UserError(
-        f"{model.name} has no evidence: {reason}, so its logits are no sum over places; attention models and "
-        "networks that end in average pooling and one linear layer have it"
+def _does_nothing(call: _Call) -> bool:
+    """Whether a layer gives what it gets at prediction, apart from its shape."""
+    if call.kinds & _RESHAPES:
+        return _places(call.node.input_tensors[0]) == 1
+    return bool(call.kinds & _NOTHING) or (
+        "Activation" in call.kinds and _activation(call.operation) == "linear"
     )
+
+
+class _Trace:
+    """One way back from logits."""
+
+    def __init__(self, model_name: str, output, frames: tuple[Any, ...]):
+        self._model_name, self._count = model_name, 0
+        tensor, frames, activation = _logits(output, frames)
+        self._last = _made_by(tensor, frames).node
+        self.readout = Readout(self._last.operation.name, output.shape[-1], activation=activation)
+        self.readout.steps = self._back(tensor, frames, False)
+
+    def _back(self, tensor, frames, classified: bool) -> dict[str, Any]:
+        """The steps from a tensor `(b, c)` back; `classified` once the classifier has been passed."""
+        call = _made_by(tensor, frames)
+        if not call.node.input_tensors:
+            raise self._refusal("nothing is pooled between its images and its logits")
+        found = self._pool(call) or self._join(call, classified)
+        if found is not None:
+            return found
+        steps = self._linear(call, classified)
+        if steps is None:
+            layer = call.operation
+            raise self._refusal(
+                f"the layer {layer.name!r} ({type(layer).__name__}) stands between its maps and its logits"
+            )
+        classified = classified or any(step["kind"] == "dense" for step in steps)
+        step = self._back(call.node.input_tensors[0], call.frames, classified)
+        for outer in reversed(steps):
+            step = outer | {"inputs": [step]}
+        return step
+
+    def _join(self, call: _Call, classified: bool) -> dict[str, Any] | None:
+        """Several vectors side by side, or their sum, weighted or not."""
+        sources = call.node.input_tensors
+        if "WeightedLevels" in call.kinds:  # the sum of several classifiers, each with a weight
+            joined = self._weighted("add", {"weight": call.operation.weight}, classified)
+        elif len(sources) < 2 or _places(call.node.output_tensors[0]) != 1:
+            return None
+        elif "Concatenate" in call.kinds:
+            joined = {"kind": "concatenate", "sizes": [max(source.shape[1:]) for source in sources]}
+        elif "Add" in call.kinds and len({tuple(source.shape[1:]) for source in sources}) == 1:
+            joined = {"kind": "add", "weights": {}}
+        else:
+            return None
+        return joined | {"inputs": [self._back(source, call.frames, classified) for source in sources]}
+
+    def _linear(self, call: _Call, classified: bool) -> list[dict[str, Any]] | None:
+        """What a layer does to a vector, last first; None where that is not linear for a given image."""
+        layer, kinds, (source, *_) = call.operation, call.kinds, call.node.input_tensors
+        if _does_nothing(call):
+            return []
+        if _places(source) != 1:
+            return None
+        axis = getattr(layer, "axis", None)
+        along_channels = axis in (-1, [-1], len(source.shape) - 1, [len(source.shape) - 1])
+        relu = _relu(layer, kinds)
+        if kinds & {"Dense", "Conv2D"}:
+            is_plain = _activation(layer) == "linear" or call.node is self._last
+            dense = self._dense(layer, kinds, classified) if is_plain or relu else None
+            return None if dense is None else [*self._opened(relu, call), dense]
+        if relu is not None:
+            return self._opened(relu, call)
+        if "BatchNormalization" in kinds and along_channels:
+            found = {"gamma": layer.gamma, "beta": layer.beta}
+            found |= {"mean": layer.moving_mean, "variance": layer.moving_variance}
+            return [self._weighted("scale", found, classified) | {"epsilon": layer.epsilon}]
+        if "LayerNormalization" in kinds and along_channels and not layer.rms_scaling:
+            found = {"gamma": layer.gamma, "beta": layer.beta}
+            norm = self._weighted("layer_norm", found, classified) | {"tensor": self._tensor(source)}
+            return [norm | {"epsilon": layer.epsilon}]
+        if "Rescaling" in kinds and not isinstance(layer.scale, list | tuple):
+            constants = {"scale": float(layer.scale), "offset": float(layer.offset)}
+            return [self._weighted("scale", {}, classified) | constants]
+        return None
+
+    def _dense(self, layer, kinds: set[str], classified: bool) -> dict[str, Any] | None:
+        quantized, adapted = getattr(layer, "quantization_mode", None), getattr(layer, "lora_enabled", False)
+        if quantized or adapted:
+            changed = "quantized" if quantized else "adapted by LoRA"
+            raise UserError(
+                f"{self._model_name} has no evidence: its layer {layer.name!r} is {changed}, so that its "
+                "weights are not those of a linear layer; take the evidence of the model as it was before"
+            )
+        if "Conv2D" in kinds and (layer.kernel_size != (1, 1) or layer.groups != 1):
+            return None
+        found = {"kernel": layer.kernel, "bias": layer.bias if layer.use_bias else None}
+        return self._weighted("dense", found, classified)
+
+    def _opened(self, relu: dict[str, Any] | None, call: _Call) -> list[dict[str, Any]]:
+        """The step of a ReLU, which its own output tells open or closed."""
+        if relu is None:
+            return []
+        return [
+            {"kind": "relu", "is_rest": False, "tensor": self._tensor(call.node.output_tensors[0]), **relu}
+        ]
+
+    def _pool(self, call: _Call) -> dict[str, Any] | None:
+        """The leaf: a map that is pooled here; None where this is something else."""
+        layer, (source, *_) = call.operation, call.node.input_tensors
+        if hasattr(layer, "pooled"):
+            features, weights = layer.pooled(call.node.input_tensors, call.node.output_tensors)
+            by = "mean of weighted" if getattr(layer, "divides_by_places", False) else "weighted"
+            return self._leaf(call, features, by) | {"weights_of_places": self._tensor(weights)}
+        kind = next((_POOLS[kind] for kind in call.kinds if kind in _POOLS), None)
+        if kind and pools_all_places(layer, source):
+            return self._leaf(call, source, kind)
+        if call.kinds & _RESHAPES and _places(source) != 1 and len(call.node.output_tensors[0].shape) == 2:
+            is_map = len(source.shape) == 4 and not is_channels_first(source)
+            return self._leaf(call, source, "flatten") if is_map else None
+        return None
+
+    def _leaf(self, call: _Call, features, by: str) -> dict[str, Any]:
+        name = call.operation.name
+        if name.startswith(POOL):
+            tap = name.removeprefix(POOL)
+        else:
+            tap = _made_by(call.node.input_tensors[0], call.frames).operation.name
+        self.readout.taps.append(tap.removesuffix("_average"))
+        return {"kind": "pool", "by": by, "features": self._tensor(features), "inputs": []}
+
+    def _tensor(self, tensor) -> int:
+        self.readout.tensors.append(tensor)
+        return len(self.readout.tensors) - 1
+
+    def _weighted(self, kind: str, variables: dict[str, Any], classified: bool) -> dict[str, Any]:
+        """A step with the variables that there are."""
+        found = {name: variable for name, variable in variables.items() if variable is not None}
+        self.readout.variables |= {f"{self._count}_{name}": variable for name, variable in found.items()}
+        shapes = {name: list(variable.shape) for name, variable in found.items()}
+        step = {"kind": kind, "id": self._count, "weights": shapes, "is_rest": not classified}
+        self._count += 1
+        return step
+
+    def _refusal(self, reason: str) -> UserError:
+        return UserError(
+            f"{self._model_name} has no evidence: {reason}, so its logits are no sum over places; networks "
+            "that pool a map and classify it by layers that are linear for a given image have it"
+        )
+
+
+def _activation(layer) -> str | None:
+    """The name of a layer's activation; None where it has none."""
+    function = getattr(layer, "activation", None)
+    return getattr(function, "__name__", "another") if function is not None else None
+
+
+def _relu(layer, kinds: set[str]) -> dict[str, Any] | None:
+    """What a ReLU does below 0 and far above, of a layer, an activation or an operation; None for others."""
+    slope, ceiling = 0.0, None
+    name = _activation(layer)
+    if kinds & {"ReLU", "LeakyReLU"}:
+        if getattr(layer, "threshold", 0):
+            return None
+        slope, ceiling = float(layer.negative_slope or 0), getattr(layer, "max_value", None)
+    elif "LeakyRelu" in kinds:
+        slope = float(layer.negative_slope)
+    elif "Relu6" in kinds or name == "relu6":
+        ceiling = 6.0
+    elif "Relu" not in kinds and name != "relu":
+        return None
+    return {"slope": slope, "ceiling": ceiling}
+
+
+def _places(tensor) -> int:
+    """How many places a tensor has: 1 where only one axis is longer than 1; 0 where that is open."""
+    sides = tensor.shape[1:]
+    return 0 if None in sides[:-1] else math.prod(sides) // max(sides)

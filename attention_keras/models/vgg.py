@@ -46,14 +46,8 @@ def _convs(x, first: int, last: int, builder: Builder):
 def trunk(images, builder: Builder, levels: int = 2) -> dict:
     """conv1 to conv13 without VGG-16's first two pools, so that conv1 to conv7 see every pixel.
 
-    Args:
-        images: `(b, h, w, 3)`, h and w multiples of 16.
-        builder: makes the layers.
-        levels: 3 also brings conv7 to 32x32, for images of another size.
-
-    Returns:
-        Taps: `conv7` `(b, h, w, 256)` (32x32 for levels 3), `conv10` `(b, 16, 16, 512)`,
-        `conv13` `(b, 8, 8, 512)`. Source: section 3.3; `CIF/2_level_atten_1global`, `CUB/*`.
+    Taps: `conv7` `(b, h, w, 256)` (32x32 for levels 3), `conv10` `(b, 16, 16, 512)`, `conv13`
+    `(b, 8, 8, 512)`. Source: section 3.3; `CIF/2_level_atten_1global`, `CUB/*`.
     """
     x = _convs(images, 1, 7, builder)
     if levels == 3:

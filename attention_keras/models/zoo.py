@@ -4,13 +4,12 @@ import keras
 
 from attention_keras.errors import UserError
 from attention_keras.models import resnet, vgg
+from attention_keras.models.applications import build_application
 from attention_keras.models.attend import attend
-from attention_keras.models.backbones import build_application
-from attention_keras.models.blocks import Builder, image_input
+from attention_keras.models.blocks import Builder, InitScheme, image_input
 from attention_keras.models.class_head import ClassHead
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.heads import Head, LinearHead, PaperHead
-from attention_keras.models.initializers import InitScheme
 from attention_keras.models.spec import ModelSpec
 
 PAPER_DROPOUT = 0.5

@@ -155,8 +155,8 @@ def _write(
     model, formats: Sequence[Format], precision: Precision, folder: Path, facts: Mapping[str, Any]
 ) -> list[Exported]:
     """Every format in a folder, held against the Keras model."""
-    from attention_keras.models.float32 import in_float32
-    from attention_keras.models.float32 import precision as precision_of
+    from attention_keras.models.copies import in_float32
+    from attention_keras.models.copies import precision as precision_of
     from attention_keras.serving import check
     from attention_keras.serving.saved_model import write_saved_model
 

@@ -12,17 +12,17 @@ from attention_keras.data.pipeline import steps_per_epoch
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import AUTO, RAW
 from attention_keras.layers.preprocess import PREPROCESSING, build_preprocess
-from attention_keras.models.backbones import (
+from attention_keras.models.applications import (
     DEFAULT_SIZE,
     application_size,
     begins_with_preprocessing,
     build_application,
+    preprocessing_layer,
 )
 from attention_keras.models.classifier import Classifier, TrainingHooks
+from attention_keras.models.copies import transfer_weights
 from attention_keras.models.frozen import thaw
 from attention_keras.models.graph import all_layers
-from attention_keras.models.preprocessing import preprocessing_layer
-from attention_keras.models.transfer_weights import transfer_weights
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run

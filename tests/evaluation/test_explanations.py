@@ -24,11 +24,11 @@ def network(name):
     return build_model(name, width=0.03, init="keras", preprocess=preprocess)
 
 
-def test_only_the_kinds_that_are_asked_for():
-    attended, plain = network("vgg-att2-concat-dp"), network("vgg")
+def test_only_the_kinds_that_are_asked_for(without_evidence):
+    attended, plain = network("vgg-att2-concat-dp"), without_evidence
     assert [kind.name for kind in kinds_of(attended, ["random", "evidence"])] == ["evidence", "random"]
     assert [kind.name for kind in kinds_of(plain, ["evidence", "random"])] == ["random"]
-    with pytest.raises(NotApplicable, match="vgg has no evidence or CAM"):
+    with pytest.raises(NotApplicable, match="swished has no evidence or CAM"):
         kinds_of(plain, ["evidence", "CAM"])
     with pytest.raises(UserError, match=r"no kind of map called 'gradcam'; there are .*Grad-CAM"):
         kinds_of(plain, ["gradcam"])
@@ -44,11 +44,12 @@ def test_only_the_kinds_that_are_asked_for():
             ["attention", "evidence", "Grad-CAM"],
         ),
         ("vgg-gap", ["evidence", "CAM"], ["evidence"], ["evidence", "CAM"]),
-        ("vgg", [], ["Grad-CAM"], ["Grad-CAM"]),
+        ("vgg", ["evidence"], ["evidence"], ["evidence", "Grad-CAM"]),
+        (None, [], ["Grad-CAM"], ["Grad-CAM"]),
     ],
 )
-def test_kinds_of_a_network(name, first, shown, locating):
-    model = network(name)
+def test_kinds_of_a_network(name, first, shown, locating, without_evidence):
+    model = network(name) if name else without_evidence
     assert [kind.name for kind in kinds_of(model)] == [*first, *METHODS, "random"]
     assert [kind.name for kind in shown_kinds(model)] == shown
     assert [kind.name for kind in locating_kinds(model)] == locating
@@ -95,7 +96,7 @@ def test_evidence_is_of_the_class_asked_and_adds_up_over_taps():
 
 def test_a_network_without_a_feature_map_has_nothing_to_show():
     images = keras.Input((32, 32, 3))
-    logits = keras.layers.Dense(2)(keras.layers.Flatten()(images))
+    logits = keras.layers.Dense(2)(keras.layers.Dense(3, activation="tanh")(keras.layers.Flatten()(images)))
     model = keras.Model(images, {"logits": logits})
     with pytest.raises(NotApplicable, match="no feature map"):
         shown_kinds(model)[0].compute(model, IMAGES, np.zeros(3, int), batch_size=2, seed=0)

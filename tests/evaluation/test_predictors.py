@@ -22,7 +22,10 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype="uint8"
 def subjects(name, folder):
     """The Keras model and its export."""
     keras.utils.set_random_seed(0)
-    model = build_model(name, num_classes=3, width=0.125, init="keras")
+    return files_of(build_model(name, num_classes=3, width=0.125, init="keras"), folder)
+
+
+def files_of(model, folder):
     model.save(folder / "model.keras")
     [exported] = export_model(model, folder / "served", class_names=NAMES, card={})
     return load_subjects([str(folder / "model.keras"), str(exported.path)])
@@ -64,8 +67,8 @@ def test_one_batch_is_answered_and_explained(attended):
     )
 
 
-def test_without_evidence_there_is_none(tmp_path):
-    for subject in subjects("vgg", tmp_path):
+def test_without_evidence_there_is_none(without_evidence, tmp_path):
+    for subject in files_of(without_evidence, tmp_path):
         assert evidence_or_none(subject, IMAGES, [0] * 5) is None
         assert set(subject.predictor.explain(IMAGES)) == {"probabilities"}
 

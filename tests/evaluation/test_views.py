@@ -11,7 +11,7 @@ from attention_keras.evaluation.subjects.views import (
     predict_batches,
     randomized,
 )
-from attention_keras.models.float32 import in_float32
+from attention_keras.models.copies import in_float32
 
 
 def test_the_layer_that_is_explained():

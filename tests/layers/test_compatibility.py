@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras.layers import AttentionPool, CompatibilityScore, LevelEnsemble, ProgressiveGate
-from attention_keras.models.initializers import InitScheme
+from attention_keras.models.blocks import InitScheme
 
 KINDS = ("dp", "pc", "scaled", "additive", "mean")
 # JAX compiles every operation for every shape.

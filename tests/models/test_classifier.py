@@ -70,6 +70,22 @@ def test_loss_metrics_and_labels_may_be_given_by_name(levels):
         model.compile("sgd", {"attention": crossentropy})
 
 
+def test_losses_and_accuracy_by_name_are_of_logits():
+    labels = TARGETS.argmax(-1)
+    for name, targets in (("sparse_categorical_crossentropy", labels), ("categorical_crossentropy", TARGETS)):
+        model = readout(levels=1)
+        model.compile("sgd", name, metrics=["accuracy"])
+        found = model.evaluate(LEVELS[:, :1], targets, batch_size=20, verbose=0, return_dict=True)
+        assert found == pytest.approx(evaluated(readout(levels=1), TARGETS, LEVELS[:, :1]), rel=1e-5)
+    model = readout(levels=1)
+    model.activation = "sigmoid"
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    found = model.evaluate(LEVELS[:, :1], TARGETS, batch_size=20, verbose=0, return_dict=True)
+    logits = LEVELS[:, 0].astype("float64")
+    assert found["loss"] == pytest.approx((np.log1p(np.exp(logits)) - TARGETS * logits).mean(), rel=1e-5)
+    assert found["accuracy"] == pytest.approx(((logits > 0) == TARGETS).mean(), rel=1e-5)
+
+
 def test_a_compiled_model_comes_out_of_its_file_compiled(tmp_path):
     model = readout()
     crossentropy = keras.losses.CategoricalCrossentropy(from_logits=True)

@@ -6,9 +6,7 @@ import pytest
 from keras import layers
 
 from attention_keras import attend
-from attention_keras.models.copy_weights import copy_model, copy_weights
-from attention_keras.models.float32 import in_float32
-from attention_keras.models.transfer_weights import transfer_weights
+from attention_keras.models.copies import copy_model, copy_weights, in_float32, transfer_weights
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (8, 16, 16, 3)).astype("float32")
 

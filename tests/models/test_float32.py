@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras import attend, build_model, evidence_model
-from attention_keras.models.float32 import in_float32, precision
+from attention_keras.models.copies import in_float32, precision
 
 
 def nested_backbone():

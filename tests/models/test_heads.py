@@ -7,6 +7,7 @@ import pytest
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError
 from attention_keras.heads import LinearHead, PaperHead
+from attention_keras.layers.batch_norm import WarmBatchNormalization
 from attention_keras.models.spec import ModelSpec
 
 IMAGES = np.random.default_rng(0).normal(3, 2, (4, 6, 8, 3)).astype("float32")
@@ -193,3 +194,21 @@ def test_what_the_numbers_mean_travels_in_the_file(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.settings == {"activation": "sigmoid", "class_names": ["a", "b"], "temperature": 2.0}
     assert loaded.like(loaded.input, loaded.output).settings == loaded.settings
+
+
+def test_the_statistics_of_the_query_are_right_after_few_updates():
+    """Ten updates: their mean and variance, and nothing of the 1 that Keras starts from."""
+    layer = WarmBatchNormalization(momentum=0.9)
+    rng = np.random.default_rng(0)
+    batches = rng.normal(5, 0.01, (10, 64, 3)).astype("float32")
+    for batch in batches:
+        layer(batch, training=True)
+    for variable, expected in (
+        (layer.moving_mean, batches.mean((0, 1))),
+        (layer.moving_variance, batches.var(axis=1).mean(0)),
+    ):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), expected, rtol=1e-3)
+    for _ in range(10):  # from then on it moves, by a tenth a time
+        layer(batches[0] + 1, training=True)
+    moved = keras.ops.convert_to_numpy(layer.moving_mean) - batches.mean((0, 1))
+    np.testing.assert_allclose(moved, 1 - np.prod([1 - 1 / max(t, 10) for t in range(11, 21)]), atol=0.15)

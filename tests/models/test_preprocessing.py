@@ -10,7 +10,7 @@ from keras import layers
 from attention_keras import attend
 from attention_keras.heads import LinearHead
 from attention_keras.layers.pixel_affine import PixelAffine
-from attention_keras.models.preprocessing import application_pixels, preprocessing_layer
+from attention_keras.models.applications import application_pixels, preprocessing_layer
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 5, 4, 3)).astype("float32")
 FAMILIES = sorted(name for name in dir(keras.applications) if name[0].isupper())

@@ -30,10 +30,15 @@ def several_outputs_without_g():
     return attend(keras.Model(early.inputs, [early.output, early.get_layer("early").output]), ["early"], 5)
 
 
-def not_square():
+def tokens_of_no_map():
     images = keras.Input((32, 48, 3))
-    x = layers.Reshape((24, 5), name="tokens")(layers.Conv2D(5, 8, 8)(images))
+    x = layers.Reshape((20, 6), name="tokens")(layers.Conv2D(5, 8, 8)(images))
     return attend(keras.Model(images, x), ["tokens"], 5)
+
+
+def with_its_top():
+    top = keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), alpha=0.35, classes=7)
+    return attend(top, ["out_relu"], 5)
 
 
 def named_as_the_head():
@@ -52,16 +57,17 @@ def two_of_one_name():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: attend(Subclassed(), ["conv"], 5), "is a subclassed model, .* give keras.Model"),
-        (lambda: attend("MobileNetV2", ["conv"], 5), "backbone must be a keras.Model; got str"),
+        (lambda: attend(Subclassed(), ["conv"], 5), "is subclassed, .* give keras.Model"),
+        (lambda: attend("MobileNetV2", ["conv"], 5), "a keras.Model is needed; got str"),
         (lambda: attend(keras.Sequential([layers.Conv2D(4, 3)]), ["c"], 5), "begin it with keras.Input"),
         (several_outputs_without_g, "has several outputs; say which is g with LinearHead"),
-        (not_square, "'tokens' has 24 tokens, which make no square map"),
+        (tokens_of_no_map, "'tokens' has 20 tokens, and nothing says which map they make"),
+        (with_its_top, "ends in its classifier, 7 probabilities; build it with include_top=False"),
         (two_of_one_name, "several layers called late; give a mapping"),
         (lambda: attend(convolutions((None, None, 3)), "auto", 5), "needs images of a fixed size"),
         (lambda: attend(convolutions(), "early", 5), "layer names in a list"),
-        (lambda: attend(convolutions(), ["early/x"], 5), "'early' of the backbone is no model"),
-        (lambda: attend(mobilenet(), ["x/block"], 5), "no layer 'x'; the closest names"),
+        (lambda: attend(convolutions(), ["early/x"], 5), "no layer 'early/x'; the closest"),
+        (lambda: attend(mobilenet(), ["x/block"], 5), "no layer 'x/block'; the closest names"),
         (lambda: attend(convolutions(), ["early"], 5, preprocess="ResNet5"), "closest names are ResNet50"),
         (lambda: attend(convolutions(), ["early"], 5, preprocess=lambda x: x), "preprocess is a Keras layer"),
         (

@@ -11,7 +11,7 @@ from small_run import NAMES, TEMPERATURE, scatter
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
-from attention_keras.models.float32 import in_float32
+from attention_keras.models.copies import in_float32
 from attention_keras.serving import check, formats
 from attention_keras.serving.card import read_card
 from attention_keras.serving.export import export_model

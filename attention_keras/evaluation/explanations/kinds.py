@@ -10,7 +10,8 @@ import numpy as np
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.explanations.own import attention_of, cam_of, evidence_of
 from attention_keras.evaluation.explanations.post_hoc import METHODS, post_hoc_maps
-from attention_keras.evaluation.subjects.views import cam_parts, explained_layer, has_evidence
+from attention_keras.evaluation.subjects.views import cam_parts, explained_layer
+from attention_keras.models.evidence import has_evidence
 from attention_keras.models.outputs import attention_maps
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from attention_keras.evaluation.subjects.predictor import SavedModelPredictor
 from attention_keras.evaluation.subjects.subject import Subject
-from attention_keras.evaluation.subjects.views import cam_parts, has_evidence, map_batches, predict_batches
-from attention_keras.models.evidence import combine_evidence, evidence_model
+from attention_keras.evaluation.subjects.views import cam_parts, map_batches, predict_batches
+from attention_keras.models.evidence import combine_evidence, evidence_model, has_evidence
 from attention_keras.models.outputs import attention_maps, evidence_maps
 
 ALL = "all"

@@ -10,9 +10,9 @@ import numpy as np
 
 from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
-from attention_keras.evaluation.subjects.views import has_evidence, map_batches
+from attention_keras.evaluation.subjects.views import map_batches
 from attention_keras.models.classifier import probabilities_of
-from attention_keras.models.evidence import combine_evidence, evidence_model
+from attention_keras.models.evidence import combine_evidence, evidence_model, has_evidence
 from attention_keras.models.outputs import ATTENTION, evidence_maps
 from attention_keras.runs.directory import TEMPERATURE
 

@@ -10,8 +10,7 @@ from tqdm import tqdm
 
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.layers.attention_pool import AttentionPool
-from attention_keras.models.copy_weights import copy_weights
-from attention_keras.models.readout import readouts
+from attention_keras.models.copies import copy_weights
 
 # Where Grad-CAM and its kin look when there is no attention: the end of the last stage.
 _LAST_STAGE = ("conv13", "stage3")
@@ -61,15 +60,6 @@ def probability_function(
         return softmax(logits / temperature, axis=-1)
 
     return predict
-
-
-def has_evidence(model: keras.Model) -> bool:
-    """Whether the network's logits are a sum over positions."""
-    try:
-        readouts(model)
-    except UserError:
-        return False
-    return True
 
 
 def explained_layer(model: keras.Model) -> str:

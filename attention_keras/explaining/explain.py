@@ -1,0 +1,231 @@
+"""explain(): what a classifier says of images, and what each place of them says for a class."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import keras
+import numpy as np
+
+from attention_keras.errors import UserError
+from attention_keras.explaining.explanation import Explanation
+from attention_keras.extras import needs
+from attention_keras.models.applications import needed_preprocessing, preprocessing_layer
+from attention_keras.models.evidence import (
+    Asked,
+    combine_evidence,
+    evidence_model,
+    final_activation,
+    prediction_of,
+)
+from attention_keras.models.graph import functional
+from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, LOGITS, attention_maps, evidence_maps
+
+BATCH = 32
+PREDICTED, ALL, SECOND = "predicted", "all", "second"
+Class = str | int | np.integer
+
+logger = logging.getLogger("attention_keras")
+
+
+def explain(
+    model: keras.Model,
+    images: Any,
+    of: Class | Sequence[Class] = PREDICTED,
+    versus: Class | Sequence[Class] | None = None,
+    *,
+    preprocess: str | keras.layers.Layer | None = None,
+) -> Explanation:
+    """What a classifier says of images, and what each place says for a class: exact, signed, no gradients.
+
+    Args:
+        model: any Keras classifier whose logits are a sum over places (see `evidence_model`): of this
+            package, of keras.applications with its head, or your own.
+        images: an array `(n, H, W, c)` or `(H, W, c)` of pixels as the model takes them; the path of an image
+            file or of a folder of them, or a list of paths. Files become RGB pixels from 0 to 255, cropped to
+            the model's shape and resized.
+        of: the class to explain: `predicted`, of each image; a name or a number, of all images, or a list
+            with one for each; or `all` classes.
+        versus: explain a class rather than this one: a name or a number, a list with one for each image, or
+            `second`, the likeliest of the others.
+        preprocess: what is done to the pixels before the model, where it has no preprocessing inside: a layer
+            or the name of an application, as for `attend`.
+
+    Returns:
+        An `Explanation`.
+
+    Raises:
+        UserError: the logits are no sum over places, an unknown class, or images that do not fit.
+
+    Example:
+        >>> from attention_keras import build_model
+        >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+        >>> explain(build_model("vgg-att2-concat-pc", width=0.03), images, versus="second").total.shape
+        (2, 32, 32)
+    """
+    pixels, names = _read(model, images)
+    prepared = _prepared(model, pixels, preprocess)
+    outputs = _answers(model, prepared)
+    probabilities = _probabilities(model, outputs)
+    class_names = _class_names(model, probabilities.shape[-1])
+    predicted = probabilities.argmax(-1)
+    if isinstance(of, str) and of == ALL:
+        if versus is not None:
+            raise UserError("versus= is for one class of each image; leave it out with of='all'")
+        classes, found = None, _evidence(model, prepared, None)
+    else:
+        classes = _numbers(of, class_names, probabilities, predicted)
+        found = _evidence(model, prepared, classes)
+        if versus is not None:
+            other = _evidence(model, prepared, _numbers(versus, class_names, probabilities, classes))
+            found = {name: value - other[name] for name, value in found.items()}
+    rest = found.pop(EVIDENCE_REST)
+    evidence = evidence_maps(found)
+    return Explanation(
+        images=pixels,
+        names=names,
+        class_names=class_names,
+        probabilities=probabilities,
+        predicted=predicted,
+        classes=classes,
+        attention=attention_maps(outputs),
+        evidence=evidence,
+        total=keras.ops.convert_to_numpy(combine_evidence(evidence, pixels.shape[1:3])),
+        rest=rest.sum(axis=1) if rest.ndim > (2 if classes is None else 1) else rest,  # of all levels
+    )
+
+
+def _prepared(model: keras.Model, pixels: np.ndarray, preprocess) -> np.ndarray:
+    """The pixels as the model takes them."""
+    layer = preprocessing_layer(preprocess, pixels.shape[1:])
+    if layer is not None:
+        return keras.ops.convert_to_numpy(layer(pixels))
+    application = needed_preprocessing(functional(model)) if preprocess is None else None
+    if application and pixels.min() >= 0 and pixels.max() > 2:
+        logger.warning(
+            "%s takes prepared pixels, and these look raw; say preprocess=%r", model.name, application
+        )
+    return pixels
+
+
+def _read(model: keras.Model, images: Any) -> tuple[np.ndarray, list[str]]:
+    """Pixels `(n, H, W, c)` float32, and a name for each image."""
+    shape = tuple(functional(model).inputs[0].shape[1:])
+    if isinstance(images, str | Path):
+        images = [images]
+    if isinstance(images, list | tuple) and images and isinstance(images[0], str | Path):
+        return _read_files([str(image) for image in images], shape)
+    pixels = np.asarray(keras.ops.convert_to_numpy(images))
+    pixels = pixels[None] if pixels.ndim == len(shape) else pixels
+    if pixels.ndim != 4 or any(side not in (None, own) for side, own in zip(shape, pixels.shape[1:])):
+        raise UserError(f"the model takes images {shape}; got an array of shape {pixels.shape}")
+    if not len(pixels):
+        raise UserError("there are no images to explain")
+    return pixels.astype("float32"), [str(index) for index in range(len(pixels))]
+
+
+def _read_files(paths: list[str], shape: tuple[int | None, ...]) -> tuple[np.ndarray, list[str]]:
+    with needs("reading image files", extra="serve"):
+        from PIL import Image
+
+        from attention_keras.data.geometry import MEGAPIXELS, PictureFormat
+        from attention_keras.data.image_files import UnreadableImage, open_image, read_image, upright_rgb
+        from attention_keras.data.picture_files import find_pictures
+    files = find_pictures(paths).files
+    *size, channels = shape
+    if channels not in (1, 3):
+        raise UserError(f"the model takes {channels} channels; image files are read in 1 (grey) or 3 (RGB)")
+    found = []
+    for file in files:
+        try:
+            if None in size:  # a model of any size takes the first image as it is, and the others alike
+                with open_image(file) as image:
+                    size = list(np.asarray(upright_rgb(image)).shape[:2])
+            to = PictureFormat((int(size[0] or 0), int(size[1] or 0)), "crop", MEGAPIXELS)
+            pixels = read_image(file, to)
+        except UnreadableImage as reason:
+            raise UserError(f"cannot read {file}: {reason}") from None
+        grey = channels == 1
+        found.append(np.asarray(Image.fromarray(pixels).convert("L"))[..., None] if grey else pixels)
+    return np.stack(found).astype("float32"), [file.name for file in files]
+
+
+def _answers(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """The outputs of the model by name, with `logits` or `probabilities` where they had none."""
+    name, _ = prediction_of(functional(model))
+    outputs = _in_batches(model, pixels)
+    if isinstance(outputs, dict):
+        return outputs
+    # Of a list, the one that classifies is the first of rank 2.
+    arrays = keras.tree.flatten(outputs)
+    return {name: next(array for array in arrays if array.ndim == 2)}
+
+
+def _in_batches(model: keras.Model, *inputs: np.ndarray):
+    parts = []
+    for start in range(0, len(inputs[0]), BATCH):
+        batch = [array[start : start + BATCH] for array in inputs]
+        parts.append(model.predict_on_batch(batch if len(batch) > 1 else batch[0]))
+    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def _probabilities(model: keras.Model, outputs: dict[str, np.ndarray]) -> np.ndarray:
+    name, _ = prediction_of(functional(model))
+    values = outputs[name].astype("float32")
+    if name != LOGITS:
+        return values
+    activation = final_activation(model)
+    if activation == "linear":
+        return values
+    scaled = keras.ops.convert_to_tensor(values / getattr(model, "temperature", 1.0))
+    return keras.ops.convert_to_numpy(keras.activations.get(activation)(scaled))
+
+
+def _class_names(model: keras.Model, count: int) -> list[str]:
+    known = getattr(model, "class_names", None)
+    return list(known) if known is not None and len(known) == count else [str(i) for i in range(count)]
+
+
+def _numbers(asked, names: list[str], probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The class that is asked about for each image; `classes` are those that `second` comes after."""
+    if isinstance(asked, str) and asked == PREDICTED:
+        return probabilities.argmax(-1)
+    if isinstance(asked, str) and asked == SECOND:
+        if probabilities.shape[-1] < 2:
+            raise UserError("versus='second' needs a model of several classes")
+        others = probabilities.copy()
+        others[np.arange(len(others)), classes] = -np.inf
+        return others.argmax(-1)
+    one = isinstance(asked, str | int | np.integer)
+    if not one and len(asked) != len(probabilities):
+        raise UserError(f"there are {len(probabilities)} images and {len(asked)} classes; give one for each")
+    return np.array([_number(entry, names) for entry in ([asked] * len(probabilities) if one else asked)])
+
+
+def _number(asked: Class, names: list[str]) -> int:
+    if isinstance(asked, str):
+        if names.count(asked) == 1:
+            return names.index(asked)
+        shown = ", ".join(names[:5])
+        raise UserError(
+            f"there is no one class called {asked!r}; the {len(names)} classes begin with {shown}"
+        )
+    if not 0 <= int(asked) < len(names):
+        raise UserError(f"the model has classes 0 to {len(names) - 1}; got {asked}")
+    return int(asked)
+
+
+_EXPLAINED: WeakKeyDictionary[keras.Model, dict[str, keras.Model]] = WeakKeyDictionary()
+
+
+def _evidence(model: keras.Model, pixels: np.ndarray, classes: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The evidence outputs for these classes, or for all; the network that gives them is made once."""
+    kind: Asked = "all" if classes is None else "asked"
+    made = _EXPLAINED.setdefault(model, {})
+    if kind not in made:
+        made[kind] = evidence_model(model, of=kind)
+    inputs = [pixels] if classes is None else [pixels, classes.astype("int32")]
+    outputs = _in_batches(made[kind], *inputs)
+    return {name: value for name, value in outputs.items() if name.startswith(EVIDENCE)}

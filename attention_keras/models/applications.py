@@ -1,0 +1,181 @@
+"""Networks of keras.applications: how they are built, and what they want done to raw pixels."""
+
+import difflib
+import importlib
+import re
+
+import keras
+import numpy as np
+
+from attention_keras.errors import UserError
+from attention_keras.layers.choices import IMAGENET
+from attention_keras.layers.pixel_affine import PixelAffine
+from attention_keras.models.graph import functional, graph_nodes
+
+DEFAULT_SIZE = 224
+_SIZES = {
+    **dict.fromkeys(("InceptionV3", "InceptionResNetV2", "Xception"), 299),
+    **{"NASNetLarge": 331, "EfficientNetB1": 240, "EfficientNetB2": 260, "EfficientNetB3": 300},
+    **{"EfficientNetB4": 380, "EfficientNetB5": 456, "EfficientNetB6": 528, "EfficientNetB7": 600},
+    **{"EfficientNetV2B1": 240, "EfficientNetV2B2": 260, "EfficientNetV2B3": 300},
+    **{"EfficientNetV2S": 384, "EfficientNetV2M": 480, "EfficientNetV2L": 480},
+}
+_LIKE_TORCH = "DenseNet121"  # the application whose preprocessing is that of Torch's networks
+_NORMALIZES = (keras.layers.Rescaling, keras.layers.Normalization, PixelAffine)
+_MOVES_PIXELS = (keras.layers.ZeroPadding2D, keras.layers.Resizing, keras.layers.CenterCrop)
+# Names that keras.applications gives its models -> an application with the same preprocessing.
+_TAKES_PREPARED = {
+    r"resnet(50|101|152)v2": "ResNet50V2",
+    r"resnet(50|101|152)": "ResNet50",
+    r"vgg1[69]": "VGG16",
+    r"densenet\d{3}": "DenseNet121",
+    r"mobilenetv2_\d\.\d\d_\w+": "MobileNetV2",
+    r"mobilenet_\d\.\d\d_\w+": "MobileNet",
+    r"inception_v3": "InceptionV3",
+    r"inception_resnet_v2": "InceptionResNetV2",
+    r"xception": "Xception",
+    r"nasnet\w*": "NASNetMobile",
+}
+
+
+def find_application(name: str):
+    """The function of keras.applications that builds the network `name`.
+
+    Raises:
+        UserError: there is no such application; the message names the closest.
+    """
+    known = [entry for entry in dir(keras.applications) if entry[0].isupper()]
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
+        raise UserError(f"keras.applications has no {name!r}; the closest names are {', '.join(close)}")
+    return getattr(keras.applications, name)
+
+
+def application_size(name: str) -> int:
+    """Side of the images on which the weights of an application were trained.
+
+    Example:
+        >>> application_size("EfficientNetB3"), application_size("ResNet50")
+        (300, 224)
+    """
+    return _SIZES.get(name, DEFAULT_SIZE)
+
+
+def build_application(
+    name: str, input_shape: tuple[int, int, int], weights: str | None = None
+) -> keras.Model:
+    """A network without its top, with weights of `imagenet`, of a file, or none; preprocessing inside some.
+
+    Raises:
+        UserError: no such application, a size that it does not take, or weights that are not to be had.
+
+    Example:
+        >>> build_application("MobileNetV2", (32, 32, 3)).output.shape
+        (None, 1, 1, 1280)
+    """
+    make = find_application(name)
+    if not weights:
+        try:
+            return make(include_top=False, weights=None, input_shape=input_shape)
+        except ValueError as error:
+            raise UserError(f"{name} cannot take images of {input_shape}: {error}") from None
+    try:
+        return make(include_top=False, weights=weights, input_shape=input_shape)
+    # Keras raises what the network library, HDF5 or the shapes of the weights happen to raise.
+    except Exception as error:
+        build_application(name, input_shape)  # refuses the size, if that is the reason
+        raise UserError(_no_weights(name, weights, error)) from None
+
+
+def _no_weights(name: str, weights: str, error: Exception) -> str:
+    """Why weights are not to be had, in one line, and what can be done."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    fetched = re.search(r"URL fetch failure on \S+/(\S+): ", said)
+    if not fetched:
+        return f"cannot use {weights} as weights of {name} without its top: {said[:200]}"
+    return (
+        f"weights {weights} of {name} are not on this machine and cannot be downloaded; call "
+        f"keras.applications.{name}(include_top=False) on one with a network, and copy "
+        f"~/.keras/models/{fetched[1]} from there, or give that file as `weights`"
+    )
+
+
+def begins_with_preprocessing(model: keras.Model) -> bool:
+    """Whether a model normalises raw pixels itself: its graph begins with Rescaling or the like."""
+    for node in graph_nodes(functional(model)):
+        operation = node.operation
+        if not node.input_tensors or isinstance(operation, _MOVES_PIXELS):
+            continue
+        if isinstance(operation, keras.Model):
+            return begins_with_preprocessing(operation)
+        own = keras.saving.get_registered_name(type(operation)).startswith("attention_keras>")
+        return isinstance(operation, _NORMALIZES) or (own and operation.name.startswith("preprocess"))
+    return False
+
+
+def needed_preprocessing(model: keras.Model) -> str | None:
+    """The application whose preprocessing a model needs: it is one by its name, and has none inside.
+
+    Example:
+        >>> needed_preprocessing(keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3)))
+        'MobileNetV2'
+    """
+    name = model.name.lower()
+    found = next((like for names, like in _TAKES_PREPARED.items() if re.fullmatch(names, name)), None)
+    return found if found and not begins_with_preprocessing(model) else None
+
+
+def application_pixels(application: str, data_format: str | None = None) -> PixelAffine:
+    """The `preprocess_input` of an application, from RGB pixels in [0, 255], as a layer.
+
+    Each `preprocess_input` makes every channel of its output an affine function of one colour channel, so
+    its answers to black and to the three pure colours tell all of it. Of those that have their preprocessing
+    inside it is an identity.
+
+    Example:
+        >>> application_pixels("ResNet50").order
+        [2, 1, 0]
+    """
+    module = importlib.import_module(find_application(application).__module__)
+    colours = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)]).astype("float32")
+    answers = np.asarray(
+        module.preprocess_input(colours[:, None, None, :].copy(), data_format="channels_last")
+    )
+    black, *pure = answers[:, 0, 0].astype("float64")
+    slopes = (np.stack(pure) - black) / 255
+    order = np.abs(slopes).argmax(axis=0)
+    return PixelAffine(order, slopes[order, range(3)], black, data_format, name="preprocess")
+
+
+def preprocessing_layer(
+    preprocess: str | keras.layers.Layer | None, image_shape: tuple[int | None, ...] | None = None
+) -> keras.layers.Layer | None:
+    """The layer that `attend(preprocess=...)` means; None where pixels stay as they are.
+
+    `image_shape`, without the batch, says where the colours are; None is for Keras's own setting.
+
+    Raises:
+        UserError: neither a layer nor the name of an application, or the images have no three colours.
+    """
+    if isinstance(preprocess, str):
+        application = _LIKE_TORCH if preprocess == IMAGENET else preprocess
+        layer = application_pixels(application, image_shape and _data_format(preprocess, image_shape))
+        return None if layer.is_identity else layer
+    if preprocess is not None and not isinstance(preprocess, keras.layers.Layer):
+        raise UserError(
+            "preprocess is a Keras layer, the name of an application such as 'ResNet50', or 'imagenet'; "
+            f"got {type(preprocess).__name__}"
+        )
+    return preprocess
+
+
+def _data_format(preprocess: str, image_shape: tuple[int | None, ...]) -> str:
+    """Where the three colours of the images are."""
+    if len(image_shape) == 3:
+        for data_format, channels in (("channels_last", image_shape[-1]), ("channels_first", image_shape[0])):
+            if channels == 3:
+                return data_format
+    raise UserError(
+        f"preprocess={preprocess!r} is for RGB images (h, w, 3), and the backbone takes "
+        f"{tuple(image_shape)}; give a layer of your own"
+    )

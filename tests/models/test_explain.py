@@ -1,0 +1,153 @@
+"""explain(): its numbers against the model's own, arrays, files, names, drawings, and what it refuses."""
+
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from attention_keras import attend, build_model, explain
+from attention_keras.errors import UserError
+from attention_keras.explaining.explain import logger
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
+
+
+def classifier(classes=4, **options):
+    images = keras.Input((32, 32, 3))
+    x = layers.Conv2D(6, 3, 4, name="early")(layers.Rescaling(1 / 127.5, offset=-1)(images))
+    x = layers.Conv2D(8, 3, 2, name="late")(x)
+    return attend(keras.Model(images, x), num_classes=classes, **options)
+
+
+def plain(activation="softmax", classes=4):
+    images = keras.Input((32, 32, 3))
+    x = layers.Conv2D(6, 3, 4, name="map")(layers.Rescaling(1 / 127.5, offset=-1)(images))
+    return keras.Model(
+        images, layers.Dense(classes, activation=activation)(layers.GlobalAveragePooling2D()(x))
+    )
+
+
+def test_the_evidence_of_the_asked_class_adds_up_to_its_logit():
+    model = classifier()
+    model.class_names, model.temperature = ["a", "b", "c", "d"], 2.0
+    logits = model.predict(IMAGES, verbose=0)["logits"]
+    centred = logits - logits.mean(-1, keepdims=True)
+    order = np.argsort(-logits)
+    rows = np.arange(3)
+    for of, classes in (("predicted", order[:, 0]), ("c", [2] * 3), (1, [1] * 3), (["d", 0, 2], [3, 0, 2])):
+        e = model.explain(IMAGES, of=of)
+        np.testing.assert_array_equal(e.classes, classes)
+        total = sum(level.sum((1, 2)) for level in e.evidence.values())
+        np.testing.assert_allclose(total + e.rest, centred[rows, classes], atol=1e-5)
+        np.testing.assert_allclose(e.total.sum((1, 2)), total, atol=1e-5)
+        assert e.total.shape == (3, 32, 32) and list(e.evidence) == ["early", "late", "global"]
+        assert list(e.attention) == ["early", "late"]
+    second = explain(model, IMAGES, versus="second")
+    np.testing.assert_allclose(
+        second.total.sum((1, 2)) + second.rest,
+        logits[rows, order[:, 0]] - logits[rows, order[:, 1]],
+        atol=1e-5,
+    )
+    everything = explain(model, IMAGES, of="all")
+    np.testing.assert_allclose(everything.total.sum((1, 2)) + everything.rest, centred, atol=1e-5)
+    np.testing.assert_allclose(
+        everything.probabilities, keras.ops.convert_to_numpy(keras.ops.softmax(logits / 2.0)), atol=1e-6
+    )
+    assert everything.classes is None and everything.predicted.tolist() == order[:, 0].tolist()
+
+
+def test_of_sigmoids_and_numbers_the_logit_itself_is_explained():
+    for model in (plain("sigmoid"), plain("linear", 1), classifier(1), classifier(3, activation="sigmoid")):
+        e = explain(model, IMAGES, of=0)
+        total = e.total.sum((1, 2)) + e.rest
+        value = model.predict(IMAGES, verbose=0)
+        value = value["logits"] if isinstance(value, dict) else value
+        if isinstance(model.output, dict):  # one logit is yes or no, and no softmax of one number
+            np.testing.assert_allclose(total, value[:, 0], atol=1e-5)
+            np.testing.assert_allclose(e.probabilities, 1 / (1 + np.exp(-value)), atol=1e-5)
+        else:
+            is_linear = model.layers[-1].activation is keras.activations.linear
+            np.testing.assert_allclose(
+                total if is_linear else 1 / (1 + np.exp(-total)), value[:, 0], atol=1e-5
+            )
+
+
+def test_files_folders_and_one_image(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    for name, image in zip(("b.png", "a.png", "c.png"), IMAGES):
+        Image.fromarray(image).save(tmp_path / name)
+    model = plain()
+    expected = explain(model, IMAGES[[1, 0, 2]]).total
+    for given in (tmp_path, str(tmp_path), [tmp_path / name for name in ("a.png", "b.png", "c.png")]):
+        e = explain(model, given)
+        assert e.names == ["a.png", "b.png", "c.png"]
+        np.testing.assert_allclose(e.total, expected, atol=1e-6)
+    for given in (IMAGES[1], tmp_path / "a.png"):
+        np.testing.assert_allclose(explain(model, given).total, expected[:1], atol=1e-6)
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"cannot read .*a\.png: not an image"):
+        explain(model, tmp_path)
+    with pytest.raises(UserError, match=r"no file or folder nowhere\.png"):
+        explain(model, "nowhere.png")
+
+
+def test_grey_images(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
+    images = keras.Input((16, 16, 1))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="map")(images))
+    e = explain(keras.Model(images, layers.Dense(2)(x)), tmp_path)
+    assert e.images.shape == (1, 16, 16, 1)
+
+
+def test_drawings_and_tables(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    model = classifier()
+    e = explain(model, IMAGES)
+    assert [path.name for path in e.save(tmp_path)] == ["0.png", "1.png", "2.png"]
+    head, *rows = (tmp_path / "explanation.csv").read_text().splitlines()
+    assert head == "image,predicted,probability,explained,evidence,rest" and len(rows) == 3
+    assert e.draw(0).ndim == 3
+    e.show(1)
+    made = types.SimpleNamespace(DataFrame=lambda rows: rows)
+    monkeypatch.setitem(sys.modules, "pandas", made)
+    assert e.to_frame() == e.rows() and e.rows()[1]["image"] == "1"
+    with pytest.raises(UserError, match="of one class"):
+        explain(model, IMAGES, of="all").draw(0)
+
+
+def test_what_is_refused_in_one_line():
+    model = classifier()
+    for call, said in (
+        (lambda: explain(model, IMAGES[:, :16]), r"takes images \(32, 32, 3\); got an array of shape"),
+        (lambda: explain(model, IMAGES[:0]), "no images"),
+        (lambda: explain(model, IMAGES, of=7), "classes 0 to 3; got 7"),
+        (lambda: explain(model, IMAGES, of="cat"), "no one class called 'cat'"),
+        (lambda: explain(model, IMAGES, of=[1, 2]), "3 images and 2 classes"),
+        (lambda: explain(model, IMAGES, of="all", versus=1), "leave it out with of='all'"),
+        (lambda: explain(plain("linear", 1), IMAGES, versus="second"), "needs a model of several classes"),
+    ):
+        with pytest.raises(UserError, match=said) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+def test_raw_pixels_for_an_application_are_warned_of(caplog):
+    model = keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), alpha=0.35, classes=3)
+    with caplog.at_level("WARNING", logger=logger.name):
+        explain(model, IMAGES)
+        assert "takes prepared pixels, and these look raw; say preprocess='MobileNetV2'" in caplog.text
+        caplog.clear()
+        prepared = explain(model, IMAGES, preprocess="MobileNetV2")
+        same = explain(model, IMAGES / 127.5 - 1)
+        attend(keras.Model(model.input, model.get_layer("out_relu").output, name=model.name), num_classes=2)
+    assert caplog.text.count("takes prepared pixels") == 1 and "say preprocess='MobileNetV2'" in caplog.text
+    np.testing.assert_allclose(prepared.total, same.total, atol=1e-6)
+
+
+def test_a_network_of_the_zoo():
+    e = explain(build_model("vgg-att2-indep-pc", num_classes=3, width=0.03), IMAGES)
+    assert e.rest.shape == (3,) and set(e.evidence) == {"conv10", "conv13"}
