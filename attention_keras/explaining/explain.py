@@ -130,25 +130,22 @@ def _read_files(paths: list[str], shape: tuple[int | None, ...]) -> tuple[np.nda
     with needs("reading image files", extra="serve"):
         from PIL import Image
 
-        from attention_keras.data.geometry import MEGAPIXELS, PictureFormat
-        from attention_keras.data.image_files import UnreadableImage, open_image, read_image, upright_rgb
-        from attention_keras.data.picture_files import find_pictures
-    files = find_pictures(paths).files
-    *size, channels = shape
+        from attention_keras.data.files import find_images
+        from attention_keras.data.geometry import PictureFormat
+        from attention_keras.data.images import UnreadableImage, open_image, read_image
+    height, width, channels = shape
     if channels not in (1, 3):
         raise UserError(f"the model takes {channels} channels; image files are read in 1 (grey) or 3 (RGB)")
-    found = []
+    files, found = find_images(paths).files, []
     for file in files:
         try:
-            if None in size:  # a model of any size takes the first image as it is, and the others alike
+            if height is None or width is None:  # any size: that of the first image
                 with open_image(file) as image:
-                    size = list(np.asarray(upright_rgb(image)).shape[:2])
-            to = PictureFormat((int(size[0] or 0), int(size[1] or 0)), "crop", MEGAPIXELS)
-            pixels = read_image(file, to)
+                    width, height = image.size
+            pixels = read_image(file, PictureFormat((height, width), "crop"))
         except UnreadableImage as reason:
             raise UserError(f"cannot read {file}: {reason}") from None
-        grey = channels == 1
-        found.append(np.asarray(Image.fromarray(pixels).convert("L"))[..., None] if grey else pixels)
+        found.append(pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None])
     return np.stack(found).astype("float32"), [file.name for file in files]
 
 

@@ -100,16 +100,15 @@ class Explanation:
         Raises:
             UserError: matplotlib is not installed, or all classes were asked for.
         """
+        from attention_keras.data.files import stems
         from attention_keras.drawing.canvas import png
 
         folder = Path(folder)
         drawings = [png(self.draw(index)) for index in range(len(self))]
         folder.mkdir(parents=True, exist_ok=True)
-        paths: list[Path] = []
-        for index, drawing in enumerate(drawings):
-            stem = Path(self.names[index]).stem
-            paths.append(folder / f"{stem if stem not in {p.stem for p in paths} else f'{stem}-{index}'}.png")
-            paths[-1].write_bytes(drawing)
+        paths = [folder / f"{stem}.png" for stem in stems(Path(name) for name in self.names)]
+        for path, drawing in zip(paths, drawings):
+            path.write_bytes(drawing)
         with (folder / "explanation.csv").open("w", newline="", encoding="utf-8") as file:
             rows = self.rows()
             writer = csv.DictWriter(file, list(rows[0]))
