@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from small_backbones import convolutions
 
 from attention_keras import attend, build_model, combine_evidence, evidence_model
 from attention_keras.errors import UserError
@@ -137,15 +136,6 @@ def test_it_is_attention_times_what_the_place_alone_would_say(options, taps):
     np.testing.assert_allclose(found["evidence_rest"], rest, atol=1e-5)
 
 
-def test_of_average_pooling_it_is_cam_less_the_mean_over_classes():
-    model = network("vgg-gap")
-    features = ops.convert_to_numpy(keras.Model(model.input, model.get_layer("average_pool").input)(IMAGES))
-    kernel = model.get_layer("classifier").get_weights()[0]
-    cam = features @ kernel / features[0, ..., 0].size
-    found = outputs_of(evidence_model(model), IMAGES)["evidence_conv13"]
-    np.testing.assert_allclose(found, cam - cam.mean(-1, keepdims=True), atol=1e-5 * np.abs(cam).max())
-
-
 @pytest.mark.parametrize("aggregate", ["concat", "indep"])
 def test_of_one_class_it_is_that_class_of_all(aggregate):
     model = scattered(small_attended(aggregate=aggregate))
@@ -198,14 +188,6 @@ def test_a_saved_file_gives_the_same_in_a_fresh_process(tmp_path, of, fresh_proc
     assert set(found) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-6, err_msg=name)
-
-
-def test_of_a_single_logit_it_adds_up_to_the_logit():
-    model = scattered(attend(convolutions(), ["early"], 1))
-    outputs = outputs_of(evidence_model(model), IMAGES)
-    total = sum(e.astype("float64").sum((1, 2)) for e in evidence_maps(outputs).values())
-    np.testing.assert_allclose(total + outputs["evidence_rest"], outputs["logits"], rtol=1e-5)
-    assert np.abs(outputs["logits"]).max() > 0.01
 
 
 @pytest.mark.parametrize("floatx", ["float16", "float64"])

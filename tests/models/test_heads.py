@@ -113,14 +113,6 @@ def test_a_tap_cannot_be_called_as_the_averaged_map():
     assert "attention_global" in attend(identity_backbone(), {"global": "same"}, 5, head=alone).output
 
 
-def test_the_default_is_the_linear_head_with_one_norm_for_an_image():
-    model = attend(identity_backbone(), ["same"], 5)
-    same = attend(identity_backbone(), ["same"], 5, head=LinearHead("scaled", local_norm="image"))
-    assert isinstance(model.get_layer("local_same"), keras.layers.GroupNormalization)
-    assert [layer.name for layer in model.layers[1:]] == [layer.name for layer in same.layers[1:]]
-    assert model.get_layer("scores_same").compat == "scaled"
-
-
 def test_nothing_stands_between_the_linear_heads_descriptors_and_the_classifier():
     model = build_model("vgg-att2-linear-scaled", width=0.05)
     joined = model.get_layer("descriptor")
@@ -160,31 +152,22 @@ def test_names_with_a_linear_head(name):
     assert ModelSpec.parse("vgg-att2-concat-pc").replace(head="linear").name == "vgg-att2-linear-pc"
 
 
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
+def test_wrong_values():
+    def attended(**options):
+        return lambda: attend(identity_backbone(), ["same"], **options)
+
+    for make, said in (
         (lambda: LinearHead(local_norm="batch"), "local_norm must be one of image, position, channel, none"),
         (lambda: LinearHead(project="sideways"), "project must be one of down, up; got 'sideways'"),
         (lambda: PaperHead(aggregate="sum"), "aggregate must be one of concat, indep; got 'sum'"),
         (lambda: PaperHead("cosine"), "score must be one of dp"),
-        (
-            lambda: attend(identity_backbone(), ["same"], 5, head="mlp"),
-            "head must be one of 'class', 'linear'",
-        ),
-        (
-            lambda: attend(identity_backbone(), ["same"], 5, head=LinearHead),
-            "head must be one of 'class', 'linear'",
-        ),
-        (lambda: attend(identity_backbone(), ["same"]), "say how many classes there are"),
-        (
-            lambda: attend(identity_backbone(), ["same"], 5, activation="relu"),
-            "activation must be one of softmax",
-        ),
-    ],
-)
-def test_wrong_values(make, said):
-    with pytest.raises(UserError, match=said):
-        make()
+        (attended(num_classes=5, head="mlp"), "head must be one of 'class', 'linear'"),
+        (attended(num_classes=5, head=LinearHead), "head must be one of 'class', 'linear'"),
+        (attended(), "say how many classes there are"),
+        (attended(num_classes=5, activation="relu"), "activation must be one of softmax"),
+    ):
+        with pytest.raises(UserError, match=said):
+            make()
 
 
 def test_what_the_numbers_mean_travels_in_the_file(tmp_path):
