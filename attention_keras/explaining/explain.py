@@ -1,6 +1,8 @@
 """explain(): what a classifier says of images, and what each place of them says for a class."""
 
+import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -181,8 +183,16 @@ def _probabilities(model: keras.Model, outputs: dict[str, np.ndarray]) -> np.nda
 
 
 def _class_names(model: keras.Model, count: int) -> list[str]:
+    """Those of the model; ImageNet's, where Keras has them on this machine; else numbers."""
     known = getattr(model, "class_names", None)
-    return list(known) if known is not None and len(known) == count else [str(i) for i in range(count)]
+    if known is not None and len(known) == count:
+        return list(known)
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    index = home / "models" / "imagenet_class_index.json"  # `decode_predictions` fetches it
+    if count == 1000 and index.exists():
+        entries = json.loads(index.read_text(encoding="utf-8"))
+        return [entries[str(number)][1].replace("_", " ") for number in range(count)]
+    return [str(number) for number in range(count)]
 
 
 def _numbers(asked, names: list[str], probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ class Explanation:
     Attributes:
         images: `(n, H, W, c)`, as the model got them.
         names: of the images: of their files, or numbers.
-        class_names: k names; numbers where nothing says them.
+        class_names: k names: `model.class_names`, or ImageNet's where Keras has them; else numbers.
         probabilities: `(n, k)`; of a regression, what it predicts.
         predicted: `(n,)`, the class of the highest probability.
         classes: `(n,)`, the class that is explained; None for all.

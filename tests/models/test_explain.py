@@ -1,5 +1,6 @@
 """explain(): its numbers against the model's own, arrays, files, names, drawings, and what it refuses."""
 
+import json
 import sys
 import types
 
@@ -151,3 +152,13 @@ def test_raw_pixels_for_an_application_are_warned_of(caplog):
 def test_a_network_of_the_zoo():
     e = explain(build_model("vgg-att2-indep-pc", num_classes=3, width=0.03), IMAGES)
     assert e.rest.shape == (3,) and set(e.evidence) == {"conv10", "conv13"}
+
+
+def test_the_names_of_imagenet_are_those_that_keras_keeps(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    model = plain(classes=1000)
+    assert explain(model, IMAGES).class_names[:2] == ["0", "1"]
+    (tmp_path / "models").mkdir()
+    index = {str(number): [f"n{number}", f"class_{number}"] for number in range(1000)}
+    (tmp_path / "models" / "imagenet_class_index.json").write_text(json.dumps(index))
+    assert explain(model, IMAGES, of="class 3").classes.tolist() == [3, 3, 3]
