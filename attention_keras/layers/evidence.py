@@ -79,7 +79,8 @@ class Evidence(keras.layers.Layer):
         if classes is not None:
             votes = ops.one_hot(classes, self.num_classes, dtype="float32")[..., None]
         if self.centred and self.num_classes > 1:
-            votes = votes - 1 / self.num_classes
+            # A class that there is not has no votes, and no evidence.
+            votes = votes - ops.sum(votes, axis=1, keepdims=True) / self.num_classes
         evidence: list[Any] = []
         rest = self._back(self.steps, votes, ops.zeros_like(votes[:, 0]), tensors, evidence)
         batch, of_class = ops.shape(tensors[0])[0], ops.shape(votes)[-1]
