@@ -11,7 +11,7 @@ from attention_keras.layers.class_attention import ClassAttention
 from attention_keras.layers.ensemble import WeightedLevels
 from attention_keras.layers.standardize import Standardize
 from attention_keras.models.blocks import POOL
-from attention_keras.models.outputs import ATTENTION, GLOBAL, LEVEL_LOGITS, LOGITS
+from attention_keras.models.outputs import ATTENTION, LEVEL_LOGITS, LOGITS
 
 PROBE, WEIGHTS, LOCAL, SCORES = "probe", "level_weights", "local_", "scores_"
 PROBE_WEIGHT, ATTENTION_WEIGHT = 1.0, 0.1  # until held-out images say better
@@ -58,9 +58,10 @@ class ClassHead:
 
     def __call__(self, local, g, num_classes: int) -> dict[str, Any]:
         maps = {tap: Standardize(name=f"{LOCAL}{tap}")(features) for tap, features in local.items()}
-        *_, top = maps.values()
-        pool = layers.GlobalAveragePooling2D(data_format="channels_last", name=f"{POOL}{GLOBAL}")
-        each, attention = [self._classifier(PROBE, num_classes)(pool(top))], {}
+        top = list(maps)[-1]
+        # By this name, evidence of the average and of attention is one map.
+        pool = layers.GlobalAveragePooling2D(data_format="channels_last", name=f"{POOL}{top}_average")
+        each, attention = [self._classifier(PROBE, num_classes)(pool(maps[top]))], {}
         for tap, features in maps.items():
             scores = self._classifier(f"{SCORES}{tap}", num_classes)(features)
             logits, attention[tap] = ClassAttention(name=f"{POOL}{tap}")(scores)
