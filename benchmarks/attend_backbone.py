@@ -31,7 +31,8 @@ from attention_keras.data.images import EXTENSIONS
 from attention_keras.errors import UserError
 from attention_keras.heads import LinearHead, PaperHead
 from attention_keras.models.applications import preprocessing_layer
-from attention_keras.models.taps import averaged_map, find_taps, global_features, local_features
+from attention_keras.models.maps import averaged_map, global_features, local_features
+from attention_keras.models.taps import find_taps
 
 TRAIN, TEST = 0.7, 0.2
 TEST_BATCH = 64
