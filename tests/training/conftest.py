@@ -1,13 +1,62 @@
-"""The small network, for tests that ask for it."""
+"""Finished trainings that tests share; they may read them, and not change them."""
 
+import keras
+import numpy as np
 import pytest
-from small_network import build_small_network
+from PIL import Image
+from small_runs import FINETUNED, FOLDER, FULL, PLAIN, save_small_backbone, trained
+
+from attention_keras.training.checkpointing import Checkpointing
 
 
-@pytest.fixture(scope="module")
-def small_network():
-    """Put the small smooth network in place of the zoo's for a module's tests."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr("attention_keras.training.network.build_model", build_small_network)
-    yield
-    patch.undo()
+@pytest.fixture(scope="session")
+def plain_run(tmp_path_factory):
+    """Three epochs of five steps."""
+    return trained(PLAIN, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
+def full_run(tmp_path_factory):
+    """As `plain_run`, with attention that is trained too and weights that are averaged; keeps `steps`, the
+    trained weights after each step."""
+    steps, original = [], Checkpointing.on_train_batch_end
+
+    def record(self, batch, logs=None):
+        steps.append([keras.ops.convert_to_numpy(variable) for variable in self.model.trainable_variables])
+        original(self, batch, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpointing, "on_train_batch_end", record)
+        run = trained(FULL, tmp_path_factory.mktemp("full"))
+    run.steps = steps
+    return run
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory):
+    """The file of a small "pretrained" network that normalises its pixels itself."""
+    return save_small_backbone(tmp_path_factory.mktemp("backbone") / "small.keras")
+
+
+@pytest.fixture(scope="session")
+def finetuned_run(backbone, tmp_path_factory):
+    """Two frozen epochs, then two of all weights, averaged."""
+    return trained(FINETUNED.replace(backbone=str(backbone)), tmp_path_factory.mktemp("finetuned"))
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder of 60 photographs of two classes; copy it to change it."""
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    for number in range(60):
+        file = folder / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        coarse = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype="uint8")
+        Image.fromarray(coarse).resize((40, 30)).save(file)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folder_run(photos, tmp_path_factory):
+    """Two epochs on random crops of `photos`."""
+    return trained(FOLDER.replace(dataset=f"folder:{photos}"), tmp_path_factory.mktemp("folder"))

@@ -1,14 +1,11 @@
 """train.py with a small smooth network in place of the zoo's, for tests about training, not networks.
 
 Smooth, because ReLU and max-pooling turn the last bit of a sum into a visible difference after a few
-steps, and then no two orders of summation agree. As a script it runs train.py; with SAVING_MARKER in the
-environment every flush to disk is slow, and the marker file exists while it lasts.
+steps, and then no two orders of summation agree. As a script it runs train.py.
 """
 
-import os
 import runpy
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -33,18 +30,7 @@ def build_small_network(spec, input_shape, num_classes, *, width, dropout, init,
     return attend(keras.Model(images, x), ["conv0", "conv1"], num_classes, head=head)
 
 
-def slow_fsync(handle, fsync=os.fsync):
-    """A flush that takes 50 ms and says so."""
-    marker = Path(os.environ["SAVING_MARKER"])
-    marker.touch()
-    time.sleep(0.05)
-    fsync(handle)
-    marker.unlink(missing_ok=True)
-
-
 if __name__ == "__main__":
-    if "SAVING_MARKER" in os.environ:
-        os.fsync = slow_fsync
     sys.path.insert(0, str(ROOT))
     from attention_keras.models import zoo
 

@@ -48,11 +48,13 @@ def end(process, number):
     return process.wait(20)
 
 
+@pytest.mark.slow
 def test_it_says_whom_it_waits_for_and_ctrl_c_ends_it():
     with worker(0) as process:
         assert end(process, signal.SIGINT) == -signal.SIGINT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_while_another_is_late(number):
     with worker(0) as first, worker(1) as second:

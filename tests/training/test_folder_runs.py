@@ -1,97 +1,95 @@
-"""A run on a folder knows its pictures: it does not go on over others; evaluation says what changed."""
+"""A run on a folder of images: it goes on over no others, streams them exactly, and tells what fails."""
 
 import logging
+import shutil
 
 import numpy as np
 import pytest
-from deaths import death_before_the_test
 from PIL import Image
+from small_runs import FOLDER, assert_ends_as, death_at, death_before_the_test, trained
 
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.dataset import dataset_of
 from attention_keras.evaluation.subjects.load import load_subjects
-from attention_keras.runs.config import RunConfig
-from attention_keras.training.train import train
+from attention_keras.training.checkpointing import Checkpointing
 
-pytestmark = pytest.mark.usefixtures("small_network")
+
+@pytest.fixture
+def copy(photos, tmp_path):
+    """The photographs, for a test to change."""
+    return shutil.copytree(photos, tmp_path / "photos")
 
 
 def draw(path, number):
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 3), dtype="uint8")
+    pixels = np.random.default_rng(number).integers(0, 256, (30, 40, 3), dtype="uint8")
     Image.fromarray(pixels).save(path)
 
 
-@pytest.fixture
-def photos(tmp_path):
-    for number in range(40):
-        draw(tmp_path / "photos" / "ab"[number % 2] / f"{number}.png", number)
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def options(photos, tmp_path):
-    settings = {"image_size": 16, "batch_size": 8, "epochs": 2, "precision": "float32"}
-    return RunConfig(dataset=f"folder:{photos}", run_dir=str(tmp_path), name="run", **settings)
-
-
-def run(options):
-    return train(options, report=lambda line: None)
-
-
-def test_a_run_does_not_go_on_over_other_pictures(photos, options):
+def test_a_run_goes_on_over_the_same_images_at_another_place_and_over_no_others(copy, folder_run, tmp_path):
+    options = FOLDER.replace(dataset=f"folder:{copy}")
     with death_before_the_test():
-        run(options)
-    draw(photos / "a" / "new.png", 100)
+        trained(options, tmp_path)
+    draw(copy / "a" / "new.png", 100)
     with pytest.raises(UserError, match=r"has changed since .*run began: 1 new; put the files back") as error:
-        run(options)
+        trained(options, tmp_path)
     assert "\n" not in str(error.value)
-    (photos / "a").rename(photos / "c")
-    with pytest.raises(UserError, match="21 new, 20 gone"):
-        run(options)
-    (photos / "c").rename(photos / "a")
-    (photos / "a" / "new.png").unlink()
-    assert run(options).metrics["epochs"] == 2
-
-
-def test_a_run_goes_on_over_the_same_pictures_at_another_place(photos, options, tmp_path):
-    whole = run(options.replace(name="whole"))
-    with death_before_the_test():
-        run(options)
-    moved = options.replace(dataset=f"folder:{photos.rename(tmp_path / 'moved')}")
-    draw(tmp_path / "moved" / "a" / "new.png", 100)
-    with pytest.raises(UserError, match=r"has changed since .*run began: 1 new"):
-        run(moved)
-    (tmp_path / "moved" / "a" / "new.png").unlink()
-    result = run(moved)
-    assert result.metrics["test_error"] == whole.metrics["test_error"]
-    assert dataset_of(load_subjects([str(result.run.path)])).name == moved.data.dataset
+    (copy / "a").rename(copy / "c")
+    with pytest.raises(UserError, match="31 new, 30 gone"):
+        trained(options, tmp_path)
+    (copy / "c").rename(copy / "a")
+    (copy / "a" / "new.png").unlink()
+    moved = options.replace(dataset=f"folder:{copy.rename(tmp_path / 'moved')}")
+    run = trained(moved, tmp_path)
+    assert_ends_as(run, folder_run)
+    assert dataset_of(load_subjects([str(run.path)])).name == moved.dataset
     # What is finished is a run of its own folder.
     with pytest.raises(UserError, match="holds another run"):
-        run(moved.replace(dataset=f"folder:{tmp_path / 'elsewhere'}"))
+        trained(moved, tmp_path, dataset=f"folder:{tmp_path / 'elsewhere'}")
 
 
-def test_evaluation_says_what_has_changed_and_tests_on_the_same_pictures(photos, options, caplog):
-    result = run(options)
-    subjects = load_subjects([str(result.run.path)])
+def test_a_streamed_run_resumes_exactly_and_learns_what_a_kept_one_does(
+    photos, folder_run, tmp_path, monkeypatch
+):
+    assert not any("decoded from their files" in line for line in folder_run.lines)
+    monkeypatch.setenv("ATTENTION_KERAS_STREAM", "on")
+    streamed = FOLDER.replace(dataset=f"folder:{photos}")
+    with death_at(9):
+        trained(streamed, tmp_path)
+    run = trained(streamed, tmp_path)
+    said = "\n".join(run.lines)
+    assert "2 classes, decoded from their files in each epoch" in said and "resuming at step 8 of" in said
+    assert_ends_as(run, folder_run)
+
+
+def test_an_image_that_vanishes_during_training_ends_it_in_a_line(copy, tmp_path, monkeypatch):
+    original = Checkpointing.on_train_batch_end
+
+    def take(self, batch, logs=None):
+        if self.history.step == 1:
+            copy.rename(copy.with_name("elsewhere"))
+        original(self, batch, logs)
+
+    monkeypatch.setenv("ATTENTION_KERAS_STREAM", "on")
+    monkeypatch.setattr(Checkpointing, "on_train_batch_end", take)
+    told = r"/\d+\.png can no longer be read: No such file or directory; put it back$"
+    with pytest.raises(UserError, match=told) as error:
+        trained(FOLDER, tmp_path, dataset=f"folder:{copy}", batch_size=4)
+    assert "\n" not in str(error.value) and str(error.value).startswith(str(copy))
+
+
+def test_evaluation_says_what_has_changed_and_tests_on_the_same_images(copy, folder_run, caplog):
+    subjects = load_subjects([str(folder_run.path)])
     before = dataset_of(subjects).test()
-    assert len(before) == result.metrics["test_images"]
+    assert len(before) == folder_run.metrics["test_images"]
+    # A copy is evaluated without what was trained on, and with what is new, which it tells.
+    assert len(dataset_of(subjects, f"folder:{copy}").test()) == len(before)
     for number in range(100, 130):
-        draw(photos / "b" / f"{number}.png", number)
+        draw(copy / "b" / f"{number}.png", number)
     with caplog.at_level(logging.WARNING):
-        after = dataset_of(subjects).test()
-    assert "has changed since run was trained: files 30 new" in caplog.text
+        after = dataset_of(subjects, f"folder:{copy}").test()
     old = {image.tobytes() for image in before.images}
     assert old < {image.tobytes() for image in after.images}
-    seen = {image.tobytes() for image in dataset_of(subjects).train.images} & old
-    assert not seen
-
-
-def test_another_folder_is_evaluated_whole_and_a_copy_without_what_was_trained_on(photos, options, tmp_path):
-    result = run(options)
-    subjects = load_subjects([str(result.run.path)])
     for number in range(200, 210):
-        draw(tmp_path / "other" / "ab"[number % 2] / f"{number}.png", number)
-    assert len(dataset_of(subjects, f"folder:{tmp_path / 'other'}").test()) == 10
-    copy = photos.rename(tmp_path / "moved")
-    assert len(dataset_of(subjects, f"folder:{copy}").test()) == result.metrics["test_images"]
+        draw(copy.with_name("other") / "ab"[number % 2] / f"{number}.png", number)
+    assert len(dataset_of(subjects, f"folder:{copy.with_name('other')}").test()) == 10

@@ -1,20 +1,19 @@
 """The loss on attention off the object: beside its definition, and what training with it does."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
 from PIL import Image
+from small_runs import SMALL, trained
 
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier, TrainingHooks
 from attention_keras.models.outputs import ATTENTION, LOGITS
 from attention_keras.runs.config import RunConfig
 from attention_keras.training.guided import GuidanceLoss, MeanOffObject, area_weights, share_off_object
-from attention_keras.training.train import train
 
 WEIGHT = 3.0
+STEADY = RunConfig(**SMALL)
 
 
 def shares_by_pixels(attention, objects):
@@ -53,11 +52,11 @@ def test_a_cell_half_on_the_object_counts_half():
     np.testing.assert_allclose(share_off_object(attention, objects.repeat(3, axis=0)), [0, 0.5, 1], atol=1e-6)
 
 
-@pytest.mark.parametrize(("fine", "coarse"), [(32, 8), (7, 3), (10, 4), (5, 5), (3, 6)])
-def test_cells_share_the_pixels(fine, coarse):
-    weights = area_weights(fine, coarse)
-    np.testing.assert_allclose(weights.sum(axis=1), np.ones(coarse), atol=1e-6)
-    np.testing.assert_allclose(weights.sum(axis=0) * fine / coarse, np.ones(fine), atol=1e-6)
+def test_cells_share_the_pixels():
+    for fine, coarse in ((32, 8), (7, 3), (10, 4), (5, 5), (3, 6)):
+        weights = area_weights(fine, coarse)
+        np.testing.assert_allclose(weights.sum(axis=1), np.ones(coarse), atol=1e-6)
+        np.testing.assert_allclose(weights.sum(axis=0) * fine / coarse, np.ones(fine), atol=1e-6)
 
 
 class TestGuidance:
@@ -119,46 +118,29 @@ class TestGuidance:
         assert sum(losses) == pytest.approx(whole, abs=1e-6)
 
 
-@pytest.mark.usefixtures("small_network")
-class TestRuns:
-    OPTIONS = RunConfig(limit=300, epochs=6, batch_size=16, precision="float32")
+def test_training_moves_attention_onto_the_object(tmp_path):
+    """Beside a weight too small to matter, which measures what the labels alone teach."""
+    options = STEADY.replace(limit=200, epochs=5)
+    alone = trained(options, tmp_path, name="alone", attend_to=1e-9)
+    guided = trained(options, tmp_path, name="guided", attend_to=4.0, attend_to_fraction=0.5)
+    assert "attention trained with the object of 100 training images" in guided.lines
+    for name in ("off_object", "val_off_object"):
+        with_it, without = guided.history()[-1][name], alone.history()[-1][name]
+        assert with_it < without - 0.1, (with_it, without)
 
-    def history(self, tmp_path, **flags):
-        options = self.OPTIONS.replace(run_dir=str(tmp_path), **flags)
-        said = []
-        result = train(options, report=said.append)
-        lines = (result.run.path / "history.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines], said
 
-    def test_training_moves_attention_onto_the_object(self, tmp_path):
-        """Beside a weight too small to matter, which measures what the labels alone teach."""
-        alone, _ = self.history(tmp_path, attend_to=1e-9)
-        guided, said = self.history(tmp_path, attend_to=2.0, attend_to_fraction=0.5)
-        assert "attention trained with the object of 150 training images" in said
-        for name in ("off_object", "val_off_object"):
-            assert guided[-1][name] < alone[-1][name] - 0.1, (guided[-1], alone[-1])
-
-    def test_off_means_off(self, tmp_path):
-        history, said = self.history(tmp_path, epochs=1)
-        assert not [name for name in history[0] if "off_object" in name]
-        assert not [line for line in said if line.startswith("attention")]
-
-    def test_a_folder_whose_validation_images_have_no_masks(self, tmp_path):
-        rng = np.random.default_rng(0)
-        for path in [
-            f"{part}/{name}/{i}.png" for part in ("train", "val") for name in "ab" for i in range(8)
-        ]:
-            (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(rng.integers(0, 256, (32, 32, 3), "uint8")).save(tmp_path / "data" / path)
-        flags = {"dataset": f"folder:{tmp_path / 'data'}", "limit": 0, "recipe": "embedded", "epochs": 1}
-        flags |= {"attend_to": 1.0, "name": "run"}
-        with pytest.raises(
-            UserError, match="data has no masks for attend_to; masks come with cluttered_digits"
-        ):
-            self.history(tmp_path, **flags)
-        (tmp_path / "data" / "train" / "a" / "GroundTruth").mkdir()
-        Image.new("L", (32, 32), 255).save(tmp_path / "data" / "train" / "a" / "GroundTruth" / "3.png")
-        history, said = self.history(tmp_path, **flags)
-        assert "attention trained with the object of 1 training images" in said
-        assert history[0]["off_object"] == pytest.approx(0, abs=1e-6), "the object is everywhere"
-        assert "val_off_object" not in history[0] and "val_loss" in history[0]
+def test_a_folder_whose_validation_images_have_no_masks(tmp_path):
+    rng = np.random.default_rng(0)
+    for path in [f"{part}/{name}/{i}.png" for part in ("train", "val") for name in "ab" for i in range(8)]:
+        (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), "uint8")).save(tmp_path / "data" / path)
+    flags = {"dataset": f"folder:{tmp_path / 'data'}", "limit": 0, "recipe": "embedded", "epochs": 1}
+    flags |= {"attend_to": 1.0, "name": "run"}
+    with pytest.raises(UserError, match="data has no masks for attend_to; masks come with cluttered_digits"):
+        trained(STEADY, tmp_path, **flags)
+    (tmp_path / "data" / "train" / "a" / "GroundTruth").mkdir()
+    Image.new("L", (32, 32), 255).save(tmp_path / "data" / "train" / "a" / "GroundTruth" / "3.png")
+    run = trained(STEADY, tmp_path, **flags)
+    assert "attention trained with the object of 1 training images" in run.lines
+    assert run.history()[0]["off_object"] == pytest.approx(0, abs=1e-6), "the object is everywhere"
+    assert "val_off_object" not in run.history()[0] and "val_loss" in run.history()[0]

@@ -2,172 +2,111 @@
 
 import fcntl
 import json
+import os
 import re
 import shutil
+import signal
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from deaths import death_at, death_before_the_test
-from small_runs import EPOCHS, SMALL_RUN, STEPS, read_history
+from small_runs import (
+    EPOCHS,
+    FULL,
+    PLAIN,
+    STEPS,
+    assert_ends_as,
+    death_at,
+    death_before_the_test,
+    read_history,
+    trained,
+)
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import load_model
-from attention_keras.runs.names import run_of
 from attention_keras.training.calibrate import fit_temperature
 from attention_keras.training.checkpoint import checkpoint_files, load_checkpoint, load_newest
 from attention_keras.training.checkpointing import Checkpointing, Interrupted
-from attention_keras.training.train import train
-
-pytestmark = pytest.mark.usefixtures("small_network")
-
-OPTIONS = SMALL_RUN
-GUIDED = OPTIONS.replace(attend_to=1.0, attend_to_fraction=0.5, augment="flip+crop")
 
 
-@pytest.fixture
-def config(tmp_path):
-    return OPTIONS.replace(run_dir=str(tmp_path))
-
-
-@pytest.fixture(scope="module")
-def guided(tmp_path_factory, small_network):
-    return train(GUIDED.replace(run_dir=str(tmp_path_factory.mktemp("runs"))), report=lambda line: None)
-
-
-def options_of(result):
-    return OPTIONS.replace(run_dir=str(result.run.path.parent))
-
-
-def weights(path):
-    return keras.models.load_model(path / "model.keras", compile=False).get_weights()
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, small_network):
-    options = OPTIONS.replace(run_dir=str(tmp_path_factory.mktemp("runs")))
-    return train(options, report=lambda line: None)
-
-
-def test_a_run_directory_is_complete(uninterrupted):
-    path = uninterrupted.run.path
-    names = {p.name for p in path.iterdir()}
-    assert {
-        "config.json",
-        "history.jsonl",
-        "metrics.json",
-        "labels.txt",
-        "model.keras",
-        "best.keras",
-        "checkpoints",
-        "tensorboard",
-    } <= names
-    history = read_history(path)
+def test_a_run_directory_is_complete(plain_run):
+    files = "config.json history.jsonl metrics.json labels.txt model.keras best.keras checkpoints tensorboard"
+    assert set(files.split()) <= {path.name for path in plain_run.path.iterdir()}
+    history = read_history(plain_run.path)
     assert [line["step"] for line in history] == [STEPS, 2 * STEPS, 3 * STEPS]
     assert history[-1]["images_seen"] == 75 * EPOCHS
-    metrics = json.loads((path / "metrics.json").read_text())
+    assert not any("off_object" in name for name in history[0])
+    metrics = json.loads((plain_run.path / "metrics.json").read_text())
     assert metrics["test_error"] + metrics["test_accuracy"] == 1
     assert metrics["steps"] == EPOCHS * STEPS
-    assert (path / "labels.txt").read_text().splitlines() == list(
-        load_dataset("cluttered_digits", limit=5).class_names
-    )
-    assert Run.open(path).config == uninterrupted.config
+    names = list(load_dataset("cluttered_digits", limit=5).class_names)
+    assert (plain_run.path / "labels.txt").read_text().splitlines() == names
+    assert Run.open(plain_run.path).config == plain_run.result.config
     # The file is of one input and not compiled, as build_model made it.
-    model = load_model(path)
+    model = load_model(plain_run.path)
     assert isinstance(model, Classifier) and isinstance(model.input, keras.KerasTensor)
     assert not model.compiled
-    assert uninterrupted.config.image_size == 32 and uninterrupted.config.precision == "float32"
 
 
-@pytest.mark.parametrize(
-    ("options", "step"),
-    [
-        *((OPTIONS, step) for step in (1, 5, 8)),  # the first, the last of an epoch, the middle of one
-        (GUIDED, 8),
-        *(pytest.param(OPTIONS, step, marks=pytest.mark.slow) for step in (4, 11)),
-        pytest.param(GUIDED, 4, marks=pytest.mark.slow),
-    ],
-)
-def test_resume_after_a_crash_is_exact(options, step, tmp_path, uninterrupted, guided):
-    config, whole_run = options.replace(run_dir=str(tmp_path)), guided if options is GUIDED else uninterrupted
-    with death_at(step):
-        train(config, report=lambda line: None)
-    result = train(config, report=lambda line: None)
-    assert result.metrics["steps"] == EPOCHS * STEPS
-    for resumed, whole in zip(weights(result.run.path), weights(whole_run.run.path), strict=True):
-        np.testing.assert_allclose(resumed, whole, atol=1e-6)
-    for resumed, whole in zip(read_history(result.run.path), read_history(whole_run.run.path), strict=True):
-        assert resumed == pytest.approx(whole, abs=1e-5)
-
-
-@pytest.mark.parametrize("options", [OPTIONS, GUIDED])
-def test_a_run_that_died_with_nothing_left_to_train_is_tested_as_trained(
-    options, tmp_path, uninterrupted, guided
-):
-    config, whole_run = options.replace(run_dir=str(tmp_path)), guided if options is GUIDED else uninterrupted
-    with death_before_the_test():
-        train(config, report=lambda line: None)
-    result = train(config, report=lambda line: None)
-    for resumed, whole in zip(weights(result.run.path), weights(whole_run.run.path), strict=True):
-        np.testing.assert_allclose(resumed, whole, atol=1e-6)
-    assert result.metrics["test_error"] == whole_run.metrics["test_error"]
-
-
-def test_time_over_restarts(config, uninterrupted):
-    config = config.replace(checkpoint_every=1)
-    with death_at(4):
-        train(config, report=lambda line: None)
-    checkpoint = load_newest(run_of(config).checkpoints, print)
-    assert checkpoint.step == 3
-    result = train(config, report=lambda line: None)
-    assert result.metrics["seconds"] > checkpoint.record["seconds"] > 0
-    for resumed, whole in zip(weights(result.run.path), weights(uninterrupted.run.path), strict=True):
-        np.testing.assert_allclose(resumed, whole, atol=1e-6)
-
-
-def test_the_temperature_is_that_of_the_validation_images(uninterrupted):
+def test_the_temperature_is_that_of_the_validation_images(plain_run):
     validation = load_dataset("cluttered_digits", limit=75).validation
-    model = load_model(uninterrupted.run.model)
-    logits = model.predict(np.asarray(validation.images[:], "float32"), verbose=0)["logits"]
+    logits = plain_run.model().predict(np.asarray(validation.images[:], "float32"), verbose=0)["logits"]
     expected = fit_temperature(logits, np.asarray(validation.labels))
     assert expected != 1
-    assert uninterrupted.run.temperature == pytest.approx(expected, rel=1e-3)
+    assert plain_run.result.run.temperature == pytest.approx(expected, rel=1e-3)
 
 
-def test_a_finished_run_says_so_and_is_not_trained_again(uninterrupted):
-    said = []
-    again = train(options_of(uninterrupted), report=said.append)
-    assert again.metrics == uninterrupted.metrics
-    assert "finished already" in said[0]
+def test_a_person_reads_the_speed_and_the_time_left(plain_run):
+    found = [re.search(r"([\d,.]+) images/s  (\d+) s left$", line) for line in plain_run.lines]
+    found = [match for match in found if match]
+    recorded = [record["images_per_second"] for record in plain_run.result.run.history()]
+    assert [float(match[1].replace(",", "")) for match in found] == pytest.approx(recorded, rel=0.1, abs=0.6)
+    assert int(found[0][2]) == pytest.approx(2 * 75 / recorded[0], abs=1) and int(found[-1][2]) == 0
 
 
-def test_another_config_in_the_same_place_is_refused(uninterrupted):
+def test_a_crash_is_resumed_exactly_and_time_adds_up(plain_run, tmp_path):
+    options = PLAIN.replace(checkpoint_every=1)
+    with death_at(8):
+        trained(options, tmp_path)
+    checkpoint = load_newest(tmp_path / "run" / "checkpoints", print)
+    assert checkpoint.step == 7
+    run = trained(options, tmp_path)
+    assert run.metrics["seconds"] > checkpoint.record["seconds"] > 0
+    assert_ends_as(run, plain_run)
+
+
+@pytest.mark.slow
+def test_a_crash_at_any_step_is_resumed_exactly(plain_run, tmp_path):
+    for step in (1, 4, 5, 11):  # the first, and around the end of an epoch
+        with death_at(step):
+            trained(PLAIN, tmp_path / str(step))
+        assert_ends_as(trained(PLAIN, tmp_path / str(step)), plain_run)
+
+
+def test_a_finished_run_says_so_and_is_not_trained_again(plain_run):
+    again = trained(PLAIN, plain_run.path.parent)
+    assert again.metrics == plain_run.metrics and "finished already" in again.lines[0]
+    # Where and how it is carried out may change.
+    elsewhere = trained(PLAIN, plain_run.path.parent, checkpoint_every=5, data_dir="elsewhere")
+    assert elsewhere.metrics == plain_run.metrics
     with pytest.raises(UserError, match=r"epochs 3 -> 4.*`restart`"):
-        train(options_of(uninterrupted).replace(epochs=4))
+        trained(PLAIN, plain_run.path.parent, epochs=4)
 
 
-def test_where_a_run_lives_may_change(uninterrupted):
-    elsewhere = options_of(uninterrupted).replace(checkpoint_every=5, data_dir="elsewhere")
-    assert train(elsewhere, report=len).metrics == uninterrupted.metrics
-
-
-def test_a_second_trainer_is_refused_and_a_dead_ones_lock_is_not(config, tmp_path):
+def test_a_second_trainer_is_refused(tmp_path):
     (tmp_path / "run").mkdir()
     with (tmp_path / "run" / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="another process"):
-            train(config, report=lambda line: None)
+            trained(PLAIN, tmp_path)
     assert not (tmp_path / "run" / "config.json").exists()
-    train(config.replace(epochs=1), report=lambda line: None)
 
 
-def test_ctrl_c_saves_within_a_step_and_says_130(config, monkeypatch):
-    import os
-    import signal
-
+def test_ctrl_c_saves_within_a_step_and_says_130(tmp_path, monkeypatch):
     original = Checkpointing.on_train_batch_end
 
     def on_train_batch_end(self, batch, logs=None):
@@ -177,72 +116,58 @@ def test_ctrl_c_saves_within_a_step_and_says_130(config, monkeypatch):
 
     monkeypatch.setattr(Checkpointing, "on_train_batch_end", on_train_batch_end)
     with pytest.raises(Interrupted) as stopped:
-        train(config, report=lambda line: None)
+        trained(PLAIN, tmp_path)
     assert stopped.value.exit_code == 130
-    checkpoints = checkpoint_files(run_of(config).checkpoints)
-    assert load_newest(checkpoints[0].parent).step == 3
+    assert load_newest(tmp_path / "run" / "checkpoints").step == 3
 
 
-def test_the_speed_of_epochs_of_one_step_is_known_and_the_time_left_follows(config):
-    lines = []
-    one_step = config.replace(batch_size=64, limit=60, epochs=3, name="one step")
-    result = train(one_step, report=lines.append)
-    found = [re.search(r"([\d,.]+) images/s  (\d+) s left$", line) for line in lines]
-    speeds = [float(match[1].replace(",", "")) for match in found if match]
-    assert len(speeds) == 3 and min(speeds) > 0
-    recorded = [record["images_per_second"] for record in result.run.history()]
-    assert speeds == pytest.approx(recorded, rel=0.1, abs=0.6)
-    seconds = [int(match[2]) for match in found if match]
-    assert seconds[0] == pytest.approx(2 * 60 / recorded[0], abs=1) and seconds[-1] == 0
-
-
-def test_it_goes_on_when_the_run_that_it_began_from_has_moved(config, uninterrupted, tmp_path):
-    source = shutil.copytree(uninterrupted.run.path, tmp_path / "source")
-    config = config.replace(init_from=f"{source}/", name="child", seed=1)
-    whole = train(config.replace(name="whole"), report=lambda line: None)
+def test_it_begins_from_a_run_and_goes_on_when_that_run_has_moved(plain_run, tmp_path):
+    source = shutil.copytree(plain_run.path, tmp_path / "source")
+    child = PLAIN.replace(init_from=f"{source}/", epochs=1, learning_rate=1e-9, seed=1)
     with death_at(4):
-        train(config, report=lambda line: None)
+        trained(child, tmp_path)
     source.rename(tmp_path / "archive")
-    resumed = train(config, report=lambda line: None)
-    for one, other in zip(weights(whole.run.path), weights(resumed.run.path), strict=True):
-        np.testing.assert_array_equal(one, other)
+    weights, expected = trained(child, tmp_path).weights(), plain_run.weights()
+    for name, value in weights.items():
+        if "moving" not in name:
+            np.testing.assert_allclose(value, expected[name], atol=1e-6, err_msg=name)
     with pytest.raises(UserError, match="source"):
-        train(config.replace(restart=True), report=lambda line: None)
+        trained(child, tmp_path, restart=True)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(config):
-    """Also where the only step of an epoch has done it, which no later loss of that epoch tells."""
-    huge = config.replace(optimizer="sgd", schedule="constant", learning_rate=1e30)
-    with pytest.raises(UserError, match=r"the loss is .* at step"):
-        train(huge, report=lambda line: None)
-    one_step = huge.replace(batch_size=64, limit=60, name="one step")
-    with pytest.raises(UserError, match=r"the validation loss is .* at step 1;"):
-        train(one_step, report=lambda line: None)
-    run = run_of(one_step)
-    assert not run.model.exists() and not checkpoint_files(run.checkpoints)
-
-
-def test_weights_that_are_not_finite_are_not_kept(config):
+def test_what_is_not_finite_stops_the_run_and_is_not_kept(tmp_path):
     """A step's loss is of the weights before its update, so a checkpoint of that step may hold worse ones."""
-    huge = config.replace(optimizer="sgd", schedule="constant", learning_rate=1e38, checkpoint_every=1)
+    huge = PLAIN.replace(optimizer="sgd", schedule="constant", learning_rate=1e38, checkpoint_every=1)
     with pytest.raises(UserError, match=r"a weight is not finite at step|the loss is"):
-        train(huge, report=lambda line: None)
-    for path in checkpoint_files(run_of(huge).checkpoints):
+        trained(huge, tmp_path)
+    for path in checkpoint_files(tmp_path / "run" / "checkpoints"):
         arrays = load_checkpoint(path).arrays
         assert all(np.isfinite(array).all() for name, array in arrays.items() if name.startswith("model/"))
 
 
-@pytest.mark.parametrize("place", ["file", "readonly"])
-def test_an_output_that_cannot_be_written_leaves_nothing(config, tmp_path, place, monkeypatch):
-    if place == "file":
-        (tmp_path / "run").write_text("a file")
-    else:
-        from pathlib import Path
+@pytest.mark.slow
+def test_where_the_only_step_of_an_epoch_has_done_it_the_validation_tells(tmp_path):
+    huge = PLAIN.replace(optimizer="sgd", schedule="constant", learning_rate=1e30)
+    with pytest.raises(UserError, match=r"the validation loss is .* at step 1;"):
+        trained(huge, tmp_path, batch_size=64, limit=60)
+    assert not checkpoint_files(tmp_path / "run" / "checkpoints")
 
-        def refuse(self, *args, **kwargs):
-            raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "mkdir", refuse)
+def test_an_output_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "run").write_text("a file")
     with pytest.raises(UserError, match="run"):
-        train(config, report=lambda line: None)
-    assert not (tmp_path / "run").is_dir()
+        trained(PLAIN, tmp_path)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UserError, match="run"):
+        trained(PLAIN, tmp_path / "readonly")
+    assert not (tmp_path / "readonly").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_died_with_nothing_left_to_train_is_tested_as_trained(full_run, tmp_path):
+    with death_before_the_test():
+        trained(FULL, tmp_path)
+    assert_ends_as(trained(FULL, tmp_path), full_run)

@@ -1,199 +1,124 @@
 """Two devices compute what one does; strategies that cannot are refused with the reason."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
+from small_runs import SMALL, assert_ends_as, difference, trained
 
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
+from attention_keras.training.optimizers import build_optimizer
 from attention_keras.training.session import Session
 from attention_keras.training.strategy import build_strategy
 from attention_keras.training.train import train
 
-pytestmark = pytest.mark.usefixtures("small_network")
+STEADY = RunConfig(
+    **SMALL, epochs=2, optimizer="sgd", learning_rate=0.01, schedule="constant", strategy="none"
+)
 # The objects of 9 of 67 training images: some batches have none, and their replicas different numbers.
-GUIDED = {"attend_to": 0.5, "attend_to_fraction": 0.13}
-
-
-def run(tmp_path, name, **flags):
-    """Train 2 epochs of 5 steps, the last one partial; weights, history and metrics."""
-    defaults = {
-        "limit": 75,
-        "batch_size": 16,
-        "epochs": 2,
-        "precision": "float32",
-        "optimizer": "sgd",
-        "learning_rate": 0.01,
-        "schedule": "constant",
-        "strategy": "none",
-        "run_dir": str(tmp_path),
-        "name": name,
-    }
-    result = train(RunConfig(**{**defaults, **flags}), report=lambda line: None)
-    history = [json.loads(line) for line in (result.run.path / "history.jsonl").read_text().splitlines()]
-    weights = keras.models.load_model(result.run.path / "model.keras", compile=False).get_weights()
-    return weights, history, result.metrics
-
-
-def assert_same(one, other, tolerance):
-    for a, b in zip(one[0], other[0], strict=True):
-        np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance)
-    for a, b in zip(one[1], other[1], strict=True):
-        assert a.keys() == b.keys()
-        for name in a.keys() - {"time", "images_per_second"}:
-            assert a[name] == pytest.approx(b[name], abs=tolerance, rel=tolerance)
-    assert one[2]["test_error"] == pytest.approx(other[2]["test_error"], abs=tolerance)
+FULL = STEADY.replace(attend_to=0.5, attend_to_fraction=0.13, ema=0.9)
 
 
 @pytest.fixture(scope="module")
-def one_device(tmp_path_factory, small_network):
-    return run(tmp_path_factory.mktemp("one"), "one")
-
-
-@pytest.fixture(scope="module")
-def one_guided(tmp_path_factory, small_network):
-    return run(tmp_path_factory.mktemp("guided"), "one", **GUIDED)
-
-
-def test_mirrored_equals_one_device(one_device, tmp_path):
-    assert_same(one_device, run(tmp_path, "two", strategy="mirrored"), 1e-6)
-
-
-def test_a_last_batch_of_one_image_is_shared_too(tmp_path, monkeypatch):
-    """65 images in batches of 16: two devices take batches of 15 and 2 in place of 16 and 1."""
-    two = run(tmp_path, "two", limit=65, strategy="mirrored")
-    assert two[2]["steps"] == 2 * 5
-    alone = run(tmp_path, "alone", limit=65)
-    monkeypatch.setattr(Session, "replicas", 2)
-    assert_same(run(tmp_path, "one", limit=65), two, 1e-5)
-    assert max(np.abs(a - b).max() for a, b in zip(alone[0], two[0])) > 1e-4, "the cut counts"
-
-
-def test_guided_and_mirrored_equals_guided_on_one_device(one_guided, one_device, tmp_path):
-    assert_same(one_guided, run(tmp_path, "two", strategy="mirrored", **GUIDED), 1e-6)
-    assert max(np.abs(a - b).max() for a, b in zip(one_guided[0], one_device[0])) > 1e-4, "the term counts"
-
-
-def test_averaged_weights_on_two_devices_are_those_on_one(one_device, tmp_path):
-    one, two = (run(tmp_path, name, strategy=name, ema=0.9) for name in ("none", "mirrored"))
-    assert_same(one, two, 1e-6)
-    assert max(np.abs(a - b).max() for a, b in zip(one[0], one_device[0])) > 1e-4, "the average counts"
+def one_device(tmp_path_factory):
+    return trained(STEADY, tmp_path_factory.mktemp("one"))
 
 
 @pytest.mark.slow
-def test_mirrored_equals_one_device_in_bfloat16_too(tmp_path):
-    one = run(tmp_path, "one", precision="mixed_bfloat16")
-    two = run(tmp_path, "two", precision="mixed_bfloat16", strategy="mirrored")
-    for a, b in zip(one[0], two[0], strict=True):
-        np.testing.assert_allclose(a, b, atol=3e-2, rtol=3e-2)
-    for a, b in zip(one[1], two[1], strict=True):
-        assert a["loss"] == pytest.approx(b["loss"], rel=1e-2)
-
-
-@pytest.mark.slow
-def test_averaged_weights_in_float16_are_those_on_one_device(tmp_path):
-    precision = {"precision": "mixed_float16"}
-    last = run(tmp_path, "last", **precision)
-    one, two = (run(tmp_path, name, strategy=name, ema=0.9, **precision) for name in ("none", "mirrored"))
-    for a, b in zip(one[0], two[0], strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-3, rtol=2e-3)
-    assert max(np.abs(a - b).max() for a, b in zip(one[0], last[0])) > 0.1, "the average counts"
-
-
-@pytest.mark.slow
-def test_a_network_of_the_paper_takes_the_same_step_on_two_devices(tmp_path, monkeypatch):
-    """One partial batch; after more steps ReLU and max-pooling amplify the rounding of any two sums."""
-    from attention_keras.models.zoo import build_model
-
-    monkeypatch.setattr("attention_keras.training.network.build_model", build_model)
-    flags = {"model": "vgg", "width": 0.1, "limit": 11, "epochs": 1, "learning_rate": 1e-3}
-    assert_same(run(tmp_path, "one", **flags), run(tmp_path, "two", strategy="mirrored", **flags), 1e-5)
-
-
-def test_several_steps_per_execution_change_nothing(one_device, tmp_path):
-    assert_same(one_device, run(tmp_path, "runs", steps_per_execution=5), 1e-6)
-
-
-def test_steps_per_execution_must_divide_the_epoch(tmp_path):
-    with pytest.raises(UserError, match="allowed here: 1, 5"):
-        run(tmp_path, "runs", steps_per_execution=2)
-
-
-def test_the_saved_model_is_the_same_outside_the_strategy(tmp_path):
-    run(tmp_path, "two", strategy="mirrored", epochs=1)
-    model = keras.models.load_model(tmp_path / "two" / "model.keras", compile=False)
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+def test_mirrored_equals_one_device_and_its_file_is_of_one(one_device, tmp_path):
+    two = trained(STEADY, tmp_path, strategy="mirrored")
+    assert_ends_as(two, one_device)
+    norms = [x for x in two.model().layers if isinstance(x, keras.layers.BatchNormalization)]
     assert norms and not any(layer.synchronized for layer in norms)
 
 
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        ({"strategy": "parameter_server"}, "refused: Keras 3 has no parameter-server training"),
-        ({"strategy": "central_storage"}, "refused: Keras 3 reports wrong losses"),
-        ({"strategy": "fsdp"}, "strategy must be one of auto, none, mirrored, multi_worker, tpu"),
-        ({"batch_size": 10, "accumulate": 3}, "accumulate must divide batch_size"),
-    ],
-)
-def test_what_does_not_work_is_refused_with_the_reason(flags, said):
-    with pytest.raises(UserError, match=said):
-        RunConfig(**flags)
+def test_mirrored_equals_one_device_with_trained_attention_and_averaged_weights(tmp_path):
+    one, two = (trained(FULL, tmp_path, name=name, strategy=name) for name in ("none", "mirrored"))
+    assert_ends_as(one, two)
+    assert one.history()[0]["off_object"] > 0 and one.history()[0]["val_off_object"] > 0
 
 
-def test_multi_worker_needs_tf_config(monkeypatch, tmp_path):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
-    with pytest.raises(UserError, match="TF_CONFIG"):
-        train(RunConfig(strategy="multi_worker", run_dir=str(tmp_path)))
-    assert not list(tmp_path.iterdir())
+@pytest.mark.slow
+def test_a_last_batch_of_one_image_is_shared_too(tmp_path, monkeypatch):
+    """65 images in batches of 16: two devices take batches of 15 and 2 in place of 16 and 1."""
+    two = trained(STEADY, tmp_path, name="two", limit=65, strategy="mirrored")
+    assert two.metrics["steps"] == 2 * 5
+    alone = trained(STEADY, tmp_path, name="alone", limit=65)
+    monkeypatch.setattr(Session, "replicas", 2)
+    assert_ends_as(trained(STEADY, tmp_path, limit=65), two, 1e-5)
+    assert difference(alone, two) > 1e-4, "the cut counts"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+@pytest.mark.slow
+def test_mirrored_equals_one_device_in_16_bits_too(tmp_path):
+    for precision, ema, tolerance in (("mixed_bfloat16", 0.0, 3e-2), ("mixed_float16", 0.9, 2e-3)):
+        one, two = (
+            trained(STEADY, tmp_path / precision, name=name, strategy=name, precision=precision, ema=ema)
+            for name in ("none", "mirrored")
+        )
+        assert difference(one, two) < tolerance, precision
+
+
+@pytest.mark.slow
+def test_a_network_of_the_paper_takes_the_same_step_on_two_devices(tmp_path):
+    """One partial batch; after more steps ReLU and max-pooling amplify the rounding of any two sums."""
+    paper = STEADY.replace(model="vgg", width=0.1, limit=11, epochs=1, learning_rate=1e-3)
+    results = []
+    for strategy in ("none", "mirrored"):
+        result = train(paper.replace(run_dir=str(tmp_path), name=strategy, strategy=strategy), report=len)
+        results.append(keras.models.load_model(result.run.model, compile=False).get_weights())
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_several_steps_per_execution_change_nothing(one_device, tmp_path):
+    assert_ends_as(trained(STEADY, tmp_path, steps_per_execution=5), one_device)
+    with pytest.raises(UserError, match="allowed here: 1, 5"):
+        trained(STEADY, tmp_path, name="two", steps_per_execution=2)
+
+
+def test_accumulated_gradients_are_those_of_the_larger_batch():
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(8, 5)).astype("float32")
+    targets = rng.normal(size=(8, 1)).astype("float32")
+
+    def weights_after(accumulate):
+        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        model.compile(build_optimizer("sgd", 0.1, 0.01, accumulate), "mse")
+        model.fit(images, targets, batch_size=8 // accumulate, epochs=4, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    for whole, parts in zip(weights_after(1), weights_after(4), strict=True):
+        np.testing.assert_allclose(whole, parts, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_accumulate_trains_with_the_schedule_of_the_whole_batch(tmp_path):
+    cosine = FULL.replace(limit=64, schedule="cosine")
+    parts, whole = (trained(cosine, tmp_path, name=str(n), accumulate=n) for n in (4, 1))
+    assert (parts.metrics["steps"], whole.metrics["steps"]) == (2 * 16, 2 * 4)
+    rates = [[record["learning_rate"] for record in run.history()] for run in (parts, whole)]
+    assert rates[0] == pytest.approx(rates[1]) and rates[0][0] > 2e-3
+
+
+def test_a_tf_config_that_does_not_say_who_this_is(monkeypatch):
+    for text in (
         "{}",
         "not json",
         "{'cluster': 1}",
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": -1}}',
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}',
-    ],
-)
-def test_a_tf_config_that_does_not_say_who_this_is(text, monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(UserError, match="TF_CONFIG must list the workers"):
+    ):
+        monkeypatch.setenv("TF_CONFIG", text)
+        with pytest.raises(UserError, match="TF_CONFIG must list the workers"):
+            build_strategy("multi_worker")
+    monkeypatch.delenv("TF_CONFIG")
+    with pytest.raises(UserError, match="needs the environment variable TF_CONFIG"):
         build_strategy("multi_worker")
 
 
-def test_tpu_says_when_there_is_none(tmp_path):
+def test_tpu_says_when_there_is_none():
     with pytest.raises(UserError, match="found no TPU"):
-        train(RunConfig(strategy="tpu", run_dir=str(tmp_path)))
-
-
-def test_accumulated_gradients_are_those_of_the_larger_batch():
-    from attention_keras.training.optimizers import build_optimizer
-
-    rng = np.random.default_rng(0)
-    images = rng.normal(size=(8, 5)).astype("float32")
-    targets = rng.normal(size=(8, 1)).astype("float32")
-
-    def trained(accumulate):
-        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, kernel_initializer="ones")])
-        model.compile(build_optimizer("sgd", 0.1, 0.01, accumulate), "mse")
-        model.fit(images, targets, batch_size=8 // accumulate, epochs=4, shuffle=False, verbose=0)
-        return model.get_weights()
-
-    for whole, parts in zip(trained(1), trained(4), strict=True):
-        np.testing.assert_allclose(whole, parts, atol=1e-6)
-
-
-def test_accumulate_trains_with_the_global_batch_schedule(tmp_path):
-    config = RunConfig(batch_size=16, accumulate=4)
-    assert config.step_batch_size == 4
-    _, history, metrics = run(tmp_path, "parts", limit=64, accumulate=4, schedule="cosine", **GUIDED)
-    assert metrics["steps"] == 2 * 16
-    _, whole, _ = run(tmp_path, "whole", limit=64, schedule="cosine", **GUIDED)
-    rates = [[record["learning_rate"] for record in records] for records in (history, whole)]
-    assert rates[0] == pytest.approx(rates[1]) and rates[0][0] > 2e-3
-    assert RunConfig(batch_size=16).step_batch_size == 16
+        build_strategy("tpu")
