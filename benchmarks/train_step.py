@@ -66,7 +66,7 @@ class Case:
         """Seconds of a step, over a short `fit`."""
         stopwatch, norms = Stopwatch(), contextlib.nullcontext()
         if self.fused:  # as `attention-keras train` computes batch normalisation
-            from attention_keras.training.batch_norm import fused_batch_norm
+            from attention_keras.training.device import fused_batch_norm
 
             norms = fused_batch_norm(self.network)
         with norms:

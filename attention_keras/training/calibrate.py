@@ -1,8 +1,20 @@
-"""One number that makes a classifier as sure of itself as it is right: the temperature of its softmax."""
+"""The end of a run: calibrated on the validation images, tested on the test images, in numbers."""
 
+from collections.abc import Callable
+from typing import Any
+
+import keras
 import numpy as np
+import tensorflow as tf
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+
+from attention_keras.data.split import Split
+from attention_keras.models.compute import count_macs, count_parameters
+from attention_keras.models.outputs import LOGITS
+from attention_keras.runs import provenance
+from attention_keras.runs.config import RunConfig
+from attention_keras.training.callbacks import History
 
 COLDEST, HOTTEST = 0.05, 20.0
 
@@ -10,18 +22,9 @@ COLDEST, HOTTEST = 0.05, 20.0
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The T for which softmax(logits / T) gives the labels the highest likelihood (Guo et al. 2017).
 
-    It changes no prediction, only how sure the network is. Networks that were trained for long are too sure
-    of themselves, which a T above 1 mends. A T below 1 makes the network surer than it is by itself. Where
-    all of a few images are right, every smaller T is more likely. So T goes below 1 only as far as the number
-    of images allows: n of them cannot show that more than (n + 1) / (n + 2) of all answers are right, and
-    the strongest other class gets the rest of the likelihood (Platt 1999, for two classes).
-
     `logits` `(n, k)` and `labels` `(n,)` are of images that nothing was trained on; without any, T is 1.
-
-    Example:
-        >>> logits = np.array([[4.0, 0.0]] * 4)  # 98 % sure, and right three times in four
-        >>> round(fit_temperature(logits, np.array([0, 0, 0, 1])), 2)
-        3.64
+    Where all of a few images are right, every smaller T is likelier. So a T below 1 takes into account that
+    n images cannot show more than (n + 1) / (n + 2) of all answers to be right (Platt 1999, for two classes).
     """
     if not len(labels):
         return 1.0
@@ -32,7 +35,10 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _likeliest(logits: np.ndarray, labels: np.ndarray, doubt: float) -> float:
-    """The T of the highest likelihood, of which the strongest other class has the share `doubt`."""
+    """The T of the highest likelihood where the label is right but for the share `doubt`.
+
+    The strongest other class has that share.
+    """
     logits = np.asarray(logits, "float64")
     rows = np.arange(len(labels))
     others = logits.copy()
@@ -48,3 +54,42 @@ def _likeliest(logits: np.ndarray, labels: np.ndarray, doubt: float) -> float:
         surprise, bounds=np.log([COLDEST, HOTTEST]), method="bounded", options={"xatol": 1e-6}
     )
     return float(np.exp(found.x))
+
+
+def take_final_test(
+    model: keras.Model, validation: Split, test: Split, in_order: Callable[[Split], tf.data.Dataset]
+) -> tuple[float, np.ndarray]:
+    """The temperature that fits the validation images, and the predicted class of each test image `(n,)`."""
+    classifier = keras.Model(model.input, model.output[LOGITS])  # without the maps, which nobody reads here
+    classifier.jit_compile = False  # Keras's own choice is XLA on a GPU, also where it aborts
+    logits = classifier.predict(in_order(validation), verbose=0)
+    predicted = classifier.predict(in_order(test), verbose=0).argmax(axis=-1)
+    return fit_temperature(logits, np.asarray(validation.labels)), predicted
+
+
+def final_metrics(
+    config: RunConfig, model: keras.Model, history: History, correct: np.ndarray, seconds: float
+) -> dict[str, Any]:
+    """What `metrics.json` holds; `correct` `(n,)` says which test images were."""
+    last = history.records[-1]
+    tested = history.records[history.best_epoch - 1] if config.patience else last
+    accuracy = float(correct.mean())
+    return {
+        "test_error": 1 - accuracy,
+        "test_accuracy": accuracy,
+        "test_images": len(correct),
+        "validation_error": 1 - tested["val_accuracy"],
+        "best_validation_error": 1 - history.best_validation_accuracy,
+        "parameters": count_parameters(model),
+        "macs": count_macs(model),
+        "images_per_second": float(np.median([record["images_per_second"] for record in history.records])),
+        "epochs": last["epoch"],
+        "tested_epoch": tested["epoch"],
+        "steps": last["step"],
+        "images_seen": last["images_seen"],
+        "seconds": seconds,
+        "precision": config.precision,
+        "hardware": provenance.hardware(),
+        "versions": provenance.library_versions(),
+        "commit": provenance.commit(),
+    }

@@ -1,20 +1,95 @@
-"""What happens after steps and epochs: stop what goes wrong, end early, keep the best, use the average."""
+"""What happens after steps and epochs: keep the history, stop what goes wrong, end early, keep the best."""
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from attention_keras.errors import UserError
-from attention_keras.training.history import History
+
+
+class History(keras.callbacks.Callback):
+    """Counts steps and images, and keeps a record of each finished epoch. Must be the first callback.
+
+    A resumed run brings the `records` and the `step` that earlier processes came to. `leave_out` names what
+    Keras logs without having measured it.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps_per_epoch: int,
+        images_per_epoch: int,
+        batch_size: int,
+        records: Sequence[dict[str, Any]] = (),
+        step: int = 0,
+        leave_out: Collection[str] = (),
+    ):
+        super().__init__()
+        self.steps_per_epoch, self.images_per_epoch = steps_per_epoch, images_per_epoch
+        self.batch_size, self.leave_out = batch_size, leave_out
+        self.records, self.step = list(records), step
+
+    @property
+    def images_seen(self) -> int:
+        """Images of all steps so far."""
+        epoch, batch = divmod(self.step, self.steps_per_epoch)
+        return epoch * self.images_per_epoch + min(batch * self.batch_size, self.images_per_epoch)
+
+    @property
+    def is_between_epochs(self) -> bool:
+        """True where the last step ended an epoch."""
+        return self.step % self.steps_per_epoch == 0
+
+    @property
+    def best_validation_accuracy(self) -> float:
+        """Of all finished epochs; -1 before the first."""
+        return max((record["val_accuracy"] for record in self.records), default=-1.0)
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch with that accuracy, counted from 1; 0 before the first."""
+        best = max(self.records, key=lambda record: record["val_accuracy"], default={"epoch": 0})
+        return best["epoch"]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first_step, self._first_image = self.step, self.images_seen
+        self._began = time.perf_counter()
+        self._clock, self._images, self._seconds = None, 0, 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        now, before = time.perf_counter(), self.images_seen
+        self.step = self._first_step + batch + 1
+        if self._clock is not None:
+            self._images += self.images_seen - before
+            self._seconds += now - self._clock
+        self._clock = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.records.append({
+            "epoch": epoch + 1,
+            "step": self.step,
+            "images_seen": self.images_seen,
+            **{n: float(np.squeeze(value)) for n, value in (logs or {}).items() if n not in self.leave_out},
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "images_per_second": self._speed(),
+            "time": time.time(),
+        })  # fmt: skip
+
+    def _speed(self) -> float:
+        """Images a second, without validation and without the first step, unless it is all: it compiles."""
+        if self._seconds:
+            return self._images / self._seconds
+        return (self.images_seen - self._first_image) / (self._clock - self._began)
 
 
 class NonFiniteGuard(keras.callbacks.Callback):
-    """Stops training at the first loss that is not finite; the last checkpoint is from before it.
+    """Stops training at the first loss that is not finite.
 
-    The loss of a step is computed before its update. What the last update of an epoch has done shows in the
-    validation.
+    The loss of a step is from before its update; what an epoch's last update has done, the validation shows.
     """
 
     def __init__(self, history: History):
@@ -44,8 +119,8 @@ def not_finite(what: str, step: int) -> UserError:
 class Patience(keras.callbacks.Callback):
     """Ends training after `patience` epochs without a better validation accuracy; 0 never ends.
 
-    It asks the run's history alone, so that a resumed run ends where it would have. The `first` epochs do not
-    count: those of a frozen backbone cost next to nothing, and what follows them may be better.
+    It asks the history alone, so that a resumed run ends where it would have. The `first` epochs, with a
+    frozen backbone, do not count: what follows them may be better.
     """
 
     def __init__(self, history: History, patience: int, first: int):
@@ -81,10 +156,9 @@ class KeepBest(keras.callbacks.Callback):
 class AverageInPlace(keras.callbacks.Callback):
     """Puts the average into the network for validation and for all that is written after an epoch.
 
-    Its place is behind what writes and before the checkpoint, which holds the weights that training goes on
-    with. After the last epoch of a stage, the `last` counted from 1, these are the average: it is what the
-    stage leaves to the next, to the test and to the files. Keras's SwapEMAWeights swaps by adding and
-    subtracting, which moves the last bits of the weights.
+    It stands behind the callbacks that write and before the checkpoint, which holds the weights that training
+    goes on with. After the `last` epoch of a stage, counted from 1, the average stays. Keras's SwapEMAWeights
+    swaps by adding and subtracting, which moves the last bits of the weights.
     """
 
     def __init__(self, last: int):
@@ -101,8 +175,7 @@ class AverageInPlace(keras.callbacks.Callback):
         self._take_out()
 
     def on_train_end(self, logs=None):
-        # At the end of each `fit` Keras puts the average in, also where another `fit` goes on with the stage.
-        self._take_out()
+        self._take_out()  # Keras puts the average in after each `fit`, of which a resumed stage has two
 
     def _take_out(self):
         if not self.is_last:

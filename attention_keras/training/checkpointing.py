@@ -16,10 +16,16 @@ import keras
 import numpy as np
 
 from attention_keras.runs.signals import SIGNAL_EXIT_BASE, signals_handled_by
-from attention_keras.training.callbacks import not_finite
-from attention_keras.training.checkpoint import Checkpoint, save_checkpoint
-from attention_keras.training.history import History
-from attention_keras.training.state import assign, build_metrics, model_state, of_model, training_state
+from attention_keras.training.callbacks import History, not_finite
+from attention_keras.training.checkpoint import (
+    Checkpoint,
+    assign,
+    build_metrics,
+    model_state,
+    of_model,
+    save_checkpoint,
+    training_state,
+)
 
 TOLD_ONCE_SECONDS = 1.0
 """Signals within this time are one: `timeout` and service managers tell a process, and then its group."""
@@ -36,9 +42,8 @@ class Interrupted(Exception):
 class Checkpointing(keras.callbacks.Callback):
     """Saves the `whole` network's state `every` so many steps, at each epoch's end, and on SIGTERM or Ctrl-C.
 
-    Must be the last callback, so that the records of the others are complete when it saves. Workers other
-    than the chief restore but never write. Several workers could only save together, so none saves on a
-    signal: the one that is told to stop leaves at once, and all continue from the last checkpoint.
+    Must be the last callback, so that the records of the others are complete. Workers other than the chief
+    restore but never write. Several could only save together, so none of them saves on a signal.
     """
 
     def __init__(
@@ -72,10 +77,7 @@ class Checkpointing(keras.callbacks.Callback):
             assign(model_state(self.whole), of_model(self.resumed.arrays))
 
     def restore(self, trained: keras.Model, first_step: int) -> None:
-        """Put the whole state of the resumed checkpoint back, if it is from within the stage of `trained`.
-
-        A checkpoint that ends the stage before has the optimiser of that stage, which is another one.
-        """
+        """Put all of the resumed checkpoint back, unless it ends the stage before, with another optimiser."""
         if self.resumed and self.resumed.step > first_step:
             build_metrics(trained)
             assign(training_state(self.whole, trained), self.resumed.arrays)

@@ -28,8 +28,7 @@ from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import image_side, load_model
 from attention_keras.training.device import choose_precision, jit_compile
-from attention_keras.training.guided import GuidanceLoss, MeanOffObject
-from attention_keras.training.loss import build_loss
+from attention_keras.training.losses import GuidanceLoss, MeanOffObject, build_loss
 from attention_keras.training.optimizers import build_optimizer, build_schedule
 from attention_keras.training.stages import Stage
 from attention_keras.training.strategy import Strategy, hooks_of, spans_workers
@@ -49,10 +48,9 @@ def image_size_of(config: RunConfig) -> int:
 def settle(
     config: RunConfig, earlier: Run | None, dataset: ImageDataset, strategy: Strategy | None
 ) -> RunConfig:
-    """The config with nothing open, where precision may have been `auto` and the image size 0.
+    """The config with nothing open: an `earlier` run keeps its precision.
 
-    An `earlier` run to go on with keeps the precision it began with. Several workers may have different
-    processors, and take float32.
+    Several workers may have different processors, and take float32.
     """
     if config.precision != "auto":
         precision = config.precision
@@ -75,10 +73,7 @@ def check_steps_per_execution(config: RunConfig, steps: int) -> None:
 
 
 def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
-    """The network in the run's precision, with the run's initial weights.
-
-    A backbone that the paper does not have is frozen where the recipe begins with frozen epochs.
-    """
+    """The network in the run's precision, with the run's initial weights."""
     keras.utils.set_random_seed(config.seed)
     earlier_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
@@ -99,9 +94,9 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
 
 
 def start_from(source: str, model: keras.Model, class_names: Sequence[str]) -> str:
-    """Give a model the weights of another run or file, its classifier too where the classes are the same.
+    """Give a model the weights of another run or file; the table for a person says which.
 
-    What was copied is returned for a person to read. A file does not say what its classes are.
+    The classifier goes along where a run has the same classes; a file does not say what its classes are.
     """
     same = Path(source).is_dir() and Run(source).class_names() == list(class_names)
     return transfer_weights(load_model(source), model, same_classes=same).table()
@@ -166,7 +161,7 @@ def compile_network(
     told: int = 0,
     strategy: Strategy | None = None,
 ) -> None:
-    """Give what a stage trains its loss and optimiser; call it in the strategy's scope.
+    """Give what a stage trains its loss and optimiser.
 
     `labels` `(n,)` are those of an epoch's training images, of which `told` come with their object.
     """

@@ -11,13 +11,8 @@ from attention_keras.runs.recipes import Optimizer, Schedule
 class CoupledSGD(keras.optimizers.SGD):
     """SGD with momentum whose weight decay is part of the gradient, as in Torch.
 
-    `g <- g + decay * w` before the momentum, for every trainable variable (biases and batch
-    normalisation included, as in the official code). Keras's own `weight_decay` is decoupled:
-    it shrinks the weights by `learning_rate * decay` past the momentum.
-
-    Example:
-        >>> CoupledSGD(0.1, momentum=0.9, coupled_decay=5e-4).coupled_decay
-        0.0005
+    `g <- g + decay * w` before the momentum, for every trainable variable (biases and batch normalisation
+    included, as in the official code). Keras's own `weight_decay` shrinks the weights past the momentum.
     """
 
     def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, coupled_decay=0.0, **kwargs):
@@ -71,15 +66,7 @@ def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, ep
 
 @keras.saving.register_keras_serializable(package="attention_keras")
 class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule that counts updates, for an optimiser that counts the steps which it accumulates.
-
-    Keras asks the schedule for the rate of a step. With accumulated gradients several steps are one update.
-
-    Example:
-        >>> halved = keras.optimizers.schedules.PiecewiseConstantDecay([1], [0.4, 0.2])
-        >>> [round(float(PerUpdate(halved, 3)(step)), 1) for step in (0, 5, 6)]
-        [0.4, 0.4, 0.2]
-    """
+    """A schedule of updates, asked for the rate of a step, of which `accumulate` make an update."""
 
     def __init__(self, schedule, accumulate: int):
         self.schedule, self.accumulate = schedule, accumulate

@@ -22,13 +22,12 @@ from attention_keras.models.frozen import frozen_layers, thaw
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import TEMPERATURE, Run
 from attention_keras.runs.model_file import load_model, save_model
-from attention_keras.training.callbacks import AverageInPlace, KeepBest, NonFiniteGuard, Patience
+from attention_keras.training.calibrate import final_metrics, take_final_test
+from attention_keras.training.callbacks import AverageInPlace, History, KeepBest, NonFiniteGuard, Patience
 from attention_keras.training.checkpoint import Checkpoint, load_newest
 from attention_keras.training.checkpointing import Checkpointing
-from attention_keras.training.final_test import final_metrics, take_final_test
 from attention_keras.training.frozen import FrozenPart, forget_features
-from attention_keras.training.guided import OFF_OBJECT
-from attention_keras.training.history import History
+from attention_keras.training.losses import OFF_OBJECT
 from attention_keras.training.network import (
     build_network,
     check_steps_per_execution,
@@ -37,7 +36,7 @@ from attention_keras.training.network import (
     settle,
     start_from,
 )
-from attention_keras.training.progress import Progress
+from attention_keras.training.report import Progress, summarize
 from attention_keras.training.stages import Stage, fit_rest, panel_epochs, stages_of
 from attention_keras.training.strategy import (
     Strategy,
@@ -48,7 +47,6 @@ from attention_keras.training.strategy import (
     synchronize_batch_norm,
     wait_for_workers,
 )
-from attention_keras.training.summary import summarize
 from attention_keras.training.tensorboard import AttentionImages, Scalars, log_confusion
 
 Report = Callable[[str], None]
@@ -58,9 +56,8 @@ Report = Callable[[str], None]
 class Session:
     """One training, on one machine.
 
-    Nothing in `config` is open. The test split of `dataset` is unread until `finish`. `model` shares its
-    layers with all models that the session trains and saves, and with `frozen`, its parts where the backbone
-    is frozen at first. `report` is called with each line a person should read.
+    Nothing in `config` is open. `model` shares its layers with all that the session trains and saves, and
+    with `frozen`, its parts where the backbone is frozen at first.
     """
 
     config: RunConfig
@@ -79,11 +76,7 @@ class Session:
         strategy: Strategy | None,
         report: Report = print,
     ) -> "Session":
-        """Read the data, build the model, and say what is about to happen; nothing is written yet.
-
-        Precision and image size may be open: an earlier part of the run decides them, or else the machine and
-        the data do.
-        """
+        """Read the data, build the model, and say what is about to happen; nothing is written yet."""
         if config.patience and spans_workers(strategy):
             raise UserError("patience does not work with several workers: only the chief has the best epoch")
         config = dataclasses.replace(config, image_size=image_size_of(config))

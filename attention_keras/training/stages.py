@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from attention_keras.runs.config import RunConfig
-from attention_keras.training.batch_norm import fused_batch_norm
+from attention_keras.training.device import fused_batch_norm
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,10 @@ Strategy = tf.distribute.Strategy
 
 
 def build_strategy(name: str, report: Callable[[str], None] = print) -> Strategy | None:
-    """The strategy of a `--strategy` name; None trains on one device without a strategy.
+    """The strategy of a name; None trains on one device without a strategy.
 
-    `auto` mirrors over the GPUs when there are several. `mirrored` takes every GPU, or every
-    logical CPU device when there is no GPU. `multi_worker` needs TF_CONFIG and must come before any
-    other TensorFlow operation; `report` is told whom it waits for. `tpu` is untested.
+    `auto` mirrors over the GPUs when there are several; `mirrored` takes the logical CPU devices where there
+    is no GPU. `multi_worker` needs TF_CONFIG and must come before any other TensorFlow operation.
     """
     if name == "multi_worker":
         others = _other_workers(os.environ.get("TF_CONFIG"))
@@ -51,10 +50,7 @@ def build_strategy(name: str, report: Callable[[str], None] = print) -> Strategy
 
 @contextlib.contextmanager
 def _waiting():
-    """Inside, TensorFlow waits for other workers, and no line of Python runs: Ctrl-C ends the process itself.
-
-    TensorFlow puts a handler of SIGTERM of its own in, which takes a note and goes on. It goes afterwards.
-    """
+    """Inside, no line of Python runs: Ctrl-C ends the process. TensorFlow's SIGTERM handler is taken out."""
     interrupt, terminate = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     if interrupt is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -89,8 +85,7 @@ def _other_workers(text: str | None) -> list[str]:
 
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> Strategy:
-    """One strategy for each set of devices in a process: the collectives of a second one would take
-    the same keys as the first one's, and fail when their shapes differ."""
+    """One for each set of devices in a process: collectives of a second one would have the same keys."""
     return tf.distribute.MirroredStrategy(list(devices))
 
 
@@ -162,10 +157,9 @@ def hooks_of(strategy: Strategy | None) -> dict[str, Callable]:
 
 
 def _replica_loss(loss, images):
-    """A loss whose gradient is that of the global batch, however it is split.
+    """A loss whose gradient is that of the global batch, and whose value stays as Keras expects it.
 
-    Keras averages each replica's loss and then the replicas, which weights the images of a partial
-    last batch wrongly when it does not divide evenly. The value of the loss stays as Keras expects it.
+    Keras averages the means of the replicas, which weights the images of an uneven batch wrongly.
     """
     replica = tf.distribute.get_replica_context()
     if replica is None:
@@ -186,11 +180,7 @@ def replicated(model: Classifier, strategy: Strategy | None) -> Classifier:
 
 
 def synchronize_batch_norm(model: keras.Model, synchronized: bool) -> None:
-    """Make every batch normalisation use the statistics of the global batch (or of its replica alone).
-
-    Without this, replicas normalise by their own part of the batch, and N devices no longer
-    compute what one device does.
-    """
+    """Make every batch normalisation use the statistics of the global batch, as one device does, or not."""
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = synchronized

@@ -16,16 +16,14 @@ from attention_keras.errors import UserError
 from attention_keras.measures.maps import normalized_entropy
 from attention_keras.models.evidence import combine_evidence, evidence_model
 from attention_keras.models.outputs import attention_maps, evidence_maps
-from attention_keras.training.guided import OFF_OBJECT
-from attention_keras.training.history import History
+from attention_keras.training.callbacks import History
+from attention_keras.training.losses import OFF_OBJECT
 
 PANELS = 8
 
 
 class Scalars(keras.callbacks.Callback):
-    """Loss, accuracy and, where it is trained, attention off the object, of training and validation in one
-    chart each; learning rate and speed.
-    """
+    """Curves of training and validation in one chart each; learning rate and speed."""
 
     def __init__(self, log_dir: Path, history: History):
         super().__init__()
@@ -49,12 +47,10 @@ class Scalars(keras.callbacks.Callback):
 
 
 class AttentionImages(keras.callbacks.Callback):
-    """After some epochs: where every attention level looks on the same validation images, and what for.
+    """Panels of the first images of the split `shown`, after some `epochs`, counted from 1.
 
-    One panel per image, titled with the true and the predicted class: attention of each level, and the
-    evidence for the predicted class, all levels added up. And for each level the entropy of its attention as
-    a share of the largest possible (1: looks everywhere, 0: at one place). The images are the first of the
-    split `shown`; `epochs` are counted from 1.
+    Each shows attention of every level and the evidence for the predicted class, all levels added up. And for
+    each level the entropy of its attention as a share of the largest (1: looks everywhere, 0: at one place).
     """
 
     def __init__(

@@ -15,8 +15,7 @@ from attention_keras.training.strategy import build_strategy, is_chief, lost_wor
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run: its directory, its config, the numbers of `metrics.json`, and whether this process
-    is the one that writes and reports."""
+    """A finished run; `metrics` are those of its `metrics.json`, and the chief is the worker that reports."""
 
     run: Run
     config: RunConfig

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from attention_keras import build_model
-from attention_keras.training.batch_norm import fused_batch_norm
+from attention_keras.training.device import fused_batch_norm
 
 ARGUMENTS = {"epsilon": 1e-3, "momentum": 0.9}
 

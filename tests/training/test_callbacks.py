@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from attention_keras.training.callbacks import Patience
+from attention_keras.training.callbacks import History, Patience
 from attention_keras.training.checkpointing import Checkpointing
-from attention_keras.training.history import History
 
 
 def history(accuracies=(), **changes):

@@ -12,12 +12,15 @@ from attention_keras import build_model
 from attention_keras.errors import UserError
 from attention_keras.training.checkpoint import (
     Checkpoint,
+    assign,
+    build_metrics,
     checkpoint_files,
     load_checkpoint,
     load_newest,
+    model_state,
     save_checkpoint,
+    training_state,
 )
-from attention_keras.training.state import assign, build_metrics, model_state, training_state
 
 ARRAYS = {
     "model/conv1/kernel": np.arange(12, dtype="float32").reshape(3, 4),

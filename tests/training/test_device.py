@@ -8,7 +8,7 @@ import tensorflow as tf
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.training import device
-from attention_keras.training.batch_norm import fused_batch_norm
+from attention_keras.training.device import fused_batch_norm
 from attention_keras.training.network import compile_network
 from attention_keras.training.stages import stages_of
 from attention_keras.training.strategy import build_strategy, scope

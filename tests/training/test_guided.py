@@ -10,7 +10,7 @@ from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier, TrainingHooks
 from attention_keras.models.outputs import ATTENTION, LOGITS
 from attention_keras.runs.config import RunConfig
-from attention_keras.training.guided import GuidanceLoss, MeanOffObject, area_weights, share_off_object
+from attention_keras.training.losses import GuidanceLoss, MeanOffObject, area_weights, share_off_object
 
 WEIGHT = 3.0
 STEADY = RunConfig(**SMALL)

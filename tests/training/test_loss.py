@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from attention_keras.training.loss import BalancedCrossentropy, build_loss, class_weights
+from attention_keras.training.losses import BalancedCrossentropy, build_loss, class_weights
 
 
 def test_balanced_loss_is_kerass_class_weight():

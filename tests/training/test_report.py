@@ -5,7 +5,7 @@ import pytest
 from attention_keras.data.datasets import load_dataset
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
-from attention_keras.training import summary
+from attention_keras.training import report
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,9 @@ def parameters(model):
 
 
 def lines(parts, monkeypatch, seconds=60.0, **flags):
-    monkeypatch.setattr(summary, "estimate_seconds", lambda *arguments: seconds)
+    monkeypatch.setattr(report, "estimate_seconds", lambda *arguments: seconds)
     config = RunConfig(model="vgg-att1-pc", width=0.03, precision="float32", **flags)
-    return "\n".join(summary.summarize(config, *parts, None))
+    return "\n".join(report.summarize(config, *parts, None))
 
 
 def test_the_printed_recipe_is_what_runs(parts, monkeypatch):
@@ -36,5 +36,5 @@ def test_the_printed_recipe_is_what_runs(parts, monkeypatch):
 def test_warnings(parts, monkeypatch, tmp_path):
     assert "takes more than a day" in lines(parts, monkeypatch, seconds=90_000.0)
     assert "a mirrored image of cluttered_digits is another one" in lines(parts, monkeypatch, augment="flip")
-    monkeypatch.setattr(summary, "NVIDIA_DRIVER", tmp_path)
+    monkeypatch.setattr(report, "NVIDIA_DRIVER", tmp_path)
     assert "TensorFlow sees no GPU" in lines(parts, monkeypatch)

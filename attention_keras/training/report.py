@@ -1,10 +1,13 @@
-"""What a run is about to do, for a person to check before it takes hours."""
+"""What a person reads: what a run is about to do, and how far it is."""
 
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import tensorflow as tf
+from tqdm import tqdm
 
 from attention_keras.data.datasets import ImageDataset
 from attention_keras.data.rows import ImageRows
@@ -12,13 +15,15 @@ from attention_keras.models.compute import count_macs, count_parameters
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.durations import duration
 from attention_keras.runs.names import words_of
+from attention_keras.training.callbacks import History
+from attention_keras.training.stages import Stage
 
 DAY = 86400
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
 
 def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, strategy) -> list[str]:
-    """The lines."""
+    """Lines for a person to check before a run takes hours."""
     devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
     height, width, _ = dataset.image_shape
     seconds = estimate_seconds(config, dataset, model)
@@ -28,8 +33,7 @@ def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, stra
         f"{count_macs(model) / 1e6:,.0f} M multiply-adds per image",
         f"data      {dataset.name}: {len(dataset.train):,} training and {len(dataset.validation):,} "
         f"validation images of {width}x{height}, {dataset.num_classes} classes"
-        + ", decoded from their files in each epoch"
-        * streamed,
+        f"{', decoded from their files in each epoch' if streamed else ''}",
         f"recipe    {config.recipe}: {', '.join(words_of(config))}",
         f"device    {len(devices)} x {devices[0].device_type}, {config.precision}, strategy "
         f"{type(strategy).__name__ if strategy else 'none'}",
@@ -51,10 +55,9 @@ def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, stra
 
 
 def estimate_seconds(config: RunConfig, dataset: ImageDataset, model: keras.Model) -> float:
-    """Time of the run, from two timed forward passes; a backward pass costs about two forward ones.
+    """Time of the run, from timed forward passes; a backward pass costs about two forward ones.
 
-    While the backbone is frozen, the images go forward once for all epochs. Each pass reads them, which takes
-    time where they are files to decode.
+    A frozen backbone sees the images once for all its epochs. Reading them takes time where they are files.
     """
     start = time.perf_counter()
     images = tf.constant(dataset.train.images[: min(config.batch_size, 64)], "float32")
@@ -68,3 +71,48 @@ def estimate_seconds(config: RunConfig, dataset: ImageDataset, model: keras.Mode
     epochs, once = config.epochs, bool(config.frozen_epochs)
     seconds = (3 * epochs + once) * min(durations) + (epochs + once) * reading
     return seconds / len(images) * len(dataset.train)
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar over all images of the run, on a terminal, and a line for `report` about each finished epoch."""
+
+    def __init__(
+        self, history: History, stages: Sequence[Stage], report: Callable[[str], None], show_bar: bool
+    ):
+        super().__init__()
+        self.history, self.stages, self.report, self.show_bar = history, stages, report, show_bar
+        self.epochs = stages[-1].last
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Inside, the bar is there."""
+        with tqdm(
+            total=self.epochs * self.history.images_per_epoch,
+            initial=self.history.images_seen,
+            unit=" images",
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=None if self.show_bar else True,
+            leave=False,
+        ) as self._bar:
+            yield
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._bar.update(self.history.images_seen - self._bar.n)
+        if logs and not self._bar.disable and self.history.step % 10 == 0:
+            said = f"loss {logs['loss']:.3f} accuracy {logs['accuracy']:.1%}"
+            self._bar.set_postfix_str(said, refresh=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        record = self.history.records[-1]
+        speed = record["images_per_second"]
+        # Of a later stage the speed is not known: with all weights an epoch may take a hundred times as long.
+        stage = next(stage for stage in self.stages if epoch < stage.last)
+        left = duration((stage.last - epoch - 1) * self.history.images_per_epoch / speed)
+        of_what = "" if stage is self.stages[-1] else " of the frozen epochs"
+        self._bar.clear()
+        self.report(
+            f"epoch {epoch + 1:>3}/{self.epochs}  loss {record['loss']:.4f}  "
+            f"accuracy {record['accuracy']:.1%}  validation {record['val_accuracy']:.1%}  "
+            f"{speed:,.{0 if speed >= 10 else 1}f} images/s  {left} left{of_what}"
+        )
