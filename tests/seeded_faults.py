@@ -82,7 +82,7 @@ TABLE = {
     "tests/data/test_objects.py": [
         ("mask flipped", "read_masks(rows) * tf", "(1 - read_masks(rows)) * tf"),
     ],
-    "tests/training/test_guided.py": [
+    "tests/training/test_losses.py": [
         (
             "attention drawn off the object",
             "1.0 - ops.sum(attention * covered",

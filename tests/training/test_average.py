@@ -58,10 +58,12 @@ def test_averaging_changes_nothing_about_the_training(plain_run, tmp_path):
     assert averaged.history()[-1]["val_loss"] != plain_run.history()[-1]["val_loss"]
 
 
-def test_resume_is_exact_with_the_average_and_with_trained_attention(full_run, tmp_path):
+def test_resume_is_exact_and_time_adds_up(full_run, tmp_path):
     with death_at(8):
         trained(FULL, tmp_path)
+    died = load_newest(tmp_path / "run" / "checkpoints")
     run = trained(FULL, tmp_path)
+    assert died.step == 6 and run.metrics["seconds"] > died.record["seconds"] > 0
     assert_ends_as(run, full_run)
     found, arrays = (load_newest(it.path / "checkpoints").arrays for it in (run, full_run))
     assert found.keys() == arrays.keys() and any(name.endswith("average") for name in found)

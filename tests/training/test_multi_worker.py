@@ -1,6 +1,9 @@
-"""Two real worker processes on loopback: equal to one process, and exact again after one dies."""
+"""Two real worker processes on loopback: they wait, equal one process, and are exact again after one dies."""
 
+import contextlib
 import importlib.util
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -26,6 +29,18 @@ FLAGS = [
     *["--deterministic", "--checkpoint-every", "2", "--attend-to", "1", "--attend-to-fraction", "0.5"],
     *["--ema", "0.9"],
 ]
+
+ADDRESSES = ["127.0.0.1:47113", "127.0.0.1:47114"]
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have switched it off
+from attention_keras.training.strategy import build_strategy, scope, wait_for_workers
+strategy = build_strategy("multi_worker", lambda line: print(line, flush=True))
+print("together", flush=True)
+input()
+with scope(strategy):
+    wait_for_workers(strategy)
+"""
 
 
 def flags(directory, name):
@@ -84,3 +99,43 @@ def test_two_workers_equal_one_process_and_survive_a_death(tmp_path):
     assert run_workers.wait(run_workers.start(2, [*flags(tmp_path, "killed"), "--restart"])) == 0
     for name, value in variables(tmp_path / "killed").items():
         np.testing.assert_array_equal(value, two[name], err_msg=name)
+
+
+@contextlib.contextmanager
+def worker(index):
+    """A process that looks for the other, and waits for it again when it is told to."""
+    task = {"cluster": {"worker": ADDRESSES}, "task": {"type": "worker", "index": index}}
+    environment = os.environ | {"TF_CONFIG": json.dumps(task), "PYTHONPATH": str(ROOT)}
+    words, pipe = [sys.executable, "-c", PROGRAM], subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, env=environment, text=True) as process:
+        try:
+            waits = f"waiting for {ADDRESSES[1 - index]} (TF_CONFIG); Ctrl-C ends it\n"
+            assert process.stdout.readline() == waits
+            yield process
+        finally:
+            process.kill()
+
+
+def end(process, number):
+    """Send a signal to a process that waits; how it ended."""
+    time.sleep(2)  # until TensorFlow waits
+    assert process.poll() is None
+    process.send_signal(number)
+    return process.wait(20)
+
+
+@pytest.mark.slow
+def test_it_says_whom_it_waits_for_and_ctrl_c_ends_it():
+    with worker(0) as process:
+        assert end(process, signal.SIGINT) == -signal.SIGINT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_while_another_is_late(number):
+    with worker(0) as first, worker(1) as second:
+        for process in (first, second):
+            assert process.stdout.readline() == "together\n"
+        first.stdin.write("\n")
+        first.stdin.flush()
+        assert end(first, number) == -number

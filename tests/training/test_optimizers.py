@@ -25,30 +25,14 @@ def test_vgg_halves_at_the_one_based_epochs_25_50():
 
 def test_resnet_steps_at_60_120_160():
     schedule = build_schedule("step_60_120_160", 0.1, STEPS, 200)
-    for epoch, expected in (
-        (0, 0.1),
-        (59, 0.1),
-        (60, 0.02),
-        (119, 0.02),
-        (120, 0.004),
-        (160, 0.0008),
-        (199, 0.0008),
-    ):
-        assert rate(schedule, epoch) == pytest.approx(expected)
+    rates = {0: 0.1, 59: 0.1, 60: 0.02, 119: 0.02, 120: 0.004, 160: 0.0008, 199: 0.0008}
+    assert {epoch: rate(schedule, epoch) for epoch in rates} == pytest.approx(rates)
 
 
 def test_cub_doubles_twice_then_halves():
     schedule = build_schedule("cub_30", 0.01, STEPS, 320)
-    for one_based, expected in (
-        (1, 0.01),
-        (29, 0.01),
-        (30, 0.02),
-        (60, 0.04),
-        (90, 0.02),
-        (120, 0.01),
-        (150, 0.005),
-    ):
-        assert rate(schedule, one_based - 1) == pytest.approx(expected)
+    rates = {1: 0.01, 29: 0.01, 30: 0.02, 60: 0.04, 90: 0.02, 120: 0.01, 150: 0.005}  # by 1-based epoch
+    assert {epoch: rate(schedule, epoch - 1) for epoch in rates} == pytest.approx(rates)
 
 
 def test_cosine_warms_up_and_ends_at_zero():

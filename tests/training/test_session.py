@@ -68,17 +68,6 @@ def test_a_person_reads_the_speed_and_the_time_left(plain_run):
     assert int(found[0][2]) == pytest.approx(2 * 75 / recorded[0], abs=1) and int(found[-1][2]) == 0
 
 
-def test_a_crash_is_resumed_exactly_and_time_adds_up(plain_run, tmp_path):
-    options = PLAIN.replace(checkpoint_every=1)
-    with death_at(8):
-        trained(options, tmp_path)
-    checkpoint = load_newest(tmp_path / "run" / "checkpoints", print)
-    assert checkpoint.step == 7
-    run = trained(options, tmp_path)
-    assert run.metrics["seconds"] > checkpoint.record["seconds"] > 0
-    assert_ends_as(run, plain_run)
-
-
 @pytest.mark.slow
 def test_a_crash_at_any_step_is_resumed_exactly(plain_run, tmp_path):
     for step in (1, 4, 5, 11):  # the first, and around the end of an epoch
@@ -121,6 +110,7 @@ def test_ctrl_c_saves_within_a_step_and_says_130(tmp_path, monkeypatch):
     assert load_newest(tmp_path / "run" / "checkpoints").step == 3
 
 
+@pytest.mark.slow
 def test_it_begins_from_a_run_and_goes_on_when_that_run_has_moved(plain_run, tmp_path):
     source = shutil.copytree(plain_run.path, tmp_path / "source")
     child = PLAIN.replace(init_from=f"{source}/", epochs=1, learning_rate=1e-9, seed=1)

@@ -1,8 +1,9 @@
-"""The loss on attention off the object: beside its definition, and what training with it does."""
+"""Losses: balanced cross-entropy and attention off the object by their definitions, and what they do."""
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from small_runs import SMALL, trained
 
@@ -10,10 +11,38 @@ from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier, TrainingHooks
 from attention_keras.models.outputs import ATTENTION, LOGITS
 from attention_keras.runs.config import RunConfig
-from attention_keras.training.losses import GuidanceLoss, MeanOffObject, area_weights, share_off_object
+from attention_keras.training.losses import (
+    BalancedCrossentropy,
+    GuidanceLoss,
+    MeanOffObject,
+    area_weights,
+    build_loss,
+    class_weights,
+    share_off_object,
+)
 
 WEIGHT = 3.0
 STEADY = RunConfig(**SMALL)
+
+
+def test_balanced_loss_is_kerass_class_weight():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(6, 3)).astype("float32"), np.array([0, 0, 0, 1, 1, 2])
+    weights = class_weights(np.bincount(labels))
+    np.testing.assert_allclose(weights, [6 / 9, 1, 2])
+    log = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    by_hand = np.mean([-weights[k] * row[k] for row, k in zip(log, labels)])
+    loss = build_loss(0.0, np.bincount(labels), balance=True)
+    assert float(loss(np.eye(3, dtype="float32")[labels], logits)) == pytest.approx(by_hand, rel=1e-5)
+    # Each class weighs the same in an epoch, and an image 1 on average.
+    np.testing.assert_allclose(np.bincount(labels) * weights, 2)
+
+
+def test_a_class_without_images_weighs_nothing_and_mixed_labels_the_mean():
+    assert class_weights(np.array([4, 0, 4])).tolist() == [1.0, 0.0, 1.0]
+    loss = BalancedCrossentropy([1.0, 3.0])
+    mixed = float(loss(np.array([[0.5, 0.5]], "float32"), np.zeros((1, 2), "float32")))
+    assert mixed == pytest.approx(2 * np.log(2), rel=1e-5)
 
 
 def shares_by_pixels(attention, objects):
@@ -95,8 +124,6 @@ class TestGuidance:
         assert found["loss"] == pytest.approx(float(plain), abs=1e-6)
 
     def test_images_that_are_not_told_give_no_gradient(self, model, data):
-        import tensorflow as tf
-
         images, targets = tf.constant(data[0]), data[1]
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(images)
@@ -118,6 +145,7 @@ class TestGuidance:
         assert sum(losses) == pytest.approx(whole, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_training_moves_attention_onto_the_object(tmp_path):
     """Beside a weight too small to matter, which measures what the labels alone teach."""
     options = STEADY.replace(limit=200, epochs=5)
