@@ -50,12 +50,12 @@ def test_the_best_epoch_is_one_of_the_frozen_stage_whatever_keeps_its_features(
 
     monkeypatch.setattr(frozen, "ArrayStore", on_disk)
     # A rate that ruins what the frozen stage has learnt.
-    run = trained(options, tmp_path, epochs=9, learning_rate=0.3, patience=2, ema=0.0)
+    run = trained(options, tmp_path, epochs=9, learning_rate=3.0, schedule="constant", patience=2, ema=0.0)
     assert len(stores) == 2 and not run.result.run.features.exists()
     history, model = run.history(), run.model()
     accuracies = [line["val_accuracy"] for line in history]
     best = accuracies.index(max(accuracies))
-    assert best < FROZEN and len(history) == FROZEN + 2
+    assert best < FROZEN and len(history) == FROZEN + 2, accuracies
     assert run.metrics["tested_epoch"] == best + 1
     assert run.metrics["validation_error"] == pytest.approx(1 - max(accuracies))
     for one, other in zip(model.get_weights(), run.model("best.keras").get_weights(), strict=True):

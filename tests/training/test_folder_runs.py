@@ -48,6 +48,7 @@ def test_a_run_goes_on_over_the_same_images_at_another_place_and_over_no_others(
         trained(moved, tmp_path, dataset=f"folder:{tmp_path / 'elsewhere'}")
 
 
+@pytest.mark.slow
 def test_a_streamed_run_resumes_exactly_and_learns_what_a_kept_one_does(
     photos, folder_run, tmp_path, monkeypatch
 ):

@@ -145,6 +145,7 @@ def test_training_moves_attention_onto_the_object(tmp_path):
         assert with_it < without - 0.1, (with_it, without)
 
 
+@pytest.mark.slow
 def test_a_folder_whose_validation_images_have_no_masks(tmp_path):
     rng = np.random.default_rng(0)
     for path in [f"{part}/{name}/{i}.png" for part in ("train", "val") for name in "ab" for i in range(8)]:
