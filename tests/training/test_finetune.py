@@ -106,6 +106,7 @@ def test_features_of_other_images_are_refused(tmp_path):
         FeatureRows.kept(iter([]), [(2,)], 4, store)
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_tested_and_saved(options, tmp_path):
     # A rate that ruins what the frozen stage has learnt: the best epoch is one of its.
     run = trained(options, tmp_path, epochs=9, learning_rate=0.3, patience=2, ema=0.0)
