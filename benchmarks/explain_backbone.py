@@ -79,7 +79,7 @@ def measure(
 def draw(model: keras.Model, images: np.ndarray, path: Path) -> None:
     """The images with the attention of each tap and the evidence for the predicted class."""
     predicted = model.predict(images, batch_size=16, verbose=0)["logits"].argmax(-1)
-    columns = attention_of(model, images, 16) | {
+    columns = attention_of(model, images, batch_size=16) | {
         "evidence": total_evidence(model, images, predicted, batch_size=16)
     }
     path.parent.mkdir(parents=True, exist_ok=True)

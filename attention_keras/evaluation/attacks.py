@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from attention_keras.evaluation.subjects.views import map_batches, predict_batches
-from attention_keras.measures.robustness import PIXELS, check_change
 
 ATTACKS = ("noise", "FGSM", "PGD")
+PIXELS = (0.0, 255.0)
 
 
 class Attacker:
@@ -36,21 +36,16 @@ class Attacker:
 
     def attack(self, name: str, images: np.ndarray, labels: np.ndarray, epsilon: float) -> np.ndarray:
         """Images led away from their labels by at most `epsilon` in every pixel value, within [0, 255]."""
-        if name not in ATTACKS:
-            raise ValueError(f"attack must be one of {', '.join(ATTACKS)}; got {name!r}")
         images = np.asarray(images, "float32")
         if epsilon == 0:
             return images.copy()
         generator = np.random.default_rng(self.seed)
         if name == "noise":
             signs = generator.choice([-1.0, 1.0], images.shape)
-            changed = np.clip(images + epsilon * signs, *PIXELS).astype("float32")
-        elif name == "FGSM":
-            changed = self._step(images, images, labels, epsilon, epsilon)
-        else:
-            changed = self._projected_gradient_descent(images, labels, epsilon, generator)
-        check_change(images, changed, epsilon)
-        return changed
+            return np.clip(images + epsilon * signs, *PIXELS).astype("float32")
+        if name == "FGSM":
+            return self._step(images, images, labels, epsilon, epsilon)
+        return self._projected_gradient_descent(images, labels, epsilon, generator)
 
     def _projected_gradient_descent(self, images, labels, epsilon: float, generator) -> np.ndarray:
         """Of each image the first restart that fools the network, or the last one."""

@@ -9,8 +9,7 @@ from pathlib import Path
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import TASKS, CommonOptions, tasks_of
 from attention_keras.evaluation.report.html import write_report
-from attention_keras.evaluation.report.result import TaskResult
-from attention_keras.evaluation.report.store import file_name, write_result
+from attention_keras.evaluation.report.result import TaskResult, file_name, write_result
 from attention_keras.evaluation.report.table import to_terminal
 from attention_keras.evaluation.subjects.dataset import check_fit, dataset_of
 from attention_keras.evaluation.subjects.load import load_subjects, run_of
@@ -24,18 +23,12 @@ RECIPE = ("width", "epochs", "batch_size", "optimizer", "learning_rate", "augmen
 
 
 def evaluate(options: CommonOptions, report: Callable[[str], None], command: str = "") -> Path:
-    """Carry out the tasks that `options` are for; each writes its results when it is done.
+    """Carry out the tasks that `options` are for; the path of the HTML report.
 
-    Args:
-        options: of one task, or `AllOptions`, under which a task that does not apply is left out.
-        report: called with lines for the reader.
-        command: what was typed, for the report.
-
-    Returns:
-        Path of the HTML report. It is written even if a task fails, with what was measured before.
-
-    Raises:
-        UserError: a run cannot be read, the runs do not fit the dataset, or the task does not apply.
+    `options` are of one task, or `AllOptions`, under which a task that does not apply is left out. `report`
+    is called with lines for the reader; `command` is what was typed, for the report. A task writes its
+    results when it is done, and the report is written even if a later one fails. UserError: a run cannot be
+    read, the runs do not fit the dataset, or the only task does not apply.
 
     Example:
         >>> from attention_keras.evaluation.options import MapsOptions
@@ -73,7 +66,6 @@ def evaluate(options: CommonOptions, report: Callable[[str], None], command: str
 
 
 def _measure(task: str, context: Context) -> TaskResult:
-    """Carry out a task, by the function `measure` of the module of its name."""
     with needs(f"the task {task}", extra="evaluate"):
         module = importlib.import_module(f"attention_keras.evaluation.tasks.{task}")
     return module.measure(context)
@@ -88,7 +80,6 @@ def _about(subjects: Sequence[Subject], dataset: str, command: str) -> list[str]
 
 
 def _recipe(config: RunConfig) -> str:
-    """How a run was trained, in a line."""
     values = config.to_dict()
     return "trained with " + ", ".join(f"{name} {values[name]}" for name in RECIPE)
 
@@ -122,7 +113,5 @@ def _prepare(output: Path) -> None:
 
 def _summary(result: TaskResult) -> str:
     """The result for a terminal."""
-    lines = [result.title, *result.summary]
-    for table in () if result.summary else result.tables:
-        lines.append(f"\n{table.caption}\n{to_terminal(table)}")
-    return "\n".join([*lines, *(f"warning: {warning}" for warning in result.warnings), ""])
+    tables = [f"\n{table.caption}\n{to_terminal(table)}" for table in result.tables]
+    return "\n".join([result.title, *tables, *(f"warning: {w}" for w in result.warnings), ""])

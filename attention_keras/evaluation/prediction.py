@@ -17,15 +17,10 @@ from attention_keras.models.outputs import attention_maps
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a model says of one image.
+    """What a model says of one image file: probabilities `(k,)`, or the reason why it could not be read.
 
-    Attributes:
-        path: of the file.
-        probabilities: `(k,)`; None where the file could not be read.
-        reason: why it could not be read.
-        pixels: `(H, W, c)` uint8, as the model saw them.
-        attention: tap -> `(h, w)`.
-        evidence: for the predicted class, `(H, W)`; None where the model has none.
+    With an explanation also the pixels `(H, W, c)` that the model saw, attention `(h, w)` by tap, and the
+    evidence for the predicted class `(H, W)`, where the model has it.
     """
 
     path: Path

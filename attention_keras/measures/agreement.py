@@ -24,12 +24,7 @@ def _of_each_pair(correlate, one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def total_variation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Half the summed difference of two maps `(n, h, w)` read as distributions: the attention that moved.
-
-    Example:
-        >>> total_variation(np.array([[[1.0, 0.0]]]), np.array([[[0.25, 0.75]]])).tolist()
-        [0.75]
-    """
+    """Half the summed difference of two maps `(n, h, w)` read as distributions: the attention that moved."""
     shares = [m / np.maximum(m.sum(axis=(1, 2), keepdims=True), 1e-12) for m in (one, other)]
     return np.abs(shares[0] - shares[1]).sum(axis=(1, 2)) / 2
 

@@ -25,12 +25,7 @@ class Classification:
 
 
 def classify(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Classification:
-    """Compare predictions, from probabilities `(n, k)`, with labels `(n,)`.
-
-    Example:
-        >>> classify(np.eye(2)[[0, 1, 1]], np.array([0, 1, 0]), ["cat", "dog"]).per_class_accuracy
-        {'cat': 0.5, 'dog': 1.0}
-    """
+    """Compare predictions, from probabilities `(n, k)`, with labels `(n,)`."""
     predicted = probabilities.argmax(axis=-1)
     matrix = confusion_matrix(labels, predicted, labels=range(len(class_names)))
     accuracy = float(np.mean(predicted == labels))
@@ -49,13 +44,7 @@ def classify(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequenc
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Answers in bins of equal width by how sure they are; empty bins are left out.
-
-    Attributes:
-        share: `(m,)` of the images in each bin.
-        confidence: `(m,)` mean probability of the predicted class.
-        accuracy: `(m,)` share that is right.
-    """
+    """Answers in bins of equal width by how sure they are; empty bins are left out."""
 
     share: np.ndarray
     confidence: np.ndarray
@@ -68,13 +57,7 @@ class Reliability:
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
-    """How often answers, from probabilities `(n, k)`, are right, by how sure they are.
-
-    Example:
-        >>> probabilities = np.array([[0.9, 0.1]] * 4)
-        >>> round(reliability(probabilities, np.array([0, 0, 0, 1])).error, 3)
-        0.15
-    """
+    """How often answers, from probabilities `(n, k)`, are right, by how sure they are."""
     sure = probabilities.max(axis=-1)
     right = probabilities.argmax(axis=-1) == labels
     bin_of = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
@@ -85,11 +68,6 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
 
 
 def uncalibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """The probabilities `(n, k)` of the same logits without the temperature that they were divided by.
-
-    Example:
-        >>> uncalibrated(np.array([[0.75, 0.25]]), 2.0).round(3).tolist()
-        [[0.9, 0.1]]
-    """
+    """The probabilities `(n, k)` of the same logits without the temperature that they were divided by."""
     logarithms = np.log(np.maximum(np.asarray(probabilities, "float64"), 1e-300))
     return softmax(temperature * logarithms, axis=-1)

@@ -17,12 +17,6 @@ def pointing_game(maps: np.ndarray, masks: np.ndarray) -> float:
     A cell is a hit where the object covers any of its pixels. (Zhang et al. 2018 allow 15 pixels around the
     peak on 224-pixel images; here the tolerance is the cell.) Of equal largest cells the one nearest to their
     centre of mass is taken, so that a constant map points at the middle.
-
-    Example:
-        >>> masks = np.zeros((1, 4, 4), bool)
-        >>> masks[0, 0, 0] = True
-        >>> pointing_game(np.array([[[1.0, 0.0], [0.0, 0.0]]]), masks)
-        1.0
     """
     covered = covered_cells(masks, maps.shape[1:])
     return float(np.mean([cells[_peak(level)] for level, cells in zip(maps, covered)]))
@@ -125,10 +119,6 @@ def own_quarter(maps: np.ndarray, quarters: np.ndarray) -> np.ndarray:
 
     `CHANCE` in the mean for a map that does not depend on the class, and where nothing speaks for the class;
     NaN where a value is not finite.
-
-    Example:
-        >>> own_quarter(np.array([[[3.0, 1.0], [0.0, -5.0]]]), np.array([0])).tolist()
-        [0.75]
     """
     shares = []
     for level, quarter in zip(np.maximum(maps, 0), quarters):

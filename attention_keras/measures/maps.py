@@ -4,12 +4,7 @@ import numpy as np
 
 
 def upsample(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A map `(h, w)` at `size` (H, W) by bilinear interpolation, pixel centres aligned and edges held.
-
-    Example:
-        >>> upsample(np.array([[0.0, 1.0]]), (1, 4)).tolist()
-        [[0.0, 0.25, 0.75, 1.0]]
-    """
+    """A map `(h, w)` at `size` (H, W) by bilinear interpolation, pixel centres aligned and edges held."""
     rows, columns = (_interpolation(old, new) for old, new in zip(level.shape, size))
     return rows @ np.asarray(level, "float64") @ columns.T
 
@@ -25,10 +20,6 @@ def normalized_entropy(maps: np.ndarray) -> np.ndarray:
 
     0 for a map with one cell that is not zero, 1 for a uniform map. A map of zeros counts as uniform; that
     of a single cell has entropy 0.
-
-    Example:
-        >>> normalized_entropy(np.array([[[1.0, 0.0]], [[2.0, 2.0]], [[0.0, 0.0]]])).tolist()
-        [0.0, 1.0, 1.0]
     """
     flat = maps.reshape(len(maps), -1).astype("float64")
     cells = flat.shape[1]

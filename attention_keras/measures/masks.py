@@ -13,17 +13,16 @@ BOX_OVERLAP = 0.5
 """CorLoc counts a box as right from this intersection over union on (PASCAL's criterion)."""
 
 
-def combine(maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Maps `(n, h, w)`, not negative, at image size, and of several their `product` and `mean`: `(n, H, W)`.
+def at_one_scale(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Maps `(n, h, w)`, not negative, at `size` and divided by their maximum, so that all weigh the same."""
+    large = np.stack([upsample(level, size) for level in maps])
+    highest = large.max(axis=(1, 2), keepdims=True)
+    return large / np.where(highest > 0, highest, 1)
 
-    Every map is first divided by its maximum, so that a fine and a coarse tap weigh the same; the product is
-    the geometric mean (for two taps the root of the product).
-    """
-    large = {}
-    for tap, level in maps.items():
-        at_size = np.stack([upsample(m, size) for m in level])
-        highest = at_size.max(axis=(1, 2), keepdims=True)
-        large[tap] = at_size / np.where(highest > 0, highest, 1)
+
+def combine(maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Maps of several taps at one scale, and their `product` (the geometric mean) and `mean`: `(n, H, W)`."""
+    large = {tap: at_one_scale(level, size) for tap, level in maps.items()}
     if len(large) > 1:
         levels = np.stack(list(large.values()))
         large["product"] = np.prod(levels, axis=0) ** (1 / len(levels))
@@ -52,12 +51,7 @@ def oracle_masks(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def centre_box(count: int, size: tuple[int, int], area: float) -> np.ndarray:
-    """The same box in the middle of every image, with `area` of its pixels: a guess without looking.
-
-    Example:
-        >>> int(centre_box(1, (4, 4), 0.25).sum())
-        4
-    """
+    """The same box in the middle of every image, with `area` of its pixels: a guess without looking."""
     sides = [max(1, round(side * np.sqrt(area))) for side in size]
     top, left = ((side - inner) // 2 for side, inner in zip(size, sides))
     box = np.zeros((count, *size), bool)

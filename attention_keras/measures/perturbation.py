@@ -26,12 +26,7 @@ class Curves:
 
 
 def change_points(pixels: int, steps: int) -> np.ndarray:
-    """Numbers of pixels changed: equal steps and a short last one, both end points included.
-
-    Example:
-        >>> change_points(10, 4).tolist()
-        [0, 3, 6, 9, 10]
-    """
+    """Numbers of pixels changed: equal steps and a short last one, both end points included."""
     return np.unique([*range(0, pixels, -(-pixels // steps)), pixels])
 
 

@@ -1,11 +1,7 @@
 """Panels that show the image as it is, with scales that stay under their maps."""
 
-import io
-
 import numpy as np
-from PIL import Image
 
-from attention_keras.drawing.canvas import new_figure, pixels, png
 from attention_keras.drawing.charts import confusion_figure
 from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.drawing.maps import normalize
@@ -65,13 +61,3 @@ def test_confusion_figures_of_any_size():
     for classes in (2, 10, 100):
         shown = confusion_figure(np.eye(classes, dtype=int) * 3, [f"class {i}" for i in range(classes)])
         assert shown.dtype == np.uint8 and 400 <= shown.shape[0] <= 1500
-
-
-def test_a_png_holds_the_pixels():
-    shown = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype("uint8")
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png(shown)))), shown)
-
-
-def test_the_canvas_is_white_and_as_large_as_asked():
-    shown = pixels(new_figure(3, 2, dpi=50))
-    assert shown.shape == (100, 150, 3) and (shown == 255).all()

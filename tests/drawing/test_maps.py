@@ -2,12 +2,7 @@
 
 import numpy as np
 
-from attention_keras.drawing.maps import (
-    enlarge,
-    normalize,
-    overlay,
-    signed_overlay,
-)
+from attention_keras.drawing.maps import enlarge, normalize, overlay, signed_overlay
 
 
 def test_the_hottest_pixel_is_where_attention_peaks():

@@ -15,7 +15,7 @@ class Page(HTMLParser):
         self.seen.append(tag)
         self.sources += [value for key, value in attrs if key == "src"]
         self.links += [value for key, value in attrs if key == "href"]
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "img", "br"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):

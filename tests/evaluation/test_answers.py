@@ -48,13 +48,6 @@ def test_every_answer_is_written_with_the_file_it_is_about(tmp_path, monkeypatch
     assert positions == sorted(positions)
 
 
-def test_one_image_of_each_class():
-    labels = np.array([2, 2, 0, 1, 0, 2])
-    assert one_of_each_class(labels, 3).tolist() == [2, 3, 0]
-    assert one_of_each_class(labels, 5).tolist() == [2, 3, 0, 4, 1]
-    assert labels[one_of_each_class(labels, 2)].tolist() == [0, 2]
-
-
 def test_answers_worth_showing():
     """Wrong ones by confidence, right ones of as many classes as fit; neither takes the other's room."""
     probabilities = np.full((6, 3), 0.1)
@@ -66,3 +59,6 @@ def test_answers_worth_showing():
     assert [len(rows) for rows in chosen_answers(probabilities, labels, 50)] == [3, 3]
     wrong, right = chosen_answers(probabilities, probabilities.argmax(axis=-1), 3)
     assert (len(wrong), labels[right].tolist()) == (0, [0, 1, 2])
+    labels = np.array([2, 2, 0, 1, 0, 2])
+    assert one_of_each_class(labels, 5).tolist() == [2, 3, 0, 4, 1]
+    assert labels[one_of_each_class(labels, 2)].tolist() == [0, 2]

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
+from small_network import small
 
-from attention_keras import build_model, evidence_model
+from attention_keras import attend, evidence_model
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.explanations.kinds import (
     RANDOM,
@@ -15,17 +16,13 @@ from attention_keras.evaluation.explanations.kinds import (
 )
 from attention_keras.evaluation.explanations.own import cam_of, evidence_of, total_evidence
 from attention_keras.evaluation.explanations.post_hoc import METHODS, post_hoc_maps
+from attention_keras.evaluation.subjects.views import descriptor_model
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype("float32")
 
 
-def network(name):
-    preprocess = keras.layers.Rescaling(1 / 127.5, offset=-1, name="preprocess")
-    return build_model(name, width=0.03, init="keras", preprocess=preprocess)
-
-
 def test_only_the_kinds_that_are_asked_for(without_evidence):
-    attended, plain = network("vgg-att2-concat-dp"), without_evidence
+    attended, plain = small("vgg-att2-concat-dp"), without_evidence
     assert [kind.name for kind in kinds_of(attended, ["random", "evidence"])] == ["evidence", "random"]
     assert [kind.name for kind in kinds_of(plain, ["evidence", "random"])] == ["random"]
     with pytest.raises(NotApplicable, match="swished has no evidence or CAM"):
@@ -34,29 +31,39 @@ def test_only_the_kinds_that_are_asked_for(without_evidence):
         kinds_of(plain, ["gradcam"])
 
 
-@pytest.mark.parametrize(
-    ("name", "first", "shown", "locating"),
-    [
-        (
-            "vgg-att2-concat-dp",
-            ["attention", "evidence"],
-            ["attention", "evidence"],
-            ["attention", "evidence", "Grad-CAM"],
-        ),
+def test_kinds_of_a_network(without_evidence):
+    """The kinds that only it has; those that stand for it in a figure; what these are compared with."""
+    own = ["attention", "evidence"]
+    for name, first, shown, compared in (
+        ("vgg-att2-concat-dp", own, own, [*own, "Grad-CAM"]),
         ("vgg-gap", ["evidence", "CAM"], ["evidence"], ["evidence", "CAM"]),
         ("vgg", ["evidence"], ["evidence"], ["evidence", "Grad-CAM"]),
         (None, [], ["Grad-CAM"], ["Grad-CAM"]),
-    ],
-)
-def test_kinds_of_a_network(name, first, shown, locating, without_evidence):
-    model = network(name) if name else without_evidence
-    assert [kind.name for kind in kinds_of(model)] == [*first, *METHODS, "random"]
-    assert [kind.name for kind in shown_kinds(model)] == shown
-    assert [kind.name for kind in locating_kinds(model)] == locating
+    ):
+        model = small(name) if name else without_evidence
+        assert [kind.name for kind in kinds_of(model)] == [*first, *METHODS, "random"]
+        assert [kind.name for kind in shown_kinds(model)] == shown
+        assert [kind.name for kind in locating_kinds(model)] == compared
+
+
+def test_the_cam_of_a_class_heads_probe_adds_up_to_its_logits():
+    """Positive features and weights, so that nothing is cut off."""
+    images = keras.Input((8, 8, 3))
+    features = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(images)
+    model = attend(keras.Model(images, features), ["conv"], num_classes=3, head="class")
+    probe = model.get_layer("probe")
+    probe.set_weights([np.random.default_rng(0).random((4, 3)), np.array([1.0, 2.0, 3.0])])
+    pixels, targets = IMAGES[:, :8, :8], np.array([2, 0, 1])
+    (cam,) = cam_of(model, pixels, targets).values()
+    logits = model(pixels)["level_logits"][:, 0].numpy()[range(3), targets]
+    assert cam.shape == (3, 6, 6) and cam.std() > 0
+    np.testing.assert_allclose(cam.mean((1, 2)) + [3, 1, 2], logits, rtol=1e-5)
+    assert "CAM" in [kind.name for kind in kinds_of(model)]
+    assert descriptor_model(model).output.shape == (None, 4)
 
 
 def test_maps_side_by_side():
-    model = network("vgg-att2-concat-dp")
+    model = small("vgg-att2-concat-dp")
     kinds = [kind for kind in kinds_of(model) if kind.name in ("attention", "Grad-CAM", "random")]
     assert [kind.of_class for kind in kinds] == [False, True, False]
     maps = compute_maps(kinds, model, IMAGES, np.array([0, 1, 2]), batch_size=2)
@@ -74,7 +81,7 @@ def test_maps_side_by_side():
 
 
 def test_evidence_is_of_the_class_asked_and_adds_up_over_taps():
-    model, targets = network("vgg-att2-concat-dp"), np.array([0, 7, 2])
+    model, targets = small("vgg-att2-concat-dp"), np.array([0, 7, 2])
     maps = evidence_of(model, IMAGES, targets, batch_size=2)
     assert {tap: level.shape for tap, level in maps.items()} == {
         "conv10": (3, 16, 16),
@@ -104,19 +111,19 @@ def test_a_network_without_a_feature_map_has_nothing_to_show():
 
 def test_grad_cam_of_a_gap_network_is_its_cam():
     """Selvaraju et al. 2017, section 3.1: for global average pooling the two differ by a factor."""
-    model, targets = network("vgg-gap"), np.array([0, 1, 2])
-    cam = cam_of(model, IMAGES, targets)
-    grad_cam = post_hoc_maps("Grad-CAM", model, IMAGES, targets)
+    model, targets = small("vgg-gap"), np.array([0, 1, 2])
+    (cam,) = cam_of(model, IMAGES, targets).values()
+    (grad_cam,) = post_hoc_maps("Grad-CAM", model, IMAGES, targets).values()
     assert np.abs(cam).max() > 0
     np.testing.assert_allclose(grad_cam * np.prod(cam.shape[1:]), cam, rtol=1e-3, atol=1e-6 * cam.max())
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_an_image_is_explained_alike_in_any_batch(method):
-    model, targets = network("vgg-gap"), np.array([3, 1, 4])
-    together = post_hoc_maps(method, model, IMAGES, targets)
-    alone = post_hoc_maps(method, model, IMAGES, targets, batch_size=1)
-    assert together.shape[0] == 3 and (together >= 0).all()
-    np.testing.assert_allclose(together, alone, atol=1e-4 * together.max())
-    other = post_hoc_maps(method, model, IMAGES, (targets + 1) % 10)
-    assert np.abs(other - together).max() > 1e-3 * together.max()
+def test_an_image_is_explained_alike_in_any_batch():
+    model, targets = small("vgg-gap"), np.array([3, 1, 4])
+    for method in METHODS:
+        together = post_hoc_maps(method, model, IMAGES, targets)[method]
+        alone = post_hoc_maps(method, model, IMAGES, targets, batch_size=1)[method]
+        assert together.shape[0] == 3 and (together >= 0).all()
+        np.testing.assert_allclose(together, alone, atol=1e-4 * together.max(), err_msg=method)
+        other = post_hoc_maps(method, model, IMAGES, (targets + 1) % 10)[method]
+        assert np.abs(other - together).max() > 1e-3 * together.max(), method

@@ -9,8 +9,7 @@ from report_page import Page
 from attention_keras.drawing.canvas import png
 from attention_keras.evaluation.options import TASKS
 from attention_keras.evaluation.report.html import write_report
-from attention_keras.evaluation.report.result import Figure, Gallery, TaskResult
-from attention_keras.evaluation.report.store import write_result
+from attention_keras.evaluation.report.result import Figure, Gallery, TaskResult, write_result
 from attention_keras.evaluation.report.table import Table, decimal, text
 
 PIXELS = np.zeros((2, 2, 3), "uint8")

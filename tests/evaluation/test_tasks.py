@@ -1,17 +1,14 @@
 """Every task through the command on untrained networks, in one report."""
 
 import csv
-import importlib
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 from report_page import Page
 
-from attention_keras import build_model
 from attention_keras.commands.evaluate import run
 from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
@@ -25,25 +22,7 @@ from attention_keras.evaluation.options import (
     TransferOptions,
 )
 from attention_keras.evaluation.subjects.load import load_predictor, load_subjects
-from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """dp, pc and gap runs as training leaves them, with untrained models."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name in ("vgg-att2-concat-dp", "vgg-att1-pc", "vgg-gap"):
-        keras.utils.set_random_seed(0)
-        path = folder / name
-        path.mkdir()
-        options = RunConfig(model=name, limit=60, width=0.03, name=name)
-        with Run(path).writing(options):
-            pass
-        (path / "labels.txt").write_text("\n".join(load_dataset("cluttered_digits", limit=5).class_names))
-        preprocess = keras.layers.Rescaling(1 / 127.5, offset=-1, name="preprocess")
-        build_model(name, width=0.03, init="keras", preprocess=preprocess).save(path / "model.keras")
-    return [str(folder / name) for name in ("vgg-att2-concat-dp", "vgg-att1-pc", "vgg-gap")]
 
 
 @pytest.mark.slow
@@ -97,9 +76,12 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
     assert rows[0][:3] == ["run", "map", "Jaccard"] and len(rows) > 4
 
 
-def test_what_does_not_apply_is_refused_alone(runs, tmp_path):
+def test_what_does_not_apply_is_refused_in_one_line(runs, tmp_path):
+    output = str(tmp_path)
     with pytest.raises(UserError, match="no run has attention"):
-        run(QueryOptions((runs[2],), output=str(tmp_path)))
+        run(QueryOptions((runs[2],), output=output))
+    with pytest.raises(UserError, match=r"versus must be second or a class: zero, one, .*; got 'cat'"):
+        run(MapsOptions((runs[0],), rows=2, versus="cat", output=output))
 
 
 def test_faithfulness_of_chosen_maps(runs, tmp_path):
@@ -107,11 +89,6 @@ def test_faithfulness_of_chosen_maps(runs, tmp_path):
     assert run(FaithfulnessOptions((runs[0],), **options)) == 0
     [values] = json.loads((tmp_path / "faithfulness.json").read_text())["values"].values()
     assert set(values) == {"evidence conv10", "evidence conv13", "evidence all", "random"}
-
-
-def test_a_class_that_there_is_not_is_refused_in_one_line(runs, tmp_path):
-    with pytest.raises(UserError, match=r"versus must be second or a class: zero, one, .*; got 'cat'"):
-        run(MapsOptions((runs[0],), rows=2, versus="cat", output=str(tmp_path)))
 
 
 def test_masks_queries_and_targets_from_folders(runs, tmp_path, capsys):
@@ -147,8 +124,3 @@ def test_the_model_file_of_a_run_predicts_as_the_run_does(runs):
     np.testing.assert_array_equal(*(p.predict(images)["probabilities"] for p in (of_run, of_file)))
     assert of_file.class_names == of_run.class_names and of_file.temperature == 2.5
     assert subject.trained == Run(runs[0]).config
-
-
-def test_every_task_has_its_function():
-    for task in TASKS:
-        assert callable(importlib.import_module(f"attention_keras.evaluation.tasks.{task}").measure)

@@ -15,11 +15,10 @@ from attention_keras.models.copies import in_float32
 
 
 def test_the_layer_that_is_explained():
-    for name in ("vgg-att2-concat-pc", "vgg-att3-indep-dp", "vgg-hires", "vgg-pan"):
+    """The deepest tap, also of an application in mixed precision; only an averaged map has a CAM."""
+    for name in ("vgg-att3-indep-dp", "vgg-hires", "vgg-pan"):
         assert explained_layer(build_model(name, width=0.03)) == "conv13", name
-
-
-def test_the_deepest_tap_of_an_application_is_explained_in_float32():
+    assert cam_parts(build_model("vgg-hires", width=0.03)) is None
     keras.config.set_dtype_policy("mixed_bfloat16")
     backbone = keras.applications.MobileNetV3Small(
         include_top=False, weights=None, input_shape=(32, 32, 3), minimalistic=True
@@ -27,10 +26,6 @@ def test_the_deepest_tap_of_an_application_is_explained_in_float32():
     names = [layer.name for layer in backbone.layers if layer.name.endswith("project_bn")]
     model = attend(backbone, [names[2], names[-1]], num_classes=3, head="paper")
     assert explained_layer(in_float32(model)) == names[-1]
-
-
-def test_cam_is_for_gap_networks_only():
-    assert cam_parts(build_model("vgg-hires", width=0.03)) is None
 
 
 def test_a_mixed_precision_network_is_explained_in_float32():
@@ -44,36 +39,28 @@ def test_a_mixed_precision_network_is_explained_in_float32():
     np.testing.assert_allclose(copy(images)["logits"], expected, atol=0.05 * np.abs(expected).max())
 
 
-def test_descriptor_widths_are_the_papers():
+def test_descriptors_are_what_the_classifier_sees_as_wide_as_the_papers():
     papers = {"vgg-att2-concat-pc": 1024, "vgg-att2-indep-pc": 1024, "vgg-att1-dp": 512, "vgg-gap": 512}
-    widths = {name: descriptor_model(build_model(name, width=1 / 16)).output.shape[-1] for name in papers}
+    models = {name: build_model(name, width=1 / 16) for name in papers}
+    widths = {name: descriptor_model(model).output.shape[-1] for name, model in models.items()}
     assert widths == {name: width // 16 for name, width in papers.items()}
+    images = np.random.default_rng(0).uniform(0, 255, (5, 32, 32, 3)).astype("float32")
+    model = models["vgg-att2-concat-pc"]
+    features = predict_batches(descriptor_model(model), images, batch_size=2)
+    logits = model.get_layer("classifier")(features)
+    np.testing.assert_allclose(logits, model(images)["logits"], rtol=1e-4, atol=1e-4)
 
 
-def test_the_classifier_on_descriptors_gives_the_logits():
-    for name in ("vgg-att2-concat-dp", "vgg"):
-        keras.utils.set_random_seed(0)
-        model = build_model(name, width=0.05)
-        images = np.random.default_rng(0).uniform(0, 255, (5, 32, 32, 3)).astype("float32")
-        features = predict_batches(descriptor_model(model), images, batch_size=2)
-        logits = model.get_layer("classifier")(features)
-        np.testing.assert_allclose(logits, model(images)["logits"], rtol=1e-4, atol=1e-4)
-
-
-def test_random_weights_leave_the_statistics_of_an_adapted_normalization():
+def test_random_weights_are_new_and_reproducible_and_statistics_of_pixels_stay():
     pixels = np.random.default_rng(0).uniform(0, 255, (8, 16, 16, 3)).astype("float32")
     normalization = keras.layers.Normalization(name="norm")
     normalization.adapt(pixels)
     images = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(6, 3, name="early")(normalization(images))
-    model = randomized(attend(keras.Model(images, x), ["early"], 4))
-    expected = (pixels - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
-    np.testing.assert_allclose(model.get_layer("norm")(pixels), expected, atol=1e-3)
-
-
-def test_random_weights_are_new_and_reproducible():
-    model = build_model("vgg-att1-dp", width=0.05)
+    model = attend(keras.Model(images, x), ["early"], 4, head="paper")
     first, again, other = (randomized(model, seed) for seed in (0, 0, 1))
+    expected = (pixels - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
+    np.testing.assert_allclose(first.get_layer("norm")(pixels), expected, atol=1e-3)
     for old, one, same, different in zip(*(m.trainable_weights for m in (model, first, again, other))):
         np.testing.assert_array_equal(one, same)
         if np.ptp(one) > 0:

@@ -31,10 +31,6 @@ def test_a_calibrated_classifier_has_a_small_error():
     assert reliability(np.stack([sure, 1 - sure], axis=1), labels).error < 0.01
 
 
-def test_the_error_is_one_when_every_sure_answer_is_wrong():
-    assert reliability(np.eye(2), np.array([1, 0])).error == 1
-
-
 def test_the_temperature_can_be_taken_back():
     logits = np.random.default_rng(0).normal(0, 4, (20, 6))
     np.testing.assert_allclose(uncalibrated(softmax(logits / 2.5, axis=-1), 2.5), softmax(logits, axis=-1))

@@ -34,9 +34,6 @@ def test_the_scale_of_a_feature_does_not_matter():
         linear_probe.linear_accuracy(f[:60], labels[:60], f[60:], labels[60:]) for f in (features, scaled)
     )
     assert one.accuracy == other.accuracy
-
-
-def test_too_few_images_are_refused():
     with pytest.raises(UserError, match="two training images or more"):
         linear_probe.linear_accuracy(np.eye(3), np.array([0, 0, 1]), np.eye(3), np.array([0, 0, 1]))
 

@@ -46,10 +46,14 @@ def test_a_constant_map_points_at_the_middle():
     assert pointing_game(maps, mask((0, 0), size=5)[None]) == 0
 
 
-def test_what_a_map_has_to_beat():
+def test_what_a_map_has_to_beat_at_its_own_size():
     masks = np.stack([mask((0, 0)), mask((1, 1)), mask((7, 7))])
-    scores = localize({"map": np.stack([peak(0, 0)] * 3)}, masks)["map"]
-    assert scores["best_fixed_point"] == pytest.approx(2 / 3) and scores["chance"] == pytest.approx(1 / 16)
+    scores = localize({"map": np.stack([peak(0, 0)] * 3), "coarse": np.stack([peak(1, 1, 2)] * 3)}, masks)
+    assert scores["map"]["best_fixed_point"] == pytest.approx(2 / 3)
+    assert scores["map"]["chance"] == pytest.approx(1 / 16) and scores["coarse"]["chance"] == 1 / 4
+    assert scores["map"]["pointing_game"] == pytest.approx(2 / 3)
+    assert scores["coarse"]["pointing_game"] == pytest.approx(1 / 3)
+    assert scores["map"]["area_of_object"] == pytest.approx(1 / 64)
 
 
 def test_attention_on_the_object():
@@ -57,19 +61,8 @@ def test_attention_on_the_object():
     assert mass_on_object(uniform, mask(*[(y, x) for y in range(4) for x in range(8)])[None]) == 0.5
     assert mass_on_object(peak(2, 3, 8)[None], mask((2, 3))[None]) == 1
     assert mass_on_object(np.zeros((1, 8, 8)), mask((0, 0))[None]) == 0
-
-
-def test_every_tap_is_scored_at_its_own_size():
-    masks = np.stack([mask((0, 0))] * 2)
-    scores = localize({"fine": np.stack([peak(0, 0, 8)] * 2), "coarse": np.stack([peak(1, 1, 2)] * 2)}, masks)
-    assert scores["fine"]["pointing_game"] == 1 and scores["coarse"]["pointing_game"] == 0
-    assert scores["fine"]["chance"] == 1 / 64 and scores["coarse"]["chance"] == 1 / 4
-    assert scores["fine"]["area_of_object"] == 1 / 64
-
-
-def test_what_speaks_against_the_class_has_no_mass():
     level = np.zeros((1, 8, 8))
-    level[0, 0, 0], level[0, 7, 7], level[0, 4, 4] = 1.0, 3.0, -50.0
+    level[0, 0, 0], level[0, 7, 7], level[0, 4, 4] = 1.0, 3.0, -50.0  # speaks against the class: no mass
     assert mass_on_object(level, mask((0, 0), (4, 4))[None]) == pytest.approx(0.25)
 
 
@@ -91,21 +84,23 @@ def flat_images(count=12, size=(8, 6), classes=6):
     return images, labels
 
 
-@pytest.mark.parametrize("size", [(8, 6), (7, 9)])
-def test_each_quarter_holds_an_image_of_its_class(size):
-    images, labels = flat_images(size=size)
-    mosaics = make_mosaics(images, labels, 20, seed=3)
-    assert mosaics.images.shape == (20, *size, 3)
-    height, width = (side // 2 for side in size)
-    corners = [(0, 0), (0, width), (height, 0), (height, width)]
-    for quarter, (y, x) in enumerate(corners):
-        part = mosaics.images[:, y : y + height, x : x + width]
-        expected = 10.0 * mosaics.classes[:, quarter]
-        np.testing.assert_array_equal(part, np.broadcast_to(expected[:, None, None, None], part.shape))
-    assert all(len(set(row)) == 4 for row in mosaics.classes.tolist())
-    again = make_mosaics(images, labels, 20, seed=3)
-    np.testing.assert_array_equal(again.images, mosaics.images)
-    assert (make_mosaics(images, labels, 20, seed=4).classes != mosaics.classes).any()
+def test_each_quarter_holds_an_image_of_its_class():
+    for size in ((8, 6), (7, 9)):
+        images, labels = flat_images(size=size)
+        mosaics = make_mosaics(images, labels, 20, seed=3)
+        assert mosaics.images.shape == (20, *size, 3)
+        height, width = (side // 2 for side in size)
+        corners = [(0, 0), (0, width), (height, 0), (height, width)]
+        for quarter, (y, x) in enumerate(corners):
+            part = mosaics.images[:, y : y + height, x : x + width]
+            expected = 10.0 * mosaics.classes[:, quarter]
+            np.testing.assert_array_equal(part, np.broadcast_to(expected[:, None, None, None], part.shape))
+        assert all(len(set(row)) == 4 for row in mosaics.classes.tolist())
+        np.testing.assert_array_equal(make_mosaics(images, labels, 20, seed=3).images, mosaics.images)
+        assert (make_mosaics(images, labels, 20, seed=4).classes != mosaics.classes).any()
+    images, labels = flat_images(classes=3)
+    with pytest.raises(ValueError, match="images of 4 classes; got 3"):
+        make_mosaics(images, labels, 2)
 
 
 def test_images_are_shrunk_by_means():
@@ -115,27 +110,14 @@ def test_images_are_shrunk_by_means():
     np.testing.assert_allclose(mosaics.images[0, 0, 0], first[:2, :2].mean((0, 1)))
 
 
-def test_fewer_than_four_classes_are_refused():
-    images, labels = flat_images(classes=3)
-    with pytest.raises(ValueError, match="images of 4 classes; got 3"):
-        make_mosaics(images, labels, 2)
-
-
 def test_the_share_of_the_quarter_asked_about():
     level = np.zeros((4, 6))
     level[0, 0], level[1, 4], level[3, 1] = 1.0, 3.0, 4.0
     level[3, 5] = -100.0  # speaks against the class: does not count
-    maps = np.stack([level] * 4)
-    np.testing.assert_allclose(own_quarter(maps, np.arange(4)), [1 / 8, 3 / 8, 4 / 8, 0])
-
-
-def test_a_cell_across_the_middle_belongs_to_both_halves():
-    level = np.zeros((1, 3, 4))
-    level[0, 1, 0] = 2.0
-    np.testing.assert_allclose([own_quarter(level, np.array([q]))[0] for q in range(4)], [0.5, 0, 0.5, 0])
-
-
-def test_maps_that_say_nothing_and_maps_that_are_broken():
+    np.testing.assert_allclose(own_quarter(np.stack([level] * 4), np.arange(4)), [1 / 8, 3 / 8, 4 / 8, 0])
+    across = np.zeros((4, 3, 4))
+    across[:, 1, 0] = 2.0  # a cell across the middle belongs to both halves
+    np.testing.assert_allclose(own_quarter(across, np.arange(4)), [0.5, 0, 0.5, 0])
     nothing, broken = np.full((1, 2, 2), -1.0), np.full((1, 2, 2), np.nan)
     assert own_quarter(nothing, np.array([2]))[0] == CHANCE
     assert np.isnan(own_quarter(broken, np.array([2]))[0])

@@ -70,10 +70,11 @@ def test_predict_gives_the_numbers_it_gave(rows, predicted):
 
 def test_the_test_error_is_that_of_evaluate_and_of_predict(folder_run, rows):
     metrics = results(folder_run.path)[2]
-    measured = json.loads((folder_run.path / "evaluation" / "metrics.json").read_text())
+    report = json.loads((folder_run.path / "evaluation" / "classification.json").read_text())
+    (measured,) = report["values"].values()
     wrong = np.mean([row["class"] != row["path"].split("/")[-2] for row in rows])
     assert metrics["test_error"] == pytest.approx(3 / 21)  # three photographs show another class
-    assert metrics["test_error"] == pytest.approx(measured["test_error"], abs=1e-6)
+    assert metrics["test_error"] == pytest.approx(measured["error"], abs=1e-6)
     assert metrics["test_error"] == pytest.approx(wrong, abs=1e-6)
     assert (folder_run.path / "evaluation" / "report.html").stat().st_size > 1000
 

@@ -19,14 +19,10 @@ from attention_keras.models.outputs import attention_maps
 class MapKind:
     """One kind of map, such as `attention` or `Grad-CAM`.
 
-    Attributes:
-        name: for tables and figures.
-        compute: `compute(model, images, targets, batch_size=..., seed=...)`, with images `(n, H, W, 3)` and
-            classes `(n,)`, gives maps `(n, h, w)` by the name of their level; a kind with one level calls
-            it by its own name.
-        exists: whether a network (in float32) has it.
-        of_class: whether the map depends on the class that is asked about.
-        signed: whether values below zero speak against the class; other maps are not negative.
+    `compute(model, images, targets, batch_size=..., seed=...)`, of images `(n, H, W, 3)` and classes `(n,)`,
+    gives maps `(n, h, w)` by the name of their level; a kind of one level gives it its own name. `exists`
+    says whether a network (in float32) has it, `of_class` whether it depends on the class asked about,
+    `signed` whether values below zero speak against the class; other maps are not negative.
     """
 
     name: str
@@ -40,10 +36,6 @@ class MapKind:
         return level if level == self.name else f"{self.name} {level}"
 
 
-def _post_hoc(method, model, images, targets, batch_size, seed):
-    return {method: post_hoc_maps(method, model, images, targets, batch_size=batch_size, seed=seed)}
-
-
 def _random(model, images, targets, batch_size, seed):
     size = model.get_layer(explained_layer(model)).output.shape[1:3]
     maps = [np.random.default_rng([seed, row]).random(size) for row in range(len(images))]
@@ -54,23 +46,11 @@ RANDOM = MapKind("random", _random, of_class=False)
 """Ignores the image: a map that does no better explains nothing."""
 
 ATTENTION = MapKind(
-    "attention",
-    lambda model, images, targets, batch_size, seed: attention_of(model, images, batch_size),
-    exists=lambda model: bool(attention_maps(model.output)),
-    of_class=False,
+    "attention", attention_of, exists=lambda model: bool(attention_maps(model.output)), of_class=False
 )
-EVIDENCE = MapKind(
-    "evidence",
-    lambda model, images, targets, batch_size, seed: evidence_of(model, images, targets, batch_size),
-    exists=has_evidence,
-    signed=True,
-)
-CAM = MapKind(
-    "CAM",
-    lambda model, images, targets, batch_size, seed: {"CAM": cam_of(model, images, targets, batch_size)},
-    exists=lambda model: cam_parts(model) is not None,
-)
-KINDS = (ATTENTION, EVIDENCE, CAM, *(MapKind(name, partial(_post_hoc, name)) for name in METHODS), RANDOM)
+EVIDENCE = MapKind("evidence", evidence_of, exists=has_evidence, signed=True)
+CAM = MapKind("CAM", cam_of, exists=lambda model: cam_parts(model) is not None)
+KINDS = (ATTENTION, EVIDENCE, CAM, *(MapKind(name, partial(post_hoc_maps, name)) for name in METHODS), RANDOM)
 """In order of preference: a network is shown with its attention and evidence, or with what comes next.
 
 Another kind of map is one more entry here; every task and table takes it from this list.

@@ -1,4 +1,7 @@
-"""The maps that a network computes itself: attention, evidence, and CAM after global average pooling."""
+"""The maps that a network computes itself: attention, evidence, and CAM after global average pooling.
+
+Each function takes what `MapKind.compute` says, and gives level -> `(n, h, w)`.
+"""
 
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
@@ -16,20 +19,19 @@ ALL = "all"
 """Name of the map at image size that adds the evidence of all taps up."""
 
 
-def attention_of(model: keras.Model, images: np.ndarray, batch_size: int = 128) -> dict[str, np.ndarray]:
-    """Attention `(n, h, w)` of each tap, from early to late levels."""
+def attention_of(
+    model: keras.Model, images: np.ndarray, targets: object = None, batch_size: int = 128, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Attention of each tap, from early to late levels."""
     outputs = attention_maps(model.output)
     maps = predict_batches(keras.Model(model.input, outputs), images, batch_size)
     return {tap: maps[tap] for tap in outputs}
 
 
 def evidence_of(
-    model: keras.Model, images: np.ndarray, targets: Sequence[int], batch_size: int = 128
+    model: keras.Model, images: np.ndarray, targets: Sequence[int], batch_size: int = 128, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Evidence for each image's target class, with its sign, of a model for which `has_evidence` holds.
-
-    Tap -> `(n, h, w)`, from early to late levels, and where there are several, `all` -> `(n, H, W)`.
-    """
+    """Signed evidence of each tap for the target classes; of several taps also `all`, at image size."""
     network, size = _explained(model), images.shape[1:3]
     targets = np.asarray(targets, "int32")
 
@@ -74,13 +76,9 @@ def evidence_or_none(
 
 
 def cam_of(
-    model: keras.Model, images: np.ndarray, targets: Sequence[int], batch_size: int = 128
-) -> np.ndarray:
-    """CAM `(n, h, w)` of each image's target class (Zhou et al. 2016), cut off at 0.
-
-    It is the features before the pooling weighted by the classifier's weights of the class, of a model for
-    which `cam_parts` gives parts.
-    """
+    model: keras.Model, images: np.ndarray, targets: Sequence[int], batch_size: int = 128, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """CAM (Zhou et al. 2016): features weighted by the classifier's weights of the class, cut off at 0."""
     extract, kernel = cam_parts(model)
     features = predict_batches(extract, images, batch_size)
-    return np.maximum(np.einsum("nhwc,cn->nhw", features, kernel[:, np.asarray(targets)]), 0)
+    return {"CAM": np.maximum(np.einsum("nhwc,cn->nhw", features, kernel[:, np.asarray(targets)]), 0)}

@@ -23,11 +23,10 @@ def post_hoc_maps(
     model: keras.Model,
     images: np.ndarray,
     targets: np.ndarray,
-    *,
     batch_size: int = 32,
     seed: int = 0,
-) -> np.ndarray:
-    """Maps `(n, h, w)` of what speaks for the target classes, not negative, at the method's own resolution.
+) -> dict[str, np.ndarray]:
+    """Method -> maps `(n, h, w)` of what speaks for the target classes, at the method's own resolution.
 
     The CAM methods weigh the map of `explained_layer(model)`. The result for an image does not depend on the
     images around it. `seed` is of SmoothGrad's noise.
@@ -40,7 +39,7 @@ def post_hoc_maps(
             # tf-keras-vis passes a list where the model names its input.
             warnings.filterwarnings("ignore", "The structure of `inputs`", UserWarning)
             parts.append(call(np.asarray(images[rows], "float32"), np.asarray(targets)[rows], rows))
-    return np.maximum(np.concatenate(parts).astype("float64"), 0)
+    return {method: np.maximum(np.concatenate(parts).astype("float64"), 0)}
 
 
 def _logit(targets: np.ndarray) -> Callable:

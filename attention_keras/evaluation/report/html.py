@@ -99,5 +99,8 @@ def _figure(figure: dict[str, Any], path: Path) -> str:
     names = [name for name in ("small" if figure["small"] else None, answer) if name]
     kind = f' class="{" ".join(names)}"' if names else ""
     image = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-    caption = f"<figcaption>{escape(figure['caption'])}</figcaption>" if figure["caption"] else ""
+    # Under an answer also the words in its image, which a narrow screen makes too small to read.
+    words = dict.fromkeys([figure["title"]] * bool(answer) + [figure["caption"]])
+    lines = "<br>".join(escape(line) for line in words if line)
+    caption = f"<figcaption>{lines}</figcaption>" if lines else ""
     return f'<figure{kind}><img alt="{escape(figure["title"])}" src="{image}">{caption}</figure>'

@@ -5,9 +5,9 @@ import io
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 MISSING = "-"
 
@@ -18,23 +18,11 @@ class Spread:
 
     mean: float
     deviation: float | None
-    values: tuple[float, ...]
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """The spread of at least one value.
-
-        Example:
-            >>> Spread.of([10.0, 11.0, 12.0]).text(1)
-            '11.0 ± 1.0'
-        """
-        deviation = statistics.stdev(values) if len(values) > 1 else None
-        return cls(statistics.fmean(values), deviation, tuple(values))
-
-    def text(self, digits: int) -> str:
-        """`mean ± deviation`, both with so many decimals; the mean alone for a single value."""
-        mean = f"{self.mean:.{digits}f}"
-        return mean if self.deviation is None else f"{mean} ± {self.deviation:.{digits}f}"
+        """The spread of at least one value."""
+        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
 
 
 Cell = str | int | float | Spread | None
@@ -43,35 +31,19 @@ Cell = str | int | float | Spread | None
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column, and how its cells are shown.
-
-    A `percent` is a share in [0, 1]; `digits` are the decimals of a decimal or a percentage.
-    """
+    """The head of a column, and the code by which `format` shows its numbers; a column of words has none."""
 
     head: str
-    kind: Literal["text", "integer", "decimal", "percent"] = "text"
-    digits: int = 0
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the cells are words, which begin at the left; numbers end at the right."""
-        return self.kind == "text"
+    code: str = ""
 
     def show(self, cell: Cell, missing: str = MISSING) -> str:
-        """A cell as a reader sees it; `missing` for None and for numbers that are not finite.
-
-        Example:
-            >>> percent("error", 2).show(0.048), integer("images").show(2000)
-            ('4.80%', '2,000')
-        """
+        """A cell as a reader sees it; `missing` for None and for numbers that are not finite."""
         if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
             return missing
         if isinstance(cell, Spread):
-            return cell.text(self.digits)
-        if self.is_text or isinstance(cell, str):
-            return str(cell)
-        code = {"integer": ",", "decimal": f",.{self.digits}f", "percent": f".{self.digits}%"}[self.kind]
-        return format(cell, code)
+            shown = [part for part in (cell.mean, cell.deviation) if part is not None]
+            return " ± ".join(format(part, self.code) for part in shown)
+        return cell if isinstance(cell, str) else format(cell, self.code)
 
 
 def text(head: str) -> Column:
@@ -81,27 +53,22 @@ def text(head: str) -> Column:
 
 def integer(head: str) -> Column:
     """A column of whole numbers."""
-    return Column(head, "integer")
+    return Column(head, ",")
 
 
 def decimal(head: str, digits: int = 3) -> Column:
     """A column of numbers, or of `Spread`s, shown with so many decimals."""
-    return Column(head, "decimal", digits)
+    return Column(head, f",.{digits}f")
 
 
 def percent(head: str, digits: int = 1) -> Column:
     """A column of shares in [0, 1], shown as percentages with so many decimals."""
-    return Column(head, "percent", digits)
+    return Column(head, f".{digits}%")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table for a reader: a caption, columns, and rows with one plain value for each column.
-
-    Example:
-        >>> Table("Test error", [text("run"), percent("error")], [["demo", 0.048]]).rows[0][1]
-        0.048
-    """
+    """A table for a reader: a caption, columns, and rows with one plain value for each column."""
 
     caption: str
     columns: Sequence[Column]
@@ -110,21 +77,11 @@ class Table:
     def __post_init__(self):
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(
-                    f"{self.caption}: a row has {len(row)} cells for {len(self.columns)} columns"
-                )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Values for JSON; `from_dict` is the inverse."""
-        return {
-            "caption": self.caption,
-            "columns": [asdict(column) for column in self.columns],
-            "rows": [list(row) for row in self.rows],
-        }
+                raise ValueError(f"{self.caption}: {len(row)} cells for {len(self.columns)} columns")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Table":
-        """A table from `to_dict` values."""
+        """The inverse of `dataclasses.asdict`, after JSON."""
         return cls(values["caption"], [Column(**column) for column in values["columns"]], values["rows"])
 
     def texts(self, missing: str = MISSING) -> list[list[str]]:
@@ -135,19 +92,12 @@ class Table:
 
 
 def to_terminal(table: Table) -> str:
-    """Columns of equal width, without the caption.
-
-    Example:
-        >>> print(to_terminal(Table("", [text("run"), decimal("area")], [["demo", 0.25], ["other", None]])))
-        run     area
-        demo   0.250
-        other      -
-    """
+    """Columns of equal width, without the caption."""
     lines = table.texts()
     widths = [max(map(len, cells)) for cells in zip(*lines)]
     aligned = [
         [
-            cell.ljust(width) if column.is_text else cell.rjust(width)
+            cell.rjust(width) if column.code else cell.ljust(width)
             for column, cell, width in zip(table.columns, line, widths)
         ]
         for line in lines
@@ -156,22 +106,15 @@ def to_terminal(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """A Markdown table without the caption; a missing cell stays empty.
-
-    Example:
-        >>> print(to_markdown(Table("", [text("model"), decimal("error", 2)], [["vgg", 7.77]])))
-        | model | error |
-        |---|---:|
-        | vgg | 7.77 |
-    """
-    rule = "".join("---|" if column.is_text else "---:|" for column in table.columns)
+    """A Markdown table without the caption; a missing cell stays empty."""
+    rule = "".join("---:|" if column.code else "---|" for column in table.columns)
     head, *body = (f"| {' | '.join(line)} |" for line in table.texts(missing=""))
     return "\n".join([head, f"|{rule}", *body])
 
 
 def to_html(table: Table) -> str:
     """A `<table>` with its caption, in a `<div class="scroll">` that may be wider than the page."""
-    kinds = [' class="text"' if column.is_text else "" for column in table.columns]
+    kinds = ["" if column.code else ' class="text"' for column in table.columns]
 
     def line(tag: str, cells: list[str]) -> str:
         return "<tr>" + "".join(f"<{tag}{k}>{escape(c)}</{tag}>" for k, c in zip(kinds, cells)) + "</tr>"
@@ -185,13 +128,7 @@ def to_html(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """The heads and the plain values, unrounded; shares stay shares, a missing cell is empty.
-
-    Example:
-        >>> print(to_csv(Table("", [text("run"), percent("error")], [["demo", 0.048]])), end="")
-        run,error
-        demo,0.048
-    """
+    """The heads and the plain values, unrounded; shares stay shares, a missing cell is empty."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([column.head for column in table.columns])

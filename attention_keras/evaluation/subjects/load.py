@@ -74,10 +74,6 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
 
     A run is named by its folder, a file by its name without the ending, an export by NAME/VERSION. Equal
     names get as many of the folders above as it takes to tell them apart.
-
-    Example:
-        >>> unique_names([Path("a/runs/demo"), Path("b/runs/demo"), Path("exports/demo/1")])
-        ['a/runs/demo', 'b/runs/demo', 'demo/1']
     """
     parts = [(*path.parent.parts, path.stem if path.is_file() else path.name) for path in paths]
     lengths = [2 if path.name.isdecimal() else 1 for path in paths]

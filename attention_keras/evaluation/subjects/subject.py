@@ -19,15 +19,10 @@ from attention_keras.runs.config import RunConfig
 
 @dataclass(eq=False)
 class Subject:
-    """One model under test.
+    """One model under test; its name is unique among the runs.
 
-    Attributes:
-        name: for tables and figures, unique among the runs.
-        path: as given.
-        predictor: predicts in the precision of training.
-        trained: its training configuration, where it is known.
-        data_dir: where its run read TensorFlow Datasets from, where that is known.
-        files: of a run on a folder of images, relative name -> digest of each, as the run began with them.
+    Its predictor computes in the precision of training. Where they are known: the configuration it was
+    `trained` with, the folder of TensorFlow Datasets, and of a run on a folder the digest of each file.
     """
 
     name: str

@@ -10,8 +10,10 @@ from tqdm import tqdm
 
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.layers.attention_pool import AttentionPool
+from attention_keras.models.class_head import PROBE
 from attention_keras.models.copies import copy_weights
 
+CLASSIFIER = "classifier"
 # Where Grad-CAM and its kin look when there is no attention: the end of the last stage.
 _LAST_STAGE = ("conv13", "stage3")
 
@@ -36,11 +38,6 @@ def predict_batches(model: keras.Model, images: np.ndarray, batch_size: int):
 
     `predict` makes a tf.data pipeline of the images, and giving that up takes about as long as a short
     prediction itself (`attention_keras.data.untuned`).
-
-    Example:
-        >>> model = keras.Sequential([keras.Input((2, 2, 3)), keras.layers.Flatten()])
-        >>> predict_batches(model, np.zeros((5, 2, 2, 3)), batch_size=2).shape
-        (5, 12)
     """
     return map_batches(lambda batch: model.predict_on_batch(batch.astype("float32")), images, batch_size)
 
@@ -65,14 +62,16 @@ def probability_function(
 def explained_layer(model: keras.Model) -> str:
     """Name of the layer whose map post-hoc methods explain: the deepest local features.
 
-    That is the map under the deepest attention; without attention the end of the last stage (`conv13`,
-    `stage3`), else the last layer with a map of more than one position.
+    That is the map under the deepest attention, else the map that the classifier reads by its average, the
+    end of the last stage, or the last layer with a map of more than one position.
     """
     pools = [layer for layer in model.layers if isinstance(layer, AttentionPool)]
     if pools:
         # The order of a graph's layers is not their depth; the deepest level has the smallest map.
         deepest = min(reversed(pools), key=lambda pool: math.prod(pool.input[0].shape[1:3]))
         return deepest.input[0]._keras_history.operation.name
+    if averaged := _averaged(model):
+        return averaged[0].input._keras_history.operation.name
     names = [layer.name for layer in model.layers]
     for name in _LAST_STAGE:
         if name in names:
@@ -90,29 +89,31 @@ def explained_layer(model: keras.Model) -> str:
 
 
 def cam_parts(model: keras.Model) -> tuple[keras.Model, np.ndarray] | None:
-    """What CAM needs of a network that ends in global average pooling and a linear classifier.
+    """What CAM needs of a network with a linear classifier of an averaged map; None for others.
 
-    A model pixels -> features `(b, h, w, c)`, and the classifier's kernel `(c, k)`; None for others.
+    A model pixels -> features `(b, h, w, c)`, and the classifier's kernel `(c, k)`.
     """
-    pools = [layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
-    names = [layer.name for layer in model.layers]
-    if len(pools) != 1 or "classifier" not in names:
-        return None
-    classifier = model.get_layer("classifier")
-    if classifier.input is not pools[0].output:
-        return None
-    return keras.Model(model.input, pools[0].input), np.asarray(classifier.kernel)
+    averaged = _averaged(model)
+    return averaged and (keras.Model(model.input, averaged[0].input), np.asarray(averaged[1].kernel))
+
+
+def _averaged(model: keras.Model) -> tuple[keras.layers.Layer, keras.layers.Dense] | None:
+    """The average pooling of a map and the linear classifier right after it, such as a class head's probe."""
+    pools = {id(p.output): p for p in model.layers if isinstance(p, keras.layers.GlobalAveragePooling2D)}
+    for layer in model.layers:
+        if layer.name in (CLASSIFIER, PROBE) and id(layer.input) in pools:
+            return pools[id(layer.input)], layer
+    return None
 
 
 def descriptor_model(model: keras.Model) -> keras.Model:
     """pixels -> what the classifier sees `(b, c)`, as in prediction (dropout off).
 
     That is the paper's representation: the descriptors of all levels after their heads; for `indep` models,
-    which have a classifier for each level, side by side.
+    which have a classifier for each level, side by side. Of a class head it is what its probe sees.
     """
-    classifiers = [layer for layer in model.layers if layer.name.startswith("classifier")]
-    dense = [layer for layer in classifiers if isinstance(layer, keras.layers.Dense)]
-    final = [layer for layer in dense if layer.name != "classifier_hidden"]
+    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    final = [d for d in dense if d.name.startswith((CLASSIFIER, PROBE)) and d.name != "classifier_hidden"]
     if not final:
         raise UserError(f"{model.name} has no layer named classifier, whose input would be the descriptor")
     inputs = [layer.input for layer in final]

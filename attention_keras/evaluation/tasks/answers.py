@@ -11,8 +11,7 @@ from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.explanations.kinds import shown_kinds
 from attention_keras.evaluation.explanations.own import evidence_or_none
 from attention_keras.evaluation.options import ClassificationOptions
-from attention_keras.evaluation.report.result import Figure, Gallery
-from attention_keras.evaluation.report.store import file_name
+from attention_keras.evaluation.report.result import Figure, Gallery, file_name
 from attention_keras.evaluation.report.table import Cell, decimal, integer, text
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.context import Context, one_of_each_class
@@ -21,9 +20,7 @@ PANELS = "panels"
 COLUMNS = [
     text("run"),
     integer("image"),
-    text("path"),
-    text("true"),
-    text("predicted"),
+    *map(text, ("path", "true", "predicted")),
     decimal("probability"),
 ]
 
@@ -92,12 +89,6 @@ def chosen_answers(
     """Rows of wrong answers, the most confident first, and of right answers, of as many classes as possible.
 
     They are `count` in all, at most half of them wrong answers where there are enough right ones.
-
-    Example:
-        >>> probabilities = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8]])
-        >>> wrong, right = chosen_answers(probabilities, np.array([1, 1, 1]), 3)
-        >>> wrong.tolist(), right.tolist()
-        ([1, 0], [2])
     """
     correct = probabilities.argmax(axis=-1) == labels
     wrong, right = np.flatnonzero(~correct), np.flatnonzero(correct)

@@ -54,10 +54,6 @@ def one_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
     """Rows of the first image of each class, by class, then of the second of each, and so on.
 
     With more classes than `count` the classes are spread evenly.
-
-    Example:
-        >>> one_of_each_class(np.array([2, 2, 0, 1]), 3).tolist()
-        [2, 3, 0]
     """
     seen: dict[int, int] = {}
     turn = np.empty(len(labels), int)

@@ -28,38 +28,26 @@ _MEASURES = {
     "mass_on_object": percent("mass on object"),
     "rank_on_object": percent("rank on object"),
 }
-_AGREEMENT_COLUMNS = [text("network"), text("map"), decimal("rank correlation"), integer("runs")]
+_AGREEMENT = [text("network"), text("map"), decimal("rank correlation"), integer("runs")]
 
 
 def measure(context: Context[FaithfulnessOptions]) -> TaskResult:
     """Measure every map of every run on the same images."""
     split = context.images(FEW_IMAGES)
-    images = np.asarray(split.images[:], "float32")
-    labels = np.asarray(split.labels)
+    images, labels = np.asarray(split.images[:], "float32"), np.asarray(split.labels)
     masks = None if split.masks is None else np.asarray(split.masks[:])
-    options = context.options
+    options, scores = context.options, {}
     settings = {"steps": options.steps, "batch_size": options.batch_size, "seed": options.seed}
-    scores = {
-        subject.name: score_maps(
-            subject.model,
-            images,
-            labels,
-            masks,
-            kinds=kinds_of(subject.model, options.maps),
-            **settings,
-            progress=subject.name,
+    for subject in context.subjects:
+        kinds = kinds_of(subject.model, options.maps)
+        scores[subject.name] = score_maps(
+            subject.model, images, labels, masks, kinds=kinds, progress=subject.name, **settings
         )
-        for subject in context.subjects
-    }
     names = list(dict.fromkeys(name for of_run in scores.values() for name in of_run.curves))
-    figures = [
-        Figure(
-            f"curves{context.mark(subject)}",
-            _chart(scores[subject.name].curves, names),
-            f"{subject.name}: mean curves",
-        )
-        for subject in context.subjects
-    ]
+    figures = []
+    for subject in context.subjects:
+        chart = _chart(scores[subject.name].curves, names)
+        figures.append(Figure(f"curves{context.mark(subject)}", chart, f"{subject.name}: mean curves"))
     by_map = [(run, name, s) for run, of_run in scores.items() for name, s in of_run.values.items()]
     measured = [measure for measure in _MEASURES if any(measure in score for _, _, score in by_map)]
     rows = [[run, name, *(_mean(score[measure]) for measure in measured)] for run, name, score in by_map]
@@ -67,12 +55,12 @@ def measure(context: Context[FaithfulnessOptions]) -> TaskResult:
     tables = [Table("Faithfulness (means over images)", columns, rows)]
     agreement = _agreement(context.subjects, scores)
     if agreement:
-        tables.append(Table("Agreement between runs of one network", _AGREEMENT_COLUMNS, agreement))
+        tables.append(Table("Agreement between runs of one network", _AGREEMENT, agreement))
     warnings = [
-        f"{run}, {method}: {1 - share:.0%} of the maps are not finite, left out"
+        f"{run}, {name}: {broken} of {len(images)} maps are not finite, left out"
         for run, of_run in scores.items()
-        for method, share in of_run.valid.items()
-        if share < 1
+        for name in of_run.maps
+        if (broken := len(images) - of_run.values.get(name, {"images": 0})["images"])
     ]
     return TaskResult(
         "faithfulness",

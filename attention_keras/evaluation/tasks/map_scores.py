@@ -33,15 +33,14 @@ MOST_MOSAICS = 32
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Measures of every map of one run, by the map's name.
+    """Measures of every map of one run, by the map's name, for the class `predicted` `(n,)` of each image.
 
-    `values` has the numbers of maps that are finite on some image, `curves` insertion and deletion, `valid`
-    the share of images on which the map is finite. Each image was asked about the class `predicted` `(n,)`.
+    `values` has the numbers of maps that are finite on some image, and on how many; `curves` insertion and
+    deletion.
     """
 
     values: dict[str, dict[str, Any]]
     curves: dict[str, tuple[Curves, Curves]]
-    valid: dict[str, float]
     maps: dict[str, np.ndarray]
     predicted: np.ndarray
 
@@ -75,7 +74,7 @@ def score_maps(
     right = predicted == labels
     quarters = _own_quarters(kinds, model, images[right], labels[right], **settings)
     mean, blurred = baselines(images)
-    scores = Scores({}, {}, {}, here, predicted)
+    scores = Scores({}, {}, here, predicted)
     quiet = None if progress else True
     for method, maps in tqdm(here.items(), desc=progress, unit=" maps", disable=quiet, leave=False):
         order = pixel_order(maps, images.shape[1:3], seed)
@@ -83,8 +82,8 @@ def score_maps(
             perturbation_curves(predict, start, end, order, predicted, steps)
             for start, end in ((blurred, images), (images, mean))
         )
+        scores.curves[method] = insertion, deletion
         finite = order[:, 0] >= 0
-        scores.curves[method], scores.valid[method] = (insertion, deletion), float(finite.mean())
         if not finite.any():
             continue
         kept = maps[finite]
@@ -94,13 +93,15 @@ def score_maps(
             "deletion": mean_and_error(deletion.areas),
             "own_quarter": quarters.get(method),
             "entropy": float(normalized_entropy(np.maximum(kept, 0)).mean()),
-            "rank_correlation_random_weights": mean_rank_correlation(maps, there[method]),
-            "rank_correlation_other_class": (
-                mean_rank_correlation(maps, other[method]) if method in other else 1.0
-            ),
+            "rank_correlation_random_weights": None,
+            "rank_correlation_other_class": None,
         }
-        if method == RANDOM.name:
-            score |= dict.fromkeys(("rank_correlation_random_weights", "rank_correlation_other_class"))
+        if method != RANDOM.name:
+            score["rank_correlation_random_weights"] = mean_rank_correlation(maps, there[method])
+            known = method in other  # a map that knows no class is the same for the other class
+            score["rank_correlation_other_class"] = (
+                mean_rank_correlation(maps, other[method]) if known else 1.0
+            )
         if masks is not None:
             score["pointing_game"] = pointing_game(kept, masks[finite])
             score["mass_on_object"] = mass_on_object(kept, masks[finite])
@@ -118,18 +119,14 @@ def _own_quarters(
     batch_size: int,
     seed: int,
 ) -> dict[str, float]:
-    """Share of each map in the quarter of the class asked about, on mosaics of images classified rightly.
-
-    {} with images of fewer than four classes.
-    """
+    """Share of each map in the quarter of the class asked about; {} for fewer than four classes."""
     if len(np.unique(labels)) < QUARTERS:
         return {}
     mosaics = make_mosaics(images, labels, min(MOST_MOSAICS, len(images)), seed)
     # One mosaic after the other, each asked about its four classes.
     asked = np.repeat(mosaics.images, QUARTERS, axis=0)
     quarters = np.tile(np.arange(QUARTERS), len(mosaics.images))
-    classes = mosaics.classes.ravel()
-    maps = compute_maps(kinds, model, asked, classes, batch_size=batch_size, seed=seed)
+    maps = compute_maps(kinds, model, asked, mosaics.classes.ravel(), batch_size=batch_size, seed=seed)
     return {name: float(np.nanmean(own_quarter(level, quarters))) for name, level in maps.items()}
 
 

@@ -16,71 +16,58 @@ SECOND = "second"
 
 def measure(context: Context[MapsOptions]) -> TaskResult:
     """Draw images of as many classes as there are rows; every column of one run shows the same prediction."""
-    options, test = context.options, context.images()
+    options, test, names = context.options, context.images(), context.class_names
     chosen = one_of_each_class(np.asarray(test.labels), options.rows)
     images, labels = np.asarray(test.images[chosen]), np.asarray(test.labels)[chosen]
-    names = context.class_names
     columns, signed, values = {}, [], {}
     titles = [{"input": (names[label], None)} for label in labels]
     for subject in context.subjects:
         probabilities = subject.probabilities(images, options.batch_size)
-        predicted = probabilities.argmax(axis=-1)
-        others = _others(context, probabilities)
-        maps, evidence = _maps(context, subject, images, predicted, others)
+        predicted, others = probabilities.argmax(axis=-1), _others(context, probabilities)
+        maps, evidence = _maps(subject, images, predicted, others, options)
         for number, (name, level) in enumerate([*maps.items(), *evidence.items()]):
             head = f"{subject.name}\n{name}" if len(context.subjects) > 1 else name
             columns[head] = level
             if name in evidence:
                 signed.append(head)
-                for title, asked, other in zip(titles, predicted, others):
-                    than = f", not {names[other]}" if name != EVIDENCE.name else ""
-                    title[head] = (f"for {names[asked]}{than}", None)
-            if number == 0:
-                for title, row, label in zip(titles, range(len(images)), labels):
-                    text = f"{names[predicted[row]]} {probabilities[row, predicted[row]]:.0%}"
-                    title[head] = (text, bool(predicted[row] == label))
-        values[subject.name] = {
-            "predicted": predicted.tolist(),
-            "maps": {name: {"size": level.shape[1:], "maximum": level.max()} for name, level in maps.items()},
+            for row, title in enumerate(titles):
+                answer = names[predicted[row]]
+                if number == 0:
+                    right = bool(predicted[row] == labels[row])
+                    title[head] = (f"{answer} {probabilities[row, predicted[row]]:.0%}", right)
+                elif name in evidence:
+                    than = "" if name == EVIDENCE.name else f", not {names[others[row]]}"
+                    title[head] = (f"for {answer}{than}", None)
+        sizes = {
+            name: {"size": m.shape[1:], "largest": np.abs(m).max()} for name, m in (maps | evidence).items()
         }
-        values[subject.name]["maps"] |= {
-            name: {"size": level.shape[1:], "largest": np.abs(level).max()}
-            for name, level in evidence.items()
-        }
-    image = map_grid(images, columns, titles, signed=signed)
+        values[subject.name] = {"predicted": predicted.tolist(), "maps": sizes}
     values["rows"] = {"images": chosen.tolist(), "labels": labels.tolist()}
-    figure = Figure("grid", image, "Input, and every map of every run")
+    image = map_grid(images, columns, titles, signed=signed)
     return TaskResult(
         "maps",
         "Where the networks look",
         values,
-        figures=[figure],
+        figures=[Figure("grid", image, "Input, and every map of every run")],
         notes=_notes(context, len(images), len(np.unique(labels)), bool(signed)),
-        summary=[f"figure with {len(columns)} maps"],
     )
 
 
 def _maps(
-    context: Context[MapsOptions],
-    subject: Subject,
-    images: np.ndarray,
-    predicted: np.ndarray,
-    others: np.ndarray,
+    subject: Subject, images: np.ndarray, predicted: np.ndarray, others: np.ndarray, options: MapsOptions
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The maps of one run without signs, and the evidence, by what is written over them."""
-    options, model = context.options, subject.model
-    kinds = shown_kinds(model)
+    kinds, size = shown_kinds(subject.model), options.batch_size
     maps: dict[str, np.ndarray] = {}
-    settings = {"batch_size": options.batch_size, "seed": options.seed}
     for kind in kinds:
-        maps |= {} if kind.signed else kind.compute(model, images, predicted, **settings)
+        if not kind.signed:
+            maps |= kind.compute(subject.model, images, predicted, batch_size=size, seed=options.seed)
     if EVIDENCE not in kinds:
         return maps, {}
-    predicted_class = total_evidence(model, images, predicted, options.batch_size)
-    evidence = {EVIDENCE.name: predicted_class}
+    evidence = {EVIDENCE.name: total_evidence(subject.model, images, predicted, size)}
     if options.versus:
-        other_class = total_evidence(model, images, others, options.batch_size)
-        evidence[f"rather than {options.versus}"] = predicted_class - other_class
+        other = total_evidence(subject.model, images, others, size)
+        evidence[f"rather than {options.versus}"] = evidence[EVIDENCE.name] - other
     return maps, evidence
 
 

@@ -22,11 +22,8 @@ from attention_keras.models.outputs import attention_maps
 
 QUERIES, ROWS = 4, 6
 _COLUMNS = [
-    text("run"),
-    text("tap"),
-    decimal("correlation"),
-    decimal("total variation"),
-    decimal("between targets"),
+    *map(text, ("run", "tap")),
+    *map(decimal, ("correlation", "total variation", "between targets")),
     text("g has an effect"),
 ]
 
@@ -81,14 +78,12 @@ def taps_that_ignore_g(model: keras.Model) -> list[str]:
     <u, l_i + g> = <u, l_i> + <u, g>; the second term is the same at every position, and a softmax over
     positions cancels it. `mean` attention is uniform whatever g is.
     """
+    pools = {layer.name: layer for layer in model.layers if isinstance(layer, AttentionPool)}
     ignoring = []
-    pools = {
-        layer.name.removeprefix(POOL): layer for layer in model.layers if isinstance(layer, AttentionPool)
-    }
     for layer in model.layers:
         if isinstance(layer, CompatibilityScore):
             tap = layer.name.removeprefix("scores_")
-            softmaxed = tap in pools and pools[tap].normalization == "softmax"
+            softmaxed = getattr(pools.get(f"{POOL}{tap}"), "normalization", None) == "softmax"
             if layer.compat == "mean" or (layer.compat == "pc" and softmaxed):
                 ignoring.append(tap)
     return ignoring

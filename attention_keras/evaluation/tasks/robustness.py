@@ -20,8 +20,7 @@ def measure(context: Context[RobustnessOptions]) -> TaskResult:
     epsilons = sorted({0.0, *map(float, options.epsilons)})
     values, warnings = {}, []
     for subject in context.subjects:
-        scores, reasons = _attack(subject, images, labels, epsilons, context)
-        values[subject.name] = scores
+        values[subject.name], reasons = _attack(subject, images, labels, epsilons, options)
         warnings += [f"{subject.name}: {reason}" for reason in reasons]
     columns = [text("run"), text("attack"), *(percent(f"eps {epsilon:g}") for epsilon in epsilons)]
     tables = [
@@ -35,8 +34,8 @@ def measure(context: Context[RobustnessOptions]) -> TaskResult:
         "PGD: fooling rate": {run: scores["fooling_rate"]["PGD"] for run, scores in values.items()},
         "worst case: accuracy": {run: scores["accuracy"]["worst case"] for run, scores in values.items()},
     }
-    labels_of_axes = {"x_label": "largest change of a pixel value, of 255", "y_label": "share of images"}
-    image = line_chart(panels, epsilons, markers=True, **labels_of_axes)
+    axes = {"x_label": "largest change of a pixel value, of 255", "y_label": "share of images"}
+    image = line_chart(panels, epsilons, markers=True, **axes)
     notes = [
         f"{len(split)} test images; attacks see the whole network, pixel normalisation included, and "
         "change raw pixels within [0, 255]. FGSM: one step of the full size along the sign of the "
@@ -53,8 +52,8 @@ def measure(context: Context[RobustnessOptions]) -> TaskResult:
     return TaskResult("robustness", "Adversarial robustness", values, **parts)
 
 
-def _attack(subject: Subject, images, labels, epsilons, context: Context) -> tuple[dict, list[str]]:
-    options = context.options
+def _attack(subject: Subject, images, labels, epsilons, options: RobustnessOptions) -> tuple[dict, list[str]]:
+    """What each attack did at each epsilon, and reasons to distrust it."""
     attacker = Attacker(
         subject.logits_model,
         steps=options.pgd_steps,
@@ -62,10 +61,8 @@ def _attack(subject: Subject, images, labels, epsilons, context: Context) -> tup
         batch_size=min(options.batch_size, 64),
         seed=options.seed,
     )
-    logits = attacker.logits(images)
-    before = logits.argmax(axis=-1)
-    accuracy = {attack: [] for attack in ATTACKS}
-    fooled = {attack: [] for attack in ATTACKS}
+    before = attacker.predict(images)
+    accuracy, fooled = ({attack: [] for attack in ATTACKS} for _ in range(2))
     correct = []
     for epsilon in tqdm(epsilons, desc=subject.name, unit=" epsilon", disable=None, leave=False):
         correct.append([])
@@ -75,13 +72,7 @@ def _attack(subject: Subject, images, labels, epsilons, context: Context) -> tup
             accuracy[attack].append(float(np.mean(after == labels)))
             fooled[attack].append(fooling_rate(before, after))
     zero = attacker.zero_gradients(images, labels)
-    reasons = unsound(
-        zero_gradients=zero,
-        logits=logits,
-        logits_again=attacker.logits(images),
-        accuracy=accuracy,
-        epsilons=epsilons,
-    )
+    reasons = unsound(zero, accuracy, epsilons, len(images))
     accuracy["worst case"] = worst_case(correct).tolist()
     return {
         "epsilons": epsilons,

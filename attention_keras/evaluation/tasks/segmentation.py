@@ -13,6 +13,7 @@ from attention_keras.evaluation.report.table import Table, decimal, text
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.context import Context
 from attention_keras.measures.masks import (
+    at_one_scale,
     centre_box,
     combine,
     jaccard,
@@ -23,20 +24,21 @@ from attention_keras.measures.masks import (
 
 GUESSES = "no model"
 ROWS = 6
-_COLUMNS = [text("run"), text("map"), *map(decimal, ("Jaccard", "precision", "CorLoc", "best Jaccard"))]
+_SCORES = ("jaccard", "precision", "corloc", "best_jaccard")
+_COLUMNS = [*map(text, ("run", "map")), *map(decimal, ("Jaccard", "precision", "CorLoc", "best Jaccard"))]
 
 
 def measure(context: Context[SegmentationOptions]) -> TaskResult:
     """Score every map of every run, cut by Otsu's threshold, against the masks."""
-    split, name = _images(context)
+    split, source = _images(context)
     masks = np.asarray(split.masks[:])
     values, columns = {}, {"truth": masks[:ROWS]}
     for subject in context.subjects:
         by_kind = _maps_at_image_size(subject, split, context)
         scores = {}
-        for map_name, level in {name: m for maps in by_kind for name, m in maps.items()}.items():
-            best = float(jaccard(oracle_masks(level, masks), masks).mean())
-            scores[map_name] = {**score_masks(otsu_masks(level), masks, split.boxes), "best_jaccard": best}
+        for name, level in (item for maps in by_kind for item in maps.items()):
+            scores[name] = score_masks(otsu_masks(level), masks, split.boxes)
+            scores[name]["best_jaccard"] = float(jaccard(oracle_masks(level, masks), masks).mean())
         values[subject.name] = scores
         # A network with attention is shown by its attention, even where Grad-CAM scores better.
         shown = by_kind[0]
@@ -47,20 +49,17 @@ def measure(context: Context[SegmentationOptions]) -> TaskResult:
         "all object": np.ones_like(masks),
         "all background": np.zeros_like(masks),
     }
-    values[GUESSES] = {
-        name: score_masks(guess, masks, split.boxes) | {"best_jaccard": None}
-        for name, guess in guesses.items()
-    }
+    values[GUESSES] = {name: score_masks(guess, masks, split.boxes) for name, guess in guesses.items()}
     rows = [
-        [run, map_name, *scores.values()]
+        [run, name, *(scores.get(score) for score in _SCORES)]
         for run, by_map in values.items()
-        for map_name, scores in by_map.items()
+        for name, scores in by_map.items()
     ]
     notes = [
-        f"{len(split)} images with masks from {name}; the object covers {masks.mean():.1%} of them. Maps are "
-        "enlarged bilinearly, divided by their maximum and cut by Otsu's threshold (of evidence, the part "
-        "that speaks for the predicted class). Best Jaccard: by the threshold that fits the true mask of "
-        "each image best, an upper bound and no method.",
+        f"{len(split)} images with masks from {source}; the object covers {masks.mean():.1%} of them. Maps "
+        "are enlarged bilinearly, divided by their maximum and cut by Otsu's threshold (of evidence, the "
+        "part that speaks for the predicted class). Best Jaccard: by the threshold that fits the true mask "
+        "of each image best, an upper bound and no method.",
         "Jaccard: intersection over union. Precision: share of pixels labelled right, which calling "
         "everything background scores well on when objects are small. CorLoc: the box around the largest "
         "part overlaps the true box by half. Nothing here was trained on masks. A map must beat the "
@@ -72,14 +71,8 @@ def measure(context: Context[SegmentationOptions]) -> TaskResult:
         "Outlines of the best map of each run by Otsu's threshold, and the truth",
     )
     table = Table("Segmentation (means over images)", _COLUMNS, rows)
-    return TaskResult(
-        "segmentation",
-        "Weakly supervised segmentation",
-        values,
-        tables=[table],
-        figures=[figure],
-        notes=notes,
-    )
+    parts = {"tables": [table], "figures": [figure], "notes": notes}
+    return TaskResult("segmentation", "Weakly supervised segmentation", values, **parts)
 
 
 def _images(context: Context[SegmentationOptions]) -> tuple[Split, str]:
@@ -98,16 +91,16 @@ def _images(context: Context[SegmentationOptions]) -> tuple[Split, str]:
 
 def _maps_at_image_size(subject: Subject, split: Split, context: Context) -> list[dict[str, np.ndarray]]:
     """For each kind of map of the predicted class: level, or combination of levels -> `(n, H, W)`."""
-    options, model = context.options, subject.model
-    images = np.asarray(split.images[:], "float32")
+    options, model, images = context.options, subject.model, np.asarray(split.images[:], "float32")
     size = images.shape[1:3]
     predicted = subject.probabilities(images, options.batch_size).argmax(axis=-1)
     by_kind = []
     for kind in locating_kinds(model):
         maps = kind.compute(model, images, predicted, batch_size=options.batch_size, seed=options.seed)
         if kind.signed:  # what speaks for the class; the taps are added up already
-            maps = {kind.full_name(tap): np.maximum(level, 0) for tap, level in maps.items()}
-            by_kind.append({name: combine({name: level}, size)[name] for name, level in maps.items()})
+            by_kind.append({
+                kind.full_name(tap): at_one_scale(np.maximum(level, 0), size) for tap, level in maps.items()
+            })  # fmt: skip
         else:
             by_kind.append(combine(maps, size))
     return by_kind

@@ -28,7 +28,7 @@ def measure(context: Context[TransferOptions]) -> TaskResult:
     options = context.options
     names = options.targets or (context.dataset.name,)
     values = {subject.name: {} for subject in context.subjects}
-    rows = {subject.name: [subject.name, subject.kind] for subject in context.subjects}
+    accuracies = {subject.name: [] for subject in context.subjects}
     direct, sizes = [], []
     for name in names:
         target = context.dataset if name == context.dataset.name else _load(name, context)
@@ -43,26 +43,20 @@ def measure(context: Context[TransferOptions]) -> TaskResult:
             )
             result = linear_accuracy(features, train.labels, test_features, test.labels, seed=options.seed)
             values[subject.name][name] = asdict(result)
-            rows[subject.name].append(result.accuracy)
+            accuracies[subject.name].append(result.accuracy)
             mapping = shared_classes(context.class_names, target.class_names)
             if options.targets and len(mapping) >= LARGEST_SHARED * len(target.class_names):
                 predicted = subject.predictor.predict(test.images, options.batch_size)["probabilities"]
                 accuracy, count = direct_accuracy(predicted.argmax(axis=-1), np.asarray(test.labels), mapping)
                 values[subject.name][name]["direct_accuracy"] = accuracy
                 direct.append([subject.name, name, accuracy, count, len(mapping)])
-    widths = {run: next(iter(by_target.values()))["features"] for run, by_target in values.items()}
-    for run, row in rows.items():
-        row.insert(2, widths[run])
-    columns = [text("run"), text("network"), integer("features"), *map(percent, names)]
-    tables = [Table("Accuracy of a linear SVM", columns, list(rows.values()))]
+    width = {run: found[names[0]]["features"] for run, found in values.items()}
+    rows = [[s.name, s.kind, width[s.name], *accuracies[s.name]] for s in context.subjects]
+    columns = [*map(text, ("run", "network")), integer("features"), *map(percent, names)]
+    tables = [Table("Accuracy of a linear SVM", columns, rows)]
     if direct:
-        columns = [
-            text("run"),
-            text("target"),
-            percent("accuracy"),
-            integer("images"),
-            integer("shared classes"),
-        ]
+        columns = [*map(text, ("run", "target")), percent("accuracy")]
+        columns += map(integer, ("images", "shared classes"))
         tables.append(Table("The network's own answers, on classes of the same name", columns, direct))
     notes = [
         f"Targets: {', '.join(sizes)}. Features are what the network's classifier sees; a linear SVM is "
@@ -79,15 +73,10 @@ def measure(context: Context[TransferOptions]) -> TaskResult:
 
 
 def _load(name: str, context: Context) -> ImageDataset:
-    to = context.picture_format
+    to, seed = context.picture_format, context.options.seed
     side = to.size[0]
-    target = load_dataset(
-        name,
-        data_dir=context.tfds_folder,
-        seed=context.options.seed,
-        resize=to.resize,
-        **({"image_size": side} if has_free_size(name) else {}),
-    )
+    size = side if has_free_size(name) else None
+    target = load_dataset(name, data_dir=context.tfds_folder, seed=seed, resize=to.resize, image_size=size)
     if target.image_shape[0] != side:
         raise UserError(
             f"images of {name} are {target.image_shape[0]} pixels wide and the network takes {side}; "
