@@ -1,4 +1,4 @@
-"""`attention-keras list-models`: names, sizes, and the paper's errors beside them."""
+"""`attention-keras list-models`: names, the paper's errors beside them, and sizes on request."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,15 @@ from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.models.paper_errors import PAPER_ERRORS
 
-DESCRIPTION = "List the networks by name, counted at full width on 32x32 images with 10 classes."
+DESCRIPTION = "List the networks by name, with the errors that the paper reports."
 
 
 @dataclass(frozen=True)
 class ListModelsOptions:
-    """Nothing to choose."""
+    """What to say of each network."""
+
+    sizes: bool = False
+    """Count parameters and multiply-adds too (full width, 32x32 images, 10 classes), which takes a minute."""
 
 
 def main(words: Sequence[str], prog: str) -> int:
@@ -22,29 +25,35 @@ def main(words: Sequence[str], prog: str) -> int:
         words: after the command's name.
         prog: how the user calls the command.
     """
-    parse(ListModelsOptions, words, description=DESCRIPTION, prog=prog)
+    options = parse(ListModelsOptions, words, description=DESCRIPTION, prog=prog)
     import_tensorflow("list-models")
-    print_models()
+    print_models(options.sizes)
     return 0
 
 
-def print_models() -> None:
-    """A line for each model at full width on 32x32 images with 10 classes, counted on its graph."""
-    import keras
-
-    from attention_keras.models.compute import count_macs, count_parameters
-    from attention_keras.models.zoo import build_model, list_models
+def print_models(sizes: bool = False) -> None:
+    """A line for each model; sizes are counted on its graph, which takes a second or two to build."""
+    from attention_keras.models.zoo import list_models
 
     heads = "".join(f"{dataset + ' %':>12}" for dataset in PAPER_ERRORS)
-    print(f"{'model':<26}{'parameters':>12}{'M MACs/image':>14}{heads}")
+    counts = f"{'parameters':>12}{'M MACs/image':>14}" if sizes else ""
+    print(f"{'model':<26}{counts}{heads}")
     for name in list_models():
-        with keras.StatelessScope(initialize_variables=False):  # weights would take a minute
-            model = build_model(name)
         known = (errors.get(name) for errors in PAPER_ERRORS.values())
         errors = "".join(f"{'' if error is None else f'{error:.2f}':>12}" for error in known)
-        sizes = f"{count_parameters(model):>12,}{count_macs(model) / 1e6:>14,.0f}"
-        print(f"{name:<26}{sizes}{errors}".rstrip(), flush=True)
+        print(f"{name:<26}{_counts(name) if sizes else ''}{errors}".rstrip(), flush=True)
     print(
         "\nerrors: the paper's, for full width and 300 epochs. Other names are built alike; a backbone\n"
         "keras:<Application> or FILE.keras has them too (--backbone, --taps)."
     )
+
+
+def _counts(name: str) -> str:
+    import keras
+
+    from attention_keras.models.compute import count_macs, count_parameters
+    from attention_keras.models.zoo import build_model
+
+    with keras.StatelessScope(initialize_variables=False):  # weights would take long
+        model = build_model(name)
+    return f"{count_parameters(model):>12,}{count_macs(model) / 1e6:>14,.0f}"

@@ -28,7 +28,7 @@ COMMANDS = {
     "predict": Command("say what a model sees in images, and where", "evaluate"),
     "export": Command("write a finished run for TensorFlow Serving, LiteRT or ONNX", "serve"),
     "reproduce": Command("train and measure a whole table of networks", "all"),
-    "list-models": Command("the networks by name, with sizes and the paper's errors", "train"),
+    "list-models": Command("the networks by name, with the paper's errors", "train"),
 }
 
 
