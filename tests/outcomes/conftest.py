@@ -11,9 +11,10 @@ from doors import SIDE, TRAIN, digits_run, run_script, save_backbone, type_in, w
 
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory):
-    """A folder `photos` with a training and a test split, and a backbone in a file."""
+    """A folder `photos` with its three splits, and a backbone in a file."""
     place = tmp_path_factory.mktemp("desk")
     write_photographs(place / "photos" / "train", 24, seed=0)
+    write_photographs(place / "photos" / "validation", 3, seed=5_000)
     write_photographs(place / "photos" / "test", 7, seed=10_000, wrong=1)
     write_photographs(place / "new", 1, seed=20_000, scale=3)
     save_backbone(place / "backbone.keras", SIDE)

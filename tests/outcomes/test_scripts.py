@@ -8,6 +8,7 @@ from doors import results, run_script
 
 from attention_keras import load_model
 
+pytestmark = pytest.mark.slow
 TRAIN = "train.py --compat pc --width 0.03 --limit 64 --epochs 1 --batch-size 16 --name pc"
 
 
