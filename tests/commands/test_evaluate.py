@@ -42,11 +42,10 @@ def saved_model(trained, tmp_path_factory):
     return exported.path
 
 
-@pytest.mark.parametrize("names", [9, 11])
-def test_labels_of_another_model_are_refused(trained, tmp_path, names):
+def test_labels_of_another_model_are_refused(trained, tmp_path):
     copy = shutil.copytree(trained, tmp_path / "copy")
-    (copy / "labels.txt").write_text("".join(f"{number}\n" for number in range(names)))
-    with pytest.raises(UserError, match=rf"has {names} names, and its model tells 10 classes apart"):
+    (copy / "labels.txt").write_text("".join(f"{number}\n" for number in range(9)))
+    with pytest.raises(UserError, match="has 9 names, and its model tells 10 classes apart"):
         load_predictor(copy)
 
 
@@ -178,9 +177,8 @@ def test_runs_of_different_datasets_are_not_mixed(trained, tmp_path):
         evaluate(trained.parent / "names" / "tiny")
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
+def test_wrong_options(trained):
+    for options, said in (
         ({"limit": 0}, "limit must be 1 or more"),
         ({"panels": -1}, "panels must be 0 or more"),
         ({"queries": "nowhere"}, "queries: there is no folder nowhere"),
@@ -189,11 +187,9 @@ def test_runs_of_different_datasets_are_not_mixed(trained, tmp_path):
         ({"targets": ("tfds:stl10", "folder:nowhere")}, "targets: there is no folder nowhere"),
         ({"epsilons": (300.0,)}, "epsilons must be from 0 to 255"),
         ({"dataset": "cluttered_digit"}, "cluttered_digits"),
-    ],
-)
-def test_wrong_options(trained, options, said):
-    with pytest.raises(UserError, match=said):
-        evaluate(trained, "all", **options)
+    ):
+        with pytest.raises(UserError, match=said):
+            evaluate(trained, "all", **options)
 
 
 def test_a_model_for_other_classes_is_refused(trained, tmp_path):
@@ -206,19 +202,16 @@ def test_a_model_for_other_classes_is_refused(trained, tmp_path):
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".keras", ".keras"]
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty folder", "corrupt", "truncated", "text", "h5"])
-def test_what_cannot_be_read_is_one_line(trained, tmp_path, kind):
-    path = tmp_path / ("model.h5" if kind == "h5" else "model.keras")
-    if kind == "empty folder":
-        path.mkdir()
-    elif kind == "truncated":
-        path.write_bytes((trained / "model.keras").read_bytes()[:2000])
-    elif kind != "missing":
-        path.write_bytes(b"not a model" * (1000 if kind == "corrupt" else 1))
-    with pytest.raises(UserError) as raised:
-        evaluate(path, dataset="cluttered_digits", output=str(tmp_path / "out"))
-    assert len(str(raised.value)) < 400 and "\n" not in str(raised.value)
-    assert not (tmp_path / "out").exists()
+def test_what_cannot_be_read_is_one_line(trained, tmp_path):
+    (tmp_path / "folder.keras").mkdir()
+    (tmp_path / "cut.keras").write_bytes((trained / "model.keras").read_bytes()[:2000])
+    for name in ("text.keras", "old.h5"):
+        (tmp_path / name).write_bytes(b"not a model")
+    for name in ("missing.keras", "folder.keras", "cut.keras", "text.keras", "old.h5"):
+        with pytest.raises(UserError) as raised:
+            evaluate(tmp_path / name, dataset="cluttered_digits", output=str(tmp_path / "out"))
+        assert len(str(raised.value)) < 400 and "\n" not in str(raised.value), name
+        assert not (tmp_path / "out").exists()
 
 
 def test_a_file_where_the_results_should_go(trained, tmp_path):
@@ -227,8 +220,3 @@ def test_a_file_where_the_results_should_go(trained, tmp_path):
         evaluate(trained, output=str(tmp_path / "out"))
     with pytest.raises(UserError, match="cannot write"):
         evaluate(trained, output=str(tmp_path / "out" / "deeper"))
-
-
-def test_no_run_is_a_mistake():
-    with pytest.raises(UserError, match="no run given"):
-        ClassificationOptions(())

@@ -30,6 +30,7 @@ def test_get_config_round_trip(kind):
     assert AttentionPool.from_config(AttentionPool("sigmoid").get_config()).normalization == "sigmoid"
 
 
+@pytest.mark.slow
 def test_a_fresh_process_loads_the_file_and_gets_the_same_numbers(tmp_path, fresh_process):
     rng = np.random.default_rng(0)
     local, g = rng.normal(size=(3, 4, 4, 6)).astype("float32"), rng.normal(size=(3, 6)).astype("float32")

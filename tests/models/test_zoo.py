@@ -14,22 +14,18 @@ from attention_keras.models.spec import ModelSpec
 from attention_keras.models.zoo import build_model, list_models
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "maps"),
-    [
+def test_map_sizes():
+    two = {"conv10": 16, "conv13": 8}
+    for name, size, maps in (
         ("vgg-att1-pc", 32, {"conv13": 8}),
-        ("vgg-att2-concat-pc", 32, {"conv10": 16, "conv13": 8}),
-        ("vgg-att3-concat-pc", 32, {"conv7": 32, "conv10": 16, "conv13": 8}),
-        ("vgg-att2-concat-pc", 80, {"conv10": 16, "conv13": 8}),
-        ("vgg-att3-concat-pc", 80, {"conv7": 32, "conv10": 16, "conv13": 8}),
-        ("vgg-pan", 80, {"conv10": 16, "conv13": 8}),
-        ("vgg-att2-concat-pc", 64, {"conv10": 16, "conv13": 8}),
-    ],
-)
-def test_map_sizes(name, size, maps):
-    output = build_model(name, (size, size, 3), width=0.03).output
-    found = {key.removeprefix("attention_"): t.shape[1] for key, t in output.items() if "attention" in key}
-    assert found == maps
+        ("vgg-att3-concat-pc", 80, {"conv7": 32, **two}),
+        ("vgg-pan", 80, two),
+        ("vgg-att2-concat-pc", 64, two),
+    ):
+        output = build_model(name, (size, size, 3), width=0.03).output
+        assert {f"attention_{tap}": side for tap, side in maps.items()} == {
+            key: tensor.shape[1] for key, tensor in output.items() if "attention" in key
+        }
 
 
 @pytest.mark.slow
@@ -92,21 +88,15 @@ def test_names_and_specs_are_inverses():
         assert ModelSpec.parse(name).name == name
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
+def test_wrong_names_and_sizes():
+    for name, said in (
         ("vgg-att4-pc", "unknown model 'vgg-att4-pc'"),
         ("vgg-att2-pc", "concat or indep"),
         ("vgg-att2-concat-pc-3g", "-3g needs att3"),
         ("resnet", "unknown model"),
-    ],
-)
-def test_wrong_names(name, said):
-    with pytest.raises(UserError, match=said):
-        build_model(name)
-
-
-def test_wrong_sizes():
+    ):
+        with pytest.raises(UserError, match=said):
+            build_model(name)
     with pytest.raises(UserError, match="multiples of 16; got 40x50"):
         build_model("vgg", (50, 40, 3))
 

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from small_run import NAMES, scatter
 
@@ -52,6 +53,7 @@ def test_evidence_and_rest_add_up_to_the_logit(served, images, logits):
     assert not any(value.any() for name, value in none.items() if name.startswith("evidence"))
 
 
+@pytest.mark.slow
 def test_a_model_that_takes_any_size(tmp_path):
     """Maps are as large as the images that are sent; files have no size to be brought to."""
     images = keras.Input((None, None, 3), name="images")

@@ -49,6 +49,7 @@ def test_it_finds_and_names_digits(card):
     assert max(scores["pointing_game"] for scores in found.values()) > 0.9
 
 
+@pytest.mark.slow
 def test_another_images_g_moves_its_maps(card):
     """The score depends on g, and in a trained network that is seen: over a tenth of the attention moves."""
     dataset = load_dataset("cluttered_digits")  # all of it: pixels are normalised by its mean
