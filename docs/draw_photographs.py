@@ -2,9 +2,9 @@
 
     python docs/draw_photographs.py CLASSIFIER.keras
 
-The classifier answers for ImageNet's 1,000 classes and takes raw pixels. The photographs are all colour photographs
-of an object that scikit-image and scikit-learn bring; `skimage/data/README.txt` and
-`sklearn/datasets/images/README.txt` have their licences.
+The classifier answers for ImageNet's 1,000 classes and takes raw pixels. The photographs are all colour
+photographs of an object that scikit-image and scikit-learn bring with them; the READMEs beside these images
+have their licences.
 """
 
 import sys
