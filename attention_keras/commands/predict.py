@@ -1,10 +1,12 @@
 """`attention-keras predict`: what a model says of image files, as a table and as drawings."""
 
+import re
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -18,11 +20,17 @@ DESCRIPTION = """Say what a model sees in images: one on this machine, or one on
 Examples:
   attention-keras predict runs/photos new/ --output answers
   attention-keras predict saved_models/photos cat.jpg "holiday/*.png" --format jsonl --no-pictures
+  attention-keras predict runs/photos @list.txt --shard 3/16
   attention-keras predict --url http://localhost:8501/v1/models/photos cat.jpg
 
 Writes a row for every image, and the image with where the model looked (attention) and what for
 (evidence: red speaks for the predicted class, blue against it). A file that cannot be read gets a row that
-says why."""
+says why; the exit code is 1 where none could be read.
+
+The same command goes on where it was stopped: an image that has a row in the table is not answered again."""
+
+MODELS = ("*.keras", "saved_model.pb", "*/saved_model.pb")
+"""Of a run, of a SavedModel, and of its versions."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +40,15 @@ class PredictOptions:
     model: Positional[str]
     """A run directory, a .keras file, or a SavedModel directory. Left out with --url."""
     files: Positional[Empty[tuple[str, ...]]]
-    """Image files, folders, or patterns."""
+    """Image files, folders, patterns, or @FILE with one of these in each line."""
     url: Unset[str] = None
     """A model on a TensorFlow Serving server: http://HOST:8501/v1/models/NAME."""
     output: str = "predictions"
     """Folder for predictions.csv (or .jsonl) and the drawings."""
     format: Literal["csv", "jsonl"] = "csv"
     """A table, or a JSON object a line."""
+    shard: Unset[str] = None
+    """3/16 answers the third of 16 parts of the images, into predictions-3-of-16.csv."""
     top: int = 3
     """How many classes to name for each image."""
     pictures: bool = True
@@ -55,28 +65,50 @@ def main(words: Sequence[str], prog: str) -> int:
         raise UserError("no image was given; type names of image files or folders")
     if options.top < 1 or options.batch_size < 1:
         raise UserError("--top and --batch-size must be 1 or more")
-    from attention_keras.data.files import find_images, in_words
+    part = _shard(options.shard)
+    from attention_keras.data.files import find_images, in_shard, in_words
 
     found = find_images(files, Path(options.output))
+    chosen = in_shard(found.files, *part)
     import_tensorflow("predict")
     from attention_keras.evaluation.prediction import predict_files
     from attention_keras.evaluation.prediction_files import write_predictions
+    from attention_keras.evaluation.prediction_table import open_table
     from attention_keras.evaluation.subjects.load import load_predictor
     from attention_keras.serving.remote import RemoteModel
 
     predictor = RemoteModel(options.url) if options.url else load_predictor(options.model)
-    answers = predict_files(
-        predictor,
-        found.files,
-        batch_size=options.batch_size,
-        explain=options.pictures,
-    )
-    done = write_predictions(
-        answers, found.files, Path(options.output), predictor, table=options.format, top=options.top
-    )
-    print(f"{done.read:,} images in {done.table}, {done.speed:.0f} a second")
+    name = "predictions-{}-of-{}".format(*part) if options.shard else "predictions"
+    with open_table(Path(options.output, f"{name}.{options.format}"), _settings(options)) as table:
+        left = [file for file in chosen if str(file) not in table.answered]
+        answers = predict_files(predictor, left, batch_size=options.batch_size, explain=options.pictures)
+        began = time.perf_counter()
+        write_predictions(answers, len(left), table, predictor, top=options.top)
+        speed = len(left) / (time.perf_counter() - began)
+    read = sum(table.answered.values())
+    unread = len(table.answered) - read
+    print(f"{read:,} images in {table.path}, " + (f"{speed:.0f} a second" if left else "all answered before"))
     if found.passed_over:
         print(f"passed over: {in_words(found.passed_over)}")
-    if done.unread:
-        print(f"warning: {done.unread:,} files could not be read; their rows say why", file=sys.stderr)
-    return 0
+    if unread:
+        print(f"warning: {unread:,} files could not be read; their rows say why", file=sys.stderr)
+    return 1 if unread and not read else 0
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+    """Its number and how many there are."""
+    matched = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text or "1/1")
+    if matched is None or int(matched[1]) > int(matched[2]):
+        raise UserError(f"--shard must be 1/16 to 16/16, or the like; got {text}")
+    return int(matched[1]), int(matched[2])
+
+
+def _settings(options: PredictOptions) -> dict[str, Any]:
+    """What rows of one table have in common: of the model, which one, and when it was written."""
+    settings = {"top": options.top, "pictures": options.pictures}
+    if options.url:
+        return {"model": options.url, **settings}
+    path = Path(options.model).resolve()
+    files = [path] if path.is_file() else [f for pattern in MODELS for f in path.glob(pattern)]
+    written = max((file.stat().st_mtime for file in files), default=None)
+    return {"model": str(path), "written": written, **settings}

@@ -1,9 +1,10 @@
 """Which image files the words of a command line, or a folder, stand for."""
 
 import glob
+import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ NO_IMAGES = frozenset(["__MACOSX"])
 DRAWINGS = "pictures"
 """Folder in the output of `predict` for what it draws."""
 LONGEST_STEM = 150
-"""In bytes. File systems take names of 255, and a number, the name of a layer and an ending follow."""
+"""In bytes. File systems take names of 255, and a digest, the name of a layer and an ending follow."""
 
 FolderId = tuple[int, int]
 """Device and number of a folder, which tell it from others, whatever name or link leads to it."""
@@ -33,13 +34,14 @@ class ImageFiles:
 def find_images(words: Sequence[str], output: Path | None = None) -> ImageFiles:
     """Every image that the words name: files, folders, and patterns for shells that do not expand them.
 
+    A word @FILE stands for the words in the lines of that file.
     A folder stands for the images in it and in the folders below; hidden files and the copies that macOS
     makes (`._*`, `__MACOSX`) are left out. A file named by itself is taken whatever its ending. What `output`
     holds of this command's own drawings is passed over.
     """
     passed_over: Counter[str] = Counter()
     identify, found = cache(folder_id), dict[tuple, Path]()
-    for word in words:
+    for word in _listed(words):
         for file in _named(word, passed_over):
             found.setdefault((identify(file.parent), file.name), file)
     drawings = output / DRAWINGS if output else None
@@ -53,13 +55,29 @@ def find_images(words: Sequence[str], output: Path | None = None) -> ImageFiles:
     return ImageFiles(files, passed_over)
 
 
+def _listed(words: Sequence[str]) -> Iterator[str]:
+    """The words, and those in the files that are called for."""
+    for word in words:
+        if not word.startswith("@") or Path(word).exists():
+            yield word
+            continue
+        try:
+            lines = os.fsdecode(Path(word[1:]).expanduser().read_bytes()).splitlines()
+        except OSError as error:
+            raise UserError(f"cannot read the list {word[1:]}: {error.strerror}") from None
+        yield from filter(None, lines)
+
+
 def _named(word: str, passed_over: Counter[str]) -> Iterator[Path]:
     """The images that one word stands for."""
     path = Path(word).expanduser()
     if path.exists() or path.is_symlink():
         matches = [path]
     else:
-        matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+        # Brackets in the name of a folder that is there are no pattern.
+        folder = next(parent for parent in path.parents if parent.is_dir())
+        pattern = os.path.join(glob.escape(str(folder)), path.relative_to(folder))
+        matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
     if not matches:
         raise UserError(f"there is no file or folder {word}")
     for match in matches:
@@ -123,21 +141,26 @@ def in_words(passed_over: Counter[str]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common())
 
 
-def stems(paths: Iterable[Path]) -> list[str]:
-    """A name of at most `LONGEST_STEM` bytes for what is made of each image; a number tells equal ones apart.
+def digest(path: Path) -> str:
+    """Ten hexadecimal digits, the same for this path on every machine."""
+    return hashlib.blake2b(os.fsencode(path), digest_size=5).hexdigest()
+
+
+def unique_stem(path: Path) -> str:
+    """A name for what is made of an image: its own, shortened, and a digest that tells equal ones apart.
+
+    It depends on no other file, so that it stays when images are added and in every shard.
 
     Example:
-        >>> stems([Path("a/cat.png"), Path("b/cat.jpg"), Path("dog.png")])
-        ['cat', 'cat-2', 'dog']
+        >>> unique_stem(Path("a/cat.png")), unique_stem(Path("b/cat.jpg"))
+        ('cat-def4f09d9c', 'cat-19b924fd1a')
     """
-    names: dict[str, str] = {}  # some file systems do not tell Cat from cat
-    for path in paths:
-        stem = path.stem
-        while len(os.fsencode(stem)) > LONGEST_STEM:
-            stem = stem[:-1]
-        name, number = stem, 1
-        while name.casefold() in names:
-            number += 1
-            name = f"{stem}-{number}"
-        names[name.casefold()] = name
-    return list(names.values())
+    stem = path.stem
+    while len(os.fsencode(stem)) > LONGEST_STEM:
+        stem = stem[:-1]
+    return f"{stem}-{digest(path)}"
+
+
+def in_shard(files: Sequence[Path], number: int, count: int) -> list[Path]:
+    """Those of the shard `number`, from 1 to `count`; which one a file is in depends on its path alone."""
+    return [file for file in files if int(digest(file), 16) % count == number - 1]

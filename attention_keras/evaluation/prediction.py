@@ -49,7 +49,7 @@ def predict_files(
         raise UserError(f"the model takes {channels} channels; image files are read in 1 (grey) or 3 (RGB)")
     to = PictureFormat(tuple(size), predictor.resize)
     predict = predictor.explain if explain else lambda images: predictor.predict(images, len(images))
-    batch_size = min(batch_size, len(files))
+    batch_size = min(batch_size, len(files) or 1)
     batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     with ThreadPoolExecutor() as readers, ThreadPoolExecutor(1) as ahead:
         # Two pools: a batch that waits for its images must not take a reader's place.

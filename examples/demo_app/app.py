@@ -125,7 +125,7 @@ def figures(shown: Sequence[Figure]) -> str:
 
 
 def build_page(model):
-    """The page as a `gradio.Blocks`; nothing on it is fetched from elsewhere, nothing is reported."""
+    """The page as a `gradio.Blocks`; gradio's reports of use are off."""
     import gradio
 
     names = class_names(model)

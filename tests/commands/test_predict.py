@@ -3,6 +3,10 @@
 import csv
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +16,8 @@ from scipy.special import softmax
 from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.commands.predict import main
-from attention_keras.evaluation.prediction import Answer
+from attention_keras.evaluation.prediction import predict_files
+from attention_keras.evaluation.subjects.predictor import KerasPredictor
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +26,13 @@ def model(tmp_path_factory):
     network = build_model("vgg-att2-concat-dp", num_classes=3, width=0.03, init="keras")
     network.save(path)
     return network, path
+
+
+@pytest.fixture
+def loaded(model, monkeypatch):
+    """The model is loaded and compiled once."""
+    predictor = KerasPredictor(model[0])
+    monkeypatch.setattr("attention_keras.evaluation.subjects.load.load_predictor", lambda path: predictor)
 
 
 @pytest.fixture
@@ -45,7 +57,11 @@ def predict(*words):
 
 def rows_of(path):
     with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return list(csv.DictReader(file) if path.suffix == ".csv" else map(json.loads, file))
+
+
+def answers_of(path):
+    return [(row["path"], row["class"], row["drawing"], row["reason"]) for row in rows_of(path)]
 
 
 def test_rows_are_the_models_answers(model, folder, tmp_path, capsys):
@@ -66,16 +82,17 @@ def test_rows_are_the_models_answers(model, folder, tmp_path, capsys):
         assert row["class"] == str(expected.argmax()) and row["reason"] == ""
         found = [float(row[name]) for name in ("probability", "probability_2", "probability_3")]
         np.testing.assert_allclose(found, sorted(expected)[::-1], atol=1e-5)
-    pictures = {file.name for file in (tmp_path / "out" / "pictures").iterdir()}
-    assert pictures == {"a.png", "a-2.png", "b.png", "c.png", "Ünï 1.png"}
-    assert not list((tmp_path / "out").glob("*.part"))
+    drawings = [row["drawing"] for row in rows if row["drawing"]]
+    pictures = [file.name for file in (tmp_path / "out" / "pictures").iterdir()]
+    assert sorted(drawings) == sorted(f"pictures/{name}" for name in pictures)
+    assert sorted(name.rpartition("-")[0] for name in pictures) == ["a", "a", "b", "c", "Ünï 1"]
 
 
-@pytest.mark.parametrize("output", ["predictions", ".", "new"])
+@pytest.mark.parametrize("output", [".", "new"])
 def test_the_same_command_again_gives_the_same_rows(model, folder, tmp_path, monkeypatch, capsys, output):
     monkeypatch.chdir(tmp_path)
     (folder / "broken.jpg").unlink()
-    for time in range(3):
+    for times in range(2):
         assert predict(model[1], ".", "--output", output) == 0
         rows = rows_of(tmp_path / output / "predictions.csv")
         assert sorted(row["path"] for row in rows) == sorted(
@@ -84,7 +101,7 @@ def test_the_same_command_again_gives_the_same_rows(model, folder, tmp_path, mon
         said = (
             f"5 in {tmp_path.joinpath(output).relative_to(tmp_path) / 'pictures'}, where this command draws"
         )
-        assert (said in capsys.readouterr().out) == (time > 0)
+        assert (said in capsys.readouterr().out) == (times > 0)
         assert len(list((tmp_path / output / "pictures").iterdir())) == 5
 
 
@@ -103,7 +120,7 @@ def test_a_folder_with_long_names_and_a_fifo_is_answered(model, tmp_path, capsys
 
 def test_a_picture_over_the_limit_is_a_row_with_the_reason(model, tmp_path):
     Image.new("1", (10_001, 10_000)).save(tmp_path / "large.png")
-    assert predict(model[1], tmp_path, "--output", tmp_path / "out", "--no-pictures") == 0
+    assert predict(model[1], tmp_path, "--output", tmp_path / "out", "--no-pictures") == 1
     [row] = rows_of(tmp_path / "out" / "predictions.csv")
     assert row["reason"].startswith("10001x10000 is over 100 megapixels") and not row["class"]
 
@@ -127,22 +144,91 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys):
         (["missing.png"], "there is no file or folder missing.png"),
         (["empty"], "no images in empty; endings that are read: ."),
         (["empty", "--top", "0"], "--top and --batch-size must be 1 or more"),
+        (["empty", "--shard", "4/3"], "--shard must be 1/16 to 16/16, or the like; got 4/3"),
     ):
         assert predict("model.keras", *words) == 2
         said = capsys.readouterr().err
         assert said.startswith(f"error: {complaint}") and said.count("\n") == 1
 
 
-def test_an_interruption_leaves_the_rows_that_were_answered(model, folder, tmp_path, monkeypatch):
-    for table, error, code in (("csv", KeyboardInterrupt, 130), ("jsonl", OSError(28, "No space left"), 2)):
+def test_the_same_command_goes_on_where_it_stopped(loaded, model, folder, tmp_path, monkeypatch, capsys):
+    """After Ctrl-C, a full disk, and a row that a kill cut inside a name of two lines."""
+    (folder / "b.png").rename(folder / 'b "1",\n2.png')
+    words = [model[1], folder, "--no-pictures", "--batch-size", "2"]
+    assert predict(*words, "--output", tmp_path / "whole") == 0
+    assert predict(*words, "--output", tmp_path / "whole", "--format", "jsonl") == 0
+    asked = []
 
-        def answers(predictor, files, error=error, **options):
-            yield Answer(files[0], reason="too dark")
+    def stopped_by(error):
+        def answers(predictor, files, **options):
+            asked.append(len(files))
+            yield from predict_files(predictor, files[:2], **options)
             raise error
 
-        monkeypatch.setattr("attention_keras.evaluation.prediction.predict_files", answers)
-        assert predict(model[1], folder, "--output", tmp_path / "out", "--format", table) == code
-        assert "too dark" in (tmp_path / "out" / f"predictions.{table}").read_text()
+        return answers
+
+    for table in ("csv", "jsonl"):
+        whole, file = (tmp_path / name / f"predictions.{table}" for name in ("whole", "out"))
+        here = [*words, "--output", tmp_path / "out", "--format", table]
+        for error, code in ((KeyboardInterrupt, 130), (OSError(28, "No space left"), 2)):
+            with monkeypatch.context() as patch:
+                patch.setattr("attention_keras.evaluation.prediction.predict_files", stopped_by(error))
+                assert predict(*here) == code
+        assert answers_of(file) == answers_of(whole)[:4]
+        answered = file.read_bytes()
+        cut = answered.rindex(b"\n2.png") + 1 if table == "csv" else len(answered) - 5
+        file.write_bytes(answered[:cut])
+        for said in ("5 images", "5 images", "all answered before"):
+            assert predict(*here) == 0 and said in capsys.readouterr().out
+            assert answers_of(file) == answers_of(whole)
+    assert asked == [6, 4] * 2
+    assert predict(*here, "--top", "1") == 2
+    assert "out has the answers to another command" in capsys.readouterr().err
+    (tmp_path / "out" / "predictions.settings.json").unlink()
+    assert predict(*here) == 2, "a table of another program is not written to"
+
+
+def test_the_shards_of_a_list_have_the_rows_of_one_process(loaded, model, folder, tmp_path):
+    files = [str(folder / name) for name in ("a.png", "b.png", "c.bmp", "deep/a.png")]
+    (tmp_path / "list.txt").write_text("\n".join(files))
+    words = [model[1], f"@{tmp_path / 'list.txt'}", "--output", tmp_path / "out", "--no-pictures"]
+    for shard in ([], *(["--shard", f"{number}/3"] for number in (1, 2, 3))):
+        assert predict(*words, *shard) == 0
+    parts = [rows_of(tmp_path / "out" / f"predictions-{number}-of-3.csv") for number in (1, 2, 3)]
+    rows = sorted((row for part in parts for row in part), key=lambda row: row["path"])
+    assert [row["path"] for row in rows] == files
+    for row, other in zip(rows, rows_of(tmp_path / "out" / "predictions.csv"), strict=True):
+        assert row["class"] == other["class"]
+        assert float(row["probability"]) == pytest.approx(float(other["probability"]), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_loses_and_doubles_nothing(model, tmp_path):
+    rng = np.random.default_rng(1)
+    (tmp_path / "new").mkdir()
+    for number in range(40):
+        pixels = rng.integers(0, 256, (32, 32, 3), dtype="uint8")
+        Image.fromarray(pixels).save(tmp_path / "new" / f"{number}.png")
+    program = "from attention_keras.commands.main import console; console()"
+    command = [sys.executable, "-c", program, "predict", str(model[1]), "new", "--batch-size", "4"]
+    table = tmp_path / "predictions" / "predictions.csv"
+    for signal_number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        size = table.stat().st_size if table.exists() else 0
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        while process.poll() is None and (not table.exists() or table.stat().st_size < size + 100):
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.5))
+        assert process.poll() is None, "it was stopped too late"
+        process.send_signal(signal_number)
+        assert process.wait(60) != 0
+        assert table.stat().st_size > size
+        for drawing in table.parent.glob("pictures/*.png"):
+            Image.open(drawing).load()
+    assert subprocess.run(command, cwd=tmp_path).returncode == 0
+    rows = rows_of(table)
+    assert sorted(row["path"] for row in rows) == sorted(f"new/{number}.png" for number in range(40))
+    drawn = {f"pictures/{file.name}" for file in (table.parent / "pictures").iterdir()}
+    assert {row["drawing"] for row in rows} == drawn
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(model, folder, tmp_path, capsys):

@@ -2,11 +2,12 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from attention_keras.data.files import LONGEST_STEM, find_images, stems
+from attention_keras.data.files import LONGEST_STEM, find_images, in_shard, unique_stem
 from attention_keras.data.folders import read_folder
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.images import UnreadableImage, read_image
@@ -121,7 +122,28 @@ def test_the_drawings_of_an_output_are_no_images_to_answer(photos, word):
 
 def test_long_names_are_shortened_and_told_apart(tmp_path):
     for letter in ("x", "ü", "語", "🐈", "\udce9"):
-        names = stems([tmp_path / f"{letter * 300}{number}.png" for number in range(11)])
-        assert len(set(names)) == 11 and names[10] == f"{names[0]}-11" and set(names[0]) == {letter}
-        assert LONGEST_STEM - 4 < len(os.fsencode(names[0])) <= LONGEST_STEM
-    assert stems([tmp_path / f"{'x' * LONGEST_STEM}.png"]) == ["x" * LONGEST_STEM]
+        names = {unique_stem(tmp_path / f"{letter * 300}{number}.png") for number in range(11)}
+        assert len(names) == 11
+        for name in names:
+            stem, _, told_apart = name.rpartition("-")
+            assert set(stem) == {letter} and len(told_apart) == 10
+            assert LONGEST_STEM - 4 < len(os.fsencode(stem)) <= LONGEST_STEM
+
+
+def test_every_file_is_in_one_shard():
+    files = [Path(f"new/{number}.png") for number in range(1000)]
+    shards = [in_shard(files, number, 7) for number in range(1, 8)]
+    assert sorted(file for shard in shards for file in shard) == sorted(files)
+    assert all(100 < len(shard) < 190 for shard in shards)
+    assert in_shard(files[500:], 3, 7) == [file for file in shards[2] if file in files[500:]]
+
+
+def test_a_list_and_brackets_in_names(photos, tmp_path, monkeypatch):
+    photos.rename(tmp_path / "dir [1]")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("dir [1]/b/0.png\n\ndir [1]/a\ndir [1]/b/*.png\n")
+    found = [str(file) for file in find_images(["@list.txt"]).files]
+    names = ("b/0.png", "a/0.png", "a/1.png", "a/deep/2.png", "b/1.png")
+    assert found == [f"dir [1]/{name}" for name in names]
+    with pytest.raises(UserError, match=r"cannot read the list gone.txt: No such file"):
+        find_images(["@gone.txt"])

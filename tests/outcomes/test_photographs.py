@@ -131,12 +131,12 @@ def test_evidence_adds_up_to_the_logit(served, folder_run, pixels, predicted):
 
 def test_predict_answers_alike_from_the_served_model_and_from_files_that_are_resized(desk, served):
     answers = {}
-    for model in ("runs/photos", "saved_models/photos/1"):
-        assert type_in(f"predict {model} new --output again") == 0
-        with (desk / "again" / "predictions.csv").open(encoding="utf-8", newline="") as file:
+    for model, output in (("runs/photos", "of_run"), ("saved_models/photos/1", "of_served")):
+        assert type_in(f"predict {model} new --output {output}") == 0
+        with (desk / output / "predictions.csv").open(encoding="utf-8", newline="") as file:
             answers[model] = [(row["class"], float(row["probability"])) for row in csv.DictReader(file)]
     assert [name for name, _ in answers["runs/photos"]] == list(CLASSES)
-    assert len(list((desk / "again").rglob("*.png"))) == 3
+    assert len(list((desk / "of_run").rglob("*.png"))) == 3
     found, again = ([p for _, p in answers[model]] for model in answers)
     assert found == pytest.approx(again, abs=1e-5)
     files = [path.read_bytes() for path in sorted((desk / "new").rglob("*.png"))]
