@@ -4,7 +4,7 @@ import glob
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -139,6 +139,26 @@ def in_words(passed_over: Counter[str]) -> str:
         '1,200 hidden, 1 .txt'
     """
     return ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common())
+
+
+def stems(paths: Iterable[Path]) -> list[str]:
+    """A name of at most `LONGEST_STEM` bytes for what is made of each image; a number tells equal ones apart.
+
+    Example:
+        >>> stems([Path("a/cat.png"), Path("b/cat.jpg"), Path("dog.png")])
+        ['cat', 'cat-2', 'dog']
+    """
+    names: dict[str, str] = {}  # some file systems do not tell Cat from cat
+    for path in paths:
+        stem = path.stem
+        while len(os.fsencode(stem)) > LONGEST_STEM:
+            stem = stem[:-1]
+        name, number = stem, 1
+        while name.casefold() in names:
+            number += 1
+            name = f"{stem}-{number}"
+        names[name.casefold()] = name
+    return list(names.values())
 
 
 def digest(path: Path) -> str:
