@@ -11,6 +11,7 @@ from attention_keras.drawing.maps import enlarge, largest, overlay, range_words,
 
 PANEL_INCHES, PANEL_DPI = 2.3, 100
 CELL_INCHES, GRID_DPI = 1.55, 110
+PER_AREA = "logits per 1 % of the image"
 
 
 def panel(
@@ -23,8 +24,8 @@ def panel(
 ) -> np.ndarray:
     """The image `(H, W, 3)` uint8, then each map `(h, w)` over it with its name and a colour scale.
 
-    Maps of `evidence` have signs; they come last and share one scale around zero. `correct` colours the title
-    green or red.
+    Maps of `evidence` have signs; they come last, are of one size, and share one scale around zero. `correct`
+    colours the title green or red.
     """
     evidence = evidence or {}
     columns = 1 + len(maps) + len(evidence)
@@ -45,14 +46,14 @@ def panel(
     for axis, (name, level) in zip(axes[1 + len(maps) :], evidence.items()):
         axis.imshow(signed_overlay(enlarged, np.asarray(level, "float64"), limit))
         axis.set_title(name, fontsize=12)
-        _scale(figure, axis, EVIDENCE, signed_words(limit))
+        _scale(figure, axis, EVIDENCE, signed_words(limit, level.size), PER_AREA)
     for axis in axes:
         axis.set_axis_off()
     return pixels(figure)
 
 
-def _scale(figure: Figure, axis, colors, ends: tuple[str, str]) -> None:
-    """A thin colour bar under the map, labelled with the values at its ends.
+def _scale(figure: Figure, axis, colors, ends: tuple[str, str], unit: str = "") -> None:
+    """A thin colour bar under the map, labelled with the values at its ends, and their unit below.
 
     They have room for eight letters, such as -0.00012 and +1.2e-05, inside the map's width.
     """
@@ -62,6 +63,7 @@ def _scale(figure: Figure, axis, colors, ends: tuple[str, str]) -> None:
     bar.set_axis_off()
     for x, words, side in zip((0.34, 0.66), ends, ("right", "left")):
         figure.text(box.x0 + x * box.width, 0.068, words, fontsize=10, ha=side, va="center")
+    figure.text(box.x0 + 0.5 * box.width, 0.024, unit, fontsize=7, ha="center", va="center")
 
 
 def prediction_title(
@@ -85,7 +87,8 @@ def map_grid(
     """The paper's figure: images `(n, H, W, 3)` uint8 as rows; the input and maps `(n, h, w)` as columns.
 
     `titles` says for each image, head -> what is written under the cell, and whether it is right (None for
-    neither). Every map has its own scale; those of the heads in `signed` have one around zero.
+    neither). Every map has its own scale; those of the heads in `signed` have one around zero, in logits per
+    1 % of the image's area.
     """
     heads = ["input", *columns]
     figure, axes = _grid(len(images), heads)
@@ -96,7 +99,7 @@ def map_grid(
             level = np.asarray(maps[row], "float64")
             if head in signed:
                 axis.imshow(signed_overlay(large, level))
-                ends = signed_words(largest(level))
+                ends = signed_words(largest(level), level.size)
             else:
                 axis.imshow(overlay(large, level))
                 ends = range_words(level.min(), level.max())

@@ -41,14 +41,17 @@ def range_words(low: float, high: float) -> tuple[str, str]:
     return f"{low if low > 0.01 * high else 0:.2g}", f"{high:.2g}"
 
 
-def signed_words(limit: float) -> tuple[str, str]:
-    """The ends of a scale around zero.
+def signed_words(limit: float, places: int) -> tuple[str, str]:
+    """The ends of a scale around zero, in logits per 1 % of the image's area.
+
+    `limit` is in logits per place, of a map of so many places. So a map says the same at any size.
 
     Example:
-        >>> signed_words(0.0154)
-        ('-0.015', '+0.015')
+        >>> signed_words(0.00041, 224 * 224)
+        ('-0.21', '+0.21')
     """
-    return f"{-limit:.2g}", f"{limit:+.2g}"
+    share = limit * places / 100
+    return f"{-share:.2g}", f"{share:+.2g}"
 
 
 def overlay(image: np.ndarray, attention: np.ndarray, maximum: float | None = None) -> np.ndarray:

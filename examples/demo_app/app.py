@@ -100,9 +100,10 @@ def why(model, answer: Answer, number: int) -> list[Figure]:
     evidence = model.evidence(answer.pixels[None], [number])
     if evidence is None:
         return []
-    low, high = signed_words(largest(evidence[0]))
+    low, high = signed_words(largest(evidence[0]), evidence[0].size)
     title = (
-        f"evidence for {class_names(model)[number]}: {low} to {high} a pixel, {evidence[0].sum():+.2g} in all"
+        f"evidence for {class_names(model)[number]}: {low} to {high} per 1 % of the image, "
+        f"{evidence[0].sum():+.2g} in all"
     )
     return [(signed_overlay(colours(answer), evidence[0]), title)]
 

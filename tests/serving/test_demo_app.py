@@ -59,9 +59,9 @@ def test_an_export_and_a_server_give_the_models_answers(
             level = served["explain_class"](**asked)["evidence"][0]
             [(drawn, title)] = app.why(model, answer, number)
             assert np.abs(drawn.astype(int) - signed_overlay(image, level)).max() <= COLOR_STEP
-            said = rf"evidence for {NAMES[number]}: (\S+) to (\S+) a pixel, (\S+) in all"
+            said = rf"evidence for {NAMES[number]}: (\S+) to (\S+) per 1 % of the image, (\S+) in all"
             numbers = [float(value) for value in re.fullmatch(said, title).groups()]
-            limit = np.abs(level).max()
+            limit = np.abs(level).max() * level.size / 100
             assert numbers == pytest.approx([-limit, limit, level.sum()], rel=0.06)
 
 
