@@ -73,9 +73,10 @@ class Explanation:
         Raises:
             UserError: pandas is not installed.
         """
-        with needs("to_frame", extra="all"):
+        try:
             import pandas
-
+        except ModuleNotFoundError:
+            raise UserError("to_frame needs pandas, which is not installed; pip install pandas") from None
         return pandas.DataFrame(self.rows())
 
     def show(self, limit: int = 8) -> None:
@@ -117,7 +118,10 @@ class Explanation:
         return paths
 
     def draw(self, index: int) -> np.ndarray:
-        """One image beside its attention and the evidence of its class, uint8 RGB."""
+        """One image beside its attention and the evidence of its class, uint8 RGB.
+
+        The colours of evidence are in logits per 1 % of the image's area.
+        """
         if self.classes is None:
             raise UserError(
                 "a drawing is of one class: explain(model, images, of='predicted'), or of a class"
