@@ -98,12 +98,6 @@ def test_a_channel_that_never_changes_and_a_single_image_stay_finite():
     assert np.isfinite(numpy(layer(maps))).all()
 
 
-def test_frozen_statistics_do_not_learn():
-    layer = Standardize(trainable=False)
-    layer(np.full((2, 1, 1, 1), 7, "float32"), training=True)
-    assert float(layer.count) == 0
-
-
 def test_the_weighted_sum_by_its_weights():
     layer = WeightedLevels([0.5, 2.0])
     rng = np.random.default_rng(0)

@@ -104,27 +104,6 @@ def test_gradients_match_finite_differences(gradients):
             np.testing.assert_allclose(found, numeric, atol=1e-4)
 
 
-@pytest.mark.parametrize("shape", [(3, 1, 1), (2, 9, 7), (1, 32, 32)])
-def test_attention_sums_to_one(shape):
-    scores = np.random.default_rng(0).normal(0, 10, shape).astype("float32")
-    _, attention = AttentionPool()(np.ones((*shape, 2), "float32"), scores)
-    np.testing.assert_allclose(numpy(attention).sum(axis=(1, 2)), 1, atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_permuting_positions_permutes_the_map(kind):
-    rng = np.random.default_rng(0)
-    local = rng.normal(size=(1, 4, 4, 5)).astype("float32")
-    g = rng.normal(size=(1, 5)).astype("float32")
-    order = rng.permutation(16)
-    layer, pool = CompatibilityScore(kind), AttentionPool()
-    permuted = local.reshape(1, 16, 5)[:, order].reshape(local.shape)
-    descriptor, attention = pool(local, layer(local, g))
-    other_descriptor, other_attention = pool(permuted, layer(permuted, g))
-    np.testing.assert_allclose(numpy(other_attention).ravel(), numpy(attention).ravel()[order], atol=1e-7)
-    np.testing.assert_allclose(numpy(other_descriptor), numpy(descriptor), atol=1e-6)
-
-
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_extreme_logits_in_half_precision(policy):
     scores = np.array([[[1e4, -1e4], [0.0, 1e4]]], "float32")

@@ -68,11 +68,6 @@ def two_pools(x):
     return layers.Rescaling(0.5, offset=0.1)(layers.Dense(4)(both))
 
 
-def two_classifiers(x):
-    one = layers.Dense(4)(layers.GlobalMaxPooling2D()(x))
-    return layers.Add()([one, layers.Dense(4)(layers.AveragePooling2D((4, 6))(x)[:, 0, 0])])
-
-
 def a_vote_for_each_place(x):
     return layers.Reshape((4,))(
         layers.GlobalAveragePooling2D(keepdims=True)(layers.Conv2D(4, 1, name="votes")(x))

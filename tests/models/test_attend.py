@@ -76,14 +76,6 @@ def test_the_dead_branch_goes_and_the_outputs_stay():
         assert prune_dead_branch(model) is model
 
 
-def test_pruning_works_on_attend_models():
-    model = attend(backbone(), ["early", "late"], 5, head=LinearHead("pc"))
-    pruned = prune_dead_branch(model)
-    assert "global_features" not in {layer.name for layer in pruned.layers}
-    images = IMAGES / 255  # logits of about 1, of which 1e-6 is a few roundings
-    np.testing.assert_allclose(numpy(pruned(images)["logits"]), numpy(model(images)["logits"]), atol=1e-6)
-
-
 def ask(name):
     """How far another g moves the maps of `name`; with its own g nothing may move."""
     model = build_model(name, width=0.0625)

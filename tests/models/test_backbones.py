@@ -128,7 +128,6 @@ KINDS = {
     preprocessing_before_a_nested_application: {"block_6_expand_relu": (4, 4), MOBILENET_TAP: (2, 2)},
     copied: {"early": (16, 16)},
 }
-SAVED = [sequential_around_an_application, tokens_with_a_class_token, copied]
 
 
 def trained(make):
@@ -163,24 +162,6 @@ def test_trains_saves_and_loads(make, tmp_path):
     model.save(tmp_path / "model.keras")
     for name, value in answers(keras.models.load_model(tmp_path / "model.keras")).items():
         np.testing.assert_allclose(value, expected[name], atol=1e-5)
-
-
-@pytest.mark.slow
-def test_fresh_processes_load_them(tmp_path, fresh_process):
-    for make in SAVED:
-        model = trained(make)
-        model.save(tmp_path / f"{make.__name__}.keras")
-        np.savez(tmp_path / f"{make.__name__}.npz", **answers(model))
-    np.save(tmp_path / "images.npy", IMAGES)
-    program = (
-        "import pathlib, sys, attention_keras, keras, numpy as np\n"
-        "d = pathlib.Path(sys.argv[1])\n"
-        "for file in d.glob('*.keras'):\n"
-        "    found = keras.models.load_model(file)(np.load(d / 'images.npy'), training=False)\n"
-        "    for name, value in np.load(file.with_suffix('.npz')).items():\n"
-        "        np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=file.stem + name)\n"
-    )
-    fresh_process(program, str(tmp_path))
 
 
 def test_a_tap_inside_is_the_application_s_own_output():

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from attention_keras import attend, build_model
-from attention_keras.errors import UserError
 from attention_keras.models.level_weights import fit_level_weights
 
 CLASSES = 3
@@ -135,20 +134,6 @@ def test_weights_are_those_of_the_highest_likelihood(independent):
 
     for change in ([1e-3, 0], [-1e-3, 0], [0, 1e-3], [0, -1e-3]):
         assert loss(weights + change) > loss(weights)
-
-
-def test_a_part_that_says_the_opposite_gets_the_smallest_weight():
-    levels = RNG.normal(size=(500, 2, 3))
-    targets = np.eye(3)[levels[:, 0].argmax(1)]
-    levels[:, 1] = -levels[:, 0] + RNG.normal(size=(500, 3))
-    levels[:, 0] = levels[:, 0] + RNG.normal(size=(500, 3))
-    weights = fit_level_weights(levels, targets)
-    assert weights[1] == pytest.approx(1e-3) and weights[0] > 0.5
-
-
-def test_only_a_class_head_can_be_weighed():
-    with pytest.raises(UserError, match="nothing to weigh"):
-        build_model("vgg-att1-pc", width=0.03).weigh(np.zeros((2, 32, 32, 3)), np.array([0, 1]))
 
 
 def test_the_name_in_the_zoo_and_axes_it_has_not():
