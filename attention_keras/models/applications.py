@@ -39,11 +39,7 @@ _TAKES_PREPARED = {
 
 
 def find_application(name: str):
-    """The function of keras.applications that builds the network `name`.
-
-    Raises:
-        UserError: there is no such application; the message names the closest.
-    """
+    """The function of keras.applications that builds the network `name`."""
     known = [entry for entry in dir(keras.applications) if entry[0].isupper()]
     if name not in known:
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
@@ -65,9 +61,6 @@ def build_application(
     name: str, input_shape: tuple[int, int, int], weights: str | None = None
 ) -> keras.Model:
     """A network without its top, with weights of `imagenet`, of a file, or none; preprocessing inside some.
-
-    Raises:
-        UserError: no such application, a size that it does not take, or weights that are not to be had.
 
     Example:
         >>> build_application("MobileNetV2", (32, 32, 3)).output.shape
@@ -153,9 +146,6 @@ def preprocessing_layer(
     """The layer that `attend(preprocess=...)` means; None where pixels stay as they are.
 
     `image_shape`, without the batch, says where the colours are; None is for Keras's own setting.
-
-    Raises:
-        UserError: neither a layer nor the name of an application, or the images have no three colours.
     """
     if isinstance(preprocess, str):
         application = _LIKE_TORCH if preprocess == IMAGENET else preprocess

@@ -103,9 +103,6 @@ def transfer_weights(source: keras.Model, target: keras.Model, same_classes: boo
 
     Source: `main_multiplicativeatt_hl_ll.lua`, which fine-tunes all of a CIFAR-100 model on CUB with a
     new classifier. Pixel statistics stay those of the target's data.
-
-    Raises:
-        UserError: a layer of the same name has weights of another shape.
     """
     partners = {layer.name: layer for layer in source.layers if layer.weights}
     kept = ("preprocess",) if same_classes else ("preprocess", CLASSIFIER)

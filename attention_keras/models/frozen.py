@@ -17,9 +17,6 @@ def split_frozen(model: Classifier) -> tuple[keras.Model, Classifier]:
     with `trainable = False`, and what is pooled from it. Its outputs, the features, are the inputs of the
     rest, which has those outputs of the model that training changes. Both share their layers with the model,
     so training the rest trains it.
-
-    Raises:
-        UserError: nothing is frozen, or all of it is.
     """
     images = {id(tensor) for tensor in model.inputs}
     constant, features = set(images), {}

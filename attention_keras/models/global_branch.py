@@ -12,11 +12,7 @@ from attention_keras.models.outputs import ATTENTION
 
 
 def global_model(model: keras.Model) -> keras.Model:
-    """images -> g `(b, d)`, the global features of an attention model.
-
-    Raises:
-        UserError: the model has no single vector of them.
-    """
+    """images -> g `(b, d)`, the global features of an attention model."""
     return keras.Model(model.input, _global_features(model))
 
 
@@ -25,9 +21,6 @@ def query_model(model: keras.Model) -> keras.Model:
 
     With dp (and additive, or a sigmoid) another image's g moves the map; with pc under a softmax g has
     no effect on it (paper, section 5.5; `ExtraCoseg` of the official code uses dp).
-
-    Raises:
-        UserError: the model has no single g, or no attention output.
     """
     attention = {name: tensor for name, tensor in model.output.items() if name.startswith(ATTENTION)}
     if not attention:

@@ -10,11 +10,7 @@ from attention_keras.errors import UserError
 
 
 def functional(model: keras.Model) -> keras.Model:
-    """A functional model of the same layers: `model` itself, or the graph of a Sequential.
-
-    Raises:
-        UserError: the model is no graph of layers, or nothing says how large its images are.
-    """
+    """A functional model of the same layers: `model` itself, or the graph of a Sequential."""
     if not isinstance(model, keras.Model):
         raise UserError(f"a keras.Model is needed; got {type(model).__name__}")
     if isinstance(model, keras.Sequential):
@@ -107,11 +103,7 @@ def layer_paths(model: keras.Model) -> dict[str, Any]:
 
 
 def find_path(paths: dict[str, Any], path: str) -> Any:
-    """The output at a path.
-
-    Raises:
-        UserError: no layer has that path; the message names the closest.
-    """
+    """The output at a path."""
     if path in paths:
         return paths[path]
     close = difflib.get_close_matches(path, list(paths), n=3, cutoff=0.3) or list(paths)[-3:]

@@ -59,13 +59,9 @@ def _targets(labels, num_classes: int) -> np.ndarray:
 def fit_level_weights(level_logits: np.ndarray, targets: np.ndarray, independent: bool = False) -> np.ndarray:
     """The positive weights `(L,)` under which `sum of w_l level_logits_l` is most likely.
 
-    The likelihood is concave in the weights, and a class counts as any other, so projected Newton steps find
-    its maximum.
-
-    Args:
-        level_logits: `(n, L, k)`, of images that the classifiers were not trained on.
-        targets: `(n, k)`, the classes of each image, one-hot or, of several, 0 and 1.
-        independent: whether probabilities are a sigmoid of each logit, not a softmax over them.
+    `level_logits` `(n, L, k)` are of images that no classifier was trained on, `targets` `(n, k)` their
+    classes, and `independent` classes have a sigmoid each, not a softmax. The likelihood is concave in the
+    weights, and a class counts as any other, so projected Newton steps find its maximum.
     """
     levels, targets = level_logits.astype("float64"), targets.astype("float64")
     weights = np.full(levels.shape[1], 1 / levels.shape[1])

@@ -85,11 +85,7 @@ def as_map(tensor):
 
 
 def local_features(tensor, tap: str):
-    """The map `(b, h, w, c)` of a tap.
-
-    Raises:
-        UserError: the tap is neither a map nor tokens of a known grid.
-    """
+    """The map `(b, h, w, c)` of a tap."""
     shape: tuple = getattr(tensor, "shape", ())
     found = as_map(tensor) if shape else None
     if found is not None:
@@ -106,11 +102,7 @@ def local_features(tensor, tap: str):
 
 
 def global_features(tensor, name: str):
-    """g `(b, d)`, out of a layer called `name`: a map or tokens averaged, or the class token.
-
-    Raises:
-        UserError: the tensor is none of these.
-    """
+    """g `(b, d)`, out of a layer called `name`: a map or tokens averaged, or the class token."""
     rank = len(tensor.shape)
     if rank == 4:
         order = "channels_first" if is_channels_first(tensor) else "channels_last"

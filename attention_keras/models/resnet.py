@@ -11,12 +11,7 @@ HEAD_DROPOUT = 0.3
 
 
 def trunk(images, builder: Builder) -> dict:
-    """First convolution and three stages of 18 bottleneck units (`models/resnet-pre-act.lua`).
-
-    Returns:
-        Taps, the raw outputs of the stages: `stage1` `(b, h, w, 64)`, `stage2` `(b, h/2, w/2, 128)`,
-        `stage3` `(b, h/4, w/4, 256)`.
-    """
+    """First convolution and three stages of 18 bottleneck units (`models/resnet-pre-act.lua`)."""
     x, taps = builder.conv(images, builder.channels(16), "stem", bias=False), {}
     for stage, width in enumerate(STAGE_WIDTHS, start=1):
         for unit in range(1, UNITS + 1):

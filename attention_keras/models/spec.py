@@ -149,11 +149,7 @@ class ModelSpec:
 
     @classmethod
     def parse(cls, name: str) -> "ModelSpec":
-        """The spec of a canonical name.
-
-        Raises:
-            UserError: the name is unknown; the message shows the grammar and the closest names.
-        """
+        """The spec of a canonical name."""
         if name in BASELINES:
             backbone, variant = BASELINES[name]
             return cls(backbone=backbone, variant=variant)
