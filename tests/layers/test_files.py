@@ -4,7 +4,6 @@ import json
 
 import keras
 import numpy as np
-import pytest
 
 from attention_keras.layers import AttentionPool, CompatibilityScore
 
@@ -21,11 +20,10 @@ def attention_model():
     return keras.Model([local, g], outputs)
 
 
-@pytest.mark.parametrize("kind", ["dp", "pc", "scaled", "additive", "mean"])
-def test_get_config_round_trip(kind):
-    layer = CompatibilityScore(kind, u_initializer="ones", name="s", dtype="mixed_bfloat16")
+def test_get_config_round_trip():
+    layer = CompatibilityScore("pc", u_initializer="ones", name="s", dtype="mixed_bfloat16")
     again = CompatibilityScore.from_config(json.loads(json.dumps(layer.get_config())))
-    assert (again.compat, again.name, again.dtype_policy.name) == (kind, "s", "mixed_bfloat16")
+    assert (again.compat, again.name, again.dtype_policy.name) == ("pc", "s", "mixed_bfloat16")
     assert type(again.u_initializer) is type(layer.u_initializer)
     assert AttentionPool.from_config(AttentionPool("sigmoid").get_config()).normalization == "sigmoid"
 

@@ -116,6 +116,9 @@ def test_drawings_and_tables(tmp_path, monkeypatch):
     made = types.SimpleNamespace(DataFrame=lambda rows: rows)
     monkeypatch.setitem(sys.modules, "pandas", made)
     assert e.to_frame() == e.rows() and e.rows()[1]["image"] == "1"
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(UserError, match="not installed; pip install pandas"):
+        e.to_frame()
     with pytest.raises(UserError, match="of one class"):
         explain(model, IMAGES, of="all").draw(0)
 

@@ -1,8 +1,6 @@
 """Every network of the paper: parameters and maps as in the official code; training; files."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -155,7 +153,7 @@ def test_maps_sum_to_one_and_the_pruned_network_gives_them_too(name):
             np.testing.assert_allclose(value.sum((1, 2)), 1, atol=1e-5)
 
 
-def check_fresh_process(names, directory):
+def check_fresh_process(names, directory, fresh_process):
     """Save each model, load all of them in one new process, compare every output."""
     for name in names:
         model = small(name)
@@ -175,18 +173,15 @@ def check_fresh_process(names, directory):
         "        value = keras.ops.convert_to_numpy(got[key])\n"
         "        np.testing.assert_allclose(value, expected[key], atol=1e-6, err_msg=name)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(directory), json.dumps(names)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    fresh_process(program, str(directory), json.dumps(names))
 
 
-def test_files_load_in_a_fresh_process(tmp_path):
-    check_fresh_process(["vgg-att2-concat-pc", "vgg-pan", "vgg-att3-indep-dp"], tmp_path)
+def test_files_load_in_a_fresh_process(tmp_path, fresh_process):
+    check_fresh_process(["vgg-att2-concat-pc", "vgg-pan", "vgg-att3-indep-dp"], tmp_path, fresh_process)
 
 
 @pytest.mark.slow
-def test_files_of_every_kind_load_in_a_fresh_process(tmp_path):
+def test_files_of_every_kind_load_in_a_fresh_process(tmp_path, fresh_process):
     kinds = ["vgg", "vgg-gap", "vgg-hires", "vgg-att1-mean", "vgg-att2-linear-scaled"]
     kinds += ["vgg-att3-concat-pc-lup", "vgg-att3-concat-pc-3g", "rn164-att2-indep-scaled"]
-    check_fresh_process([*kinds, *EXTRA], tmp_path)
+    check_fresh_process([*kinds, *EXTRA], tmp_path, fresh_process)
