@@ -4,6 +4,7 @@ import json
 
 import keras
 import numpy as np
+import pytest
 
 from attention_keras.layers import AttentionPool, CompatibilityScore
 
