@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from small_network import small
+from small_classifier import small
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.runs.config import RunConfig

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from small_network import small
+from small_classifier import small
 
 from attention_keras import build_model
 from attention_keras.errors import UserError
