@@ -28,12 +28,7 @@ Columns = dict[str, tuple[tuple[int, ...], str]]
 
 @dataclass(frozen=True)
 class ArrayStore:
-    """Decides where arrays live.
-
-    Attributes:
-        memory_limit: bytes; a split with more goes to disk.
-        cache_dir: folder for such splits; by default `attention_keras` in the user's cache folder.
-    """
+    """Keeps arrays in memory, or those of more than `memory_limit` bytes as files in `cache_dir`."""
 
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     cache_dir: str | Path | None = None

@@ -1,7 +1,7 @@
 """The augmentations by name: which there are, and what a `--augment` asks for.
 
-The command line reads this without TensorFlow. What they do stands in `resized_crop.py` (crops of image
-files) and `augment.py`. Crops, moves and mixes are functions of (seed, epoch, step); KerasCV's policies are
+The command line reads this without TensorFlow. What they do stands in `images.py` (crops of image files)
+and `augment.py`. Crops, moves and mixes are functions of (seed, epoch, step); KerasCV's policies are
 not.
 """
 
@@ -18,14 +18,7 @@ NEEDS_FILES = "is cut from image files, which a folder:PATH has; use crop or cro
 
 @dataclass(frozen=True)
 class Augment:
-    """An augmentation, parsed: crops of files come first, then moves, mixes and policies, as given.
-
-    Attributes:
-        moves: names in `MOVES`.
-        mixes: names in `MIXES`.
-        policies: names in `POLICIES`.
-        crops: names in `CROPS`.
-    """
+    """An augmentation, parsed: crops of files come first, then moves, mixes and policies, as given."""
 
     moves: tuple[str, ...] = ()
     mixes: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ __all__ = [
     "Split",
     "has_free_size",
     "load_dataset",
+    "load_masked_images",
     "load_unseen",
     "seen_in_training",
 ]
@@ -147,6 +148,26 @@ def load_unseen(name: str, to: PictureFormat, *, without: Container[str] = ()) -
     test = all_masks_or_none(read_images(table, rows[unseen], to, ArrayStore())[0])
     nothing = test.take(slice(0, 0))
     return ImageDataset(name, table.class_names, nothing, nothing, True, lambda: test, table.files)
+
+
+def load_masked_images(
+    name: str, to: PictureFormat, *, limit: int | None = None, data_dir: str | None = None
+) -> Split:
+    """Images with masks that no model here was trained on; of a folder the first `limit`, every SET in turn.
+
+    `name` is `folder:PATH` as `read_masked_folder` takes it, or `tfds:oxford_iiit_pet`.
+    """
+    with needs("masks of other images", extra="train"):
+        from attention_keras.data.folders import read_masked_folder
+        from attention_keras.data.table import read_images
+        from attention_keras.data.tfds import PETS, read_pets
+
+    if name.removeprefix("tfds:") == PETS:
+        return read_pets(to, limit, data_dir)
+    if not name.startswith("folder:"):
+        raise UserError(f"masks {name!r} is not known; allowed: folder:PATH, tfds:{PETS}")
+    table = read_masked_folder(name.removeprefix("folder:"))
+    return read_images(table, np.arange(len(table))[:limit], to, ArrayStore())[0]
 
 
 def has_free_size(name: str) -> bool:

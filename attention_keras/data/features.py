@@ -13,11 +13,7 @@ from attention_keras.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class FeatureRows:
-    """Several tensors for each image, in place of its pixels in a `Split`.
-
-    Attributes:
-        columns: for each tensor `(n, ...)` uint16, the bits of bfloat16, which NumPy files have no name for.
-    """
+    """Several tensors `(n, ...)` in place of pixels, as uint16: NumPy files have no name for bfloat16."""
 
     columns: tuple[np.ndarray | DiskRows, ...]
 

@@ -64,7 +64,7 @@ def read_folder(path: str | Path) -> ImageTable:
                 raise _no_images(class_folder, others)
             if not files:
                 passed_over[f"empty class folder {class_folder.name} in {folder.name}"] += 1
-            found += _rows(root, files, names.index(class_folder.name), role)
+            found += _rows(root, files, class_folder.name, role)
         loose = sum(entry.suffix.lower() in EXTENSIONS for entry in folder.iterdir() if entry.is_file())
         passed_over += Counter({"images outside the class folders": loose})
         if not found:
@@ -74,7 +74,29 @@ def read_folder(path: str | Path) -> ImageTable:
         raise UserError(f"{roots['train']} has one class only, {names[0]!r}; a classifier needs two")
     if passed_over:
         logger.warning("folder:%s: %d images; passed over: %s", path, len(rows), in_words(passed_over))
-    return ImageTable.of(root, names, rows)
+    return ImageTable.of(root, rows)
+
+
+def read_masked_folder(path: str | Path) -> ImageTable:
+    """A table of the images below a folder that have a mask, those of a SET as one class.
+
+    This is the layout of the Object Discovery data: PATH/SET/IMAGE with PATH/SET/GroundTruth/IMAGE.png.
+    """
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder; masks must be folder:PATH with images and {GROUND_TRUTH}")
+    rows: list[ImageRow] = []
+    for truth in sorted(root.rglob(GROUND_TRUTH)):
+        folder = truth.parent
+        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in EXTENSIONS)
+        found = _rows(root, files, folder.relative_to(root).as_posix(), "test")
+        rows += [row for row in found if row.mask]
+    if not rows:
+        raise UserError(
+            f"{root} has no image with a mask; expected {root}/SET/IMAGE.jpg and "
+            f"{root}/SET/{GROUND_TRUTH}/IMAGE.png"
+        )
+    return ImageTable.of(root, rows)
 
 
 def mask_files(folder: Path) -> dict[str, Path]:
@@ -84,15 +106,14 @@ def mask_files(folder: Path) -> dict[str, Path]:
     return {file.stem: file for file in files if file.suffix.lower() in EXTENSIONS}
 
 
-def _rows(root: Path, files: list[Path], label: int, role: Role) -> list[ImageRow]:
+def _rows(root: Path, files: list[Path], label: str, role: Role) -> list[ImageRow]:
     masks = {folder: mask_files(folder) for folder in {file.parent for file in files}}
 
     def relative(file: Path | None) -> str | None:
         return file and file.relative_to(root).as_posix()
 
     return [
-        ImageRow(relative(file), label, role, mask=relative(masks[file.parent].get(file.stem)))
-        for file in files
+        ImageRow(relative(file), label, role, relative(masks[file.parent].get(file.stem))) for file in files
     ]
 
 

@@ -44,12 +44,7 @@ def choose_objects(split: Split, fraction: float, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """The images of a dataset that tell a training where their object is.
-
-    Attributes:
-        train: `(n,)` bool.
-        validation: `(m,)` bool; all that have an object.
-    """
+    """The images `(n,)` bool of each split that tell a training where their object is."""
 
     train: np.ndarray
     validation: np.ndarray

@@ -58,21 +58,10 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of all epochs, in one dataset of known length.
 
-    Args:
-        split: images and labels.
-        num_classes: k.
-        batch_size: images in a batch; every image comes once an epoch, so the last batch may be smaller.
-        seed: fixes order and augmentation.
-        epochs: number of epochs, counted from the start of the run.
-        augment: `none`, or names of `augmentations.py` joined by `+`.
-        start_step: steps of the run that are done already; skipped without reading an image.
-        objects: `(n,)` bool, the images whose object is told; None for a pipeline without objects.
-        replicas: devices that share a batch, see `last_batch_start`.
-
-    Returns:
-        Dataset of `(images (b, h, w, 3), one-hot labels (b, k) float32)`; images are uint8, or float32 in
-        [0, 255] after mixup or a policy. Mixup and cutmix mix the labels as well. With `objects`, the
-        second is a dictionary: `logits`, the labels, and `objects` `(b, h, w)` uint8, 1 on the object.
+    A batch is `(images (b, h, w, 3), one-hot labels (b, k) float32)`; images are uint8, or float32 in
+    [0, 255] after mixup or a policy. With `objects` `(n,)` bool, the images whose object is told, the second
+    is a dictionary: `logits`, the labels, and `objects` `(b, h, w)` uint8. `start_step` steps are skipped
+    without reading an image.
 
     Example:
         >>> split = Split(np.zeros((10, 8, 8, 3), "uint8"), np.arange(10, dtype="int32"))

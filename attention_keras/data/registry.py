@@ -40,17 +40,7 @@ CIFAR100 = (
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What there is to know about a dataset before its data are read.
-
-    Attributes:
-        name: what `--dataset` takes.
-        tfds: name in TensorFlow Datasets; None for the embedded dataset.
-        image_shape: `(h, w, 3)` of the arrays.
-        num_classes: k.
-        about: one line for lists.
-        class_names: used where the prepared copy has numbers only.
-        has_masks: whether each image comes with a mask of its object.
-    """
+    """What is known of a dataset before its data are read; `class_names` where the copy has numbers only."""
 
     name: str
     tfds: str | None

@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import UnreadableImage, open_image, read_image
-from attention_keras.data.resized_crop import resized_crop
+from attention_keras.data.images import UnreadableImage, open_image, read_image, resized_crop
 from attention_keras.errors import UserError
 
 GONE = (0, 0)

@@ -26,13 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """What a run asks of the split.
-
-    Attributes:
-        seed: picks the validation images where they are cut from train.
-        validation_fraction: share of the training images for that.
-        limit: training images kept, the first ones; a fifth as many in the other roles.
-    """
+    """What a run asks of the split. `limit` keeps the first training images, and a fifth as many others."""
 
     seed: int = 0
     validation_fraction: float = VALIDATION_FRACTION

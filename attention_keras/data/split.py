@@ -13,17 +13,12 @@ Role = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images of one purpose, row i of each field belonging together.
+    """Images `(n, h, w, 3)` uint8 of one purpose, their labels `(n,)` int32, and what else is known of them.
 
-    Attributes:
-        images: `(n, h, w, 3)` uint8, in memory or not. While a backbone is frozen, what it makes of them
-            stands here (`FeatureRows`).
-        labels: `(n,)` int32 in `[0, k)`.
-        masks: `(n, h, w)` bool, true on the object, where the dataset has masks; all false on an image
-            that has none.
-        boxes: `(n, 4)` float32, `[y0, x0, y1, x1]` in pixels with exclusive ends, where it has boxes.
-        digests: `(n,)` uint64, what the content of each image's file comes down to, where images are files.
-        files: these files, for crops at their own resolution.
+    While a backbone is frozen, `images` are the features that it makes of them. Masks `(n, h, w)` bool are
+    true on the object, and empty where an image has none. Boxes `(n, 4)` are `[y0, x0, y1, x1]` in pixels
+    with exclusive ends. Images that were files have their `digests` `(n,)` uint64, and the `files`
+    themselves, for crops at their own resolution.
     """
 
     images: np.ndarray | Rows
@@ -53,14 +48,6 @@ class ImageDataset:
     """A dataset as training and evaluation see it.
 
     `test()` reads the test split when called, so that training cannot look at it by accident.
-
-    Attributes:
-        name: as given to `load_dataset`.
-        class_names: k names, by label.
-        train, validation: `Split`s without a common image.
-        mirror_symmetric: whether a mirrored image still belongs to its class; false for digits.
-        load_test: what `test()` calls.
-        files: relative name of each file -> digest of its content, where the images are files.
     """
 
     name: str

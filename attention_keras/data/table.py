@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -27,27 +28,20 @@ _READ_AT_ONCE = 256
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRow:
-    """A file: its path relative to the table, the number of its class, its role, and its mask."""
+class ImageRow(NamedTuple):
+    """A file: its path relative to the table, the name of its class, its role, and its mask."""
 
     path: str
-    label: int
+    label: str
     role: Role
     mask: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class ImageTable:
-    """Rows as columns, going round the classes, so that any prefix of a role is a fair mix.
+    """Rows as columns `(n,)`, going round the classes, so that any prefix of a role is a fair mix.
 
-    Attributes:
-        root: what paths are relative to.
-        class_names: k names, by label.
-        paths: `(n,)` strings.
-        labels: `(n,)` int32.
-        roles: `(n,)` strings. Where all are `train`, the others are still to be cut from them.
-        masks: `(n,)` strings, None where an image has none.
+    Where all `roles` are `train`, the others are still to be cut from them.
     """
 
     root: Path
@@ -58,13 +52,12 @@ class ImageTable:
     masks: np.ndarray
 
     @classmethod
-    def of(cls, root: Path, class_names: Sequence[str], rows: Sequence[ImageRow]) -> "ImageTable":
+    def of(cls, root: Path, rows: Sequence[ImageRow]) -> "ImageTable":
         """A table of rows in any order."""
-        columns = [
-            np.array([getattr(row, name) for row in rows], object) for name in ("path", "role", "mask")
-        ]
-        paths, roles, masks = columns
-        labels = np.array([row.label for row in rows], "int32")
+        paths, names, roles, masks = (np.array(column, object) for column in zip(*rows))
+        class_names = sorted({*names})
+        number = {name: label for label, name in enumerate(class_names)}
+        labels = np.array([number[name] for name in names], "int32")
         order = np.argsort(_turns(labels, roles), kind="stable")
         return cls(root, tuple(class_names), paths[order], labels[order], roles[order], masks[order])
 

@@ -13,12 +13,12 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from attention_keras.data.array_store import ArrayStore
-from attention_keras.data.geometry import DEFAULT_SIZE, Resize
+from attention_keras.data.geometry import DEFAULT_SIZE, PictureFormat, Resize, to_size
 from attention_keras.data.pipeline import untuned
-from attention_keras.data.resize_in_graph import to_size
 from attention_keras.data.split import Role, Split
 from attention_keras.errors import UserError
 
+PETS = "oxford_iiit_pet"
 READ_BATCH = 512
 _NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")
 
@@ -184,6 +184,20 @@ def _splits(builder: tfds.core.DatasetBuilder) -> dict[Role, str]:
     if "validation" in stored:  # as in ImageNet, whose test labels are not public
         return {"train": "train", "test": "validation"}
     return {"train": "train"}
+
+
+def read_pets(to: PictureFormat, limit: int | None, data_dir: str | None) -> Split:
+    """Test images of Oxford-IIIT pets with their masks, whose borders are left to the background."""
+    builder = open_builder(PETS, data_dir)
+    prepare(builder)
+
+    def row(example):
+        mask = to_size(tf.where(example["segmentation_mask"] == 1, 255.0, 0.0), to.size, to.resize)[..., 0]
+        return whole_image(example["image"], to.size, to.resize), example["label"], mask > 127
+
+    examples = builder.as_dataset("test", shuffle_files=False).map(row).take(limit or -1)
+    images, labels, masks = (np.stack(column) for column in zip(*examples.as_numpy_iterator()))
+    return Split(images, labels, masks)
 
 
 def whole_image(image: tf.Tensor, size: tuple[int, int], resize: Resize) -> tf.Tensor:

@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from attention_keras.data.geometry import Resize
-from attention_keras.data.resize_in_graph import to_size
+from attention_keras.data.geometry import Resize, to_size
 
 PARALLEL = 4
 

@@ -6,7 +6,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.masked_images import load_masked_images
+from attention_keras.data.datasets import load_masked_images
 from attention_keras.errors import UserError
 
 TO = PictureFormat((16, 16), "stretch")
@@ -28,7 +28,7 @@ def test_a_folder_of_images_and_masks(tmp_path):
     assert split.masks.mean() == pytest.approx(0.5)
     assert split.images[:, 0, 0, 0].round(-1).tolist() == [0, 0, 40, 40]  # round the sets in turn
     (tmp_path / "Car" / "0.jpg").write_bytes(b"broken")
-    with pytest.raises(UserError, match=r"0\.jpg cannot be read"):
+    with pytest.raises(UserError, match=r"cannot be read: Car/0\.jpg"):
         load_masked_images(f"folder:{tmp_path}", TO)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attention_keras.data.masked_images import load_masked_images
+from attention_keras.data.datasets import load_masked_images
 from attention_keras.data.split import Split
 from attention_keras.drawing.images import outline_grid
 from attention_keras.errors import NotApplicable
