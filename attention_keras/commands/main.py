@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": Command("measure trained models: error, and where they look", "evaluate"),
     "predict": Command("say what a model sees in images, and where", "evaluate"),
     "export": Command("write a finished run for TensorFlow Serving, LiteRT or ONNX", "serve"),
+    "table": Command("write a folder of images as a table, to edit it", "train"),
     "reproduce": Command("train and measure a whole table of networks", "all"),
     "list-models": Command("the networks by name, with the paper's errors", "train"),
 }

@@ -40,7 +40,7 @@ def run(config: RunConfig) -> int:
     if config.restart or not run_of(config).is_finished:
         check_inputs(config)
     _refuse_unwritable_export(config)
-    if config.is_folder and not config.spec.is_brought:
+    if config.has_files and not config.spec.is_brought:
         _print(
             f"hint      {config.model} learns from nothing, for hours; of photographs a trained network "
             "learns in minutes: --backbone keras:MobileNetV2 --weights imagenet"

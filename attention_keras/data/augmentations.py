@@ -13,7 +13,7 @@ MOVES = ("flip", "crop", "crop_reflect")
 MIXES = ("cutout", "mixup", "cutmix")
 POLICIES = ("randaugment", "gridmask")
 CROPS = ("resized_crop",)
-NEEDS_FILES = "is cut from image files, which a folder:PATH has; use crop or crop_reflect"
+NEEDS_FILES = "is cut from image files, which folder:PATH and table:FILE have; use crop or crop_reflect"
 
 
 @dataclass(frozen=True)

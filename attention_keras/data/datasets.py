@@ -1,18 +1,30 @@
 """Datasets by name: `load_dataset` from a name to uint8 arrays in training, validation and test."""
 
 import logging
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
 from attention_keras.data.digits import ClutteredDigits
+from attention_keras.data.folders import read_masked_folder
 from attention_keras.data.geometry import DEFAULT_SIZE, PictureFormat, Resize
-from attention_keras.data.membership import choose_roles
-from attention_keras.data.registry import DATASETS, VALIDATION_FRACTION, DatasetSpec, find_dataset
-from attention_keras.data.source import Cut, Source, all_masks_or_none, dataset_of_source, dataset_of_table
+from attention_keras.data.membership import FileRecord
+from attention_keras.data.registry import (
+    DATASETS,
+    FOLDER,
+    IMAGE_FILES,
+    PETS,
+    VALIDATION_FRACTION,
+    DatasetSpec,
+    GroupBy,
+    find_dataset,
+)
+from attention_keras.data.source import Cut, Source, all_objects_or_none, dataset_of_source, dataset_of_table
 from attention_keras.data.split import ImageDataset, Split
+from attention_keras.data.table import read_images
+from attention_keras.data.table_file import read_files
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
 
@@ -41,6 +53,8 @@ def load_dataset(
     image_size: int | None = None,
     resize: Resize = "crop",
     skip_broken: bool = False,
+    columns: Sequence[str] = (),
+    group_by: GroupBy = "none",
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     cache_dir: str | Path | None = None,
 ) -> ImageDataset:
@@ -52,7 +66,8 @@ def load_dataset(
 
     Args:
         name: a key of `DATASETS`; `folder:PATH` with a folder of images per class, directly or in
-            `train`, `validation`, `test`; or `tfds:NAME`, an image classification set of TensorFlow Datasets.
+            `train`, `validation`, `test`; `table:FILE` with a row for each image; or
+            `tfds:NAME`, an image classification set of TensorFlow Datasets.
         data_dir: where TensorFlow Datasets keeps prepared data; by default `TFDS_DATA_DIR` or
             `~/tensorflow_datasets`.
         seed: picks the validation images. The scenes of `cluttered_digits` are the same for every seed.
@@ -63,6 +78,8 @@ def load_dataset(
         resize: how images of `folder:` and `tfds:` are brought to that size: `crop`, `stretch` or `pad`.
             The birds of `cub200` are cut out and stretched.
         skip_broken: leave out unreadable images of a folder, and say which, instead of refusing.
+        columns: other names of columns in a table, such as `label=species`.
+        group_by: `parent` keeps images of a folder `CLASS/GROUP` on one side of the split.
         memory_limit: bytes of images per split above which they are kept in a file and read by row, or, of
             a folder, decoded from their own files in each epoch. The pixels are the same.
         cache_dir: folder for such files; by default in the user's cache folder.
@@ -83,15 +100,12 @@ def load_dataset(
         raise UserError(f"limit must be 2 or more, so that training and validation have images; got {limit}")
     if image_size is not None and not (8 <= image_size <= 1024):
         raise UserError(f"image_size must be from 8 to 1024 pixels; got {image_size}")
-    if skip_broken and not name.startswith("folder:"):
-        raise UserError(f"skip_broken is for folder:PATH, whose images may be unreadable; got {name!r}")
+    if skip_broken and not name.startswith(IMAGE_FILES):
+        raise UserError(f"skip_broken is for folder:PATH and table:FILE; got {name!r}")
     store, cut = ArrayStore(memory_limit, cache_dir), Cut(seed, validation_fraction, limit)
-    if name.startswith("folder:"):
-        with needs("a folder of images", extra="train"):
-            from attention_keras.data.folders import read_folder
-
+    if name.startswith(IMAGE_FILES):
+        table = read_files(name, columns, group_by)
         to = PictureFormat((image_size or DEFAULT_SIZE,) * 2, resize)
-        table = read_folder(name.removeprefix("folder:"))
         return dataset_of_table(name, table, to, cut, store, skip_broken)
     if name.startswith("tfds:"):
         with needs(name, extra="train"):
@@ -106,48 +120,35 @@ def load_dataset(
     return dataset_of_source(name, _source(spec, data_dir, image_size, store), cut)
 
 
-def seen_in_training(files: Mapping[str, str]) -> set[str]:
-    """Digests of the files that a run on a folder has trained on or chosen by: all but its test images.
-
-    `files` are path -> digest, as `ImageDataset.files` has them.
+def seen_in_training(files: Mapping[str, FileRecord]) -> set[str]:
+    """Digests of the files that a run has trained on or chosen by: all but its test images.
 
     Example:
-        >>> seen_in_training({"train/a/1.png": "05", "test/a/2.png": "07"})
+        >>> trained, tested = FileRecord("05", "cat", "train"), FileRecord("07", "cat", "test")
+        >>> seen_in_training({"1.png": trained, "2.png": tested})
         {'05'}
     """
-    from attention_keras.data.folders import ROLE_FOLDERS
-
-    parts = [path.split("/") for path in files]
-    roles = [ROLE_FOLDERS.get(first.casefold()) for first, *_ in parts]
-    in_between = all(roles)
-    given = np.array(roles if in_between else ["train"] * len(parts), object)
-    classes = [path[1 if in_between else 0] for path in parts]
-    labels = np.unique(np.array(classes, object).astype(str), return_inverse=True)[1]
-    units = np.array([int(digest, 16) for digest in files.values()], "uint64")
-    chosen = choose_roles(given, units, labels, VALIDATION_FRACTION, seed=0)  # the test files of every seed
-    return {digest for digest, role in zip(files.values(), chosen) if role != "test"}
+    return {record.digest for record in files.values() if record.role != "test"}
 
 
-def load_unseen(name: str, to: PictureFormat, *, without: Container[str] = ()) -> ImageDataset:
-    """Every image of `folder:PATH` as a test split, for models that were trained elsewhere.
+def load_unseen(
+    name: str, to: PictureFormat, *, columns: Sequence[str] = (), without: Container[str] = ()
+) -> ImageDataset:
+    """Every image of `folder:PATH` or `table:FILE` as a test split, for models that were trained elsewhere.
 
-    Where the folder has a folder `test`, only that is taken. Files whose digest is in `without` are left out,
+    Where it has a test split, only that is taken. Files whose digest is in `without` are left out,
     because a model has seen them.
     """
-    with needs("a folder of images", extra="train"):
-        from attention_keras.data.folders import read_folder
-        from attention_keras.data.table import read_images
-
-    table = read_folder(name.removeprefix("folder:"))
+    table = read_files(name, columns)
     rows = np.flatnonzero(table.roles == ("test" if "test" in table.roles else "train"))
     unseen = np.array([f"{digest:016x}" not in without for digest in table.digests[rows].tolist()], bool)
     if not unseen.any():
         raise UserError(f"the model was trained on every image of {name}; give others")
     if not unseen.all():
         logger.warning("%s: %d images were trained on and are left out", name, (~unseen).sum())
-    test = all_masks_or_none(read_images(table, rows[unseen], to, ArrayStore())[0])
+    test = all_objects_or_none(read_images(table, rows[unseen], to, ArrayStore())[0])
     nothing = test.take(slice(0, 0))
-    return ImageDataset(name, table.class_names, nothing, nothing, True, lambda: test, table.files)
+    return ImageDataset(name, table.class_names, nothing, nothing, True, lambda: test)
 
 
 def load_masked_images(
@@ -157,22 +158,20 @@ def load_masked_images(
 
     `name` is `folder:PATH` as `read_masked_folder` takes it, or `tfds:oxford_iiit_pet`.
     """
-    with needs("masks of other images", extra="train"):
-        from attention_keras.data.folders import read_masked_folder
-        from attention_keras.data.table import read_images
-        from attention_keras.data.tfds import PETS, read_pets
-
     if name.removeprefix("tfds:") == PETS:
+        with needs(name, extra="train"):
+            from attention_keras.data.tfds import read_pets
+
         return read_pets(to, limit, data_dir)
-    if not name.startswith("folder:"):
+    if not name.startswith(FOLDER):
         raise UserError(f"masks {name!r} is not known; allowed: folder:PATH, tfds:{PETS}")
-    table = read_masked_folder(name.removeprefix("folder:"))
+    table = read_masked_folder(name.removeprefix(FOLDER))
     return read_images(table, np.arange(len(table))[:limit], to, ArrayStore())[0]
 
 
 def has_free_size(name: str) -> bool:
     """Whether images of this dataset come at the size that is asked for."""
-    return name.startswith(("folder:", "tfds:")) or name == "cub200"
+    return name.startswith((*IMAGE_FILES, "tfds:")) or name == "cub200"
 
 
 def _source(spec: DatasetSpec, data_dir, image_size: int | None, store: ArrayStore) -> Source:

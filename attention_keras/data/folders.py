@@ -10,13 +10,14 @@ from pathlib import Path
 
 from attention_keras.data.files import NO_IMAGES, endings_in_words, folder_id, images_below, in_words
 from attention_keras.data.images import EXTENSIONS
+from attention_keras.data.registry import GroupBy
 from attention_keras.data.split import Role
 from attention_keras.data.table import ImageRow, ImageTable
 from attention_keras.errors import UserError
 
 GROUND_TRUTH = "GroundTruth"
 """Folder beside the images with their masks: files of the same names, whatever the ending."""
-ROLE_FOLDERS: dict[str, Role] = {
+ROLE_NAMES: dict[str, Role] = {
     "train": "train",
     "training": "train",
     "validation": "validation",
@@ -25,12 +26,12 @@ ROLE_FOLDERS: dict[str, Role] = {
     "test": "test",
     "testing": "test",
 }
-"""What the folders in between may be called, in any case."""
+"""What a folder in between, or the split of a table, may be called, in any case."""
 
 logger = logging.getLogger(__name__)
 
 
-def read_folder(path: str | Path) -> ImageTable:
+def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
     """A table of everything in a folder, without opening an image.
 
     UserError tells of another layout, fewer than two classes, a class without images to train on, a folder
@@ -44,7 +45,7 @@ def read_folder(path: str | Path) -> ImageTable:
         )
     roots, passed_over = _role_roots(root), Counter[str]()
     names = tuple(folder.name for folder in _folders(roots["train"]))
-    if unwritable := [name for name in names if not _is_a_line(name)]:
+    if unwritable := [name for name in names if not is_a_line(name)]:
         raise UserError(
             f"the name of the class folder {_shown(unwritable[0])} is not a line of UTF-8; rename it"
         )
@@ -64,7 +65,11 @@ def read_folder(path: str | Path) -> ImageTable:
                 raise _no_images(class_folder, others)
             if not files:
                 passed_over[f"empty class folder {class_folder.name} in {folder.name}"] += 1
-            found += _rows(root, files, class_folder.name, role)
+            rows_of_class = _rows(root, files, class_folder.name, role)
+            if group_by == "parent":
+                groups = [_group(class_folder, file) for file in files]
+                rows_of_class = [row._replace(group=group) for row, group in zip(rows_of_class, groups)]
+            found += rows_of_class
         loose = sum(entry.suffix.lower() in EXTENSIONS for entry in folder.iterdir() if entry.is_file())
         passed_over += Counter({"images outside the class folders": loose})
         if not found:
@@ -117,12 +122,20 @@ def _rows(root: Path, files: list[Path], label: str, role: Role) -> list[ImageRo
     ]
 
 
+def _group(class_folder: Path, file: Path) -> str:
+    """The folder below that of the class: a patient may be in several classes."""
+    group, *below = file.relative_to(class_folder).parts
+    if not below:
+        raise UserError(f"{_shown(file)} is in no group; group_by parent needs {class_folder}/GROUP/IMAGE")
+    return group
+
+
 def _role_roots(path: Path) -> dict[Role, Path]:
     """Folder of each role; where no train folder holds class folders, the classes are right here."""
     named = {folder.name: folder for folder in _folders(path)}
     if not named:
         raise UserError(f"{path} has no class folders; expected {path}/CLASS/IMAGE with {_extensions()}")
-    roles = {name: ROLE_FOLDERS[name.casefold()] for name in named if name.casefold() in ROLE_FOLDERS}
+    roles = {name: ROLE_NAMES[name.casefold()] for name in named if name.casefold() in ROLE_NAMES}
     strangers = sorted(set(named) - set(roles))
     train = [name for name, role in roles.items() if role == "train"]
     if not any(_folders(named[name]) for name in train):
@@ -135,7 +148,7 @@ def _role_roots(path: Path) -> dict[Role, Path]:
     if strangers:
         raise UserError(
             f"{path} has a train folder with folders in it, so {strangers[0]!r} beside it must be one of "
-            f"{', '.join(ROLE_FOLDERS)}"
+            f"{', '.join(ROLE_NAMES)}"
         )
     if len(set(roles.values())) < len(roles):
         several = ", ".join(sorted(named))
@@ -166,7 +179,7 @@ def _refuse(error: OSError):
     raise UserError(f"cannot read the folder {_shown(error.filename)}: {error.strerror or error}") from None
 
 
-def _is_a_line(name: str) -> bool:
+def is_a_line(name: str) -> bool:
     """Whether a file system's name is one line of text: bytes that are none come as lone surrogates."""
     return not any(0xD800 <= ord(letter) <= 0xDFFF or letter in "\r\n" for letter in name)
 

@@ -1,5 +1,6 @@
 """Which part of an image the network sees, and where it goes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -47,6 +48,33 @@ def padded_box(height, width, size: tuple[int, int], **functions) -> tuple[Any, 
         (8, 0, 16, 32)
     """
     return crop_box(*size, (height, width), **functions)
+
+
+def fit_box(
+    box: Sequence[float], image: tuple[int, int], to: PictureFormat
+) -> tuple[float, float, float, float]:
+    """`[y0, x0, y1, x1]` in the network's image, of left, top, right, bottom in an image of this `(h, w)`.
+
+    What was cut away is gone; a box without area is left where all of it was.
+
+    Example:
+        >>> fit_box((50, 0, 100, 50), (100, 200), PictureFormat((32, 32), "crop"))
+        (0.0, 0.0, 16.0, 16.0)
+        >>> fit_box((50, 0, 100, 50), (100, 200), PictureFormat((32, 32), "pad"))
+        (8.0, 8.0, 16.0, 16.0)
+    """
+    seen, place = (0, 0, *image), (0, 0, *to.size)
+    if to.resize == "crop":
+        seen = crop_box(*image, to.size)
+    elif to.resize == "pad":
+        place = padded_box(*image, to.size)
+
+    def moved(position: float, axis: int) -> float:
+        share = (float(position) - seen[axis]) / seen[axis + 2]
+        return min(max(place[axis] + share * place[axis + 2], 0.0), float(to.size[axis]))
+
+    left, top, right, bottom = box
+    return moved(top, 0), moved(left, 1), moved(bottom, 0), moved(right, 1)
 
 
 def to_size(image: "tf.Tensor", size: tuple[int, int], resize: Resize) -> "tf.Tensor":

@@ -95,6 +95,12 @@ def can_be_opened(path: Path) -> bool:
     return os.path.isfile(path) or not os.path.exists(path)
 
 
+def upright_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image as the camera turned it, from its header; raises UnreadableImage."""
+    with open_image(path) as image:
+        return _upright_size(image)
+
+
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Turned as the camera says, in place, and in three channels of 8 bits.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +34,12 @@ def _digest_or_zero(file: Path) -> int:
             found = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8))
     except OSError:
         return 0
+    return int.from_bytes(found.digest(), "big")
+
+
+def text_digest(text: str) -> int:
+    """64 bits that stand for a text."""
+    found = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8)
     return int.from_bytes(found.digest(), "big")
 
 
@@ -104,6 +111,14 @@ def cut_by_class(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.nda
     return np.flatnonzero(~is_held), np.flatnonzero(is_held)
 
 
+class FileRecord(NamedTuple):
+    """What a run keeps of a file: digest of its content, name of its class, and its role."""
+
+    digest: str
+    label: str
+    role: str
+
+
 @dataclass(frozen=True)
 class Changes:
     """How the files of a folder differ from those of an earlier time: numbers of files."""
@@ -113,8 +128,8 @@ class Changes:
     changed: int
 
     @classmethod
-    def between(cls, before: Mapping[str, str], now: Mapping[str, str]) -> "Changes":
-        """From the digests by relative name, then and now.
+    def between(cls, before: Mapping[str, Any], now: Mapping[str, Any]) -> "Changes":
+        """From what was known of each file by its path, and what is.
 
         Example:
             >>> Changes.between({"a/1.png": "05", "a/2.png": "0f"}, {"a/1.png": "06", "b/3.png": "0f"})

@@ -3,8 +3,17 @@
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from attention_keras.errors import UserError
+
+PETS = "oxford_iiit_pet"
+"""The one dataset of TensorFlow Datasets whose masks are read."""
+FOLDER, TABLE = "folder:", "table:"
+IMAGE_FILES = (FOLDER, TABLE)
+"""How the names of datasets begin whose images are files; a path follows."""
+GroupBy = Literal["none", "parent"]
+"""What makes a group of the images of a folder: nothing, or the folder below that of their class."""
 
 VALIDATION_FRACTION = 0.1
 """Share of the training images held out for validation, where a dataset has no split for it."""
@@ -72,7 +81,9 @@ def find_dataset(name: str) -> DatasetSpec:
     close = difflib.get_close_matches(name, DATASETS, n=1)
     meant = f"folder:{name}" if Path(name).expanduser().is_dir() else next(iter(close), None)
     hint = f"did you mean {meant}? " if meant else ""
-    raise UserError(f"unknown dataset {name!r}; {hint}allowed: {', '.join(DATASETS)}, folder:PATH, tfds:NAME")
+    raise UserError(
+        f"unknown dataset {name!r}; {hint}allowed: {', '.join(DATASETS)}, folder:PATH, table:FILE, tfds:NAME"
+    )
 
 
 # Digits and letters: a mirrored 2 is none, and a mirrored 5 looks like a 2.
@@ -100,7 +111,8 @@ def is_mirror_symmetric(dataset: str) -> bool:
 
 WHERE_MASKS_ARE = (
     f"masks come with {', '.join(name for name, spec in DATASETS.items() if spec.has_masks)}, and with "
-    "folder:PATH where PATH/CLASS/GroundTruth/IMAGE.png lies beside PATH/CLASS/IMAGE.jpg"
+    "folder:PATH where PATH/CLASS/GroundTruth/IMAGE.png lies beside PATH/CLASS/IMAGE.jpg; a table:FILE has a "
+    "column mask, or left, top, right, bottom"
 )
 
 

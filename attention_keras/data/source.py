@@ -11,7 +11,7 @@ import numpy as np
 
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.membership import TEST_FRACTION, choose_roles, cut_by_class
+from attention_keras.data.membership import TEST_FRACTION, FileRecord, choose_roles, cut_by_class
 from attention_keras.data.objects import images_with_object
 from attention_keras.data.registry import VALIDATION_FRACTION, is_mirror_symmetric
 from attention_keras.data.split import ImageDataset, Role, Split
@@ -83,8 +83,9 @@ def dataset_of_table(
 ) -> ImageDataset:
     """A dataset of image files. Of test files that the table names, none is opened before `test()`."""
     _check_fraction(name, set(table.roles), cut)
-    roles = choose_roles(table.roles, table.digests, table.labels, cut.validation_fraction, cut.seed)
+    roles = choose_roles(table.roles, table.units, table.labels, cut.validation_fraction, cut.seed)
     _check_classes(name, table, roles)
+    _check_groups(name, table, roles)
     _tell_two_labels(name, table)
     chosen = {
         role: np.flatnonzero(roles == role)[: cut.most(role)] for role in ("train", "validation", "test")
@@ -96,16 +97,18 @@ def dataset_of_table(
 
     def load_test() -> Split:
         split = read_images(table, chosen["test"], to, store, skip_broken)[0] if has_test else test
-        return all_masks_or_none(split)
+        return all_objects_or_none(split)
 
     if not has_test:
         _tell_set_aside(name, test)
-    return _dataset(name, table.class_names, train, validation, load_test, table.files)
+    return _dataset(name, table.class_names, train, validation, load_test, table.files(roles))
 
 
-def all_masks_or_none(images: Split) -> Split:
-    """A folder may have masks for some images only; evaluation compares maps with all of them or none."""
-    return images if images_with_object(images).all() else dataclasses.replace(images, masks=None)
+def all_objects_or_none(images: Split) -> Split:
+    """Only some images may have a mask or a box; evaluation compares maps with all of them or none."""
+    if images_with_object(images).all():
+        return images
+    return dataclasses.replace(images, masks=None, boxes=None)
 
 
 def _same(split: Split) -> Split:
@@ -118,7 +121,7 @@ def _dataset(
     train: Split,
     validation: Split,
     load_test: Callable[[], Split],
-    files: dict[str, str] | None = None,
+    files: dict[str, FileRecord] | None = None,
 ) -> ImageDataset:
     if not len(train) or not len(validation):
         raise UserError(
@@ -172,13 +175,21 @@ def _check_classes(name: str, table: ImageTable, roles: np.ndarray) -> None:
         lost = ", ".join(table.class_names[label] for label in np.flatnonzero(counts == 0))
         if lost and role == "train":
             raise UserError(
-                f"{name}: no image of {lost} is left to train on; add some, or make the folders train, "
+                f"{name}: no image of {lost} is left to train on; add some, or choose train, "
                 "validation and test yourself"
             )
         if lost:
             logger.warning(
                 "%s: no image of %s is in %s; three images a class are the least", name, lost, role
             )
+
+
+def _check_groups(name: str, table: ImageTable, roles: np.ndarray) -> None:
+    """Refuse a group whose images were given to several roles: a model would be tested on what it knows."""
+    first: dict[str, str] = {}
+    for group, role in zip(table.groups, roles):
+        if group and first.setdefault(group, role) != role:
+            raise UserError(f"{name}: group {group!r} is in {first[group]} and in {role}; give it one split")
 
 
 def _tell_two_labels(name: str, table: ImageTable) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from attention_keras.data.membership import FileRecord
 from attention_keras.data.rows import ImageRows, Rows
 
 Role = Literal["train", "validation", "test"]
@@ -56,7 +57,7 @@ class ImageDataset:
     validation: Split
     mirror_symmetric: bool
     load_test: Callable[[], Split]
-    files: Mapping[str, str] | None = None
+    files: Mapping[str, FileRecord] | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -14,9 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from attention_keras.data.array_store import ArrayStore
-from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import UnreadableImage, check_image, read_image, read_mask
-from attention_keras.data.membership import content_digests
+from attention_keras.data.geometry import PictureFormat, fit_box
+from attention_keras.data.images import UnreadableImage, check_image, read_image, read_mask, upright_size
+from attention_keras.data.membership import FileRecord, content_digests, text_digest
 from attention_keras.data.rows import ImageRows, file_state
 from attention_keras.data.split import Role, Split
 from attention_keras.errors import UserError
@@ -28,13 +28,20 @@ _READ_AT_ONCE = 256
 logger = logging.getLogger(__name__)
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels of the upright image."""
+NO_BOX: Box = (0.0, 0.0, 0.0, 0.0)
+
+
 class ImageRow(NamedTuple):
-    """A file: its path relative to the table, the name of its class, its role, and its mask."""
+    """A file: its path relative to the table, the name of its class, its role, and what else is known."""
 
     path: str
     label: str
     role: Role
     mask: str | None = None
+    group: str = ""
+    box: Box = NO_BOX
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,16 +57,20 @@ class ImageTable:
     labels: np.ndarray
     roles: np.ndarray
     masks: np.ndarray
+    groups: np.ndarray
+    boxes: np.ndarray
 
     @classmethod
     def of(cls, root: Path, rows: Sequence[ImageRow]) -> "ImageTable":
         """A table of rows in any order."""
-        paths, names, roles, masks = (np.array(column, object) for column in zip(*rows))
+        *columns, boxes = zip(*rows)
+        paths, names, roles, masks, groups = (np.array(column, object) for column in columns)
         class_names = sorted({*names})
         number = {name: label for label, name in enumerate(class_names)}
         labels = np.array([number[name] for name in names], "int32")
         order = np.argsort(_turns(labels, roles), kind="stable")
-        return cls(root, tuple(class_names), paths[order], labels[order], roles[order], masks[order])
+        columns = (paths, labels, roles, masks, groups, np.array(boxes, "float32"))
+        return cls(root, tuple(class_names), *(column[order] for column in columns))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -69,10 +80,17 @@ class ImageTable:
         """`(n,)` uint64, of the content of each file."""
         return content_digests(self.root / path for path in self.paths)
 
-    @property
-    def files(self) -> dict[str, str]:
-        """Path of each file -> digest of its content."""
-        return {path: f"{digest:016x}" for path, digest in zip(self.paths, self.digests.tolist())}
+    @cached_property
+    def units(self) -> np.ndarray:
+        """`(n,)` uint64, the same for images that stay together: those of a group, or of the same content."""
+        number = {group: text_digest(group) for group in {*self.groups}}
+        return np.where(self.groups == "", self.digests, np.array([number[g] for g in self.groups], "uint64"))
+
+    def files(self, roles: np.ndarray) -> dict[str, FileRecord]:
+        """Path of each file -> what a run keeps of it."""
+        digests = (f"{digest:016x}" for digest in self.digests.tolist())
+        labels = (self.class_names[label] for label in self.labels)
+        return {path: FileRecord(*record) for path, *record in zip(self.paths, digests, labels, roles)}
 
 
 def _turns(labels: np.ndarray, roles: np.ndarray) -> np.ndarray:
@@ -95,6 +113,8 @@ def read_images(
     files, masks = ([table.root / path for path in table.paths[rows]], table.masks[rows])
     count, has_masks = len(files), any(masks)
     checked = {"good": ((count,), "int64")} | ({"masks": ((count, *to.size), "bool")} if has_masks else {})
+    if table.boxes[rows].any():
+        checked["boxes"] = ((count, 4), "float32")
     decoded = checked | {"images": ((count, *to.size, 3), "uint8")}
     columns, forced = decoded, os.environ.get(STREAM) in ("1", "on")
     if forced or not store.fits(decoded):
@@ -103,13 +123,15 @@ def read_images(
     states = [file_state(file) for file in files]
     mask_states = [mask and file_state(table.root / mask) for mask in masks]
     names = [ascii(str(file.absolute())) for file in files]
-    key = f"image files {list(zip(names, states, masks, mask_states))} {columns} {to.resize} {skip_broken}"
+    content = list(zip(names, states, masks, mask_states, table.boxes[rows].tolist()))
+    key = f"image files {content} {columns} {to.resize} {skip_broken}"
     found = store.build(key, columns, lambda arrays: _fill(arrays, table, rows, to, skip_broken))
     good = found.pop("good")
     images = ImageRows(np.array(files, object), np.array(states, "int64").reshape(count, 2), to).take(good)
     labels, digests = table.labels[rows][good], table.digests[rows][good]
-    masks = found.get("masks")
-    return Split(found.get("images", images), labels, masks, digests=digests, files=images), good
+    masks, boxes = found.get("masks"), found.get("boxes")
+    boxes = None if boxes is None else np.asarray(boxes)
+    return Split(found.get("images", images), labels, masks, boxes, digests, images), good
 
 
 def _fill(
@@ -121,11 +143,13 @@ def _fill(
         if isinstance(found, UnreadableImage):
             broken.append(f"{table.paths[rows[number]]} ({found})")
             continue
-        image, mask = found
+        image, mask, box = found
         if "images" in arrays:
             arrays["images"][count] = image
         if "masks" in arrays:
             arrays["masks"][count] = False if mask is None else mask
+        if "boxes" in arrays:
+            arrays["boxes"][count] = box
         arrays["good"][count] = number
         count += 1
     if broken:
@@ -157,7 +181,9 @@ def _read_all(
         except UnreadableImage as reason:
             return reason
         try:
-            return image, mask and read_mask(table.root / mask, to)
+            box = table.boxes[row]
+            placed = fit_box(box, upright_size(file), to) if box.any() else NO_BOX
+            return image, mask and read_mask(table.root / mask, to), placed
         except UnreadableImage as reason:
             return UnreadableImage(f"its mask {mask}: {reason}")
 

@@ -15,10 +15,10 @@ import tensorflow_datasets as tfds
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.geometry import DEFAULT_SIZE, PictureFormat, Resize, to_size
 from attention_keras.data.pipeline import untuned
+from attention_keras.data.registry import PETS
 from attention_keras.data.split import Role, Split
 from attention_keras.errors import UserError
 
-PETS = "oxford_iiit_pet"
 READ_BATCH = 512
 _NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")
 

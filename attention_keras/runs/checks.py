@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING, get_args
 
 from attention_keras.data.augmentations import MIXES, MOVES, NEEDS_FILES, parse_augment
-from attention_keras.data.registry import WHERE_MASKS_ARE, has_no_masks
+from attention_keras.data.registry import IMAGE_FILES, WHERE_MASKS_ARE, has_no_masks
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import AUTO, Preprocessing
 from attention_keras.models.spec import APPLICATION
@@ -26,12 +26,13 @@ def check_together(config: "RunConfig") -> None:
 
 
 def _check_data(config: "RunConfig") -> None:
-    if config.resize != "crop" and not config.dataset.startswith(("folder:", "tfds:")):
+    if config.resize != "crop" and not config.dataset.startswith((*IMAGE_FILES, "tfds:")):
         raise UserError(
-            f"resize is for folder:PATH and tfds:NAME, with pictures of any shape; got {config.dataset}"
+            "resize is for folder:PATH, table:FILE and tfds:NAME, with pictures of any shape; got "
+            f"{config.dataset}"
         )
     crops = parse_augment(config.augment).crops
-    if crops and not config.is_folder:
+    if crops and not config.has_files:
         raise UserError(f"augment {crops[0]} {NEEDS_FILES}; got {config.dataset}")
 
 

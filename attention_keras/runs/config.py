@@ -9,12 +9,12 @@ from functools import cached_property, partial
 from typing import Any
 
 from attention_keras.data.geometry import Resize
-from attention_keras.data.registry import VALIDATION_FRACTION
+from attention_keras.data.registry import IMAGE_FILES, VALIDATION_FRACTION, GroupBy
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import Compat
 from attention_keras.models.spec import Head, Init, ModelSpec
 from attention_keras.runs.checks import check_together
-from attention_keras.runs.filling import DEFAULT_MODEL, FOLDER, absolute_paths, fill, find_spec
+from attention_keras.runs.filling import DEFAULT_MODEL, absolute_paths, fill, find_spec
 from attention_keras.runs.options import (
     BELOW_ONE,
     BETWEEN_0_AND_1,
@@ -55,7 +55,8 @@ class RunConfig:
     """
 
     dataset: str = _images("cluttered_digits")
-    """cluttered_digits (embedded, no download), svhn, cifar10, cifar100, cub200, folder:PATH, tfds:NAME."""
+    """cluttered_digits (embedded, no download), svhn, cifar10, cifar100, cub200, folder:PATH, table:FILE (CSV
+    with columns path and label, and perhaps split, group, mask, left, top, right, bottom), tfds:NAME."""
     validation_fraction: float = _images(VALIDATION_FRACTION, rule=BETWEEN_0_AND_1, rare=True)
     """Share of the training split held out for validation."""
     limit: int = _images(0, default="0, all", rule=at_least(0))
@@ -67,6 +68,10 @@ class RunConfig:
     black."""
     skip_broken: bool = _images(False)
     """Leave out unreadable images of a folder, and list them, instead of stopping."""
+    columns: tuple[str, ...] = _images((), default="path, label, ...", rare=True)
+    """Other names of columns in a table, such as label=species group=patient."""
+    group_by: GroupBy = _images("none", rare=True)
+    """parent keeps all images of a folder PATH/CLASS/GROUP on one side of the split."""
 
     model: str = _network(None, default=DEFAULT_MODEL)
     """A network by name (`attention-keras list-models`). A keras: or .keras backbone has names too, such as
@@ -172,9 +177,9 @@ class RunConfig:
         return find_spec(self.model, self.backbone, self.taps)
 
     @property
-    def is_folder(self) -> bool:
-        """Whether the images are files in a folder."""
-        return self.dataset.startswith(FOLDER)
+    def has_files(self) -> bool:
+        """Whether the images are files, in a folder or a table."""
+        return self.dataset.startswith(IMAGE_FILES)
 
     @property
     def resize_of_others(self) -> Resize:
@@ -199,6 +204,8 @@ class RunConfig:
             "image_size": self.image_size or None,
             "resize": self.resize,
             "skip_broken": self.skip_broken,
+            "columns": self.columns,
+            "group_by": self.group_by,
         }
 
     def replace(self, **changes: Any) -> "RunConfig":

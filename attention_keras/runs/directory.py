@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from attention_keras.data.membership import Changes, FileRecord
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.durable import write_json, write_text
-from attention_keras.runs.filling import FOLDER
 
 LABELS = "labels.txt"
 MODEL = "model.keras"
@@ -30,7 +30,7 @@ class Run:
     | `history.jsonl` | a line for each finished epoch |
     | `metrics.json` | the numbers of a finished run |
     | `labels.txt` | class names |
-    | `files.json` | of a folder of pictures: relative name of each file -> digest of its content |
+    | `files.json` | of a folder of pictures: path of each file -> digest of its content, class and role |
     | `model.keras`, `best.keras` | the model after the last and after the best epoch |
     | `features/` | what a frozen backbone makes of the images, while it is frozen and they need much memory |
     | `checkpoints/`, `tensorboard/`, `evaluation/` | |
@@ -143,13 +143,18 @@ class Run:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read {self._labels}: {error}") from None
 
-    def files(self) -> dict[str, str] | None:
-        """Relative name of each picture -> digest, as they were when the run began; None where none is kept.
+    def files(self) -> dict[str, FileRecord] | None:
+        """Path of each picture -> what it was when the run began; None where none is kept.
 
         Raises:
             UserError: `files.json` is not readable.
         """
-        return _read_json(self._files, self.path) if self._files.is_file() else None
+        if not self._files.is_file():
+            return None
+        try:
+            return {path: FileRecord(*record) for path, record in _read_json(self._files, self.path).items()}
+        except TypeError as error:
+            raise UserError(f"cannot read {self._files}: {error}") from None
 
     def holds_another(self, config: RunConfig) -> bool:
         """Whether this folder holds a run that a run with this config would not continue."""
@@ -176,14 +181,12 @@ class Run:
 
         `refuse_changed_files` compares the images then.
         """
-        if self.is_finished or self.files() is None or not (self.config.is_folder and config.is_folder):
+        if self.is_finished or self.files() is None or not (self.config.has_files and config.has_files):
             return False
-        return not Path(self.config.dataset.removeprefix(FOLDER)).exists()
+        return not Path(self.config.dataset.partition(":")[2]).exists()
 
-    def refuse_changed_files(self, name: str, files: Mapping[str, str] | None) -> None:
+    def refuse_changed_files(self, name: str, files: Mapping[str, FileRecord] | None) -> None:
         """Raise UserError where the images of the dataset `name` are not those the run began with."""
-        from attention_keras.data.membership import Changes
-
         before = self.files()
         changes = Changes.between(before, files) if before and files is not None else None
         if changes:
@@ -234,7 +237,7 @@ class Run:
         """`labels.txt`, a name a line."""
         write_text(self._labels, "".join(f"{name}\n" for name in names))
 
-    def write_files(self, files: Mapping[str, str]) -> None:
+    def write_files(self, files: Mapping[str, FileRecord]) -> None:
         """`files.json`."""
         write_json(self._files, dict(files))
 

@@ -7,12 +7,12 @@ import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from attention_keras.data.registry import IMAGE_FILES
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import IMAGENET
 from attention_keras.models.spec import APPLICATION, FILE, ModelSpec, is_brought
 from attention_keras.runs.recipes import Values, find_recipe
 
-FOLDER = "folder:"
 PAPERS = ("vgg", "rn164")
 DEFAULT_MODEL = "vgg-att2-concat-pc"
 
@@ -74,8 +74,9 @@ def applications() -> list[str]:
 
 def absolute_paths(dataset: str, backbone: str | None, weights: str, init_from: str) -> Values:
     """These four with names of files and folders that hold in every working directory."""
-    if dataset.startswith(FOLDER) and dataset != FOLDER:
-        dataset = FOLDER + _absolute(dataset.removeprefix(FOLDER))
+    kind, _, path = dataset.partition(":")
+    if dataset.startswith(IMAGE_FILES) and path:
+        dataset = f"{kind}:{_absolute(path)}"
     if backbone and backbone.endswith(".keras") and not is_brought(backbone):
         backbone = FILE + _absolute(backbone)
     return {

@@ -8,17 +8,17 @@ from attention_keras.errors import UserError
 from attention_keras.layers.choices import IMAGENET
 from attention_keras.models.spec import APPLICATION
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.filling import FOLDER, applications
+from attention_keras.runs.filling import applications
 
 
 def check_inputs(config: RunConfig) -> None:
     """Raise UserError for a dataset, a network or a file that there is not."""
-    if config.is_folder:
-        folder = config.dataset.removeprefix(FOLDER)
-        if not Path(folder).is_dir():
-            raise UserError(
-                f"there is no folder {folder}; give folder:PATH, with a folder of images per class"
-            )
+    if config.has_files:
+        kind, _, path = config.dataset.partition(":")
+        if kind == "folder" and not Path(path).is_dir():
+            raise UserError(f"there is no folder {path}; give folder:PATH, with a folder of images per class")
+        if kind == "table" and not Path(path).is_file():
+            raise UserError(f"there is no table {path}; give table:FILE, such as table:photos.csv")
     elif not config.dataset.startswith("tfds:"):
         find_dataset(config.dataset)
     if (name := config.spec.application) and name not in (known := applications()) and known:
@@ -26,10 +26,10 @@ def check_inputs(config: RunConfig) -> None:
         hint = f"; perhaps you meant {APPLICATION}{close[0]}" if close else ""
         raise UserError(f"keras.applications has no network {name!r}{hint}")
     weights = "" if config.weights == IMAGENET else config.weights
-    for argument, path in (
+    for argument, needed in (
         ("backbone", config.spec.file),
         ("weights", weights),
         ("init_from", config.init_from),
     ):
-        if path and not Path(path).exists():
-            raise UserError(f"`{argument}`: there is no {path}")
+        if needed and not Path(needed).exists():
+            raise UserError(f"`{argument}`: there is no {needed}")

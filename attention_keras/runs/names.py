@@ -7,9 +7,9 @@ import re
 from pathlib import Path, PurePath
 from typing import Any
 
+from attention_keras.data.registry import FOLDER
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.filling import FOLDER
 from attention_keras.runs.options import options_of
 
 LONGEST_NAME = 120
@@ -25,7 +25,7 @@ def run_of(config: RunConfig) -> Run:
     if config.name:
         return Run(folder / config.name)
     names = [name_of(config)]
-    if config.is_folder and (config.weights or config.spec.file):
+    if config.has_files and (config.weights or config.spec.file):
         names.insert(0, _word(config.dataset))  # what most people do with a folder: one run
     free = (run for name in names if not (run := Run(folder / name)).holds_another(config))
     return next(free, Run(folder / _cut(f"{names[-1]}-{_digest(config.identity())}")))
@@ -38,7 +38,8 @@ def name_of(config: RunConfig) -> str:
         >>> name_of(RunConfig(dataset="cifar10", recipe="quick", width=0.25))
         'cifar10-vgg-att2-concat-pc-width0.25-quick-s0'
     """
-    dataset = f"folder-{_word(config.dataset)}" if config.is_folder else _word(config.dataset)
+    kind = f"{config.dataset.partition(':')[0]}-" if config.has_files else ""
+    dataset = kind + _word(config.dataset)
     parts = [dataset, config.model, *([_word(config.weights)] if config.weights else []), *config.taps]
     about = options_of(config)
     for name, value in config.given().items():
@@ -73,6 +74,8 @@ def safe_name(text: str) -> str:
 def _said(label: str, value: Any, between: str = "") -> str:
     if isinstance(value, bool):
         return label if value else f"no{between or '-'}{label}"
+    if isinstance(value, tuple):
+        value = "-".join(value)
     if isinstance(value, str):
         return f"{label}{between or '-'}{_word(value)}"
     return f"{label}{between}{value}".removesuffix(".0")

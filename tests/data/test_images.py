@@ -14,7 +14,7 @@ from attention_keras.data.geometry import RESIZES, PictureFormat, crop_box, padd
 from attention_keras.data.images import EXTENSIONS, UnreadableImage, check_image, read_image, read_mask
 from attention_keras.serving.decode import decode_images
 
-SHAPES = [(64, 64), (300, 200), (97, 411), (1, 1), (5, 40), (1500, 1100)]
+SHAPES = [(64, 64), (300, 200), (97, 411), (1, 1), (5, 40), (700, 500)]
 
 
 def photograph(shape, seed=0):
@@ -49,7 +49,7 @@ def test_pixels_are_those_of_the_definition(tmp_path):
 
     pixels = photograph((90, 70))
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    expected = np.einsum("yh,hwc,xw->yxc", triangle(90, 20), pixels, triangle(70, 24))
+    expected = np.einsum("yh,hwc,xw->yxc", triangle(90, 20), pixels, triangle(70, 24), optimize=True)
     found = read_image(tmp_path / "a.png", PictureFormat((20, 24), "stretch"))
     assert np.abs(found - expected).max() <= 1.01 and np.abs(found - expected).mean() < 0.4
 

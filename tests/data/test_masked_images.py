@@ -5,8 +5,8 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.datasets import load_masked_images
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.errors import UserError
 
 TO = PictureFormat((16, 16), "stretch")

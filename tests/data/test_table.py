@@ -275,7 +275,7 @@ def test_an_image_that_vanishes_once_it_is_decoded_has_not_changed(load, monkeyp
 
 def test_crops_belong_to_files_and_leave_masks_alone(load):
     digits, told = load_dataset("cluttered_digits", limit=20).train, np.ones(20, bool)
-    with pytest.raises(UserError, match="augment resized_crop is cut from image files, which a folder:PATH"):
+    with pytest.raises(UserError, match="augment resized_crop is cut from image files, which folder:PATH"):
         batches_of(digits, num_classes=10)
     with pytest.raises(UserError, match="augment resized_crop changes images without their masks"):
         batches_of(load().train, objects=told)

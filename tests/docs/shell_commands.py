@@ -27,6 +27,7 @@ from attention_keras.commands import (
     list_models,
     predict,
     reproduce,
+    table,
     train,
 )
 from attention_keras.commands.command_line import parse
@@ -136,7 +137,7 @@ def _only_parse(program: str, words: list[str]) -> None:
         raise Parsed(reads_arguments(*arguments))
 
     with contextlib.ExitStack() as stack:
-        for module in (command_line, evaluate, export, list_models, predict, reproduce):
+        for module in (command_line, evaluate, export, list_models, predict, reproduce, table):
             stack.enter_context(mock.patch.object(module, "parse", parse_words))
         stack.enter_context(mock.patch.object(train, "parse_config", parse_config_words))
         stack.enter_context(mock.patch.object(argparse.ArgumentParser, "parse_args", parse_arguments))

@@ -145,7 +145,7 @@ def test_refusals_are_one_line_and_name_the_field():
         ({"preprocess": "imagenet"}, "preprocess must be one of none, meanstd"),
         ({"weights": "imagenet"}, "weights are for a backbone keras:<Application>"),
         ({"resize": "squash"}, "resize: 'squash' is not allowed; expected one of crop, stretch, pad"),
-        ({"resize": "pad"}, "resize is for folder:PATH and tfds:NAME"),
+        ({"resize": "pad"}, "resize is for folder:PATH, table:FILE and tfds:NAME"),
         ({"checkpoint_every": 0}, "checkpoint_every must be 1 or more"),
         ({"strategy": "central_storage"}, "refused: Keras 3 reports wrong losses"),
         ({"strategy": "parameter_server"}, "refused: Keras 3 has no parameter-server training"),

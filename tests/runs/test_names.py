@@ -16,6 +16,8 @@ CHANGES = {
     "seed": 5, "deterministic": True, "precision": "float32", "steps_per_execution": 2,
 }  # fmt: skip
 TOGETHER = {
+    "columns": ({"dataset": "table:photos.csv"}, ("label=species",)),
+    "group_by": ({"dataset": "folder:photos"}, "parent"),
     "resize": ({"dataset": "folder:photos"}, "pad"),
     "attend_to_fraction": ({"attend_to": 1.0}, 0.1),
     "taps": ({"backbone": "keras:VGG16"}, ("a",)),

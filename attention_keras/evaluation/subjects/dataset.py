@@ -1,7 +1,7 @@
 """The dataset that subjects are tested on, and whether its classes and images are theirs."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attention_keras.data.datasets import (
@@ -12,12 +12,12 @@ from attention_keras.data.datasets import (
     seen_in_training,
 )
 from attention_keras.data.geometry import PictureFormat, Resize
-from attention_keras.data.membership import Changes
+from attention_keras.data.membership import Changes, FileRecord
+from attention_keras.data.registry import IMAGE_FILES, TABLE
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.subject import Subject
 
-FOLDER = "folder:"
 logger = logging.getLogger(__name__)
 
 
@@ -42,12 +42,13 @@ def dataset_of(
     same = [subject for subject in trained if _is_same(subject.trained.dataset, name)]
     if not same:
         to = picture_format(subjects)
-        if not name.startswith(FOLDER):
+        if not name.startswith(IMAGE_FILES):
             size = to.size[0] if has_free_size(name) else None
             folder = tfds_folder(subjects, data_dir)
             return load_dataset(name, data_dir=folder, image_size=size, resize=to.resize)
         seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
-        return load_unseen(name, to, without=seen)
+        columns = trained[0].trained.columns if trained and name.startswith(TABLE) else ()
+        return load_unseen(name, to, columns=columns, without=seen)
     if has_free_size(name):
         one_resize(same)
     whole = max(same, key=lambda subject: subject.trained.limit or float("inf"))
@@ -56,7 +57,7 @@ def dataset_of(
     dataset = load_dataset(name, seed=whole.trained.seed, data_dir=folder, **how)
     for subject in same:
         if subject.files and dataset.files is not None:
-            changes = Changes.between(subject.files, dataset.files)
+            changes = Changes.between(_tested(subject.files), _tested(dataset.files))
             if changes:
                 logger.warning("%s has changed since %s was trained: files %s", name, subject.name, changes)
     return dataset
@@ -83,10 +84,16 @@ def one_resize(subjects: Sequence[Subject]) -> Resize:
 
 
 def _is_same(one: str, other: str) -> bool:
-    """Whether two names are of one dataset: folders by where they lead."""
-    if one.startswith(FOLDER) and other.startswith(FOLDER):
-        one, other = (str(Path(n.removeprefix(FOLDER)).expanduser().resolve()) for n in (one, other))
-    return one == other
+    """Whether two names are of one dataset: folders and tables by the place they lead to."""
+    (kind, _, path), (other_kind, _, other_path) = one.partition(":"), other.partition(":")
+    if kind == other_kind and one.startswith(IMAGE_FILES):
+        path, other_path = (str(Path(p).expanduser().resolve()) for p in (path, other_path))
+    return (kind, path) == (other_kind, other_path)
+
+
+def _tested(files: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
+    """Which files are for the test alone: the validation images are those of one seed."""
+    return {path: record._replace(role=str(record.role == "test")) for path, record in files.items()}
 
 
 def check_fit(subject: Subject, dataset: ImageDataset, test: Split) -> None:

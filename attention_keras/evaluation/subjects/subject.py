@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from attention_keras.data.membership import FileRecord
 from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor
 from attention_keras.evaluation.subjects.views import logits_view, probability_function
@@ -22,7 +23,7 @@ class Subject:
     """One model under test; its name is unique among the runs.
 
     Its predictor computes in the precision of training. Where they are known: the configuration it was
-    `trained` with, the folder of TensorFlow Datasets, and of a run on a folder the digest of each file.
+    `trained` with, the folder of TensorFlow Datasets, and of a run on image files what each was when the run began.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Subject:
     predictor: Predictor
     trained: RunConfig | None
     data_dir: str | None = None
-    files: Mapping[str, str] | None = None
+    files: Mapping[str, FileRecord] | None = None
 
     @property
     def shows_layers(self) -> bool:
