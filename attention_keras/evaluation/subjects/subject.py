@@ -23,7 +23,7 @@ class Subject:
     """One model under test; its name is unique among the runs.
 
     Its predictor computes in the precision of training. Where they are known: the configuration it was
-    `trained` with, the folder of TensorFlow Datasets, and of a run on image files what each was when the run began.
+    `trained` with, the folder of TensorFlow Datasets, and of a run on image files what each was at its begin.
     """
 
     name: str
