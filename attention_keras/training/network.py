@@ -23,6 +23,7 @@ from attention_keras.models.classifier import Classifier, TrainingHooks
 from attention_keras.models.copies import transfer_weights
 from attention_keras.models.frozen import thaw
 from attention_keras.models.graph import all_layers
+from attention_keras.models.image_size import for_image_size
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
@@ -116,14 +117,7 @@ def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Mod
         backbone = load_model(model.file)
         takes = tuple(backbone.input_shape[1:])
         if any(side not in (None, wanted) for side, wanted in zip(takes, image_shape)):
-            if has_free_size(config.dataset):
-                remedy = f"leave out image_size, or give {takes[0] or takes[1]}"
-            else:
-                remedy = "choose a dataset of free size, such as folder:PATH"
-            raise UserError(
-                f"{Path(model.file).name} takes images of {takes[1]}x{takes[0]} and these are "
-                f"{image_shape[1]}x{image_shape[0]}; {remedy}"
-            )
+            backbone = for_image_size(backbone, image_shape[:2])
     if config.frozen_epochs:
         backbone.trainable = False
     elif config.weights or model.file:
