@@ -26,6 +26,7 @@ from attention_keras.training.calibrate import final_metrics, take_final_test
 from attention_keras.training.callbacks import AverageInPlace, History, KeepBest, NonFiniteGuard, Patience
 from attention_keras.training.checkpoint import Checkpoint, load_newest
 from attention_keras.training.checkpointing import Checkpointing
+from attention_keras.training.class_stage import fit_epoch, is_fitted
 from attention_keras.training.frozen import FrozenPart, forget_features
 from attention_keras.training.losses import OFF_OBJECT
 from attention_keras.training.network import (
@@ -236,11 +237,18 @@ class Session:
             objects=self.objects and self.objects.train,
             replicas=self.replicas,
         )
+        validation = self._in_order(validation, self.objects and self.objects.validation)
+        if stage.frozen and is_fitted(config):
+            with saving.listening():
+                fit_epoch(
+                    trained, train, batches(epochs=1), validation, history, [*callbacks, saving], config
+                )
+            return
         with saving.listening():
             fit_rest(
                 trained,
                 batches,
-                self._in_order(validation, self.objects and self.objects.validation),
+                validation,
                 stage=stage,
                 step=history.step,
                 steps_per_epoch=self.steps_per_epoch,

@@ -1,0 +1,286 @@
+"""Fitting the class head on features that do not change: seconds, no epochs, no image held out for good.
+
+Five folds give logits of the probe and of class attention for every training image by classifiers that have
+not seen it. The probe's penalty and the weights of both parts are those under which these logits are most
+likely; then both parts are fitted on all images. All of it is NumPy and scikit-learn, and a function of its
+arguments.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from attention_keras.extras import needs
+from attention_keras.layers.standardize import EPSILON
+from attention_keras.models.class_head import ATTENTION_WEIGHT, PENALTY, PROBE_WEIGHT
+from attention_keras.models.level_weights import fit_level_weights
+
+FOLDS = 5
+PROBE_C = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)  # scikit-learn's: one over the penalty of the squared weights
+STEPS, BATCH, RATE = 300, 64, 3e-3
+BYTES = 2**28  # of local features at once
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A classifier of a standardised map: what `Dense` is made of."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return x @ self.kernel + self.bias
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of the average of a map over the training images; see Standardize."""
+
+    mean: np.ndarray
+    square: np.ndarray
+    count: int
+
+    @classmethod
+    def of(cls, average: np.ndarray) -> "Statistics":
+        return cls(average.mean(axis=0), np.square(average).mean(axis=0), len(average))
+
+    @property
+    def deviation(self) -> np.ndarray:
+        variance = np.maximum(self.square - np.square(self.mean), 0)
+        return np.sqrt(variance + EPSILON * variance.mean()).astype("float32")
+
+    def standardize(self, features: np.ndarray) -> np.ndarray:
+        return (features - self.mean) / self.deviation
+
+
+@dataclass(frozen=True)
+class ClassFit:
+    """What a fitted class head computes with.
+
+    Attributes:
+        statistics: of each tap.
+        probe: of the last tap's average.
+        attention: the classifier of each tap's places.
+        weights: of the probe and of each tap's attention.
+        penalty_c: the probe's C.
+    """
+
+    statistics: dict[str, Statistics]
+    probe: Linear
+    attention: dict[str, Linear]
+    weights: np.ndarray
+    penalty_c: float
+
+    def level_logits(self, maps: Mapping[str, np.ndarray]) -> np.ndarray:
+        """`(n, 1 + taps, k)` of features `(n, h, w, c)` of each tap."""
+        *_, top = self.statistics
+        found = [self.probe(self.statistics[top].standardize(averages(maps[top])))]
+        for tap, classifier in self.attention.items():
+            found.append(attended(maps[tap], classifier, self.statistics[tap]))
+        return np.stack(found, axis=1)
+
+    def logits(self, maps: Mapping[str, np.ndarray]) -> np.ndarray:
+        """`(n, k)`."""
+        return np.einsum("nlk,l->nk", self.level_logits(maps), self.weights)
+
+
+def fit_class_head(
+    maps: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    num_classes: int,
+    *,
+    groups: np.ndarray | None = None,
+    importance: np.ndarray | None = None,
+    seed: int = 0,
+) -> ClassFit:
+    """Fit the class head.
+
+    Args:
+        maps: tap -> features `(n, h, w, c)` of the training images, the deepest tap last; arrays in memory
+            or on disk.
+        labels: `(n,)`.
+        num_classes: k.
+        groups: `(n,)`: images of one group, such as two of the same object, are in one fold.
+        importance: `(n,)`, how much each image counts in the loss; all the same by default.
+        seed: of the folds and of the order of images.
+    """
+    folds = assign_folds(labels, groups, seed)
+    average = {tap: averages(features) for tap, features in maps.items()}
+    statistics = {tap: Statistics.of(values) for tap, values in average.items()}
+    *_, top = maps
+    x = statistics[top].standardize(average[top])
+    probe, penalty_c, unseen = fit_probe(x, labels, num_classes, folds, importance)
+    levels, attention = [unseen], {}
+    for tap, features in maps.items():
+        attention[tap], unseen = fit_attention(
+            features, labels, num_classes, folds, statistics[tap], seed, importance
+        )
+        levels.append(unseen)
+    held_out = folds >= 0
+    if held_out.any():
+        level_logits = np.stack(levels, axis=1)[held_out]
+        weights = fit_level_weights(level_logits, np.eye(num_classes)[labels[held_out]])
+    else:
+        weights = np.array([PROBE_WEIGHT] + [ATTENTION_WEIGHT / len(maps)] * len(maps))
+    return ClassFit(statistics, probe, attention, weights, penalty_c)
+
+
+def assign_folds(labels: np.ndarray, groups: np.ndarray | None, seed: int) -> np.ndarray:
+    """The fold `(n,)` of each image, every class spread over all; -1 for the only group of a class."""
+    groups = np.arange(len(labels)) if groups is None else groups
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.random.default_rng([seed, 1])
+    folds, given = np.full(len(first), -1), 0
+    for label in np.unique(labels):
+        members = order.permutation(np.flatnonzero(labels[first] == label))
+        if len(members) > 1:
+            folds[members] = (given + np.arange(len(members))) % FOLDS
+            given += len(members)
+    return folds[group]
+
+
+def averages(features: np.ndarray) -> np.ndarray:
+    """`(n, c)` float32."""
+    parts = [features[rows].mean(axis=(1, 2), dtype="float32") for rows in _slices(features)]
+    return np.concatenate(parts)
+
+
+def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, importance=None):
+    """The probe of all images, its C, and for each image the logits `(n, k)` of one that has not seen it."""
+    with needs("fitting a linear probe", extra="train"):
+        from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
+
+    def fit(rows, c: float) -> Linear:
+        counts = None if importance is None else importance[rows]
+        found = LogisticRegression(C=c, max_iter=1000).fit(x[rows], labels[rows], counts)
+        kernel, bias = found.coef_.T, found.intercept_
+        if len(found.classes_) == 2:
+            kernel, bias = kernel * [-0.5, 0.5], bias * [-0.5, 0.5]
+        # A class without images is a class that nothing speaks for.
+        whole = Linear(
+            np.zeros((x.shape[1], num_classes), "float32"), np.full(num_classes, bias.min() - 10, "float32")
+        )
+        whole.kernel[:, found.classes_], whole.bias[found.classes_] = kernel, bias
+        return whole
+
+    held_out = folds >= 0
+    best_loss, best_c, best_logits = np.inf, PROBE_C[2], np.zeros((len(x), num_classes), "float32")
+    # The problems are small: several threads for each product only wait for each other.
+    with threadpool_limits(1):
+        for c in PROBE_C if held_out.any() else ():
+            logits = np.zeros((len(x), num_classes), "float32")
+            for fold in range(FOLDS):
+                rows = folds == fold
+                if rows.any():
+                    logits[rows] = fit(~rows, c)(x[rows])
+            loss = _cross_entropy(logits[held_out], labels[held_out])
+            if loss >= best_loss:
+                break  # the likelihood has one maximum along the path
+            best_loss, best_c, best_logits = loss, c, logits
+        return fit(slice(None), best_c), best_c, best_logits
+
+
+def fit_attention(
+    features: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    folds: np.ndarray,
+    statistics: Statistics,
+    seed: int,
+    importance: np.ndarray | None = None,
+):
+    """Class attention of all images, and logits `(n, k)` for each image by one that has not seen it.
+
+    The classifiers of the folds are trained on the same batches, side by side, each blind to its fold: one
+    product for all.
+    """
+    sees = np.stack([folds != fold for fold in range(FOLDS)] + [np.ones(len(labels), bool)])
+    sees = sees * (np.ones(1, "float32") if importance is None else importance.astype("float32"))
+    kernels, biases = _train(features, labels, num_classes, sees, statistics, seed)
+    each = [Linear(kernel, bias) for kernel, bias in zip(kernels, biases)]
+    unseen = np.zeros((len(labels), num_classes), "float32")
+    for fold in range(FOLDS):
+        (rows,) = np.nonzero(folds == fold)
+        if len(rows):
+            unseen[rows] = attended(features, each[fold], statistics, rows)
+    return each[-1], unseen
+
+
+def _train(features, labels, num_classes: int, sees: np.ndarray, statistics: Statistics, seed: int):
+    """Kernels `(heads, c, k)` and biases `(heads, k)`, of which head j counts the images as `sees[j]`."""
+    heads, channels = len(sees), features.shape[-1]
+    targets = np.eye(num_classes, dtype="float32")[labels]
+    mean, deviation = statistics.mean, statistics.deviation[:, None]
+    kernel = np.zeros((channels, heads * num_classes), "float32")
+    bias = np.zeros((heads, num_classes), "float32")
+    steps = [_Adam(kernel), _Adam(bias)]
+    for step, rows in enumerate(_batches(len(labels), seed)):
+        rows = np.sort(rows)  # features on disk are read in order
+        x = features[rows].astype("float32").reshape(-1, channels)
+        scaled = kernel / deviation
+        local = (x @ scaled - mean @ scaled).reshape(len(rows), -1, heads, num_classes)
+        attention = _softmax(local, axis=1)
+        core = (attention * local).sum(axis=1)
+        weight = sees[:, rows].T / np.maximum((sees[:, rows] > 0).sum(axis=1, dtype="float32"), 1)
+        slope = (_softmax(core + bias, axis=-1) - targets[rows][:, None]) * weight[..., None]
+        by_local = slope[:, None] * attention * (1 + local - core[:, None])
+        by_local = by_local.reshape(len(x), -1)
+        by_kernel = (x.T @ by_local - np.outer(mean, by_local.sum(axis=0))) / deviation
+        rate = RATE * (1 + math.cos(math.pi * step / STEPS)) / 2
+        steps[0](kernel, by_kernel + 2 * PENALTY * kernel, rate)
+        steps[1](bias, slope.sum(axis=0), rate)
+    return kernel.reshape(channels, heads, num_classes).transpose(1, 0, 2), bias
+
+
+def _batches(count: int, seed: int):
+    """Rows of each step, every image once before any comes again."""
+    random, waiting = np.random.default_rng([seed, 2]), np.empty(0, int)
+    for _ in range(STEPS):
+        while len(waiting) < min(BATCH, count):
+            waiting = np.concatenate([waiting, random.permutation(count)])
+        yield waiting[:BATCH]
+        waiting = waiting[BATCH:]
+
+
+class _Adam:
+    """Adam with its usual constants, in place."""
+
+    def __init__(self, variable: np.ndarray):
+        self.first, self.second, self.count = np.zeros_like(variable), np.zeros_like(variable), 0
+
+    def __call__(self, variable: np.ndarray, slope: np.ndarray, rate: float) -> None:
+        self.count += 1
+        self.first += 0.1 * (slope - self.first)
+        self.second += 0.001 * (np.square(slope) - self.second)
+        first, second = self.first / (1 - 0.9**self.count), self.second / (1 - 0.999**self.count)
+        variable -= rate * first / (np.sqrt(second) + 1e-7)
+
+
+def attended(features: np.ndarray, classifier: Linear, statistics: Statistics, rows=None) -> np.ndarray:
+    """The logits `(n, k)` of class attention."""
+    found = []
+    rows = np.arange(len(features)) if rows is None else rows
+    for part in _slices(features, len(rows)):
+        local = classifier(statistics.standardize(features[rows[part]].astype("float32")))
+        local = local.reshape(len(local), -1, local.shape[-1])
+        found.append((_softmax(local, axis=1) * local).sum(axis=1))
+    return np.concatenate(found)
+
+
+def _slices(features: np.ndarray, count: int | None = None):
+    """Rows that fit into memory."""
+    step = max(1, BYTES // (4 * int(np.prod(features.shape[1:]))))
+    return [slice(start, start + step) for start in range(0, count or len(features), step)]
+
+
+def _softmax(logits: np.ndarray, axis: int) -> np.ndarray:
+    found = np.exp(logits - logits.max(axis=axis, keepdims=True))
+    return found / found.sum(axis=axis, keepdims=True)
+
+
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    normal = np.logaddexp.reduce(logits, axis=1)
+    return float(np.mean(normal - logits[np.arange(len(labels)), labels]))

@@ -1,0 +1,96 @@
+"""The frozen stage of a class head: one epoch, in which it is fitted and not trained step by step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from attention_keras.data.array_store import DiskRows
+from attention_keras.data.features import FeatureRows
+from attention_keras.data.split import Split
+from attention_keras.models.class_head import LOCAL, PROBE, SCORES
+from attention_keras.models.classifier import Classifier
+from attention_keras.models.level_weights import find_weighted_levels
+from attention_keras.models.outputs import LOGITS
+from attention_keras.runs.config import RunConfig
+from attention_keras.training.callbacks import History
+from attention_keras.training.class_fit import ClassFit, Linear, fit_class_head
+from attention_keras.training.losses import class_weights
+
+
+def is_fitted(config: RunConfig) -> bool:
+    """Whether the frozen stage is one fit: of a class head, unless the attention is trained by masks."""
+    return config.model.head == "class" and not config.attend_to
+
+
+@dataclass(frozen=True, eq=False)
+class Floats:
+    """Features as they are kept, bits of bfloat16, read as float32."""
+
+    bits: np.ndarray | DiskRows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.bits.shape
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def __getitem__(self, rows) -> np.ndarray:
+        return (self.bits[rows].astype("uint32") << 16).view("float32")
+
+
+def fit_epoch(
+    head: Classifier,
+    train: Split,
+    batches: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    history: History,
+    callbacks: Sequence[keras.callbacks.Callback],
+    config: RunConfig,
+) -> None:
+    """Fit the compiled head to the features of the training split, as one epoch of the run.
+
+    `batches` are those of an epoch, which the training loss and accuracy are of; `callbacks` see the epoch
+    as they see one of `Classifier.fit`. What is fitted is a function of the features and the seed, so a run
+    that was interrupted meanwhile fits again.
+    """
+    told = keras.callbacks.CallbackList(callbacks, model=head)
+    told.on_train_begin()
+    told.on_epoch_begin(0)
+    labels, num_classes = np.asarray(train.labels), head.output[LOGITS].shape[-1]
+    importance = None
+    if config.balance:
+        importance = class_weights(np.bincount(labels, minlength=num_classes))[labels]
+    maps = maps_of(head, train.images)
+    assign(head, fit_class_head(maps, labels, num_classes, importance=importance, seed=config.seed))
+    logs = head.evaluate(batches, verbose=0, return_dict=True)
+    told.on_train_batch_end(history.steps_per_epoch - 1, logs)
+    validated = head.evaluate(validation, verbose=0, return_dict=True)
+    told.on_epoch_end(0, logs | {f"val_{name}": value for name, value in validated.items()})
+    told.on_train_end()
+
+
+def maps_of(head: Classifier, rows: FeatureRows) -> dict[str, Floats]:
+    """Tap -> its features, in the order of the taps."""
+    columns = {id(tensor): column for tensor, column in zip(head.inputs, rows.columns, strict=True)}
+    layers = [layer for layer in head.layers if layer.name.startswith(LOCAL)]
+    deepest_last = sorted(layers, key=lambda layer: layer.input.shape[1] or 0, reverse=True)
+    return {layer.name.removeprefix(LOCAL): Floats(columns[id(layer.input)]) for layer in deepest_last}
+
+
+def assign(head: Classifier, fitted: ClassFit) -> None:
+    """Give the layers of a class head what was fitted."""
+
+    def give(name: str, classifier: Linear) -> None:
+        layer = head.get_layer(name)
+        layer.kernel.assign(classifier.kernel)
+        layer.bias.assign(classifier.bias)
+
+    give(PROBE, fitted.probe)
+    for tap, statistics in fitted.statistics.items():
+        give(f"{SCORES}{tap}", fitted.attention[tap])
+        head.get_layer(f"{LOCAL}{tap}").set_statistics(statistics.mean, statistics.square, statistics.count)
+    find_weighted_levels(head).weight.assign(fitted.weights.astype("float32"))
