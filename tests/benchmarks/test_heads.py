@@ -1,0 +1,75 @@
+"""The benchmark of heads on a backbone and a folder or table: splits by group, and its two tables."""
+
+import csv
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from attention_keras.training import class_fit
+from benchmarks import heads
+
+COLOURS = {"blue": (30, 30, 200), "green": (30, 200, 30), "grey": (90, 90, 90), "red": (200, 30, 30)}
+SIDE, SQUARE = 16, 6
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twelve images of each of four classes, a coloured square at a place that the table knows."""
+    random = np.random.default_rng(0)
+    rows = []
+    for label, colour in COLOURS.items():
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for index in range(12):
+            pixels = random.integers(100, 130, (SIDE, SIDE, 3)).astype("uint8")
+            top, left = (int(side) for side in random.integers(0, SIDE - SQUARE, 2))
+            pixels[top : top + SQUARE, left : left + SQUARE] = colour
+            path = f"{label}/{index}.png"
+            Image.fromarray(pixels).save(tmp_path / "images" / path)
+            box = {"left": left, "top": top, "right": left + SQUARE, "bottom": top + SQUARE}
+            rows.append({"path": path, "label": label, "group": index // 2, **box})
+    with (tmp_path / "images" / "table.csv").open("w") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return tmp_path / "images"
+
+
+def run(monkeypatch, capsys, tmp_path, data, *words):
+    images = keras.Input((SIDE, SIDE, 3))
+    keras.Model(images, keras.layers.AveragePooling2D(2)(images)).save(tmp_path / "backbone.keras")
+    words = ["--backbone", tmp_path / "backbone.keras", "--data", data, *words, "--seeds", "2"]
+    words += ["--cache", tmp_path / f"{data.name}.npy", "--preprocess", "MobileNetV2"]
+    monkeypatch.setattr(sys, "argv", ["heads", *map(str, words)])
+    monkeypatch.setattr(class_fit, "STEPS", 60)
+    heads.main()
+    lines = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in lines}
+
+
+def test_tables_of_a_table_with_boxes(folder, tmp_path, monkeypatch, capsys):
+    rows = run(monkeypatch, capsys, tmp_path, folder / "table.csv", "--maps", 3)
+    assert rows["probe (logistic regression)"][1] == "0.0 ± 0.0"
+    measures = dict(zip(rows["map of the true class"], rows["evidence"]))
+    random = dict(zip(rows["map of the true class"], rows["random"]))
+    assert list(measures) == [
+        *("outer ring", "peak in box", "mass in box", "mass in box, pixels", "insertion", "deletion"),
+    ]
+    assert float(measures["mass in box"].split()[0]) > float(random["mass in box"].split()[0]) + 10
+
+
+def test_a_folder_has_mosaics_and_no_boxes(folder, tmp_path, monkeypatch, capsys):
+    rows = run(monkeypatch, capsys, tmp_path, folder, "--maps", 3, "--size", 20)
+    assert (
+        "own quarter" in rows["map of the true class"] and "mass in box" not in rows["map of the true class"]
+    )
+    assert "one learned query and probe" in rows
+
+
+def test_groups_stay_on_one_side(folder, tmp_path):
+    data = heads.read(folder / "table.csv", lambda x: x, SIDE, tmp_path / "features.npy")
+    train, test = data.split(0)
+    assert len(train.labels) == 36 and not set(train.groups) & set(test.groups)
+    np.testing.assert_allclose((data.boxes[:, 2:] - data.boxes[:, :2]) * SIDE, SQUARE)
