@@ -23,19 +23,17 @@ from sklearn.model_selection import train_test_split
 
 from attention_keras import attend, load_model
 from attention_keras.commands.command_line import exit_code
-from attention_keras.errors import UserError
 from attention_keras.heads import LinearHead
 from attention_keras.measures.localization import covered_cells, mass_on_object, pointing_game
 from attention_keras.measures.perturbation import baselines, perturbation_curves, pixel_order
+from attention_keras.models.applications import preprocessing_layer
 from attention_keras.models.image_size import for_image_size
-from attention_keras.models.preprocessing import preprocessing_layer
 from attention_keras.training import class_fit
 from attention_keras.training.class_fit import ClassFit, fit_class_head
 from benchmarks.one_query import fit_query
 
-TOP = "top"
+TOP, PROBE = "top", "probe (logistic regression)"
 TRAIN = 0.75
-MAP_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Data:
     features: np.ndarray
 
     @property
-    def averaged(self) -> np.ndarray:
+    def averaged(self):
         return self.features.mean(axis=(1, 2), keepdims=True)
 
     def take(self, rows) -> "Data":
@@ -71,8 +69,8 @@ def predictor(file: Path, size: int, preprocess: str) -> Callable[[np.ndarray], 
     if size != backbone.input_shape[1]:
         backbone = for_image_size(backbone, (size, size))
     images = keras.Input((size, size, 3))
-    layer = preprocessing_layer(preprocess)
-    whole = keras.Model(images, backbone(images if layer is None else layer(images)))
+    layer = preprocessing_layer(preprocess) or keras.layers.Identity()
+    whole = keras.Model(images, backbone(layer(images)))
     return lambda batch: whole.predict(batch, verbose=0)
 
 
@@ -84,13 +82,11 @@ def read(where: Path, predict: Callable, size: int, cache: Path) -> Data:
         root = where
     else:
         rows, root = list(csv.DictReader(where.open())), where.parent
-    if not rows:
-        raise UserError(f"{where} has no images")
     names = sorted({row["label"] for row in rows})
     paths = np.array([str(root / row["path"]) for row in rows])
     boxes = None
     if "left" in rows[0]:
-        sides = np.array([Image.open(path).size[::-1] * 2 for path in paths])
+        sides = np.array([_open(path).size[::-1] * 2 for path in paths])
         boxes = np.array([[float(row[side]) for side in ("top", "left", "bottom", "right")] for row in rows])
         boxes /= sides
     if cache.exists():
@@ -113,10 +109,13 @@ def read(where: Path, predict: Callable, size: int, cache: Path) -> Data:
 
 def pixels(paths, size: int) -> np.ndarray:
     """`(n, size, size, 3)` float32."""
-    images = [
-        Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR) for path in paths
-    ]
+    images = [_open(path).resize((size, size), Image.Resampling.BILINEAR) for path in paths]
     return np.stack([np.asarray(image, "float32") for image in images])
+
+
+def _open(path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
 
 
 def fit_uniform(train: Data, seed: int) -> ClassFit:
@@ -144,7 +143,7 @@ def errors(train: Data, test: Data, seed: int, linear: bool) -> tuple[dict[str, 
     fitted = fit_class_head({TOP: train.features}, *_labels(train), groups=train.groups, seed=seed)
     levels = fitted.level_logits({TOP: test.features})
     logits = {
-        "probe (logistic regression)": levels[:, 0],
+        PROBE: levels[:, 0],
         "class attention alone": levels[:, 1],
         "**class attention and probe**": np.einsum("nlk,l->nk", levels, fitted.weights),
         "uniform attention and probe": fit_uniform(train, seed).logits({TOP: test.averaged}),
@@ -219,7 +218,7 @@ def measure_maps(fitted: ClassFit, test: Data, predict: Callable, size: int, see
     for name, levels in maps_of(fitted, test.features[rows], classes).items():
         order = pixel_order(levels, (size, size), seed)
         for measure, start, end in (("insertion", blurred, images), ("deletion", images, mean)):
-            areas = perturbation_curves(probabilities, start, end, order, classes, MAP_STEPS).areas
+            areas = perturbation_curves(probabilities, start, end, order, classes, steps=10).areas
             found[name][measure] = 100 * float(np.nanmean(areas))
     return found
 
@@ -287,11 +286,9 @@ def main() -> None:
         train, test = data.split(seed)
         wrong, fitted = errors(train, test, seed, options.linear)
         for name, value in wrong.items():
-            less = value - wrong["probe (logistic regression)"]
-            heads[name].append({"test error": value, "less the probe's": less})
+            heads[name].append({"test error": value, "less the probe's": value - wrong[PROBE]})
         if options.maps:
-            found = measure_maps(fitted, test, predict, size, seed, options.maps)
-            for name, values in found.items():
+            for name, values in measure_maps(fitted, test, predict, size, seed, options.maps).items():
                 maps[name].append(values)
     title = f"{len(data.labels)} images of {len(data.names)} classes, {size} px, {options.seeds} seeds"
     print(f"{title}\n\n{table(heads, 'head')}")

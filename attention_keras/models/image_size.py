@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from attention_keras.errors import UserError
-from attention_keras.models.copy_weights import copy_weights
+from attention_keras.models.copies import copy_weights
 from attention_keras.models.graph import functional
 
 

@@ -62,6 +62,11 @@ def _check_training(config: "RunConfig") -> None:
         )
     if config.all_epochs < 1:
         raise UserError("epochs must be 1 or more; 0 is for a run of frozen_epochs alone")
+    if config.frozen_epochs > 1 and config.spec.head == "class":
+        raise UserError(
+            "a class head is fitted to a frozen backbone in one go, which is 1 of frozen_epochs; "
+            f"give 1 or 0; got {config.frozen_epochs}"
+        )
     if config.frozen_epochs and not config.spec.is_brought:
         raise UserError(
             f"frozen_epochs are for a backbone keras:<Application> or FILE.keras; got {config.model}"

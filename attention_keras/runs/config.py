@@ -81,13 +81,13 @@ class RunConfig:
     weights: str = _network("")
     """Weights of a keras:<Application>: imagenet, or a file (.weights.h5, .h5, .keras) of the network without
     its top."""
-    taps: tuple[str, ...] = _network((), default="the last layers of its two deepest resolutions", rare=True)
+    taps: tuple[str, ...] = _network((), default="the last layer of its deepest resolutions", rare=True)
     """Layer names to attend to on a keras: or .keras backbone."""
     compat: Compat = _network(None, default="the model's", identifies=False)
     """Score: dp (dot product), pc (parametrised), scaled (dp at unit variance), additive, mean (control)."""
     head: Head = _network(None, default="the model's", identifies=False, rare=True)
-    """After pooling: the paper's BN, ReLU, dropout; or linear, on local features normalised before it, and on
-    a keras: or .keras backbone on the average of its top map too."""
+    """class, for a trained backbone: each class attends by itself, beside a linear probe of the average.
+    linear: one classifier of what a score attends to. paper: the same after BN, ReLU, dropout."""
     width: float = _recipe(group="network", rule=POSITIVE, rare=True)
     """Factor on every channel count; 1.0 is the paper's network."""
     dropout: bool = _recipe(group="network", rare=True)
@@ -104,11 +104,13 @@ class RunConfig:
 
     recipe: RecipeName = _training("auto", identifies=False)
     """Values for what is not given: paper, quick (a tenth of its epochs), modern (30 epochs, larger batches),
-    embedded, finetune (a pretrained backbone, first frozen, then not); auto picks by backbone and dataset."""
+    embedded, finetune (a pretrained backbone: the head alone, and with epochs all weights after it); auto
+    picks by backbone and dataset."""
     epochs: int = _recipe(rule=at_least(0))
     """Passes over the training split in which all weights learn."""
     frozen_epochs: int = _recipe(rule=at_least(0), rare=True)
-    """Passes before these in which a keras: or .keras backbone is frozen. Its features are computed once."""
+    """Passes before these in which a keras: or .keras backbone is frozen. Its features are computed once, and
+    a class head is fitted to them in one pass."""
     frozen_learning_rate: float = _recipe(rule=POSITIVE, rare=True)
     """Peak learning rate of the frozen epochs."""
     patience: int = _training(0, default="0, off", rule=at_least(0))

@@ -20,17 +20,23 @@ DEFAULT_MODEL = "vgg-att2-concat-pc"
 def fill(given: Values) -> Values:
     """The values that follow from those given: of the network's name, and of the recipe."""
     axes = {axis: given[axis] for axis in ("compat", "head") if given.get(axis)}
-    spec = find_spec(given.get("model"), given.get("backbone"), given["taps"], **axes)
-    pretrained = bool(given["weights"] or spec.file)
-    values = find_recipe(given.get("recipe", "auto"), given["dataset"], spec.backbone, pretrained)
+    backbone = given.get("backbone") or ""
+    pretrained = bool(given["weights"] or backbone.startswith(FILE))
+    spec = find_spec(given.get("model"), backbone or None, given["taps"], **axes)
+    values = find_recipe(given.get("recipe", "auto"), given["dataset"], spec.backbone, pretrained, spec.head)
     values |= {name: given[name] for name in values if name != "recipe" and given.get(name) is not None}
     network = {"model": spec.name, "backbone": spec.backbone, "compat": None, "head": None}
     if spec.variant == "attention":
-        network |= {"compat": spec.compat, "head": spec.head}
+        network |= {"compat": None if spec.head == "class" else spec.compat, "head": spec.head}
     return values | network
 
 
-def find_spec(model: str | None, backbone: str | None, taps: tuple[str, ...] = (), **axes: str) -> ModelSpec:
+def find_spec(
+    model: str | None,
+    backbone: str | None,
+    taps: tuple[str, ...] = (),
+    **axes: str,
+) -> ModelSpec:
     """The network of this name, with another backbone or other `axes` than the name says.
 
     Raises:
@@ -44,7 +50,10 @@ def find_spec(model: str | None, backbone: str | None, taps: tuple[str, ...] = (
             )
         changed = {"backbone": backbone, "taps": taps, **axes}
         return ModelSpec.parse(model or DEFAULT_MODEL).replace(**{k: v for k, v in changed.items() if v})
-    spec = ModelSpec(backbone, head="linear", compat="scaled", taps=taps)
+    if axes == {"head": "class"}:
+        spec = ModelSpec(backbone, head="class", taps=taps)
+    else:
+        spec = ModelSpec(backbone, head="linear", compat="scaled", taps=taps)
     if model is None:
         return spec.replace(**axes)
     name = re.fullmatch(re.escape(spec.name.partition("-att")[0]) + r"-att(\d*)(-.+)", model)

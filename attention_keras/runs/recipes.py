@@ -96,14 +96,15 @@ _OVERRIDES: dict[str, Values] = {
         "label_smoothing": 0.0,
         "augment": "none",
     },
-    # The head first, on features that do not change; then all weights but those of batch normalisation, at a
-    # fortieth of the rate, in the manner of Keras's guide to transfer learning.
+    # The head alone, on features that do not change: a class head is fitted in one go. Where epochs follow,
+    # all weights learn but those of batch normalisation, at a low rate, in the manner of Keras's guide to
+    # transfer learning.
     "finetune": {
         "width": 1.0,
         "dropout": False,
         "init": "keras",
         "preprocess": "auto",
-        "epochs": 3,
+        "epochs": 0,
         "batch_size": 32,
         "optimizer": "adamw",
         "learning_rate": 5e-5,
@@ -111,12 +112,16 @@ _OVERRIDES: dict[str, Values] = {
         "weight_decay": 1e-4,
         "label_smoothing": 0.0,
         "augment": "flip",
-        "frozen_epochs": 10,
+        "frozen_epochs": 1,
     },
 }
+# A head that is trained and not fitted needs passes.
+_FINETUNE_BY_STEPS: Values = {"frozen_epochs": 10, "epochs": 3}
 
 
-def find_recipe(name: RecipeName, dataset: str, backbone: str, pretrained: bool = False) -> Values:
+def find_recipe(
+    name: RecipeName, dataset: str, backbone: str, pretrained: bool = False, head: str = "paper"
+) -> Values:
     """What a recipe says of a dataset and a backbone, its `recipe` among it: the name that `auto` stands for.
 
     `auto` is `finetune` for a pretrained backbone, `embedded` for cluttered_digits, else `paper`.
@@ -132,6 +137,8 @@ def find_recipe(name: RecipeName, dataset: str, backbone: str, pretrained: bool 
         values |= _PAPER_BY_DATASET.get(dataset, {})
         values |= _PAPER_RESNET if backbone == "rn164" else {}
     values |= _OVERRIDES[name]
+    if name == "finetune" and head != "class":
+        values |= _FINETUNE_BY_STEPS
     if is_brought(backbone):  # built as it is, and it knows what it wants of pixels
         values |= {"width": 1.0, "preprocess": "auto"}
     if not is_mirror_symmetric(dataset):  # flipped only if asked; the official VGG scripts flip everything

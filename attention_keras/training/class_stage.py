@@ -10,8 +10,10 @@ import tensorflow as tf
 from attention_keras.data.array_store import DiskRows
 from attention_keras.data.features import FeatureRows
 from attention_keras.data.split import Split
+from attention_keras.layers.standardize import Standardize
 from attention_keras.models.class_head import LOCAL, PROBE, SCORES
 from attention_keras.models.classifier import Classifier
+from attention_keras.models.graph import graph_nodes
 from attention_keras.models.level_weights import find_weighted_levels
 from attention_keras.models.outputs import LOGITS
 from attention_keras.runs.config import RunConfig
@@ -21,8 +23,8 @@ from attention_keras.training.losses import class_weights
 
 
 def is_fitted(config: RunConfig) -> bool:
-    """Whether the frozen stage is one fit: of a class head, unless the attention is trained by masks."""
-    return config.model.head == "class" and not config.attend_to
+    """Whether the frozen stage is one fit and not epochs of training."""
+    return config.spec.head == "class"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +78,13 @@ def fit_epoch(
 def maps_of(head: Classifier, rows: FeatureRows) -> dict[str, Floats]:
     """Tap -> its features, in the order of the taps."""
     columns = {id(tensor): column for tensor, column in zip(head.inputs, rows.columns, strict=True)}
-    layers = [layer for layer in head.layers if layer.name.startswith(LOCAL)]
-    deepest_last = sorted(layers, key=lambda layer: layer.input.shape[1] or 0, reverse=True)
-    return {layer.name.removeprefix(LOCAL): Floats(columns[id(layer.input)]) for layer in deepest_last}
+    # Not layer.input, which is of the whole network's graph.
+    found = {
+        node.operation.name.removeprefix(LOCAL): Floats(columns[id(node.input_tensors[0])])
+        for node in graph_nodes(head)
+        if isinstance(node.operation, Standardize)
+    }
+    return dict(sorted(found.items(), key=lambda item: item[1].shape[1], reverse=True))
 
 
 def assign(head: Classifier, fitted: ClassFit) -> None:

@@ -58,7 +58,8 @@ class FrozenPart:
         hidden = None if show else True  # None: shown on a terminal only
         with tqdm(total=len(split), desc=title, unit=" images", leave=False, disable=hidden) as bar:
             for images, _ in evaluation_batches(split, num_classes=num_classes, batch_size=batch_size):
-                yield compute(tf.cast(images, tf.float32))
+                # One tensor comes without a list.
+                yield keras.tree.flatten(compute(tf.cast(images, tf.float32)))
                 bar.update(len(images))
 
 
