@@ -81,7 +81,8 @@ def read(where: Path, predict: Callable, size: int, cache: Path) -> Data:
         rows = [{"path": str(path.relative_to(where)), "label": path.parent.name} for path in files]
         root = where
     else:
-        rows, root = list(csv.DictReader(where.open())), where.parent
+        lines = where.read_text(encoding="utf-8").splitlines()
+        rows, root = list(csv.DictReader(lines)), where.parent
     names = sorted({row["label"] for row in rows})
     paths = np.array([str(root / row["path"]) for row in rows])
     boxes = None
@@ -274,9 +275,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="each with a split of its own")
     parser.add_argument("--cache", type=Path, default=Path("features.npy"), help="file for the features")
     parser.add_argument("--maps", type=int, default=0, help="measure maps, with this many images a seed")
-    parser.add_argument(
-        "--linear", action="store_true", help='attend(head="linear") too, trained for 10 epochs'
-    )
+    parser.add_argument("--linear", action="store_true", help="a linear head too, trained for 10 epochs")
     options = parser.parse_args()
     size = options.size or load_model(options.backbone).input_shape[1]
     predict = predictor(options.backbone, size, options.preprocess)
@@ -290,8 +289,8 @@ def main() -> None:
         if options.maps:
             for name, values in measure_maps(fitted, test, predict, size, seed, options.maps).items():
                 maps[name].append(values)
-    title = f"{len(data.labels)} images of {len(data.names)} classes, {size} px, {options.seeds} seeds"
-    print(f"{title}\n\n{table(heads, 'head')}")
+    print(f"{len(data.labels)} images of {len(data.names)} classes, {size} px, {options.seeds} seeds\n")
+    print(table(heads, "head"))
     if maps:
         print("\n" + table(maps, "map of the true class"))
 
