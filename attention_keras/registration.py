@@ -20,6 +20,7 @@ def register() -> None:
         evidence,
         gcn_zca,
         pixel_affine,
+        predicted_class,
         progressive,
         standardize,
         yuv_lcn,

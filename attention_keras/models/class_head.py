@@ -9,11 +9,13 @@ from keras import layers, ops
 from attention_keras.errors import UserError
 from attention_keras.layers.class_attention import ClassAttention
 from attention_keras.layers.ensemble import WeightedLevels
+from attention_keras.layers.predicted_class import PredictedClass
 from attention_keras.layers.standardize import Standardize
 from attention_keras.models.blocks import POOL
 from attention_keras.models.outputs import ATTENTION, LEVEL_LOGITS, LOGITS
 
 PROBE, WEIGHTS, LOCAL, SCORES = "probe", "level_weights", "local_", "scores_"
+PREDICTED = "attending_class"
 PROBE_WEIGHT, ATTENTION_WEIGHT = 1.0, 0.1  # until held-out images say better
 PENALTY = 0.05  # of the squared weights of each classifier
 
@@ -69,9 +71,8 @@ class ClassHead:
         start = [PROBE_WEIGHT] + [ATTENTION_WEIGHT / len(maps)] * len(maps)
         level_logits, logits = WeightedLevels(start, name=WEIGHTS)(each)
         outputs = {LOGITS: logits, LEVEL_LOGITS: level_logits}
-        # Not ops.argmax: Keras writes it for TensorFlow with operations that LiteRT lacks.
-        _, best = ops.top_k(logits, 1)
-        chosen = ops.one_hot(ops.squeeze(best, axis=-1), num_classes, dtype="float32")[:, None, None]
+        predicted = PredictedClass(name=PREDICTED)(logits)
+        chosen = ops.one_hot(predicted, num_classes, dtype="float32")[:, None, None]
         return outputs | {
             ATTENTION + tap: ops.sum(weights * chosen, axis=-1) for tap, weights in attention.items()
         }

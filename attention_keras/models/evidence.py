@@ -8,6 +8,7 @@ from keras import ops
 
 from attention_keras.errors import UserError
 from attention_keras.layers.evidence import Evidence, all_steps
+from attention_keras.layers.predicted_class import PredictedClass
 from attention_keras.models.graph import expose, functional
 from attention_keras.models.maps import as_map
 from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, LOGITS, PROBABILITIES
@@ -73,9 +74,7 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
         classes = keras.Input((), dtype="int32", name="classes")
         inputs = [inputs, classes]
     elif of == "predicted":
-        # Not ops.argmax: Keras writes it for TensorFlow with operations that LiteRT lacks.
-        _, best = ops.top_k(prediction, 1)
-        classes = ops.squeeze(best, axis=-1)
+        classes = PredictedClass(name="predicted_class")(prediction)
     evidence: dict[str, Any] = {}
     rests = []
     for readout in found:
@@ -87,7 +86,8 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
         for tap, places in zip(readout.taps, terms):
             # One map that is pooled in two ways has the evidence of both.
             so_far = evidence.get(EVIDENCE + tap)
-            evidence[EVIDENCE + tap] = places if so_far is None else so_far + places
+            add = keras.layers.Add(dtype="float32", name=f"sum_{of}_{tap}")
+            evidence[EVIDENCE + tap] = places if so_far is None else add([so_far, places])
         rests.append(rest)
     evidence[EVIDENCE_REST] = ops.stack(rests, axis=1) if len(found) > 1 else rests[0]
     return keras.Model(inputs, {**_named_outputs(graph), **evidence}, name=model.name)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from attention_keras import attend, build_model
+from attention_keras import attend, build_model, evidence_model
 from attention_keras.models.level_weights import fit_level_weights
 
 CLASSES = 3
@@ -134,6 +134,16 @@ def test_weights_are_those_of_the_highest_likelihood(independent):
 
     for change in ([1e-3, 0], [-1e-3, 0], [0, 1e-3], [0, -1e-3]):
         assert loss(weights + change) > loss(weights)
+
+
+def test_a_model_from_a_file_has_evidence_where_names_count_from_the_start(tmp_path):
+    randomised(small()).save(tmp_path / "model.keras")
+    keras.utils.clear_session()
+    model = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    found = evidence_model(model, of="predicted")(RNG.uniform(0, 1, (2, 16, 16, 3)).astype("float32"))
+    logits = keras.ops.convert_to_numpy(found["logits"])
+    total = keras.ops.convert_to_numpy(found["evidence_top"]).sum((1, 2)) + found["evidence_rest"]
+    np.testing.assert_allclose(total, logits.max(1) - logits.mean(1), rtol=1e-4)
 
 
 def test_the_name_in_the_zoo_and_axes_it_has_not():
