@@ -30,7 +30,7 @@ def attend(
     num_classes: int | None = None,
     *,
     preprocess: str | keras.layers.Layer | None = None,
-    head: Head | str = "linear",
+    head: Head | str = "class",
     activation: Activation | None = None,
     copy: bool = False,
     name: str | None = None,

@@ -75,7 +75,7 @@ class RunConfig:
 
     model: str = _network(None, default=DEFAULT_MODEL)
     """A network by name (`attention-keras list-models`). A keras: or .keras backbone has names too, such as
-    mobilenetv2-att-indep-linear-dp; its own default is linear-scaled."""
+    mobilenetv2-att-indep-linear-dp; its own default is class where it is trained, else linear-scaled."""
     backbone: str = _network(None, default="the model's")
     """vgg, rn164, keras:<Application> such as keras:MobileNetV2, or a saved model, FILE.keras."""
     weights: str = _network("")

@@ -22,7 +22,7 @@ def fill(given: Values) -> Values:
     axes = {axis: given[axis] for axis in ("compat", "head") if given.get(axis)}
     backbone = given.get("backbone") or ""
     pretrained = bool(given["weights"] or backbone.startswith(FILE))
-    spec = find_spec(given.get("model"), backbone or None, given["taps"], **axes)
+    spec = find_spec(given.get("model"), backbone or None, given["taps"], pretrained, **axes)
     values = find_recipe(given.get("recipe", "auto"), given["dataset"], spec.backbone, pretrained, spec.head)
     values |= {name: given[name] for name in values if name != "recipe" and given.get(name) is not None}
     network = {"model": spec.name, "backbone": spec.backbone, "compat": None, "head": None}
@@ -35,9 +35,12 @@ def find_spec(
     model: str | None,
     backbone: str | None,
     taps: tuple[str, ...] = (),
+    trained: bool = False,
     **axes: str,
 ) -> ModelSpec:
     """The network of this name, with another backbone or other `axes` than the name says.
+
+    A backbone that is trained has a class head, unless the name or the axes say otherwise.
 
     Raises:
         UserError: an unknown name, or two networks in one.
@@ -50,7 +53,7 @@ def find_spec(
             )
         changed = {"backbone": backbone, "taps": taps, **axes}
         return ModelSpec.parse(model or DEFAULT_MODEL).replace(**{k: v for k, v in changed.items() if v})
-    if axes == {"head": "class"}:
+    if axes == {"head": "class"} or (trained and not axes):
         spec = ModelSpec(backbone, head="class", taps=taps)
     else:
         spec = ModelSpec(backbone, head="linear", compat="scaled", taps=taps)

@@ -19,19 +19,24 @@ pytestmark = pytest.mark.skipif(
 
 
 def functional():
-    return attend(convolutions(), ["early", "late"], 5)
+    return attend(convolutions(), ["early", "late"], 5, head="linear")
 
 
 def sequential_around_an_application():
     """Nothing but the application inside says how large the images are."""
     backbone = keras.Sequential([layers.Rescaling(1 / 127.5, offset=-1), mobilenet()])
-    return attend(backbone, [f"mobilenetv2/{MOBILENET_TAP}", "mobilenetv2/out_relu"], 5)
+    return attend(backbone, [f"mobilenetv2/{MOBILENET_TAP}", "mobilenetv2/out_relu"], 5, head="linear")
 
 
 def application_as_a_layer():
     images = keras.Input((32, 32, 3))
     x = layers.Rescaling(1 / 127.5, offset=-1)(images)
-    return attend(keras.Model(images, mobilenet()(x, training=False)), [f"mobilenetv2/{MOBILENET_TAP}"], 5)
+    return attend(
+        keras.Model(images, mobilenet()(x, training=False)),
+        [f"mobilenetv2/{MOBILENET_TAP}"],
+        5,
+        head="linear",
+    )
 
 
 def two_levels_of_nesting():
@@ -39,7 +44,7 @@ def two_levels_of_nesting():
     inner = keras.Sequential([keras.Input((32, 32, 3)), convolutions()], name="inner")
     inner.layers[0].name = "convolutions"
     backbone = keras.Model(images, inner(layers.Rescaling(1 / 255)(images)))
-    return attend(backbone, ["inner/convolutions/early"], 5)
+    return attend(backbone, ["inner/convolutions/early"], 5, head="linear")
 
 
 def several_outputs():
@@ -50,7 +55,7 @@ def several_outputs():
 
 
 def any_image_size():
-    return attend(convolutions((None, None, 3)), ["early", "late"], 5)
+    return attend(convolutions((None, None, 3)), ["early", "late"], 5, head="linear")
 
 
 def vision_transformer(class_token):
@@ -65,20 +70,20 @@ def vision_transformer(class_token):
 
 
 def tokens():
-    return attend(vision_transformer(class_token=False), ["block1"], 5)
+    return attend(vision_transformer(class_token=False), ["block1"], 5, head="linear")
 
 
 def tokens_with_a_class_token():
-    return attend(vision_transformer(class_token=True), ["block1", "last"], 5)
+    return attend(vision_transformer(class_token=True), ["block1", "last"], 5, head="linear")
 
 
 def preprocessing_before_a_nested_application():
     backbone = keras.Sequential([keras.Input((32, 32, 3)), mobilenet()])
-    return attend(backbone, "auto", 5, preprocess=layers.Rescaling(1 / 127.5, offset=-1))
+    return attend(backbone, "auto", 5, preprocess=layers.Rescaling(1 / 127.5, offset=-1), head="linear")
 
 
 def copied():
-    return attend(convolutions(), ["early"], 5, copy=True, preprocess="DenseNet121")
+    return attend(convolutions(), ["early"], 5, copy=True, preprocess="DenseNet121", head="linear")
 
 
 def keras_hub_resnet():
@@ -93,6 +98,7 @@ def keras_hub_resnet():
         hub.models.ResNetBackbone(**stem, **sizes, block_type="basic_block", image_shape=(32, 32, 3)),
         "auto",
         5,
+        head="linear",
     )
 
 
@@ -101,7 +107,7 @@ def encoder_called_twice():
     encoder, images = convolutions(), keras.Input((32, 32, 3))
     encoder.name = "encoder"
     both = [encoder(layers.Rescaling(1 / 255)(images)), encoder(images)]
-    return attend(keras.Model(images, layers.Concatenate()(both)), ["encoder/early"], 5)
+    return attend(keras.Model(images, layers.Concatenate()(both)), ["encoder/early"], 5, head="linear")
 
 
 def g_for_each_tap():

@@ -16,11 +16,11 @@ from attention_keras.explaining.explain import logger
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
 
 
-def classifier(classes=4, **options):
+def classifier(classes=4, head="linear", **options):
     images = keras.Input((32, 32, 3))
     x = layers.Conv2D(6, 3, 4, name="early")(layers.Rescaling(1 / 127.5, offset=-1)(images))
     x = layers.Conv2D(8, 3, 2, name="late")(x)
-    return attend(keras.Model(images, x), num_classes=classes, **options)
+    return attend(keras.Model(images, x), num_classes=classes, head=head, **options)
 
 
 def plain(activation="softmax", classes=4):

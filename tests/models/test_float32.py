@@ -22,7 +22,7 @@ def nested_backbone():
 
 def networks():
     yield build_model("vgg-att2-concat-pc", (16, 16, 3), num_classes=3, width=0.03)
-    yield attend(nested_backbone(), ["inner/early", "inner/late", "last"], num_classes=3)
+    yield attend(nested_backbone(), ["inner/early", "inner/late", "last"], num_classes=3, head="linear")
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])

@@ -32,11 +32,11 @@ def numpy(outputs):
 @pytest.mark.parametrize(
     ("make", "taps", "options"),
     [
-        (backbone, ["early", "late"], {}),
-        (backbone, "auto", {"preprocess": "imagenet"}),
+        (backbone, ["early", "late"], {"head": "linear"}),
+        (backbone, "auto", {"preprocess": "imagenet", "head": "linear"}),
         (backbone, ["late"], {"head": PaperHead("dp")}),
         (backbone, ["early", "late"], {"head": LinearHead(aggregate="indep")}),
-        (sequential, ["small/early", "small/late"], {}),
+        (sequential, ["small/early", "small/late"], {"head": "linear"}),
     ],
 )
 def test_the_parts_make_up_the_network(make, taps, options):
@@ -62,7 +62,7 @@ def test_each_map_is_kept_once(taps, options):
     """The top is a tap, what g is averaged from, and what the classifier sees the average of."""
     network = backbone()
     network.trainable = False
-    features, _ = split_frozen(attend(network, taps, 4, **options))
+    features, _ = split_frozen(attend(network, taps, 4, head="linear", **options))
     shapes = sorted(tuple(tensor.shape[1:]) for tensor in features.outputs)
     assert shapes == [(4, 4, 8), (8,), (8, 8, 6)]
 
@@ -70,7 +70,7 @@ def test_each_map_is_kept_once(taps, options):
 def test_training_the_head_trains_the_network():
     network = backbone()
     network.trainable = False
-    model = attend(network, ["late"], 4)
+    model = attend(network, ["late"], 4, head="linear")
     features, head = split_frozen(model)
     before = numpy(model(IMAGES))["logits"]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -82,7 +82,7 @@ def test_training_the_head_trains_the_network():
 def test_thawing_leaves_batch_norm_as_it_is():
     network = sequential()
     network.trainable = False
-    model = attend(network, ["small/late"], 4)
+    model = attend(network, ["small/late"], 4, head="linear")
     thaw(frozen_layers(model))
     by_name = {layer.name: layer for layer in all_layers(model)}
     assert by_name["early"].trainable and by_name["late"].trainable and by_name["small"].trainable

@@ -72,8 +72,8 @@ def pooled_backbone(keepdims):
 
 def test_the_map_is_found_where_the_backbone_averages_it_itself():
     for keepdims in (False, True):
-        model = attend(pooled_backbone(keepdims), ["same"], 5)
-        same = attend(identity_backbone(), ["same"], 5)
+        model = attend(pooled_backbone(keepdims), ["same"], 5, head="linear")
+        same = attend(identity_backbone(), ["same"], 5, head="linear")
         same.set_weights(model.get_weights())
         logits, expected = (keras.ops.convert_to_numpy(m(IMAGES)["logits"]) for m in (model, same))
         np.testing.assert_allclose(logits, expected, atol=1e-6)
@@ -120,7 +120,7 @@ def test_wrong_values():
         (attended(num_classes=5, head=LinearHead), "head must be one of 'class', 'linear'"),
         (attended(), "say how many classes there are"),
         (attended(num_classes=5, activation="relu"), "activation must be one of softmax"),
-        (lambda: attend(identity_backbone(), {"global": "same"}, 5), "the name of the averaged map"),
+        (lambda: attend(identity_backbone(), {"global": "same"}, 5, head="linear"), "the averaged map"),
     ):
         with pytest.raises(UserError, match=said):
             make()

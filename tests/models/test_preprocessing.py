@@ -72,14 +72,14 @@ def test_a_frozen_backbone_stays_frozen_batch_statistics_too():
     backbone = convolution()
     backbone.trainable = False
     before = backbone.get_weights()
-    fit_once(attend(backbone, ["norm"], 3))
+    fit_once(attend(backbone, ["norm"], 3, head="linear"))
     assert not any(moved(before, backbone.get_weights()))
     assert not backbone.trainable
 
 
 def test_the_backbone_s_own_layers_train_and_can_be_frozen_afterwards():
     backbone = convolution()
-    model = attend(backbone, ["norm"], 3)
+    model = attend(backbone, ["norm"], 3, head="linear")
     before = backbone.get_weights()
     fit_once(model)
     assert all(moved(before, backbone.get_weights()))
@@ -95,7 +95,7 @@ def test_a_copy_has_the_weights_and_the_flags_and_leaves_the_backbone_as_it_is(t
     backbone = convolution()
     backbone.trainable = trainable
     before = backbone.get_weights()
-    model = attend(backbone, ["norm"], 3, copy=True, preprocess=preprocess)
+    model = attend(backbone, ["norm"], 3, head="linear", copy=True, preprocess=preprocess)
     layer = next(layer for layer in model._flatten_layers() if layer.name == "conv")
     kernel = keras.ops.convert_to_numpy(layer.kernel).copy()
     np.testing.assert_array_equal(kernel, before[0])

@@ -28,7 +28,7 @@ def test_channels_first_gives_the_map_of_channels_last():
         x = layers.UpSampling2D(2, data_format=data_format)(images)
         backbone = keras.Model(images, layers.ReLU(name="relu")(x))
         keras.utils.set_random_seed(1)
-        model = attend(backbone, ["relu"], 5)
+        model = attend(backbone, ["relu"], 5, head="linear")
         pixels = IMAGES[:, :8, :10]
         found.append(model(pixels if last else pixels.transpose(0, 3, 1, 2)))
     assert found[1]["attention_relu"].shape == (4, 16, 20)
@@ -41,7 +41,7 @@ def test_automatic_taps_are_named(caplog):
         include_top=False, weights=None, input_shape=(96, 96, 3), alpha=0.35
     )
     with caplog.at_level(logging.INFO, logger="attention_keras"):
-        model = attend(backbone, "auto", 5)
+        model = attend(backbone, "auto", 5, head="linear")
     assert set(model.output) == {"logits", f"attention_{TAP}", "attention_out_relu"}
     assert f"taps chosen are {TAP}, out_relu" in caplog.text
 
@@ -125,6 +125,6 @@ def test_automatic_taps_in_models_of_models():
         (augmented, [TAP, "out_relu"]),
         (keras.Model(images, last(layers.AveragePooling2D(2, name="half")(before))), ["before", "inner"]),
     ):
-        model = attend(backbone, num_classes=5)
+        model = attend(backbone, num_classes=5, head="linear")
         assert [name for name in model.output if name != "logits"] == [f"attention_{tap}" for tap in taps]
         model(IMAGES[:1].repeat(3, axis=1).repeat(3, axis=2))

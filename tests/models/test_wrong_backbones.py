@@ -27,7 +27,12 @@ class Subclassed(keras.Model):
 
 def several_outputs_without_g():
     early = convolutions()
-    return attend(keras.Model(early.inputs, [early.output, early.get_layer("early").output]), ["early"], 5)
+    return attend(
+        keras.Model(early.inputs, [early.output, early.get_layer("early").output]),
+        ["early"],
+        5,
+        head="linear",
+    )
 
 
 def tokens_of_no_map():
@@ -43,7 +48,12 @@ def with_its_top():
 
 def named_as_the_head():
     backbone = convolutions()
-    return attend(keras.Model(backbone.input, layers.ReLU(name="classifier")(backbone.output)), ["late"], 5)
+    return attend(
+        keras.Model(backbone.input, layers.ReLU(name="classifier")(backbone.output)),
+        ["late"],
+        5,
+        head="linear",
+    )
 
 
 def two_of_one_name():
@@ -104,5 +114,5 @@ def test_taps_by_mapping_tell_two_layers_of_one_name_apart():
     one.name, two.name = "one", "two"
     backbone = keras.Model(images, layers.Add()([one(images), two(images)]))
     model = attend(backbone, {"a": "one/late", "b": "two/late"}, 5)
-    assert set(model.output) == {"logits", "attention_a", "attention_b"}
+    assert set(model.output) == {"logits", "level_logits", "attention_a", "attention_b"}
     assert attention_keras.UserError is UserError

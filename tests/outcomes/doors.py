@@ -18,7 +18,7 @@ from attention_keras.commands.main import main
 ROOT = Path(__file__).parents[2]
 CLASSES, SIDE = ("blue", "green", "red"), 40
 TRAIN = (
-    "train --dataset folder:photos --backbone backbone.keras --frozen-epochs 8 "
+    "train --dataset folder:photos --backbone backbone.keras --head linear --frozen-epochs 8 "
     "--frozen-learning-rate 0.02 --epochs 2 --batch-size 8 --precision float32 --deterministic --export none"
 )
 
@@ -70,9 +70,10 @@ def save_backbone(path: Path, side: int) -> None:
 def digits_run(name: str, *more: str) -> list[str]:
     """`train.py` on embedded digits, 3 epochs of 5 steps (the last partial), with a term for attention."""
     words = (
-        "train.py --backbone digits.keras --limit 75 --batch-size 16 --frozen-epochs 0 --epochs 3 "
-        "--augment flip --attend-to 1 --attend-to-fraction 0.5 --optimizer sgd --learning-rate 0.02 "
-        f"--precision float32 --deterministic --export none --checkpoint-every 2 --name {name}"
+        "train.py --backbone digits.keras --head linear --limit 75 --batch-size 16 --frozen-epochs 0 "
+        "--epochs 3 --augment flip --attend-to 1 --attend-to-fraction 0.5 --optimizer sgd "
+        "--learning-rate 0.02 --precision float32 --deterministic --export none --checkpoint-every 2 "
+        f"--name {name}"
     )
     return [*words.split(), *more]
 

@@ -150,4 +150,24 @@ def test_the_same_command_again_trains_nothing(desk, folder_run, capsys):
     assert type_in(TRAIN) == 0
     assert "finished already" in capsys.readouterr().out
     assert results(folder_run.path)[2] == before
-    assert [path.name for path in (desk / "runs").iterdir()] == ["photos"]
+    assert {path.name for path in (desk / "runs").iterdir()} <= {"photos", "fitted"}
+
+
+def test_without_options_the_class_head_is_fitted_and_every_door_says_the_same(desk):
+    """No worse than the head that is trained step by step, on the same images."""
+    line = "train --dataset folder:photos --backbone backbone.keras --precision float32 --name fitted"
+    assert type_in(f"{line} --export saved_model") == 0
+    _, history, metrics = results(desk / "runs" / "fitted")
+    assert len(history) == metrics["epochs"] == 1 and metrics["test_error"] <= 3 / 21 + 1e-6
+    found = {}
+    for model in ("runs/fitted", "saved_model/fitted/1"):
+        assert type_in(f"predict {model} photos/test --output fitted --no-pictures") == 0
+        with (desk / "fitted" / "predictions.csv").open(encoding="utf-8", newline="") as file:
+            found[model] = [
+                (row["path"], row["class"], float(row["probability"])) for row in csv.DictReader(file)
+            ]
+    run, served = found.values()
+    wrong = np.mean([name != path.split("/")[-2] for path, name, _ in run])
+    assert metrics["test_error"] == pytest.approx(wrong, abs=1e-6)
+    assert [row[:2] for row in run] == [row[:2] for row in served]
+    assert [row[2] for row in run] == pytest.approx([row[2] for row in served], abs=1e-5)

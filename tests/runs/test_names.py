@@ -40,7 +40,7 @@ def test_names_are_words():
         "folder-Photos_1-vgg-att2-concat-pc-image-size64-s0": {
             "dataset": "folder:my/Photos 1", "image_size": 64,
         },
-        "cluttered_digits-vgg16-att-linear-scaled-imagenet-s0": {
+        "cluttered_digits-vgg16-att-class-imagenet-s0": {
             "backbone": "keras:VGG16", "weights": "imagenet",
         },
     }  # fmt: skip
@@ -83,7 +83,7 @@ def test_a_trained_network_on_a_folder_is_called_by_the_folder(tmp_path):
     with run_of(mine).writing(mine):
         assert run_of(mine).path == tmp_path / "Photos_1"
         other = run_of(mine.replace(seed=1)).path.name
-        assert other == "folder-Photos_1-vgg16-att-linear-scaled-imagenet-s1"
+        assert other == "folder-Photos_1-vgg16-att-class-imagenet-s1"
 
 
 def test_a_given_name_is_taken_as_it_is():

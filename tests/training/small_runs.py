@@ -30,7 +30,9 @@ SMALL = {
 }
 PLAIN = RunConfig(**SMALL, epochs=EPOCHS, dropout=True, augment="flip")
 FULL = PLAIN.replace(ema=DECAY, attend_to=1.0, attend_to_fraction=0.5, augment="flip+crop")
-FINETUNED = RunConfig(**SMALL, backbone="small.keras", frozen_epochs=FROZEN, epochs=2, ema=DECAY)
+FINETUNED = RunConfig(
+    **SMALL, backbone="small.keras", head="linear", frozen_epochs=FROZEN, epochs=2, ema=DECAY
+)
 FOLDER = RunConfig(
     **SMALL | {"limit": 0, "batch_size": 8},
     dataset="folder:photos",

@@ -19,7 +19,7 @@ def config(tmp_path_factory):
     x = layers.Conv2D(8, 3, 4, padding="same", activation="swish", name="late")(x)
     path = tmp_path_factory.mktemp("backbone") / "small.keras"
     keras.Model(images, x, name="small").save(path)
-    return RunConfig(**SMALL, backbone=str(path), head="class")
+    return RunConfig(**SMALL, backbone=str(path))
 
 
 @pytest.fixture(scope="module")

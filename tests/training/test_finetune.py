@@ -138,7 +138,7 @@ def test_the_classifier_goes_along_where_the_classes_are_the_same(options, finet
 def test_wrong_backbone_files(options, tmp_path, backbone):
     def refused(said, name):
         with pytest.raises(UserError, match=said):
-            trained(options, tmp_path, backbone=str(tmp_path / name))
+            trained(options, tmp_path, model=None, head="linear", backbone=str(tmp_path / name))
 
     refused(r"cannot load .*nothing\.keras: it is missing", "nothing.keras")
     flat = keras.Sequential([keras.Input((16, 16, 3)), layers.Flatten(), layers.Dense(4)], name="flat")
