@@ -25,18 +25,7 @@ ABOUT = (
 
 
 def main(words: Sequence[str], prog: str) -> int:
-    """Evaluate as `TASK RUN [RUN ...] [options]` says.
-
-    Args:
-        words: what was typed after the name of the command.
-        prog: the command, for the usage line, such as `attention-keras evaluate`.
-
-    Returns:
-        The process's exit code.
-
-    Raises:
-        UserError: a mistake in the command or its files.
-    """
+    """Evaluate as `TASK RUN [RUN ...] [options]` says."""
     if words and not words[0].startswith("-"):
         if words[0] not in _OPTIONS:
             raise UserError(f"unknown task {words[0]!r}; allowed: {', '.join(_OPTIONS)}")
@@ -45,19 +34,7 @@ def main(words: Sequence[str], prog: str) -> int:
 
 
 def main_with_task_option(words: Sequence[str], prog: str, description: str) -> int:
-    """Evaluate as `RUN [RUN ...] [--task TASK] [options]` says; the default is classification.
-
-    Args:
-        words: what was typed after the name of the command.
-        prog: the command, for the usage line, such as `python evaluate.py`.
-        description: for the help, which shows the options of the task asked for.
-
-    Returns:
-        The process's exit code.
-
-    Raises:
-        UserError: a mistake in the command or its files.
-    """
+    """Evaluate as `RUN [RUN ...] [--task TASK] [options]` says; the default is classification."""
     task = _task_option(words)
     options = _OPTIONS.get(task, AllOptions)
     if task in _OPTIONS:

@@ -19,12 +19,7 @@ class ListModelsOptions:
 
 
 def main(words: Sequence[str], prog: str) -> int:
-    """The command line; the return value is the exit code.
-
-    Args:
-        words: after the command's name.
-        prog: how the user calls the command.
-    """
+    """The command line; the return value is the exit code."""
     options = parse(ListModelsOptions, words, description=DESCRIPTION, prog=prog)
     import_tensorflow("list-models")
     print_models(options.sizes)

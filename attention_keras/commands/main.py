@@ -34,11 +34,7 @@ COMMANDS = {
 
 
 def main(words: Sequence[str]) -> int:
-    """Run one subcommand; the return value is the exit code.
-
-    Raises:
-        UserError: there is no such subcommand, it was used wrongly, or a package that it needs is missing.
-    """
+    """Run one subcommand; the return value is the exit code."""
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
         return 0

@@ -45,9 +45,6 @@ class RunConfig:
     The model's name, the dataset and the recipe fill in what they decide. Precision `auto` and an image size
     of 0 stand for what only the machine and the data tell when the run begins.
 
-    Raises:
-        UserError: a value that is not allowed, or values that do not go together.
-
     Example:
         >>> config = RunConfig(dataset="svhn", compat="pc")
         >>> config.model, config.learning_rate, config.epochs
@@ -252,11 +249,7 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: Any) -> "RunConfig":
-        """A config from some of its values.
-
-        Raises:
-            UserError: not a mapping, an unknown field, or a value that is not allowed.
-        """
+        """A config from some of its values."""
         if not isinstance(values, dict):
             raise UserError(f"a config is a JSON object; got {type(values).__name__}")
         known = options_of(cls)

@@ -54,11 +54,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
-        """A run that is there, to read it.
-
-        Raises:
-            UserError: there is no readable `config.json` in the folder.
-        """
+        """A run that is there, to read it; a folder without a readable `config.json` raises UserError."""
         run = cls(path)
         _ = run.config
         return run
@@ -99,33 +95,21 @@ class Run:
         return self._record["id"]
 
     def metrics(self) -> dict[str, Any]:
-        """The numbers of a finished run.
-
-        Raises:
-            UserError: `metrics.json` is not there or not readable.
-        """
+        """The numbers of a finished run; another one raises UserError."""
         if not self.is_finished:
             raise UserError(f"{self.path} is not a finished run; train it to its end first")
         return _read_json(self._metrics, self.path)
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by before the softmax; 1 in an unfinished run and in one that has none.
-
-        Raises:
-            UserError: it is no number above 0.
-        """
+        """What logits are divided by before the softmax; 1 in an unfinished run and in one that has none."""
         found = self.metrics().get(TEMPERATURE, 1.0) if self.is_finished else 1.0
         if not isinstance(found, int | float) or not found > 0:
             raise UserError(f"{self._metrics}: {TEMPERATURE} must be a number above 0; got {found!r}")
         return float(found)
 
     def history(self) -> list[dict[str, Any]]:
-        """The records of the finished epochs.
-
-        Raises:
-            UserError: `history.jsonl` is not readable.
-        """
+        """The records of the finished epochs."""
         try:
             lines = self._history.read_text(encoding="utf-8").splitlines() if self._history.exists() else []
             return [json.loads(line) for line in lines]
@@ -133,11 +117,7 @@ class Run:
             raise UserError(f"cannot read {self._history}: {error}") from None
 
     def class_names(self) -> list[str]:
-        """The names of the classes, by label.
-
-        Raises:
-            UserError: `labels.txt` is not there or not readable.
-        """
+        """The names of the classes, by label."""
         try:
             return self._labels.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         except (OSError, UnicodeDecodeError) as error:
@@ -197,11 +177,7 @@ class Run:
 
     @contextlib.contextmanager
     def writing(self, config: RunConfig) -> Iterator[None]:
-        """Hold the folder alone and write in it; `restart` empties it first. A dead process holds nothing.
-
-        Raises:
-            UserError: another process is training here, or the folder cannot be written.
-        """
+        """Hold the folder alone and write in it; `restart` empties it first. A dead process holds nothing."""
         from filelock import FileLock, Timeout  # reading runs, as the library does, needs no such package
 
         try:

@@ -23,11 +23,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8, whole or not there.
-
-    Raises:
-        UserError: the disk is full or not writable.
-    """
+    """UTF-8, whole or not there; a disk that is full or read-only raises UserError."""
     try:
         write_whole(path, text.encode())
     except OSError as error:

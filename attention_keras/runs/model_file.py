@@ -46,12 +46,6 @@ def image_side(path: str | Path) -> int | None:
 
     Read from the file's description of its input, since to build a network takes seconds; where the
     description is not one that is known here, the model is loaded.
-
-    Args:
-        path: as `load_model` takes it.
-
-    Raises:
-        UserError: as `load_model`.
     """
     file = _checked_file(Path(path))
     try:
@@ -97,11 +91,7 @@ def _check_archive(file: Path) -> None:
 
 
 def save_model(model: Classifier, path: Path) -> None:
-    """Write a `.keras` file under a temporary name and rename it in. It holds no optimiser.
-
-    Raises:
-        UserError: the disk is full or not writable.
-    """
+    """Write a `.keras` file under a temporary name and rename it in. It holds no optimiser."""
     temporary = path.with_name(f".{path.stem}.tmp.keras")
     try:
         # A model of the same layers that was not compiled.
