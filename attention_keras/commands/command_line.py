@@ -12,12 +12,11 @@ from typing import TypeVar
 from attention_keras.commands.quiet_start import quiet_pictures
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.signals import SIGNAL_EXIT_BASE
 
 Options = TypeVar("Options")
 USER_ERROR = 2
-STOPPED = SIGNAL_EXIT_BASE + 2  # as if SIGINT had ended it
-NO_READER = SIGNAL_EXIT_BASE + 13  # as if SIGPIPE had ended it
+STOPPED = 130  # as shells say that SIGINT ended it
+NO_READER = 141  # and SIGPIPE
 NO_NUMBER = re.compile(
     r"Error parsing (?P<flag>--\S+): "
     r"(no type matching (\{None\}\|)?|could not convert string to |invalid literal for )"
@@ -32,18 +31,9 @@ def parse(
     description: str | None = None,
     prog: str | None = None,
 ) -> Options:
-    """An instance of the dataclass `options_type` from command-line words.
+    """An instance of `options_type` from command-line words: each field is a flag, the text under it its help.
 
-    Every field becomes a flag; the string under a field is its help.
-
-    Args:
-        options_type: a dataclass.
-        words: by default those the process was called with.
-        description: what `--help` says first.
-        prog: how the user calls the command, for the usage line.
-
-    Raises:
-        UserError: a word is not understood. (`--help` prints and raises SystemExit(0).)
+    A word that is not understood raises UserError, and `--help` leaves with exit code 0.
     """
     import tyro  # a command without its extra says so in one line; it gets as far as this
 

@@ -11,11 +11,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
-from attention_keras.runs.signals import SIGNAL_EXIT_BASE, signals_handled_by
 from attention_keras.training.callbacks import History, not_finite
 from attention_keras.training.checkpoint import (
     Checkpoint,
@@ -36,7 +36,7 @@ class Interrupted(Exception):
 
     def __init__(self, signal_number: int):
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")
-        self.exit_code = SIGNAL_EXIT_BASE + signal_number
+        self.exit_code = 128 + signal_number
 
 
 class Checkpointing(keras.callbacks.Callback):
@@ -64,7 +64,7 @@ class Checkpointing(keras.callbacks.Callback):
         self._saved_step = history.step
         self._signal_number: int | None = None
         self._told_at = 0.0
-        self._earlier_handlers: dict[int, object] = {}
+        self._earlier_handlers: dict[int, Any] = {}
 
     @property
     def seconds(self) -> float:
@@ -102,8 +102,13 @@ class Checkpointing(keras.callbacks.Callback):
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Inside, SIGTERM and Ctrl-C become a save at the end of the step; a later one acts at once."""
-        with signals_handled_by(self._on_signal) as self._earlier_handlers:
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        self._earlier_handlers = {number: signal.signal(number, self._on_signal) for number in numbers}
+        try:
             yield
+        finally:
+            for number, handler in self._earlier_handlers.items():
+                signal.signal(number, handler)
 
     def _on_signal(self, number, frame):
         if self._signal_number is None:
@@ -112,7 +117,7 @@ class Checkpointing(keras.callbacks.Callback):
                 said = "\nstopping at the end of this step; once more stops at once"
                 print(said, file=sys.stderr, flush=True)
         elif time.monotonic() - self._told_at > TOLD_ONCE_SECONDS:
-            signal.signal(number, self._earlier_handlers.get(number) or signal.SIG_DFL)
+            signal.signal(number, self._earlier_handlers[number] or signal.SIG_DFL)
             signal.raise_signal(number)
 
     def _is_due(self) -> bool:

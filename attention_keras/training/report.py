@@ -13,7 +13,6 @@ from attention_keras.data.datasets import ImageDataset
 from attention_keras.data.rows import ImageRows
 from attention_keras.models.compute import count_macs, count_parameters
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.durations import duration
 from attention_keras.runs.names import words_of
 from attention_keras.training.callbacks import History
 from attention_keras.training.stages import Stage
@@ -116,3 +115,12 @@ class Progress(keras.callbacks.Callback):
             f"accuracy {record['accuracy']:.1%}  validation {record['val_accuracy']:.1%}  "
             f"{speed:,.{0 if speed >= 10 else 1}f} images/s  {left} left{of_what}"
         )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `45 s`, `12 min`, `3.5 h`, `2.1 days`."""
+    for unit, size, limit in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 129600)):
+        if seconds < limit:
+            amount = seconds / size
+            return f"{amount:.1f} {unit}" if unit == "h" else f"{amount:.0f} {unit}"
+    return f"{seconds / 86400:.1f} days"
