@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,7 +12,7 @@ from attention_keras.commands.evaluate import run
 from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS, AllOptions, ClassificationOptions
-from attention_keras.evaluation.subjects.load import load_predictor, unique_names
+from attention_keras.evaluation.subjects.load import load_predictor, load_subjects
 from attention_keras.models.compute import count_parameters
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
@@ -135,6 +134,17 @@ def test_several_runs_side_by_side(trained, tmp_path):
         run(ClassificationOptions((str(trained), str(trained))))
 
 
+def test_a_card_of_another_version_is_of_unknown_training(saved_model, tmp_path):
+    copy = shutil.copytree(saved_model, tmp_path / "digits" / "1")
+    card = json.loads((copy / "assets" / "model_card.json").read_text())
+    for config in ({"model": {"backbone": "vgg"}, "compat": "pc"}, None, [], {"epochs": -1}):
+        (copy / "assets" / "model_card.json").write_text(json.dumps(card | {"config": config}))
+        [subject] = load_subjects([str(copy)])
+        assert subject.trained is None and subject.predictor.num_classes == 10
+    evaluate(copy, dataset="cluttered_digits", limit=5, output=str(tmp_path / "out"))
+    assert results(tmp_path / "out")["test_images"] == 5
+
+
 def test_a_saved_model_is_for_classification_only(saved_model, tmp_path):
     with pytest.raises(UserError, match="good for classification only"):
         evaluate(saved_model, task="faithfulness", output=str(tmp_path))
@@ -149,17 +159,6 @@ def test_what_was_measured_before_a_task_fails_is_reported(saved_model, tmp_path
         evaluate(saved_model, task="all", limit=5, masks=masks, output=str(tmp_path / "again"))
     for folder in (tmp_path, tmp_path / "again"):
         assert "<h2>Classification</h2>" in (folder / "report.html").read_text()
-
-
-def test_names_differ_however_the_folders_are_called():
-    paths = ["a/runs/demo", "b/runs/demo", "b/runs/other", "exports/demo/1", "b/demo"]
-    assert unique_names([Path(path) for path in paths]) == [
-        "a/runs/demo",
-        "b/runs/demo",
-        "other",
-        "demo/1",
-        "b/demo",
-    ]
 
 
 def test_runs_of_different_datasets_are_not_mixed(trained, tmp_path):

@@ -1,8 +1,9 @@
 """From paths to subjects: run directories, `.keras` files and SavedModels."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, SavedModelPredictor
@@ -27,8 +28,15 @@ def _load(name: str, path: Path) -> Subject:
     predictor = load_predictor(path)
     if run := run_of(path):
         return Subject(name, path, predictor, run.config, run.config.data_dir or None, run.files())
-    config = (predictor.card or {}).get("config")
-    return Subject(name, path, predictor, None if config is None else RunConfig.from_dict(config))
+    return Subject(name, path, predictor, config_of(predictor.card or {}))
+
+
+def config_of(card: Mapping[str, Any]) -> RunConfig | None:
+    """The config on a card; None without one, or where another version of this package wrote it."""
+    try:
+        return RunConfig.from_dict(card["config"]) if "config" in card else None
+    except UserError:
+        return None
 
 
 def load_predictor(path: str | Path) -> Predictor:
