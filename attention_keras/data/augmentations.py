@@ -1,4 +1,4 @@
-"""The augmentations by name: which there are, and what a `--augment` asks for.
+"""The augmentations by name: which there are, and what an `augment` asks for.
 
 The command line reads this without TensorFlow. What they do stands in `images.py` (crops of image files)
 and `augment.py`. Crops, moves and mixes are functions of (seed, epoch, step); KerasCV's policies are

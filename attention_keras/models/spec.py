@@ -1,6 +1,6 @@
 """Model names of the paper as values: `vgg-att2-concat-pc` <-> ModelSpec.
 
-Light on purpose (no Keras): the command line and `--list-models` read names without a framework.
+Light on purpose (no Keras): names are read without a framework.
 """
 
 import dataclasses
