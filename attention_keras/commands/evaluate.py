@@ -1,51 +1,35 @@
-"""What `attention-keras evaluate` and `python evaluate.py` do: words to options, options to results."""
+"""`attention-keras evaluate` and `python evaluate.py`: words to options, options to results."""
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Annotated, Literal, Union
-
-from tyro.conf import arg, subcommand
+from dataclasses import fields
+from pathlib import Path
 
 from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS, AllOptions, CommonOptions
 
-ALL = "all"
 DEFAULT = "classification"
-_OPTIONS: dict[str, type[CommonOptions]] = {**TASKS, ALL: AllOptions}
-_SUBCOMMANDS = Union[  # noqa: UP007  (the members are not known to the parser of types)
-    tuple(Annotated[kind, subcommand(task, prefix_name=False)] for task, kind in _OPTIONS.items())
-]
-ABOUT = (
-    "Measure trained models on test images: error, where they look, and how far to trust that. "
-    "TASK --help shows the options of a task."
-)
+_OPTIONS: dict[str, type[CommonOptions]] = {**TASKS, "all": AllOptions}
+DESCRIPTION = """Measure trained models on test images: error, where they look, and how far to trust that.
+
+The task is the first word, or stands after --task; else it is {default}. TASK --help shows its options.
+{tasks}
+
+Examples:
+  attention-keras evaluate runs/demo
+  attention-keras evaluate all runs/demo
+  attention-keras evaluate faithfulness runs/pc runs/dp runs/gap --limit 256"""
 
 
 def main(words: Sequence[str], prog: str) -> int:
-    """Evaluate as `TASK RUN [RUN ...] [options]` says."""
-    if words and not words[0].startswith("-"):
-        if words[0] not in _OPTIONS:
-            raise UserError(f"unknown task {words[0]!r}; allowed: {', '.join(_OPTIONS)}")
-        _refuse_options_of_other_tasks(words[0], words)
-    return run(parse(_SUBCOMMANDS, words, description=ABOUT, prog=prog), shlex.join([*prog.split(), *words]))
-
-
-def main_with_task_option(words: Sequence[str], prog: str, description: str) -> int:
-    """Evaluate as `RUN [RUN ...] [--task TASK] [options]` says; the default is classification."""
-    task = _task_option(words)
-    options = _OPTIONS.get(task, AllOptions)
-    if task in _OPTIONS:
-        _refuse_options_of_other_tasks(task, words)
-    help_text = "Which experiment; --task TASK --help shows its options."
-
-    @dataclass(frozen=True)
-    class Evaluation(options):
-        task: Annotated[Literal[tuple(_OPTIONS)], arg(help=help_text)] = DEFAULT
-
-    options = parse(Evaluation, words, description=description, prog=prog)
+    """Evaluate as `[TASK] RUN [RUN ...] [--task TASK] [options]` says; the return value is the exit code."""
+    task, others = split_task(words)
+    _refuse_options_of_other_tasks(task, others)
+    tasks = "\n".join(f"  {name:<16}{kind.__doc__}" for name, kind in _OPTIONS.items())
+    about = DESCRIPTION.format(default=DEFAULT, tasks=tasks)
+    options = parse(_OPTIONS[task], others, description=about, prog=f"{prog} {task}")
     return run(options, shlex.join([*prog.split(), *words]))
 
 
@@ -58,15 +42,29 @@ def run(options: CommonOptions, command: str = "") -> int:
     return 0
 
 
-def _task_option(words: Sequence[str]) -> str:
-    """The value of `--task`, in either spelling; the last one counts."""
-    task = DEFAULT
-    for word, following in zip(words, [*words[1:], ""]):
+def split_task(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The task, and the words without it. The first word is a task or a run; of `--task` the last one counts.
+
+    Example:
+        >>> split_task(["runs/demo", "--task", "maps", "--rows", "4"])
+        ('maps', ['runs/demo', '--rows', '4'])
+    """
+    first, others, task = "".join(words[:1]), [], DEFAULT
+    if first in _OPTIONS:
+        return first, list(words[1:])
+    following = iter(words)
+    for word in following:
         if word == "--task":
-            task = following
+            task = next(following, "")
         elif word.startswith("--task="):
             task = word.removeprefix("--task=")
-    return task
+        else:
+            others.append(word)
+    if first and not first.startswith("-") and "/" not in first and not Path(first).exists():
+        raise UserError(f"{first} is no task and no run; tasks: {', '.join(_OPTIONS)}")
+    if task not in _OPTIONS:
+        raise UserError(f"unknown task {task!r}; allowed: {', '.join(_OPTIONS)}")
+    return task, others
 
 
 def _refuse_options_of_other_tasks(task: str, words: Sequence[str]) -> None:

@@ -1,12 +1,10 @@
-"""From words to options, with the task first or as an option; no option is ignored."""
-
-from functools import partial
+"""`evaluate`: from words to options, with the task first or after --task; no option is ignored."""
 
 import pytest
 
 from attention_keras.commands import evaluate as command
 from attention_keras.commands.command_line import exit_code
-from attention_keras.commands.evaluate import main, main_with_task_option
+from attention_keras.commands.evaluate import main
 from attention_keras.evaluation.options import TASKS, tasks_of
 
 
@@ -18,48 +16,45 @@ def parsed(monkeypatch):
     return found
 
 
-def test_both_forms_of_the_command_say_the_same(parsed):
-    words = ["runs/a", "runs/b", "--pgd-steps", "3", "--epsilons", "1", "2"]
-    assert main(["robustness", *words], "attention-keras evaluate") == 0
-    for form in (["--task", "robustness", *words], [*words, "--task=robustness"]):
-        assert main_with_task_option(form, "python evaluate.py", "about") == 0
-    assert [options.runs for options in parsed] == [("runs/a", "runs/b")] * 3
+def test_the_task_is_the_first_word_or_an_option(parsed):
+    others = "runs/a runs/b --pgd-steps 3 --epsilons 1 2"
+    for words in (f"robustness {others}", f"--task robustness {others}", f"{others} --task=robustness"):
+        assert main(words.split(), "evaluate") == 0
+    assert [(options.runs, tasks_of(options)) for options in parsed] == [
+        (("runs/a", "runs/b"), ["robustness"])
+    ] * 3
     assert [(options.pgd_steps, options.epsilons) for options in parsed] == [(3, (1.0, 2.0))] * 3
-    assert [tasks_of(options) for options in parsed] == [["robustness"]] * 3
 
 
 def test_classification_is_the_default_and_all_takes_every_option(parsed):
-    main_with_task_option(["runs/a", "--panels", "2"], "python evaluate.py", "about")
-    main(["all", "runs/a", "--panels", "2", "--rows", "3", "--steps", "4"], "attention-keras evaluate")
+    main(["runs/a", "--panels", "2"], "evaluate")
+    main(["all", "runs/a", "--panels", "2", "--rows", "3", "--steps", "4"], "evaluate")
     assert [tasks_of(options) for options in parsed] == [["classification"], list(TASKS)]
     assert (parsed[1].panels, parsed[1].rows, parsed[1].steps) == (2, 3, 4)
 
 
+def test_a_run_is_a_word_of_its_own_or_a_folder_here(parsed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    assert main(["demo"], "evaluate") == 0 and parsed[0].runs == ("demo",)
+
+
 def test_an_option_is_never_ignored(parsed, capsys):
-    with_task = partial(main_with_task_option, prog="python evaluate.py", description="about")
-    for entry, line, said in (
-        (main, "maps r --pgd-steps 3", "--pgd-steps is an option of the task robustness; the task is maps"),
-        (main, "query r --versus cat", "--versus is an option of the task maps"),
-        (main, "maps r --masks=folder:x", "--masks is an option of the task segmentation"),
-        (main, "colours r", "unknown task 'colours'; allowed: classification, maps, "),
-        (main, "maps r --row 3", "perhaps you meant --rows"),
-        (main, "", "Expected one of"),
-        (with_task, "r --rows 3", "--rows is an option of the task maps; the task is classification"),
-        (with_task, "r --task maps --epsilons 1", "--epsilons is an option of the task robustness"),
-        (with_task, "r --task colours", "invalid choice 'colours' for argument '--task'"),
-        (with_task, "--task maps", "no run given"),
+    wrong = {}
+    for words, said in (
+        ("maps r --pgd-steps 3", "--pgd-steps is an option of the task robustness; the task is maps"),
+        ("query r --versus cat", "--versus is an option of the task maps"),
+        ("maps r --masks=folder:x", "--masks is an option of the task segmentation"),
+        ("colours runs/r", "colours is no task and no run; tasks: classification, maps, "),
+        ("maps r --row 3", "perhaps you meant --rows"),
+        ("runs/r --rows 3", "--rows is an option of the task maps; the task is classification"),
+        ("runs/r --task maps --epsilons 1", "--epsilons is an option of the task robustness"),
+        ("runs/r --task colours", "unknown task 'colours'; allowed: classification, maps, "),
+        ("--task maps", "no run given"),
+        ("", "no run given"),
     ):
-        words = (line.split(), "attention-keras evaluate") if entry is main else (line.split(),)
-        assert exit_code(partial(entry, *words)) == 2
-        assert said in capsys.readouterr().err and parsed == [], line
-
-
-def test_help_of_a_task(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    for task in (*TASKS, "all"):
-        with pytest.raises(SystemExit):
-            main([task, "--help"], "attention-keras evaluate")
-        text = capsys.readouterr().out
-        assert f"usage: attention-keras evaluate {task} [-h]" in text and "RUN [RUN ...]" in text
-        assert "(default: None)" not in text and "{None}" not in text
-        assert ("--pgd-steps" in text) == (task in ("robustness", "all"))
+        code = exit_code(lambda words=words: main(words.split(), "evaluate"))
+        error = capsys.readouterr().err
+        if code != 2 or said not in error:
+            wrong[words] = error
+    assert not wrong and parsed == []

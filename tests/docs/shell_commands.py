@@ -42,7 +42,7 @@ FOREIGN_MODULES = {"tf2onnx.convert"}
 RUNS_TRAIN = {"examples/distributed/run_workers.py", "examples/distributed/slurm.sh"}
 OWN = {PROGRAM, "python", "make", "cd"}
 # What a reader puts in the place of a word in capitals. (`...` stands for more of the same.)
-STAND_INS = {"SEED": "0", "MODEL": "vgg-hires", "TASK": "classification", "...": ""}
+STAND_INS = {"SEED": "0", "RUN": "runs/A", "MODEL": "vgg-hires", "TASK": "classification", "...": ""}
 FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
 BLOCK = re.compile(r"(?<=\n\n)(?: {4}.*\n)+")
 INLINE = re.compile(r"`((?:[^`\n]|\n(?!\n))+)`")  # a sentence may break within it

@@ -59,7 +59,7 @@ WRONG = {
     "attention-keras train --epoch 3": "perhaps you meant --epochs",
     "KERAS_BACKEND=jax attention-keras train --augment flips  # a comment": "flips",
     "python train.py --dataset cifar10 --cmopat pc": "--cmopat",
-    "python evaluate.py runs/A --task map": "invalid choice 'map'",
+    "python evaluate.py runs/A --task map": "unknown task 'map'",
     "python -m benchmarks.serving --round 3 --models vgg": "--models",
     "python -m timeit": "no parser knows timeit",
     "python examples/demo_app/app.py saved_models/demo --prot 80": "--port",
