@@ -3,7 +3,6 @@
 
 python train.py
 python train.py --dataset svhn --compat pc
-python train.py --list-models
 """
 
 import sys

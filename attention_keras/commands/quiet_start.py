@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from attention_keras.errors import UserError
 
-BACKEND = "KERAS_BACKEND"
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
@@ -25,20 +24,17 @@ def quiet_pictures() -> None:
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
 
 
-def refuse_other_backends(command: str) -> None:
-    """Raise UserError where Keras is to run on another backend than the commands do."""
-    backend = os.environ.get(BACKEND) or "tensorflow"
-    if backend != "tensorflow":
-        raise UserError(f"{command} runs on TensorFlow, and {BACKEND} is {backend}; unset that variable")
-
-
 def import_tensorflow(command: str = "this command") -> None:
-    """Import TensorFlow and look for its devices, silently unless that fails; `command` is for the refusal.
+    """Import TensorFlow and look for its devices, silently unless that fails.
+
+    A `command` refuses another backend, which Keras would run on.
 
     TensorFlow 2.21 prints lines about oneDNN and missing GPU drivers before it reads
     `TF_CPP_MIN_LOG_LEVEL`. A user who has set that variable wants to see them.
     """
-    refuse_other_backends(command)
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend != "tensorflow":
+        raise UserError(f"{command} runs on TensorFlow, and KERAS_BACKEND is {backend}; unset that variable")
     if LOG_LEVEL in os.environ or "tensorflow" in sys.modules:
         return
     os.environ[LOG_LEVEL] = "2"

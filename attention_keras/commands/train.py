@@ -26,12 +26,6 @@ NO_EXPORT = "none"
 
 def main(words: Sequence[str], prog: str) -> int:
     """The command line; the return value is the exit code."""
-    if "--list-models" in words:
-        from attention_keras.commands.list_models import print_models
-
-        import_tensorflow("list-models")
-        print_models()
-        return 0
     return run(parse_config(words, description=DESCRIPTION, prog=prog))
 
 

@@ -88,25 +88,6 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
     assert "Do the maps point at the object?" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_file_and_saved_model_agree_with_the_run(trained, saved_model, tmp_path):
-    evaluate(trained, output=str(tmp_path / "run"))
-    evaluate(trained / "model.keras", dataset="cluttered_digits", limit=20, output=str(tmp_path / "file"))
-    evaluate(saved_model.parent, output=str(tmp_path / "served"))
-    card = json.loads((saved_model / "assets" / "model_card.json").read_text())
-    rows = (tmp_path / "served" / "classification.csv").read_text().splitlines()
-    assert f",{card['parameters']}," in rows[1]
-    # The evidence of a SavedModel comes from its signatures, that of a run from its layers.
-    scores, served = (results(tmp_path / name)["localization"] for name in ("run", "served"))
-    assert served.keys() == scores.keys() and "evidence" in served
-    for name, found in served.items():
-        assert found == pytest.approx(scores[name], abs=1e-5)
-    images = load_dataset("cluttered_digits", limit=50).train.images
-    one, other = (load_predictor(path).predict(images, 16) for path in (trained, saved_model))
-    for name, values in one.items():
-        np.testing.assert_allclose(other[name], values, atol=1e-5)
-
-
 def test_a_second_evaluation_replaces_the_first(trained, tmp_path):
     evaluate(trained, output=str(tmp_path / "out"))
     (tmp_path / "out" / "classification-stale.png").write_bytes(b"")
@@ -116,22 +97,6 @@ def test_a_second_evaluation_replaces_the_first(trained, tmp_path):
     assert not (tmp_path / "out" / "classification-stale.png").exists()
     assert (tmp_path / "out" / "mine.txt").exists()
     assert not list((tmp_path / "out").glob(".*"))
-
-
-def test_several_runs_side_by_side(trained, tmp_path):
-    keras.utils.set_random_seed(1)
-    other = tmp_path / "other.keras"
-    build_model("vgg-gap", width=0.03).save(other)
-    options = ClassificationOptions((str(trained), str(other)), output=str(tmp_path / "out"), panels=1)
-    assert run(options) == 0
-    values = json.loads((tmp_path / "out" / "classification.json").read_text())["values"]
-    assert set(values) == {"tiny", "other"}
-    assert (tmp_path / "out" / "panels" / "tiny" / "00.png").exists()
-    assert (tmp_path / "out" / "panels" / "other" / "00.png").exists()  # vgg-gap, with its CAM
-    table = (tmp_path / "out" / "classification.csv").read_text().splitlines()
-    assert table[0].startswith("run,network,error") and len(table) == 3
-    with pytest.raises(UserError, match="given twice"):
-        run(ClassificationOptions((str(trained), str(trained))))
 
 
 def test_a_card_of_another_version_is_of_unknown_training(saved_model, tmp_path):
@@ -167,6 +132,8 @@ def test_runs_of_different_datasets_are_not_mixed(trained, tmp_path):
     options = RunConfig(dataset="svhn", width=0.03, name="other")
     with Run(other).writing(options):
         pass
+    with pytest.raises(UserError, match="given twice"):
+        run(ClassificationOptions((str(trained), str(trained))))
     with pytest.raises(UserError, match="trained on cluttered_digits and svhn; evaluate them one by one"):
         run(ClassificationOptions((str(trained), str(other))))
     (trained.parent / "names").mkdir()
