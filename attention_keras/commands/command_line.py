@@ -31,7 +31,7 @@ def parse(
     description: str | None = None,
     prog: str | None = None,
 ) -> Options:
-    """An instance of `options_type` from command-line words: each field is a flag, the text under it its help.
+    """An instance of `options_type` from command-line words: a field is a flag, the text under it its help.
 
     A word that is not understood raises UserError, and `--help` leaves with exit code 0.
     """
