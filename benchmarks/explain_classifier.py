@@ -150,7 +150,9 @@ def _error(values: np.ndarray) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("explain_classifier", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.explain_classifier", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--model", type=Path, required=True, help="a .keras classifier that ends in softmax")
     parser.add_argument("--images", type=Path, required=True, help="folder of .jpg files: CLASS_name.jpg")
     parser.add_argument("--seeds", type=int, default=3, help="of grids, two or more")

@@ -8,9 +8,9 @@ import numpy as np
 
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
 from attention_keras.data.digits import ClutteredDigits
+from attention_keras.data.file_records import FileRecord
 from attention_keras.data.folders import read_masked_folder
 from attention_keras.data.geometry import DEFAULT_SIZE, PictureFormat, Resize
-from attention_keras.data.membership import FileRecord
 from attention_keras.data.registry import (
     DATASETS,
     FOLDER,

@@ -8,11 +8,9 @@ sides when others are added.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -109,39 +107,3 @@ def cut_by_class(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.nda
     is_held = np.zeros(count, bool)
     is_held[held] = True
     return np.flatnonzero(~is_held), np.flatnonzero(is_held)
-
-
-class FileRecord(NamedTuple):
-    """What a run keeps of a file: digest of its content, name of its class, and its role."""
-
-    digest: str
-    label: str
-    role: str
-
-
-@dataclass(frozen=True)
-class Changes:
-    """How the files of a folder differ from those of an earlier time: numbers of files."""
-
-    new: int
-    gone: int
-    changed: int
-
-    @classmethod
-    def between(cls, before: Mapping[str, Any], now: Mapping[str, Any]) -> "Changes":
-        """From what was known of each file by its path, and what is.
-
-        Example:
-            >>> Changes.between({"a/1.png": "05", "a/2.png": "0f"}, {"a/1.png": "06", "b/3.png": "0f"})
-            Changes(new=1, gone=1, changed=1)
-        """
-        both = before.keys() & now.keys()
-        changed = sum(before[name] != now[name] for name in both)
-        return cls(len(now) - len(both), len(before) - len(both), changed)
-
-    def __bool__(self) -> bool:
-        return bool(self.new or self.gone or self.changed)
-
-    def __str__(self) -> str:
-        parts = [(self.new, "new"), (self.gone, "gone"), (self.changed, "changed")]
-        return ", ".join(f"{count:,} {word}" for count, word in parts if count) or "unchanged"

@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from attention_keras.data.array_store import ArrayStore
+from attention_keras.data.file_records import FileRecord
 from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.membership import TEST_FRACTION, FileRecord, choose_roles, cut_by_class
+from attention_keras.data.membership import TEST_FRACTION, choose_roles, cut_by_class
 from attention_keras.data.objects import images_with_object
 from attention_keras.data.registry import VALIDATION_FRACTION, is_mirror_symmetric
 from attention_keras.data.split import ImageDataset, Role, Split

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from attention_keras.data.membership import FileRecord
+from attention_keras.data.file_records import FileRecord
 from attention_keras.data.rows import ImageRows, Rows
 
 Role = Literal["train", "validation", "test"]

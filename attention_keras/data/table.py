@@ -14,9 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from attention_keras.data.array_store import ArrayStore
+from attention_keras.data.file_records import FileRecord
 from attention_keras.data.geometry import PictureFormat, fit_box
 from attention_keras.data.images import UnreadableImage, check_image, read_image, read_mask, upright_size
-from attention_keras.data.membership import FileRecord, content_digests, text_digest
+from attention_keras.data.membership import content_digests, text_digest
 from attention_keras.data.rows import ImageRows, file_state
 from attention_keras.data.split import Role, Split
 from attention_keras.errors import UserError

@@ -53,7 +53,7 @@ class RunConfig:
 
     dataset: str = _images("cluttered_digits")
     """cluttered_digits (embedded, no download), svhn, cifar10, cifar100, cub200, folder:PATH, table:FILE (CSV
-    with columns path and label, and perhaps split, group, mask, left, top, right, bottom), tfds:NAME."""
+    with columns path and label), tfds:NAME."""
     validation_fraction: float = _images(VALIDATION_FRACTION, rule=BETWEEN_0_AND_1, rare=True)
     """Share of the training split held out for validation."""
     limit: int = _images(0, default="0, all", rule=at_least(0))
@@ -61,8 +61,7 @@ class RunConfig:
     image_size: int = _images(0, default="0, the dataset's own, or 32", rule=at_least(0))
     """Side of the images, for folder: and tfds: datasets and cub200."""
     resize: Resize = _images("crop")
-    """Images of folder: and tfds: datasets: crop takes the middle, stretch changes their shape, pad adds
-    black."""
+    """Images of other shapes: crop takes the middle, stretch distorts, pad adds black."""
     skip_broken: bool = _images(False)
     """Leave out unreadable images of a folder, and list them, instead of stopping."""
     columns: tuple[str, ...] = _images((), default="path, label, ...", rare=True)

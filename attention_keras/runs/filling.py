@@ -41,9 +41,6 @@ def find_spec(
     """The network of this name, with another backbone or other `axes` than the name says.
 
     A backbone that is trained has a class head, unless the name or the axes say otherwise.
-
-    Raises:
-        UserError: an unknown name, or two networks in one.
     """
     if backbone is None or not is_brought(backbone):
         if backbone not in (None, *PAPERS):

@@ -90,6 +90,7 @@ class Session:
         keras.utils.clear_session(free_memory=False)
         with scope(strategy):
             model = build_network(config, dataset)
+            model.class_names = tuple(dataset.class_names)
             synchronize_batch_norm(model, strategy is not None)
             # A checkpoint has all weights; the run that they began with may be gone.
             if config.init_from and (config.restart or not load_newest(run.checkpoints, lambda line: None)):
@@ -173,10 +174,11 @@ class Session:
         forget_features(self.run.features)
         if self.config.patience:
             self.model.set_weights(load_model(self.run.best_model).get_weights())
-        self._save(self.run.model)
         test = self.dataset.test()
         self.report(f"testing on {len(test):,} images")
         temperature, predicted = take_final_test(self.model, self.dataset.validation, test, self._in_order)
+        self.model.temperature = temperature
+        self._save(self.run.model)
         metrics = final_metrics(self.config, self.model, history, predicted == test.labels, seconds)
         metrics[TEMPERATURE] = temperature
         if self.is_chief:

@@ -107,7 +107,7 @@ def test_a_card_of_another_version_is_of_unknown_training(saved_model, tmp_path)
         [subject] = load_subjects([str(copy)])
         assert subject.trained is None and subject.predictor.num_classes == 10
     evaluate(copy, dataset="cluttered_digits", limit=5, output=str(tmp_path / "out"))
-    assert results(tmp_path / "out")["test_images"] == 5
+    assert results(tmp_path / "out")["images"] == 5
 
 
 def test_a_saved_model_is_for_classification_only(saved_model, tmp_path):

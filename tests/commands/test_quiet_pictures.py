@@ -40,8 +40,9 @@ def odd_pictures(folder):
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run").mkdir()
-    build_model("vgg-att2-concat-dp", num_classes=3, width=0.03, init="keras").save("run/model.keras")
-    (tmp_path / "run" / "labels.txt").write_text("\n".join(NAMES), encoding="utf-8")
+    model = build_model("vgg-att2-concat-dp", num_classes=3, width=0.03, init="keras")
+    model.class_names = NAMES
+    model.save("run/model.keras")
     return tmp_path
 
 

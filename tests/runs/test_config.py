@@ -150,7 +150,7 @@ def test_refusals_are_one_line_and_name_the_field():
         ({"strategy": "central_storage"}, "refused: Keras 3 reports wrong losses"),
         ({"strategy": "parameter_server"}, "refused: Keras 3 has no parameter-server training"),
         ({"augment": "flips"}, "unknown augmentation 'flips'"),
-        ({"augment": "resized_crop"}, "is cut from image files, which a folder:PATH has"),
+        ({"augment": "resized_crop"}, "is cut from image files, which folder:PATH"),
         (
             {"augment": "resized_crop", "attend_to": 1.0, "dataset": "folder:x"},
             "changes images alone; use flip",

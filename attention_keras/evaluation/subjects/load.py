@@ -49,7 +49,9 @@ def load_predictor(path: str | Path) -> Predictor:
     if version := None if run else _saved_model(path):
         predictor: Predictor = SavedModelPredictor(version, read_card(version))
     elif run is None:
-        return KerasPredictor(load_model(path))
+        model = load_model(path)  # a Classifier's file says what its numbers mean
+        names = getattr(model, "class_names", None)
+        predictor = KerasPredictor(model, names and list(names), getattr(model, "temperature", 1.0))
     else:
         names = run.class_names() if (run.path / LABELS).exists() else None
         resize = run.config.resize_of_others
