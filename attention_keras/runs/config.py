@@ -52,18 +52,18 @@ class RunConfig:
     """
 
     dataset: str = _images("cluttered_digits")
-    """cluttered_digits (embedded, no download), svhn, cifar10, cifar100, cub200, folder:PATH, table:FILE (CSV
-    with columns path and label), tfds:NAME."""
+    """cluttered_digits (embedded, no download), svhn, cifar10, cifar100, cub200, folder:PATH, table:FILE
+    (a CSV file), tfds:NAME."""
     validation_fraction: float = _images(VALIDATION_FRACTION, rule=BETWEEN_0_AND_1, rare=True)
     """Share of the training split held out for validation."""
     limit: int = _images(0, default="0, all", rule=at_least(0))
-    """Use only the first N training images and N/5 test images, for a try."""
+    """Use the first N training and N/5 test images, for a try."""
     image_size: int = _images(0, default="0, the dataset's own, or 32", rule=at_least(0))
     """Side of the images, for folder: and tfds: datasets and cub200."""
     resize: Resize = _images("crop")
     """Images of other shapes: crop takes the middle, stretch distorts, pad adds black."""
     skip_broken: bool = _images(False)
-    """Leave out unreadable images of a folder, and list them, instead of stopping."""
+    """Leave out unreadable images of a folder, and list them."""
     columns: tuple[str, ...] = _images((), default="path, label, ...", rare=True)
     """Other names of columns in a table, such as label=species group=patient."""
     group_by: GroupBy = _images("none", rare=True)
@@ -75,8 +75,8 @@ class RunConfig:
     backbone: str = _network(None, default="the model's")
     """vgg, rn164, keras:<Application> such as keras:MobileNetV2, or a saved model, FILE.keras."""
     weights: str = _network("")
-    """Weights of a keras:<Application>: imagenet, or a file (.weights.h5, .h5, .keras) of the network without
-    its top."""
+    """Weights of a keras:<Application> without its top: imagenet, or a file
+    (.weights.h5, .h5, .keras)."""
     taps: tuple[str, ...] = _network((), default="the last layer of its deepest resolutions", rare=True)
     """Layer names to attend to on a keras: or .keras backbone."""
     compat: Compat = _network(None, default="the model's", identifies=False)
