@@ -113,7 +113,7 @@ class RunConfig:
     """End after this many epochs without a better validation accuracy. The best epoch is tested and exported;
     they are counted once all weights learn, if they ever do."""
     balance: bool = _training(False)
-    """Weight the loss of each class by its rarity, so that all classes count alike."""
+    """Make all classes count alike in the loss."""
     batch_size: int = _recipe(rule=at_least(1))
     """Images per update of the weights, over all devices."""
     accumulate: int = _training(1, rule=at_least(1), rare=True)
