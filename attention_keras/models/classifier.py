@@ -49,7 +49,9 @@ class Classifier(keras.Model):
     What the numbers mean travels in the model's file: `activation`, `class_names` and `temperature`.
 
     Args:
-        inputs, outputs: as `keras.Model` takes them; `outputs` is a dictionary with `logits` `(b, k)`.
+        inputs: as `keras.Model` takes them.
+        outputs: a dictionary with `logits` `(b, k)`.
+        name: of the model.
         activation: what makes probabilities of the logits: `softmax`, `sigmoid`, or nothing, `linear`.
         class_names: k names, where they are known.
         temperature: what the logits are divided by before the activation.

@@ -25,4 +25,6 @@ def on_page_markdown(markdown, page, **_):
     """Links between docs/ and its neighbours become links within the site."""
     for name in BESIDE:
         markdown = markdown.replace(f"](../{name}", f"]({name}")
+    if page.file.src_uri == "CONTRIBUTING.md":
+        markdown = markdown.replace("](docs/", "](")
     return markdown.replace("](../../docs/", "](../../")
