@@ -182,14 +182,13 @@ class Run:
 
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / LOCK, timeout=0)
-            lock.acquire()
+            held = FileLock(self.path / LOCK, timeout=0).acquire()
         except Timeout:
             raise UserError(f"{self.path} is being trained by another process; give a new `name`") from None
         except (OSError, NotImplementedError) as error:  # the second from a file system without locks
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"cannot write to {self.path}: {reason}; choose another run_dir") from None
-        with lock:
+        with held:
             if config.restart:
                 self._clear()
             write_json(
