@@ -33,7 +33,8 @@ def load_signatures(model, folder: Path) -> dict[str, Callable]:
     tf.saved_model.save(served, str(folder), signatures=served.signatures())
     # The loaded object must live as long as its functions: it holds the variables.
     loaded = tf.saved_model.load(str(folder))
-    return {name: lambda f=f, loaded=loaded, **value: f(**value) for name, f in loaded.signatures.items()}
+    signatures = {name: f for name, f in loaded.signatures.items() if name in SIGNATURES}
+    return {name: lambda f=f, loaded=loaded, **value: f(**value) for name, f in signatures.items()}
 
 
 def inputs(signature: str, images: np.ndarray) -> dict[str, tf.Tensor]:

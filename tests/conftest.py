@@ -15,6 +15,7 @@ import pytest
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
+    from tensorflow.python.framework.config import disable_op_determinism
 
     # Two devices for the tests of strategies, set before TensorFlow starts.
     tf.config.set_logical_device_configuration(
@@ -29,6 +30,8 @@ def a_fresh_keras():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+    if keras.backend.backend() == "tensorflow":
+        disable_op_determinism()  # a command with --deterministic was run in this process
 
 
 @pytest.fixture

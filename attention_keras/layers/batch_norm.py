@@ -1,5 +1,6 @@
 """Batch norms: one whose moving statistics are right after the first updates, and one of older files."""
 
+import threading
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ class WarmBatchNormalization(keras.layers.BatchNormalization):
     mean over all batches until there are enough for a moving one.
     """
 
-    momentum: Any
+    _now = threading.local()  # the momentum of the update at hand: replicas take turns within a call
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -26,11 +27,21 @@ class WarmBatchNormalization(keras.layers.BatchNormalization):
         if not training or not self.trainable:
             return super().call(inputs, training=training, mask=mask)
         self.updates.assign_add(1.0)
-        momentum, self.momentum = self.momentum, ops.minimum(self.momentum, 1 - 1 / self.updates)
+        self._now.momentum = ops.minimum(self._momentum, 1 - 1 / self.updates)
         try:
             return super().call(inputs, training=training, mask=mask)
         finally:
-            self.momentum = momentum
+            self._now.momentum = None
+
+    @property
+    def momentum(self) -> Any:
+        """Of the update at hand in this thread; else the one that it grows to."""
+        now = getattr(self._now, "momentum", None)
+        return self._momentum if now is None else now
+
+    @momentum.setter
+    def momentum(self, value: float) -> None:
+        self._momentum = value
 
 
 @keras.saving.register_keras_serializable(package="attention_keras")

@@ -49,7 +49,8 @@ class Evidence(keras.layers.Layer):
     Example:
         >>> import numpy as np
         >>> pooled = {"kind": "pool", "features": 0, "by": "average", "inputs": []}
-        >>> dense = {"kind": "dense", "id": 0, "weights": {"kernel": [3, 2], "bias": [2]}, "inputs": [pooled]}
+        >>> weights = {"kernel": [3, 2], "bias": [2]}
+        >>> dense = {"kind": "dense", "id": 0, "weights": weights, "is_rest": False, "inputs": [pooled]}
         >>> layer = Evidence(num_classes=2, steps=dense)
         >>> (evidence,), rest = layer([np.ones((1, 2, 2, 3))])
         >>> total = ops.convert_to_numpy(evidence).sum() + ops.convert_to_numpy(rest).sum()

@@ -160,9 +160,9 @@ def test_without_options_the_class_head_is_fitted_and_every_door_says_the_same(d
     _, history, metrics = results(desk / "runs" / "fitted")
     assert len(history) == metrics["epochs"] == 1 and metrics["test_error"] <= 3 / 21 + 1e-6
     found = {}
-    for model in ("runs/fitted", "saved_model/fitted/1"):
-        assert type_in(f"predict {model} photos/test --output fitted --no-pictures") == 0
-        with (desk / "fitted" / "predictions.csv").open(encoding="utf-8", newline="") as file:
+    for model, output in (("runs/fitted", "of_fitted_run"), ("saved_model/fitted/1", "of_fitted_export")):
+        assert type_in(f"predict {model} photos/test --output {output} --no-pictures") == 0
+        with (desk / output / "predictions.csv").open(encoding="utf-8", newline="") as file:
             found[model] = [
                 (row["path"], row["class"], float(row["probability"])) for row in csv.DictReader(file)
             ]

@@ -171,8 +171,10 @@ def test_a_sigmoid_is_served_and_predicted_as_one(tmp_path):
     Image.fromarray(np.repeat(grey[0], 3, axis=-1)).save(tmp_path / "a.png")
     inputs = keras.Input((16, 16, 1))
     backbone = keras.Model(inputs, keras.layers.Conv2D(4, 3, 2, name="map")(inputs))
+    model = attend(backbone, ["map"], 1)
+    model.activation = "softmax"
     with pytest.raises(UserError, match="one logit, whose softmax is 1 for every image"):
-        export_model(attend(backbone, ["map"], 1), tmp_path, class_names=["yes"], card={})
+        export_model(model, tmp_path, class_names=["yes"], card={})
     for k in (1, 3):
         model = scatter(attend(backbone, ["map"], k, activation="sigmoid"))
         logits = np.asarray(model(grey.astype("float32"))["logits"])
