@@ -49,7 +49,7 @@ def test_the_example(photos, tmp_path, kind):
     outputs = model.predict(np.zeros((1, 96, 96, 3), "float32"), verbose=0)
     assert {name: value.shape for name, value in outputs.items()} == {
         "logits": (1, 2),
-        "attention_block_13_expand_relu": (1, 6, 6),
+        "level_logits": (1, 2, 2),
         "attention_out_relu": (1, 3, 3),
     }
     assert len(list((tmp_path / "finetuned").glob("*.png"))) == 8
