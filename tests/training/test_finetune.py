@@ -126,7 +126,9 @@ def test_the_best_epoch_is_tested_and_saved(options, tmp_path):
 @pytest.mark.slow
 def test_the_classifier_goes_along_where_the_classes_are_the_same(options, finetuned_run, tmp_path):
     more = {"init_from": str(finetuned_run.path), "frozen_epochs": 0, "epochs": 1, "learning_rate": 1e-9}
-    assert difference(trained(options, tmp_path, **more), finetuned_run) < 0.05  # batch norm's statistics
+    before, after = finetuned_run.weights(), trained(options, tmp_path, **more).weights()
+    counts = {name for name in after if name.endswith("updates")}  # of a batch norm, which go on
+    assert max(np.abs(after[name] - before[name]).max() for name in after.keys() - counts) < 0.05
     labels = finetuned_run.path / "labels.txt"
     kept = labels.read_text()
     labels.write_text("\n".join("abcdefghij"))
