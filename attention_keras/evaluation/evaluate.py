@@ -18,6 +18,7 @@ from attention_keras.evaluation.tasks.context import Context
 from attention_keras.extras import needs
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import EVALUATION
+from attention_keras.runs.durable import writing_to
 
 RECIPE = ("width", "epochs", "batch_size", "optimizer", "learning_rate", "augment", "precision", "seed")
 
@@ -102,13 +103,11 @@ def _output(options: CommonOptions) -> Path:
 
 def _prepare(output: Path) -> None:
     """Make the folder before hours of work rather than after."""
-    try:
+    with writing_to(output, instead="another output"):
         output.mkdir(parents=True, exist_ok=True)
         probe = output / ".writable"
         probe.touch()
         probe.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write to {output}: {error.strerror}; choose another output") from None
 
 
 def _summary(result: TaskResult) -> str:

@@ -11,9 +11,9 @@ from tqdm import tqdm
 from attention_keras.data.files import DRAWINGS, unique_stem
 from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.evaluation.prediction import Answer
-from attention_keras.evaluation.prediction_table import Table, writing_to
+from attention_keras.evaluation.prediction_table import Table
 from attention_keras.evaluation.subjects.predictor import Predictor
-from attention_keras.runs.durable import write_whole
+from attention_keras.runs.durable import write_whole, writing_to
 
 
 def write_predictions(

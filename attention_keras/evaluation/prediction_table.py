@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from attention_keras.errors import UserError
-from attention_keras.runs.durable import write_json
+from attention_keras.runs.durable import hold_alone, write_json, writing_to
 
 # A file's name may be any bytes.
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
@@ -24,27 +24,9 @@ def open_table(path: Path, settings: dict[str, Any]) -> Iterator["Table"]:
     Raises:
         UserError: the folder has answers to another command, or another process is writing this table.
     """
-    from filelock import FileLock, Timeout
-
-    with writing_to(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
-        try:
-            held = lock.acquire()
-        except Timeout:
-            raise UserError(f"{path} is being written by another process; choose another folder") from None
-    with held:
+    busy = f"{path} is being written by another process; choose another folder"
+    with hold_alone(path.with_name(f".{path.name}.lock"), busy):
         yield Table(path, settings)
-
-
-@contextlib.contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
-    """What the system refuses inside, in a line."""
-    try:
-        yield
-    except (OSError, NotImplementedError) as error:  # the second from a file system without locks
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot write to {folder}: {reason}; choose another folder") from None
 
 
 class Table:

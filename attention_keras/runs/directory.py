@@ -12,7 +12,7 @@ from typing import Any
 from attention_keras.data.file_records import Changes, FileRecord
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.durable import write_json, write_text
+from attention_keras.runs.durable import hold_alone, write_json, write_text
 
 LABELS = "labels.txt"
 MODEL = "model.keras"
@@ -178,17 +178,8 @@ class Run:
     @contextlib.contextmanager
     def writing(self, config: RunConfig) -> Iterator[None]:
         """Hold the folder alone and write in it; `restart` empties it first. A dead process holds nothing."""
-        from filelock import FileLock, Timeout  # reading runs, as the library does, needs no such package
-
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            held = FileLock(self.path / LOCK, timeout=0).acquire()
-        except Timeout:
-            raise UserError(f"{self.path} is being trained by another process; give a new `name`") from None
-        except (OSError, NotImplementedError) as error:  # the second from a file system without locks
-            reason = getattr(error, "strerror", None) or error
-            raise UserError(f"cannot write to {self.path}: {reason}; choose another run_dir") from None
-        with held:
+        busy = f"{self.path} is being trained by another process; give a new `name`"
+        with hold_alone(self.path / LOCK, busy, instead="another run_dir"):
             if config.restart:
                 self._clear()
             write_json(

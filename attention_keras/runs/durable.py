@@ -1,7 +1,9 @@
-"""Files that are whole or not there, also after a crash."""
+"""Files that are whole or not there, also after a crash, and folders that one process holds alone."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +45,28 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def writing_to(folder: Path, instead: str = "another folder") -> Iterator[None]:
+    """What the system refuses inside, in a line that says to choose something `instead`."""
+    try:
+        yield
+    except (OSError, NotImplementedError) as error:  # the second from a file system without locks
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot write to {folder}: {reason}; choose {instead}") from None
+
+
+def hold_alone(lock: Path, busy: str, instead: str = "another folder") -> contextlib.AbstractContextManager:
+    """The lock, held until the context that is returned ends; UserError `busy` where another process has it.
+
+    The folder of the lock is made. A dead process holds nothing.
+    """
+    from filelock import FileLock, Timeout  # reading runs, as the library does, needs no such package
+
+    with writing_to(lock.parent, instead):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return FileLock(lock, timeout=0).acquire()
+        except Timeout:
+            raise UserError(busy) from None
