@@ -20,6 +20,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 
 from attention_keras.data.geometry import PictureFormat, Resize, crop_box, padded_box
+from attention_keras.errors import UserError
 
 EXTENSIONS = frozenset(
     [".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
@@ -43,11 +44,19 @@ class UnreadableImage(Exception):
     """The file is not an image that can be used; the message says why."""
 
 
-def read_image(path: Path, to: PictureFormat) -> np.ndarray:
-    """One image as `(h, w, 3)` uint8; raises UnreadableImage."""
+def read_image(path: Path, to: PictureFormat, channels: int = 3) -> np.ndarray:
+    """One image as `(h, w, 3)` uint8, or in grey `(h, w, 1)`; raises UnreadableImage."""
     with open_image(path) as image:
         # Not `draft`, which decodes large JPEGs sooner and to other pixels than an exported model does.
-        return fit(upright_rgb(image), to.size, to.resize)
+        pixels = fit(upright_rgb(image), to.size, to.resize)
+    return pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+
+
+def check_channels(channels: int | None) -> int:
+    """The channels of a model's images; refused where no file gives them."""
+    if channels is None or channels not in (1, 3):
+        raise UserError(f"the model takes {channels} channels; image files are read in 1 (grey) or 3 (RGB)")
+    return channels
 
 
 def read_mask(path: Path, to: PictureFormat) -> np.ndarray:

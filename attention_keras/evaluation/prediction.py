@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import UnreadableImage, read_image
+from attention_keras.data.images import UnreadableImage, check_channels, read_image
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import Predictor
 from attention_keras.models.outputs import attention_maps
@@ -45,8 +44,7 @@ def predict_files(
     *size, channels = predictor.image_shape
     if not all(size):
         raise UserError("the model takes images of any size; predict needs one with a fixed size")
-    if channels not in (1, 3):
-        raise UserError(f"the model takes {channels} channels; image files are read in 1 (grey) or 3 (RGB)")
+    check_channels(channels)
     to = PictureFormat(tuple(size), predictor.resize)
     predict = predictor.explain if explain else lambda images: predictor.predict(images, len(images))
     batch_size = min(batch_size, len(files) or 1)
@@ -67,10 +65,9 @@ def predict_files(
 def _read(file: Path, to: PictureFormat, channels: int) -> np.ndarray | str:
     """The pixels, or why there are none."""
     try:
-        pixels = read_image(file, to)
+        return read_image(file, to, channels)
     except UnreadableImage as reason:
         return str(reason)
-    return pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
 
 
 def _answers(predict, batch, images: list, batch_size: int, explain: bool) -> Iterator[Answer]:

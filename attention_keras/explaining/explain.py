@@ -69,20 +69,29 @@ def explain(
     """
     pixels, names = _read(model, images)
     prepared = _prepared(model, pixels, preprocess)
-    outputs = _answers(model, prepared)
-    probabilities = _probabilities(model, outputs)
-    class_names = _class_names(model, probabilities.shape[-1])
-    predicted = probabilities.argmax(-1)
-    if isinstance(of, str) and of == ALL:
-        if versus is not None:
-            raise UserError("versus= is for one class of each image; leave it out with of='all'")
-        classes, found = None, _evidence(model, prepared, None)
+    name, prediction = prediction_of(functional(model))
+    class_names = _class_names(model, prediction.shape[-1])
+    word = of if isinstance(of, str) and of in (PREDICTED, SECOND, ALL) else None
+    if word == ALL and versus is not None:
+        raise UserError("versus= is for one class of each image; leave it out with of='all'")
+    # One pass gives the answers and the evidence, but where the answers say what is asked.
+    if word is None:
+        classes = _numbers(of, class_names, len(pixels))
+        outputs = _outputs(model, "asked", prepared, classes)
     else:
-        classes = _numbers(of, class_names, probabilities, predicted)
-        found = _evidence(model, prepared, classes)
-        if versus is not None:
-            other = _evidence(model, prepared, _numbers(versus, class_names, probabilities, classes))
-            found = {name: value - other[name] for name, value in found.items()}
+        outputs = _outputs(model, "all" if word == ALL else "predicted", prepared)
+    probabilities = _probabilities(model, name, outputs[name])
+    predicted = probabilities.argmax(-1)
+    if word == SECOND:
+        classes = _second(probabilities, predicted)
+        outputs = _outputs(model, "asked", prepared, classes)
+    elif word is not None:
+        classes = predicted
+    found = _evidence(outputs)
+    if versus is not None:
+        others = _rivals(versus, class_names, probabilities, classes)
+        other = _evidence(_outputs(model, "asked", prepared, others))
+        found = {name: value - other[name] for name, value in found.items()}
     rest = found.pop(EVIDENCE_REST)
     evidence = evidence_maps(found)
     return Explanation(
@@ -91,11 +100,11 @@ def explain(
         class_names=class_names,
         probabilities=probabilities,
         predicted=predicted,
-        classes=classes,
+        classes=None if word == ALL else classes,
         attention=attention_maps(outputs),
         evidence=evidence,
         total=keras.ops.convert_to_numpy(combine_evidence(evidence, pixels.shape[1:3])),
-        rest=rest.sum(axis=1) if rest.ndim > (2 if classes is None else 1) else rest,  # of all levels
+        rest=rest.sum(axis=1) if rest.ndim > (2 if word == ALL else 1) else rest,  # of all levels
     )
 
 
@@ -130,36 +139,20 @@ def _read(model: keras.Model, images: Any) -> tuple[np.ndarray, list[str]]:
 
 def _read_files(paths: list[str], shape: tuple[int | None, ...]) -> tuple[np.ndarray, list[str]]:
     with needs("reading image files", extra="serve"):
-        from PIL import Image
-
         from attention_keras.data.files import find_images
         from attention_keras.data.geometry import PictureFormat
-        from attention_keras.data.images import UnreadableImage, open_image, read_image
-    height, width, channels = shape
-    if channels not in (1, 3):
-        raise UserError(f"the model takes {channels} channels; image files are read in 1 (grey) or 3 (RGB)")
+        from attention_keras.data.images import UnreadableImage, check_channels, open_image, read_image
+    (height, width), channels = shape[:2], check_channels(shape[2])
     files, found = find_images(paths).files, []
     for file in files:
         try:
             if height is None or width is None:  # any size: that of the first image
                 with open_image(file) as image:
                     width, height = image.size
-            pixels = read_image(file, PictureFormat((height, width), "crop"))
+            found.append(read_image(file, PictureFormat((height, width), "crop"), channels))
         except UnreadableImage as reason:
             raise UserError(f"cannot read {file}: {reason}") from None
-        found.append(pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None])
     return np.stack(found).astype("float32"), [file.name for file in files]
-
-
-def _answers(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs of the model by name, with `logits` or `probabilities` where they had none."""
-    name, _ = prediction_of(functional(model))
-    outputs = _in_batches(model, pixels)
-    if isinstance(outputs, dict):
-        return outputs
-    # Of a list, the one that classifies is the first of rank 2.
-    arrays = keras.tree.flatten(outputs)
-    return {name: next(array for array in arrays if array.ndim == 2)}
 
 
 def _in_batches(model: keras.Model, *inputs: np.ndarray):
@@ -170,9 +163,9 @@ def _in_batches(model: keras.Model, *inputs: np.ndarray):
     return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def _probabilities(model: keras.Model, outputs: dict[str, np.ndarray]) -> np.ndarray:
-    name, _ = prediction_of(functional(model))
-    values = outputs[name].astype("float32")
+def _probabilities(model: keras.Model, name: str, values: np.ndarray) -> np.ndarray:
+    """Of the output of this name."""
+    values = values.astype("float32")
     if name != LOGITS:
         return values
     activation = final_activation(model)
@@ -195,20 +188,31 @@ def _class_names(model: keras.Model, count: int) -> list[str]:
     return [str(number) for number in range(count)]
 
 
-def _numbers(asked, names: list[str], probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """The class that is asked about for each image; `classes` are those that `second` comes after."""
-    if isinstance(asked, str) and asked == PREDICTED:
+def _numbers(asked, names: list[str], count: int) -> np.ndarray:
+    """The class that is asked about for each image, from names or numbers."""
+    if isinstance(asked, str | int | np.integer):
+        asked = [asked] * count
+    if len(asked) != count:
+        raise UserError(f"there are {count} images and {len(asked)} classes; give one for each")
+    return np.array([_number(entry, names) for entry in asked])
+
+
+def _rivals(versus, names: list[str], probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The class that each image's own is explained against."""
+    if isinstance(versus, str) and versus == PREDICTED:
         return probabilities.argmax(-1)
-    if isinstance(asked, str) and asked == SECOND:
-        if probabilities.shape[-1] < 2:
-            raise UserError("versus='second' needs a model of several classes")
-        others = probabilities.copy()
-        others[np.arange(len(others)), classes] = -np.inf
-        return others.argmax(-1)
-    one = isinstance(asked, str | int | np.integer)
-    if not one and len(asked) != len(probabilities):
-        raise UserError(f"there are {len(probabilities)} images and {len(asked)} classes; give one for each")
-    return np.array([_number(entry, names) for entry in ([asked] * len(probabilities) if one else asked)])
+    if isinstance(versus, str) and versus == SECOND:
+        return _second(probabilities, classes)
+    return _numbers(versus, names, len(probabilities))
+
+
+def _second(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The likeliest of the other classes of each image."""
+    if probabilities.shape[-1] < 2:
+        raise UserError("versus='second' needs a model of several classes")
+    others = probabilities.copy()
+    others[np.arange(len(others)), classes] = -np.inf
+    return others.argmax(-1)
 
 
 def _number(asked: Class, names: list[str]) -> int:
@@ -227,12 +231,15 @@ def _number(asked: Class, names: list[str]) -> int:
 _EXPLAINED: WeakKeyDictionary[keras.Model, dict[str, keras.Model]] = WeakKeyDictionary()
 
 
-def _evidence(model: keras.Model, pixels: np.ndarray, classes: np.ndarray | None) -> dict[str, np.ndarray]:
-    """The evidence outputs for these classes, or for all; the network that gives them is made once."""
-    kind: Asked = "all" if classes is None else "asked"
+def _outputs(
+    model: keras.Model, of: Asked, pixels: np.ndarray, *classes: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Answers, attention and evidence in one pass; the network that gives them is made once."""
     made = _EXPLAINED.setdefault(model, {})
-    if kind not in made:
-        made[kind] = evidence_model(model, of=kind)
-    inputs = [pixels] if classes is None else [pixels, classes.astype("int32")]
-    outputs = _in_batches(made[kind], *inputs)
+    if of not in made:
+        made[of] = evidence_model(model, of=of)
+    return _in_batches(made[of], pixels, *(numbers.astype("int32") for numbers in classes))
+
+
+def _evidence(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: value for name, value in outputs.items() if name.startswith(EVIDENCE)}
