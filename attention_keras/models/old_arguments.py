@@ -4,6 +4,7 @@ import functools
 import inspect
 import warnings
 
+from attention_keras.errors import UserError
 from attention_keras.models.copies import copy_model
 from attention_keras.models.graph import functional
 from attention_keras.models.heads import LinearHead, PaperHead
@@ -30,7 +31,9 @@ def accept_old_arguments(attend):
         settings = {name: value for name, value in settings.items() if value is not None}
         if settings:
             head = arguments.get("head", "linear")
-            kind = {"linear": LinearHead, "paper": PaperHead}[head]
+            if head not in ("linear", "paper"):
+                raise UserError(f"say {', '.join(settings)} in the head; got them beside head={head!r}")
+            kind = LinearHead if head == "linear" else PaperHead
             if kind is PaperHead:
                 settings.setdefault("score", "scaled")  # what was the default of both
             arguments["head"] = kind(**settings)

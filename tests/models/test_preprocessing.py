@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 from attention_keras import attend
+from attention_keras.errors import UserError
 from attention_keras.heads import LinearHead
 from attention_keras.layers.pixel_affine import PixelAffine
 from attention_keras.models.applications import application_pixels, preprocessing_layer
@@ -116,6 +117,8 @@ def test_old_arguments_warn_and_mean_what_they_meant():
         "write backbone.trainable = False and attend(..., copy=True)",
     ]
     assert model.get_layer("scores_norm").compat == "dp"
+    with pytest.raises(UserError, match="say score in the head; got them beside head='class'"):
+        attend(backbone, ["norm"], 3, head="class", compat="dp")
     fit_once(model)
     np.testing.assert_array_equal(model.get_layer("conv").get_weights()[0], before[0])
     assert backbone.trainable
