@@ -150,9 +150,7 @@ def stems(paths: Iterable[Path]) -> list[str]:
     """
     names: dict[str, str] = {}  # some file systems do not tell Cat from cat
     for path in paths:
-        stem = path.stem
-        while len(os.fsencode(stem)) > LONGEST_STEM:
-            stem = stem[:-1]
+        stem = _short_stem(path)
         name, number = stem, 1
         while name.casefold() in names:
             number += 1
@@ -175,10 +173,15 @@ def unique_stem(path: Path) -> str:
         >>> unique_stem(Path("a/cat.png")), unique_stem(Path("b/cat.jpg"))
         ('cat-def4f09d9c', 'cat-19b924fd1a')
     """
+    return f"{_short_stem(path)}-{digest(path)}"
+
+
+def _short_stem(path: Path) -> str:
+    """At most `LONGEST_STEM` bytes of a file's name."""
     stem = path.stem
     while len(os.fsencode(stem)) > LONGEST_STEM:
         stem = stem[:-1]
-    return f"{stem}-{digest(path)}"
+    return stem
 
 
 def in_shard(files: Sequence[Path], number: int, count: int) -> list[Path]:

@@ -67,10 +67,6 @@ class WeightedLevels(keras.layers.Layer):
             name="weight",
         )
 
-    def factors(self):
-        """The weight of each classifier `(L,)`, for `evidence_model`."""
-        return self.weight
-
     def call(self, level_logits):
         levels = ops.stack([ops.cast(logits, "float32") for logits in level_logits], axis=1)
         return levels, ops.sum(levels * self.weight[:, None], axis=1)

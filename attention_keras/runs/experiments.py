@@ -18,6 +18,14 @@ _PAPER = (
     "vgg-att2-concat-mean",
     "vgg-att3-concat-pc",
 )
+_SCORES = (
+    "vgg-att2-concat-scaled",
+    "vgg-att2-concat-pc-sigmoid",
+    "vgg-att2-concat-additive",
+    "vgg-att2-linear-scaled",
+    "vgg-att2-linear-pc",
+    "vgg-att2-linear-mean",
+)
 _RESNETS = ("rn164", "rn164-hires", "rn164-att1-pc", "rn164-att2-concat-pc", "rn164-att2-concat-mean")
 _GUIDED = "vgg-att2-concat-pc"
 _ATTEND_TO: dict[str, dict[str, Any]] = {f"{_GUIDED}-masks0": {"model": _GUIDED}} | {
@@ -63,19 +71,11 @@ TABLES = {
         "the embedded digits: all scores and both controls, about 5 minutes a run on 2 cores",
         "cluttered_digits",
         (
-            "vgg",
-            "vgg-hires",
-            "vgg-gap",
-            "vgg-pan",
+            *_BASELINES,
             "vgg-att2-concat-mean",
             "vgg-att2-concat-pc",
             "vgg-att2-concat-dp",
-            "vgg-att2-concat-scaled",
-            "vgg-att2-concat-pc-sigmoid",
-            "vgg-att2-concat-additive",
-            "vgg-att2-linear-scaled",
-            "vgg-att2-linear-pc",
-            "vgg-att2-linear-mean",
+            *_SCORES,
         ),
     ),
     "digits-attend-to": Experiment(
@@ -97,12 +97,7 @@ TABLES = {
             "vgg-att2-concat-dp",
             "vgg-att2-indep-pc",
             "vgg-att3-concat-pc",
-            "vgg-att2-concat-scaled",
-            "vgg-att2-concat-pc-sigmoid",
-            "vgg-att2-concat-additive",
-            "vgg-att2-linear-scaled",
-            "vgg-att2-linear-pc",
-            "vgg-att2-linear-mean",
+            *_SCORES,
         ),
         {"recipe": "quick", "width": 0.125, "epochs": 1, "batch_size": 64},
     ),

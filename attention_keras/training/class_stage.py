@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from attention_keras.data.array_store import DiskRows
 from attention_keras.data.features import FeatureRows
+from attention_keras.data.rows import DiskRows
 from attention_keras.data.split import Split
 from attention_keras.layers.standardize import Standardize
 from attention_keras.models.class_head import LOCAL, PROBE, SCORES
