@@ -37,7 +37,7 @@ def predict_batches(model: keras.Model, images: np.ndarray, batch_size: int):
     """What `model.predict` gives of float32 images, but sooner.
 
     `predict` makes a tf.data pipeline of the images, and giving that up takes about as long as a short
-    prediction itself (`attention_keras.data.untuned`).
+    prediction itself (`attention_keras.data.pipeline`).
     """
     return map_batches(lambda batch: model.predict_on_batch(batch.astype("float32")), images, batch_size)
 
