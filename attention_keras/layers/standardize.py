@@ -6,6 +6,16 @@ from keras import ops
 EPSILON = 1e-2  # of the mean variance: a channel that is the same in all images must not explode
 
 
+def variance_of(mean, square, np=ops):
+    """The variance `(c,)` to divide by the root of, from mean and mean square; `np` is NumPy or keras.ops.
+
+    A small share of the mean variance is added; a single image has no variance, and is divided by 1.
+    """
+    variance = np.maximum(square - np.square(mean), 0)
+    typical = np.mean(variance)
+    return np.where(typical > 0, variance + EPSILON * typical, 1.0)
+
+
 @keras.saving.register_keras_serializable(package="attention_keras")
 class Standardize(keras.layers.Layer):
     """A feature map less the mean, over the deviation, of its *average* over the training images.
@@ -58,10 +68,7 @@ class Standardize(keras.layers.Layer):
 
     def affine(self):
         """`(scale, shift)`, each `(c,)`: the layer computes `scale * l + shift`."""
-        variance = ops.maximum(self.square - ops.square(self.mean), 0)
-        typical = ops.mean(variance)
-        # A single image has no deviation.
-        scale = ops.rsqrt(ops.where(typical > 0, variance + EPSILON * typical, 1.0))
+        scale = ops.rsqrt(variance_of(self.mean, self.square))
         return scale, -scale * self.mean
 
     def call(self, features, training=False):

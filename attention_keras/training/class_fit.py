@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention_keras.extras import needs
-from attention_keras.layers.standardize import EPSILON
+from attention_keras.layers.standardize import variance_of
 from attention_keras.models.class_head import ATTENTION_WEIGHT, PENALTY, PROBE_WEIGHT
 from attention_keras.models.level_weights import fit_level_weights
 
@@ -48,8 +48,7 @@ class Statistics:
 
     @property
     def deviation(self) -> np.ndarray:
-        variance = np.maximum(self.square - np.square(self.mean), 0)
-        return np.sqrt(variance + EPSILON * variance.mean()).astype("float32")
+        return np.sqrt(variance_of(self.mean, self.square, np)).astype("float32")
 
     def standardize(self, features: np.ndarray) -> np.ndarray:
         return (features - self.mean) / self.deviation

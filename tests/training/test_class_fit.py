@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras import attend
+from attention_keras.layers.standardize import Standardize
 from attention_keras.training import class_fit
 from attention_keras.training.class_fit import (
     FOLDS,
@@ -29,6 +30,15 @@ def data():
     for image, label, place in zip(maps, labels, random.integers(0, 12, COUNT)):
         image[place // 4, place % 4, label] += 4
     return maps, labels
+
+
+def test_a_map_is_standardised_as_the_layer_does_it(data):
+    alike = np.full((5, 3, 4, 6), 2.5, "float32")  # no deviation to divide by
+    for maps in (data[0], alike):
+        layer = Standardize()
+        layer.adapt(maps)
+        mine = Statistics.of(averages(maps)).standardize(maps)
+        np.testing.assert_allclose(mine, keras.ops.convert_to_numpy(layer(maps)), atol=1e-5)
 
 
 def test_folds_spread_classes_and_keep_groups_together():
