@@ -44,9 +44,10 @@ def find_spec(
     """
     if backbone is None or not is_brought(backbone):
         if backbone not in (None, *PAPERS):
+            meant = meant_application(backbone)
             raise UserError(
                 f"backbone must be {', '.join(PAPERS)}, keras:<Application> or a .keras file; "
-                f"{_hint(backbone)}"
+                + (f"perhaps you meant {meant}" if meant else f"got {backbone!r}")
             )
         changed = {"backbone": backbone, "taps": taps, **axes}
         return ModelSpec.parse(model or DEFAULT_MODEL).replace(**{k: v for k, v in changed.items() if v})
@@ -65,10 +66,11 @@ def find_spec(
     return spec.replace(**axes)
 
 
-def _hint(backbone: str) -> str:
-    names = {name.casefold(): name for name in applications()}
-    close = difflib.get_close_matches(backbone.casefold(), names, n=1)
-    return f"perhaps you meant {APPLICATION}{names[close[0]]}" if close else f"got {backbone!r}"
+def meant_application(name: str) -> str | None:
+    """`keras:` and the network of keras.applications that is called nearly like this; None without one."""
+    names = {known.casefold(): known for known in applications()}
+    close = difflib.get_close_matches(name.casefold(), names, n=1)
+    return APPLICATION + names[close[0]] if close else None
 
 
 def applications() -> list[str]:

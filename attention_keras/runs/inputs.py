@@ -1,14 +1,12 @@
 """What a config names and what must be there before anything heavy is imported."""
 
-import difflib
 from pathlib import Path
 
 from attention_keras.data.registry import find_dataset
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import IMAGENET
-from attention_keras.models.spec import APPLICATION
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.filling import applications
+from attention_keras.runs.filling import applications, meant_application
 
 
 def check_inputs(config: RunConfig) -> None:
@@ -22,8 +20,8 @@ def check_inputs(config: RunConfig) -> None:
     elif not config.dataset.startswith("tfds:"):
         find_dataset(config.dataset)
     if (name := config.spec.application) and name not in (known := applications()) and known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; perhaps you meant {APPLICATION}{close[0]}" if close else ""
+        meant = meant_application(name)
+        hint = f"; perhaps you meant {meant}" if meant else ""
         raise UserError(f"keras.applications has no network {name!r}{hint}")
     weights = "" if config.weights == IMAGENET else config.weights
     for argument, needed in (
