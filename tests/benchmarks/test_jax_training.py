@@ -100,7 +100,7 @@ def test_a_stopped_training_ends_with_the_same_weights_and_a_finished_one_stays(
         np.testing.assert_array_equal(a, b)
     assert on_jax(*words, stopped).stdout == table
     refused = on_jax(*words, stopped, "--learning-rate", "0.1")
-    assert "is of another training (learning_rate 0.4 -> 0.1)" in refused.stderr
+    assert "is of another training (--learning-rate 0.4 -> 0.1)" in refused.stderr
 
 
 def test_files_keep_every_bit_and_a_folder_that_is_not_whole_is_refused(data, tmp_path, monkeypatch):
