@@ -9,6 +9,7 @@ from attention_keras.data.pipeline import user_errors
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.names import run_of
+from attention_keras.training.graph_memory import forgotten_gradients
 from attention_keras.training.session import Report, Session
 from attention_keras.training.strategy import build_strategy, is_chief, lost_workers
 
@@ -45,10 +46,11 @@ def train(config: RunConfig, report: Report = print) -> RunResult:
             return RunResult(run, run.config, run.metrics(), chief)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    session = Session.prepare(config, run, strategy, report)
-    with lost_workers(strategy), session.writing(), user_errors():
-        history, seconds = session.fit()
-        metrics = session.finish(history, seconds)
+    with forgotten_gradients():
+        session = Session.prepare(config, run, strategy, report)
+        with lost_workers(strategy), session.writing(), user_errors():
+            history, seconds = session.fit()
+            metrics = session.finish(history, seconds)
     report(
         f"test error {metrics['test_error']:.2%} ({metrics['test_images']:,} images), "
         f"validation error {metrics['validation_error']:.2%}; run in {run.path}"
