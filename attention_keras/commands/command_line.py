@@ -6,47 +6,75 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from typing import TypeVar
+from dataclasses import MISSING, fields
+from typing import Annotated, Any, Required, TypedDict, TypeVar, get_type_hints
 
 from attention_keras.commands.quiet_start import quiet_pictures
 from attention_keras.errors import UserError
+from attention_keras.evaluation.options import AllOptions
 from attention_keras.runs.config import RunConfig
+from attention_keras.runs.options import help_of, options_of
 
 Options = TypeVar("Options")
+EVERYTHING = "--help-all"
 USER_ERROR = 2
 STOPPED = 130  # as shells say that SIGINT ended it
 NO_READER = 141  # and SIGPIPE
 NO_NUMBER = re.compile(
     r"Error parsing (?P<flag>--\S+): "
-    r"(no type matching (\{None\}\|)?|could not convert string to |invalid literal for )"
-    r"(?P<kind>INT|FLOAT|int|float)\b.*'(?P<value>.*)'"
+    r"(could not convert string to |invalid literal for )(?P<kind>float|int)\b.*'(?P<value>.*)'"
 )
 
 
-def parse(
-    options_type: type[Options],
-    words: Sequence[str] | None = None,
-    *,
-    description: str | None = None,
-    prog: str | None = None,
-) -> Options:
-    """An instance of `options_type` from command-line words: a field is a flag, the text under it its help.
+def parse(options_type: type[Options], words: Sequence[str], *, description: str, prog: str) -> Options:
+    """An instance of `options_type`, whose fields are declared by `option`, from command-line words.
 
-    A word that is not understood raises UserError, and `--help` leaves with exit code 0.
+    `--help` shows the everyday options, and `--help-all` all of them. They all work in the same way. A word
+    that is not understood raises UserError, and help leaves with exit code 0.
     """
     import tyro  # a command without its extra says so in one line; it gets as far as this
 
-    from attention_keras.commands.open_choices import RULES
-
+    words = list(words)
+    short = not {"-h", "--help"}.isdisjoint(words) and EVERYTHING not in words
+    words = ["--help" if word == EVERYTHING else word for word in words]
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(options_type, args=words, description=description, prog=prog, registry=RULES)
+            given = tyro.cli(_form(options_type, short), args=words, description=description, prog=prog)
     except SystemExit as exit_request:
         if exit_request.code in (0, None):
             raise
         raise UserError(_one_line(complaint.getvalue())) from None
+    try:
+        return options_type(**{name: value for group in given.values() for name, value in group.items()})
+    except UserError as error:
+        raise UserError(in_flags(str(error), options_type)) from None
+
+
+def _form(options_type: type, everyday_only: bool) -> type:
+    """A dictionary of what is given, for tyro: for each group of options another one.
+
+    Of the everyday options the first sentence is enough, where there are others.
+    """
+    from tyro.conf import OmitArgPrefixes, Positional, arg
+
+    kinds, helps, options = get_type_hints(options_type), help_of(options_type), options_of(options_type)
+    needed = {field.name for field in fields(options_type) if field.default is MISSING}
+    everyday_only &= any(about.rare for about in options.values())
+    groups: dict[str, dict[str, Any]] = {}
+    for name, about in options.items():
+        if about.rare and everyday_only:
+            continue
+        text = re.split(r"(?<=\.)\s", helps[name])[0] if everyday_only else helps[name]
+        hint = f"(default: {about.default})" if about.default else ""
+        said = {"help": " ".join(text.split()), "help_behavior_hint": hint}
+        kind: Any = Annotated[kinds[name], arg(**said, metavar=about.place or None)]
+        kind = Positional[kind] if about.place else kind
+        groups.setdefault(about.group, {})[name] = Required[kind] if name in needed else kind
+    forms: dict[str, Any] = {
+        group: TypedDict(group, entries, total=False) for group, entries in groups.items()
+    }
+    return TypedDict("Form", {group: OmitArgPrefixes[form] for group, form in forms.items()})
 
 
 def _one_line(box: str) -> str:
@@ -62,7 +90,7 @@ def _one_line(box: str) -> str:
     # First it names the dataclass or the group that refused a value, which means nothing to the user.
     message = re.sub(r"^Error parsing \w+: ", "", " ".join(sentences))
     if refused := NO_NUMBER.match(message):
-        kind = "a whole number" if refused["kind"] in ("INT", "int") else "a number, such as 0.25"
+        kind = "a whole number" if refused["kind"] == "int" else "a number, such as 0.25"
         message = f"{refused['flag']} takes {kind}; got {refused['value']!r}"
     message = message or "the command line was not understood"
     suggestion = re.search(r"Perhaps you meant:\W+(--[\w-]+)", box)
@@ -70,16 +98,13 @@ def _one_line(box: str) -> str:
     return f"{message.rstrip('.')}{hint} (--help shows every flag)"
 
 
-def in_flags(message: str) -> str:
+def in_flags(message: str, *more: type) -> str:
     """What the library says of its arguments, in the command's words: `frozen_epochs` is --frozen-epochs.
 
-    A name is one where it has an underscore, stands in backticks, or begins what must be.
+    A name, of a training, an evaluation or `more` options, is one where it has an underscore, stands in
+    backticks, or begins what must be.
     """
-    names = {field.name for field in fields(RunConfig)}
-    with contextlib.suppress(ModuleNotFoundError):  # of tyro, which the message may be about
-        from attention_keras.evaluation.options import AllOptions
-
-        names |= {field.name for field in fields(AllOptions)}
+    names = {field.name for kind in (RunConfig, AllOptions, *more) for field in fields(kind)}
     words = "|".join(sorted(names, key=len, reverse=True))
     long = "|".join(name for name in sorted(names, key=len, reverse=True) if "_" in name)
     pattern = rf"`({words})`|(?<![\w/.-])({long})\b(?![/.]\w)|^({words})(?= must|:)"

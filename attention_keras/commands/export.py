@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tyro.conf import Positional
-
 from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
-from attention_keras.runs.open_fields import Unset
+from attention_keras.runs.options import at_least, check_values, option
 from attention_keras.serving.formats import SAVED_MODEL, Format, Precision
 
 DESCRIPTION = """Write a finished run as a SavedModel for TensorFlow Serving, or for other runtimes.
@@ -20,18 +18,19 @@ the folder. A file that exists is never overwritten."""
 class ExportOptions:
     """What to export, and where to."""
 
-    run: Positional[str]
+    run: str = option(place="RUN")
     """A finished run directory."""
-    to: str = "saved_models"
+    to: str = option("saved_models")
     """Folder of all exports: <to>/<run's name>/<version>/."""
-    version: Unset[int] = None
-    """Version number (default: the highest there is, plus one; files without a SavedModel take the number of
-    the SavedModel of the same run)."""
-    format: tuple[Format, ...] = (SAVED_MODEL,)
+    version: int = option(0, default="the highest there is, plus one", rule=at_least(0))
+    """Version number. Files without a SavedModel take the number of the SavedModel of the same run."""
+    format: tuple[Format, ...] = option((SAVED_MODEL,), default=SAVED_MODEL)
     """One or several: saved_model is <to>/<name>/<version>/; litert <to>/<name>/<name>-<version>.tflite, for
     telephones; onnx .onnx."""
-    precision: Precision = "trained"
+    precision: Precision = option("trained")
     """What the SavedModel computes in: as it was trained, or float32. The other formats are float32."""
+
+    __post_init__ = check_values
 
 
 def main(words: Sequence[str], prog: str) -> int:
@@ -40,6 +39,8 @@ def main(words: Sequence[str], prog: str) -> int:
     import_tensorflow("export")
     from attention_keras.serving.export import export_run
 
-    for written in export_run(options.run, options.to, options.version, options.format, options.precision):
+    for written in export_run(
+        options.run, options.to, options.version or None, options.format, options.precision
+    ):
         print(written)
     return 0

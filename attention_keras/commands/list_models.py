@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.models.paper_errors import PAPER_ERRORS
+from attention_keras.runs.options import option
 
 DESCRIPTION = "List the networks by name, with the errors that the paper reports."
 
@@ -14,7 +15,7 @@ DESCRIPTION = "List the networks by name, with the errors that the paper reports
 class ListModelsOptions:
     """What to say of each network."""
 
-    sizes: bool = False
+    sizes: bool = option(False)
     """Count parameters and multiply-adds too (full width, 32x32 images, 10 classes), which takes a minute."""
 
 

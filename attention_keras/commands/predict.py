@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tyro.conf import Positional
-
 from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.errors import UserError
-from attention_keras.runs.open_fields import Empty, Unset
+from attention_keras.runs.options import at_least, check_values, option
 
 DESCRIPTION = """Say what a model sees in images: one on this machine, or one on a server.
 
@@ -37,24 +35,26 @@ MODELS = ("*.keras", "saved_model.pb", "*/saved_model.pb")
 class PredictOptions:
     """Which model, and which images."""
 
-    model: Positional[str]
+    model: str = option(place="MODEL")
     """A run directory, a .keras file, or a SavedModel directory. Left out with --url."""
-    files: Positional[Empty[tuple[str, ...]]]
+    files: tuple[str, ...] = option((), place="[FILES]")
     """Image files, folders, patterns, or @FILE with one of these in each line."""
-    url: Unset[str] = None
+    url: str = option("")
     """A model on a TensorFlow Serving server: http://HOST:8501/v1/models/NAME."""
-    output: str = "predictions"
+    output: str = option("predictions")
     """Folder for predictions.csv (or .jsonl) and the drawings."""
-    format: Literal["csv", "jsonl"] = "csv"
+    format: Literal["csv", "jsonl"] = option("csv")
     """A table, or a JSON object a line."""
-    shard: Unset[str] = None
+    shard: str = option("")
     """3/16 answers the third of 16 parts of the images, into predictions-3-of-16.csv."""
-    top: int = 3
+    top: int = option(3, rule=at_least(1))
     """How many classes to name for each image."""
-    pictures: bool = True
+    pictures: bool = option(True)
     """Draw each image with its attention and evidence."""
-    batch_size: int = 32
+    batch_size: int = option(32, rule=at_least(1))
     """Images at a time."""
+
+    __post_init__ = check_values
 
 
 def main(words: Sequence[str], prog: str) -> int:
@@ -63,8 +63,6 @@ def main(words: Sequence[str], prog: str) -> int:
     files = (options.model, *options.files) if options.url else options.files
     if not files:
         raise UserError("no image was given; type names of image files or folders")
-    if options.top < 1 or options.batch_size < 1:
-        raise UserError("--top and --batch-size must be 1 or more")
     part = _shard(options.shard)
     from attention_keras.data.files import find_images, in_shard, in_words
 
@@ -95,7 +93,7 @@ def main(words: Sequence[str], prog: str) -> int:
     return 1 if unread and not read else 0
 
 
-def _shard(text: str | None) -> tuple[int, int]:
+def _shard(text: str) -> tuple[int, int]:
     """Its number and how many there are."""
     matched = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text or "1/1")
     if matched is None or int(matched[1]) > int(matched[2]):

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tyro.conf import Positional
-
 from attention_keras.commands.command_line import in_flags, parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.errors import UserError
@@ -16,7 +14,7 @@ from attention_keras.runs.directory import Run
 from attention_keras.runs.durable import write_text
 from attention_keras.runs.experiments import TABLES, Measure
 from attention_keras.runs.names import run_of
-from attention_keras.runs.open_fields import Empty, Unset
+from attention_keras.runs.options import ZERO_OR_POSITIVE, at_least, check_values, option
 
 DESCRIPTION = """Train every network of a table with every seed, measure the runs, and write the table.
 
@@ -29,34 +27,31 @@ in the command or a run that failed, 130 stopped by Ctrl-C, 143 by SIGTERM."""
 class ReproduceOptions:
     """Which table, and how many seeds."""
 
-    table: Positional[Unset[str]] = None
+    table: str = option("", place="[TABLE]")
     """Name of the table (without it: the list of them)."""
-    seeds: int = 3
+    seeds: int = option(3, rule=at_least(1))
     """Runs of each row, with seeds 0, 1, ..."""
-    models: Empty[tuple[str, ...]] = ()
-    """Rows of the table to run, or networks of any name (default: the table's rows)."""
-    measures: Unset[tuple[Measure, ...]] = None
-    """What to measure on each run beside its test error (default: the table's; alone: nothing)."""
-    images: Unset[int] = None
-    """Test images for these measures (default: the table's)."""
-    width: Unset[float] = None
-    """Factor on every channel count, in place of the table's."""
-    epochs: Unset[int] = None
-    """Passes over the training split, in place of the table's."""
-    limit: Unset[int] = None
+    models: tuple[str, ...] = option((), default="the table's rows")
+    """Rows of the table to run, or networks of any name."""
+    measures: tuple[Measure, ...] = option((), default="the table's")
+    """What to measure on each run beside its test error."""
+    images: int = option(0, default="the table's", rule=at_least(0))
+    """Test images for these measures."""
+    width: float = option(0.0, default="the table's", rule=ZERO_OR_POSITIVE)
+    """Factor on every channel count."""
+    epochs: int = option(0, default="the table's", rule=at_least(0))
+    """Passes over the training split."""
+    limit: int = option(0, default="all", rule=at_least(0))
     """Use only the first N training images and N/5 test images (for a try)."""
-    data_dir: Unset[str] = None
-    """Where TensorFlow Datasets keeps prepared data (default: TFDS_DATA_DIR or ~/tensorflow_datasets)."""
-    run_dir: Unset[str] = None
-    """Folder of the runs and of the table made from them (default: runs/TABLE)."""
+    data_dir: str = option("", default="TFDS_DATA_DIR or ~/tensorflow_datasets")
+    """Where TensorFlow Datasets keeps prepared data."""
+    run_dir: str = option("", default="runs/TABLE")
+    """Folder of the runs and of the table made from them."""
 
     def __post_init__(self):
-        if self.table is not None and self.table not in TABLES:
+        check_values(self)
+        if self.table and self.table not in TABLES:
             raise UserError(f"unknown table {self.table!r}; allowed: {', '.join(TABLES)}")
-        for name in ("seeds", "images"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"{name} must be 1 or more; got {value}")
 
     @property
     def folder(self) -> str:
@@ -77,7 +72,7 @@ class ReproduceOptions:
 def main(words: Sequence[str], prog: str) -> int:
     """The command line; the return value is the exit code."""
     options = parse(ReproduceOptions, words, description=DESCRIPTION, prog=prog)
-    if options.table is None:
+    if not options.table:
         for name, experiment in TABLES.items():
             print(f"{name:<17}{len(experiment.models):>3} rows: {experiment.about}")
         return 0
@@ -114,10 +109,10 @@ def _complete(config: RunConfig, options: ReproduceOptions) -> None:
     experiment = TABLES[options.table]
     run = train(config, report=_print).run
     images = min(options.images or experiment.images, run.metrics()["test_images"])
-    for task in experiment.measures if options.measures is None else options.measures:
-        if _measured(run, task).get("images") != images:
-            place = config.data_dir or None
-            evaluate(TASK_OPTIONS[task]((str(run.path),), limit=images, data_dir=place), report=_print)
+    for task in options.measures or experiment.measures:
+        if task != "none" and _measured(run, task).get("images") != images:
+            chosen = TASK_OPTIONS[task]((str(run.path),), limit=images, data_dir=config.data_dir)
+            evaluate(chosen, report=_print)
 
 
 def _measured(run: Run, task: str) -> dict[str, Any]:

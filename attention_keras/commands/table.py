@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tyro.conf import Positional
-
 from attention_keras.commands.command_line import parse
 from attention_keras.data.registry import GroupBy
+from attention_keras.runs.options import option
 
 DESCRIPTION = """Write a CSV of a folder's images, to add groups, boxes or another split to.
 
@@ -19,11 +18,11 @@ Example:
 class TableOptions:
     """Which images, and where to."""
 
-    dataset: Positional[str]
+    dataset: str = option(place="DATASET")
     """folder:PATH, or table:FILE of another kind."""
-    output: str
+    output: str = option()
     """A new file .csv; its paths are relative to its folder."""
-    group_by: GroupBy = "none"
+    group_by: GroupBy = option("none")
     """parent: a column group with the folders of folder:PATH/CLASS/GROUP/IMAGE."""
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from attention_keras.commands.command_line import in_flags
-from attention_keras.commands.config_flags import parse_config
+from attention_keras.commands.command_line import in_flags, parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
@@ -26,7 +25,7 @@ NO_EXPORT = "none"
 
 def main(words: Sequence[str], prog: str) -> int:
     """The command line; the return value is the exit code."""
-    return run(parse_config(words, description=DESCRIPTION, prog=prog))
+    return run(parse(RunConfig, words, description=DESCRIPTION, prog=prog))
 
 
 def run(config: RunConfig) -> int:

@@ -2,55 +2,46 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from tyro.conf import Positional, arg
 
 from attention_keras.errors import UserError
-from attention_keras.runs.open_fields import Empty, Unset
+from attention_keras.runs.options import SEED, Rule, at_least, check_values, option
 
 FEW_IMAGES = 64
 """Test images of the tasks that compute for long on each image, unless `limit` says otherwise."""
 FOLDER = "folder:"
-_LARGEST_SEED = 2**31 - 1
-_LEAST = {"batch_size": 1, "limit": 1, "panels": 0, "rows": 1, "steps": 1, "pgd_steps": 1, "pgd_restarts": 1}
+PIXEL_VALUES = Rule(lambda values: values and all(0 <= value <= 255 for value in values), "from 0 to 255")
 
 
 @dataclass(frozen=True)
 class CommonOptions:
     """What every task takes. A value that is not allowed raises UserError."""
 
-    runs: Annotated[tuple[str, ...], Positional, arg(metavar="RUN [RUN ...]", help_behavior_hint="")]
+    runs: tuple[str, ...] = option((), place="RUN [RUN ...]")
     """Run directories, .keras files, or (for classification) SavedModel directories."""
-    dataset: Unset[str] = None
-    """Dataset with the test images (default: the one that the runs were trained on)."""
-    data_dir: Unset[str] = None
-    """Where TensorFlow Datasets keeps prepared data (default: as in training)."""
-    batch_size: int = 128
+    dataset: str = option("", default="the one that the runs were trained on")
+    """Dataset with the test images."""
+    data_dir: str = option("", default="as in training")
+    """Where TensorFlow Datasets keeps prepared data."""
+    batch_size: int = option(128, rule=at_least(1))
     """Images at a time."""
-    limit: Unset[int] = None
-    """Use only the first N images (default: all; of faithfulness, robustness and query 64)."""
-    seed: int = 0
+    limit: int = option(0, default="all; of faithfulness, robustness and query 64", rule=at_least(0))
+    """Use only the first N images."""
+    seed: int = option(0, rule=SEED)
     """Fixes random maps, noise, attacks and randomised weights."""
-    output: Unset[str] = None
-    """Where results go (default: RUN/evaluation; evaluation for several; for a file evaluation/NAME)."""
+    output: str = option("", default="RUN/evaluation; evaluation for several; for a file evaluation/NAME")
+    """Where results go."""
 
     def __post_init__(self):
         if not self.runs:
             raise UserError("no run given; runs takes one or more run directories")
-        for name, least in _LEAST.items():
-            value = getattr(self, name, None)
-            if value is not None and value < least:
-                raise UserError(f"{name} must be {least} or more; got {value}")
-        if not 0 <= self.seed <= _LARGEST_SEED:
-            raise UserError(f"seed must be from 0 to {_LARGEST_SEED}; got {self.seed}")
+        check_values(self)
         # A folder that is not there is said before hours of work rather than after.
         for name in ("queries", "scenes", "masks", "targets"):
-            given = getattr(self, name, None) or ()
+            given = getattr(self, name, ())
             for place in (given,) if isinstance(given, str) else given:
                 folder = place.removeprefix(FOLDER)
                 names_folder = folder != place or name in ("queries", "scenes")
-                if names_folder and not Path(folder).expanduser().is_dir():
+                if place and names_folder and not Path(folder).expanduser().is_dir():
                     raise UserError(f"{name}: there is no folder {folder}")
 
 
@@ -58,7 +49,7 @@ class CommonOptions:
 class ClassificationOptions(CommonOptions):
     """Test error, confusion matrix, and whether attention points at the object."""
 
-    panels: int = 18
+    panels: int = option(18, rule=at_least(0))
     """Images of answers with attention; up to half of them show the most confident errors."""
 
 
@@ -66,9 +57,9 @@ class ClassificationOptions(CommonOptions):
 class MapsOptions(CommonOptions):
     """The paper's figure: the same images under every map of every run."""
 
-    rows: int = 8
+    rows: int = option(8, rule=at_least(1))
     """Images to show."""
-    versus: Unset[str] = None
+    versus: str = option("")
     """Add the evidence for the predicted class rather than for this one: a class, or `second` for the second
     most likely one."""
 
@@ -77,55 +68,49 @@ class MapsOptions(CommonOptions):
 class FaithfulnessOptions(CommonOptions):
     """Attention beside post-hoc explanations: which map shows what the network uses?"""
 
-    steps: int = 16
+    steps: int = option(16, rule=at_least(1))
     """Steps in which pixels are removed or shown."""
-    maps: Empty[tuple[str, ...]] = ()
-    """Kinds of maps to measure, such as attention evidence Grad-CAM random (default: all that a network has);
-    Score-CAM and SmoothGrad take most of the time."""
+    maps: tuple[str, ...] = option((), default="all that a network has")
+    """Kinds of maps to measure, such as attention evidence Grad-CAM random; Score-CAM and SmoothGrad take
+    most of the time."""
 
 
 @dataclass(frozen=True)
 class SegmentationOptions(CommonOptions):
     """Attention as a segmentation that nobody trained for."""
 
-    masks: Unset[str] = None
-    """Images with masks: folder:PATH (masks in GroundTruth folders) or tfds:oxford_iiit_pet (default: the
-    dataset's own)."""
+    masks: str = option("", default="the dataset's own")
+    """Images with masks: folder:PATH (masks in GroundTruth folders) or tfds:oxford_iiit_pet."""
 
 
 @dataclass(frozen=True)
 class RobustnessOptions(CommonOptions):
     """Accuracy and fooling rate under adversarial attacks and noise."""
 
-    epsilons: tuple[float, ...] = (0, 1, 2, 4, 8, 16)
+    epsilons: tuple[float, ...] = option((0, 1, 2, 4, 8, 16), default="0 1 2 4 8 16", rule=PIXEL_VALUES)
     """Largest changes of a pixel value, of 255."""
-    pgd_steps: int = 10
+    pgd_steps: int = option(10, rule=at_least(1))
     """Steps of projected gradient descent."""
-    pgd_restarts: int = 2
+    pgd_restarts: int = option(2, rule=at_least(1))
     """Random starts of projected gradient descent."""
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not self.epsilons or not all(0 <= epsilon <= 255 for epsilon in self.epsilons):
-            raise UserError(f"epsilons must be from 0 to 255, in pixel values; got {list(self.epsilons)}")
 
 
 @dataclass(frozen=True)
 class QueryOptions(CommonOptions):
     """Attention of one image under the global features of another."""
 
-    queries: Unset[str] = None
-    """Folder of images that ask (default: test images of different classes)."""
-    scenes: Unset[str] = None
-    """Folder of images that are asked (default: test images)."""
+    queries: str = option("", default="test images of different classes")
+    """Folder of images that ask."""
+    scenes: str = option("", default="test images")
+    """Folder of images that are asked."""
 
 
 @dataclass(frozen=True)
 class TransferOptions(CommonOptions):
     """Descriptors as features for other datasets, by a linear classifier."""
 
-    targets: Empty[tuple[str, ...]] = ()
-    """Datasets to carry the descriptors to, such as tfds:stl10 or folder:PATH (default: the runs' own)."""
+    targets: tuple[str, ...] = option((), default="the runs' own")
+    """Datasets to carry the descriptors to, such as tfds:stl10 or folder:PATH."""
 
 
 TASKS: dict[str, type[CommonOptions]] = {

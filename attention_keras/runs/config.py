@@ -18,6 +18,7 @@ from attention_keras.runs.filling import DEFAULT_MODEL, absolute_paths, fill, fi
 from attention_keras.runs.options import (
     BELOW_ONE,
     BETWEEN_0_AND_1,
+    NAME,
     POSITIVE,
     SEED,
     UP_TO_ONE,
@@ -27,7 +28,7 @@ from attention_keras.runs.options import (
     option,
     options_of,
 )
-from attention_keras.runs.recipes import Optimizer, Precision, RecipeName, Schedule, Values
+from attention_keras.runs.recipes import Optimizer, Precision, RecipeName, Schedule, Strategy, Values
 
 # ruff: noqa: RUF009 (a call of `option` is a field)
 _images = partial(option, group="images")
@@ -149,13 +150,13 @@ class RunConfig:
 
     data_dir: str = _machine("", default="TFDS_DATA_DIR or ~/tensorflow_datasets")
     """Where TensorFlow Datasets keeps prepared data."""
-    strategy: str = _machine("auto", rare=True)
+    strategy: Strategy = _machine("auto", rare=True)
     """tf.distribute: auto (mirrors over several GPUs), none, mirrored, multi_worker, tpu (untested)."""
     checkpoint_every: int = _machine(500, rule=at_least(1), rare=True)
     """Steps between checkpoints; one is always written at the end of an epoch."""
     run_dir: str = _machine("runs")
     """Folder of all runs."""
-    name: str = _machine("", default="dataset, model, options, seed")
+    name: str = _machine("", default="dataset, model, options, seed", rule=NAME)
     """Name of this run; the same name resumes it."""
     restart: bool = _machine(False)
     """Throw away an earlier run of this name."""
@@ -167,7 +168,7 @@ class RunConfig:
         paths = {name: getattr(self, name) for name in ("dataset", "backbone", "weights", "init_from")}
         self.__dict__.update(absolute_paths(**paths))
         self.__dict__.update(fill(vars(self)))
-        check_together(self)
+        check_together(vars(self), self.spec)
 
     @cached_property
     def spec(self) -> ModelSpec:

@@ -36,7 +36,7 @@ _ATTEND_TO: dict[str, dict[str, Any]] = {f"{_GUIDED}-masks0": {"model": _GUIDED}
     }
     for percent in (1, 10, 100)
 }
-Measure = Literal["robustness", "faithfulness", "classification"]
+Measure = Literal["robustness", "faithfulness", "classification", "none"]
 
 
 @dataclass(frozen=True)

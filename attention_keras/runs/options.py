@@ -1,10 +1,14 @@
-"""How a field of a config is declared: its default, help and check, where it stands, and who fills it."""
+"""How an option of a command is declared: its default, its help and its check, in one place.
+
+The text under a field is its help. The command line, with its flags and its help, is made from these.
+"""
 
 import ast
 import dataclasses
 import inspect
 import itertools
 import math
+import re
 import textwrap
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
@@ -15,7 +19,7 @@ from attention_keras.errors import UserError
 class Rule(NamedTuple):
     """Which values are allowed, and how a message says so."""
 
-    allows: Callable[[Any], bool]
+    allows: Callable[[Any], Any]
     words: str
 
 
@@ -28,39 +32,35 @@ ZERO_OR_POSITIVE = Rule(lambda value: math.isfinite(value) and value >= 0, "0 or
 BELOW_ONE = Rule(lambda value: 0 <= value < 1, "from 0 up to 1")
 BETWEEN_0_AND_1 = Rule(lambda value: 0 < value < 1, "between 0 and 1")
 UP_TO_ONE = Rule(lambda value: 0 < value <= 1, "above 0 and at most 1")
-
-
 SEED = Rule(lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
+NAME = Rule(
+    lambda value: re.fullmatch(r"(\w[\w.\- ]{0,199})?", value), "letters, digits, '.', '_', '-' or spaces"
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """What a field of a config says of itself beside its type, its default and the help under it.
+    """What a field says of itself beside its type, its default and the help under it.
 
     `group` is its heading in the help; a `rare` option stands in the long one alone. `default` says in words
-    what an open value becomes, and `identifies` whether another value makes another run.
+    what stands for an open value, and `identifies` whether another value makes another run. An option with a
+    `place` is typed without its name; the usage calls it so.
     """
 
-    group: str
-    default: str
-    rule: Rule | None
-    rare: bool
-    identifies: bool
+    group: str = ""
+    default: str = ""
+    rule: Rule | None = None
+    rare: bool = False
+    identifies: bool = True
+    place: str = ""
 
 
-def option(
-    value: Any,
-    *,
-    group: str,
-    default: str | None = None,
-    rule: Rule | None = None,
-    rare: bool = False,
-    identifies: bool = True,
-) -> Any:
-    """A field of a config. A `value` of None is left open for whoever `default` names."""
+def option(value: Any = dataclasses.MISSING, **about: Any) -> Any:
+    """A field with these values of `Option`. A `value` of None is left open for whoever `default` names."""
     words = str(value).lower() if isinstance(value, bool) else str(value)
-    about = Option(group, words if default is None else default, rule, rare, identifies)
-    return dataclasses.field(default=value, metadata={"option": about})
+    if value is dataclasses.MISSING or value is None or value == ():
+        words = ""
+    return dataclasses.field(default=value, metadata={"option": Option(**{"default": words} | about)})
 
 
 def options_of(config: Any) -> dict[str, Option]:
@@ -70,13 +70,16 @@ def options_of(config: Any) -> dict[str, Option]:
 
 def help_of(config_type: type) -> dict[str, str]:
     """Name of a field -> the text under it. Python keeps none of these, so they are read from the source."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(config_type)))
-    (body,) = (node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
-    return {
-        ast.unparse(field.target): inspect.cleandoc(ast.literal_eval(text.value))
-        for field, text in itertools.pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
-    }
+    found: dict[str, str] = {}
+    for base in filter(dataclasses.is_dataclass, reversed(config_type.__mro__)):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
+        (body,) = (node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+        found |= {
+            ast.unparse(field.target): inspect.cleandoc(ast.literal_eval(text.value))
+            for field, text in itertools.pairwise(body)
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+        }
+    return found
 
 
 def check_values(config: Any) -> None:
@@ -89,11 +92,10 @@ def check_values(config: Any) -> None:
         value, kind = getattr(config, field.name), kinds[field.name]
         if value is None and field.default is None:
             continue
-        if kind is float and type(value) is int:
-            value = float(value)
-            object.__setattr__(config, field.name, value)
         if not _is_a(value, kind):
             raise UserError(f"{field.name}: {value!r} is not allowed; expected {_in_words(kind)}")
+        if kind is float:
+            object.__setattr__(config, field.name, float(value))
         rule = field.metadata["option"].rule
         if rule and not rule.allows(value):
             raise UserError(f"{field.name} must be {rule.words}; got {value!r}")
@@ -103,11 +105,11 @@ def _is_a(value: Any, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return isinstance(value, str) and value in get_args(kind)
     if get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
-    return type(value) is kind  # True is no number
+        return isinstance(value, tuple) and all(_is_a(item, get_args(kind)[0]) for item in value)
+    return type(value) in ((int, float) if kind is float else (kind,))  # True is no number
 
 
 def _in_words(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
-    return "a list of strings" if get_origin(kind) is tuple else kind.__name__
+    return f"a list of {_in_words(get_args(kind)[0])}" if get_origin(kind) is tuple else kind.__name__

@@ -14,6 +14,7 @@ from attention_keras.models.spec import is_brought
 RecipeName = Literal["auto", "paper", "quick", "modern", "embedded", "finetune"]
 Optimizer = Literal["sgd", "nesterov", "adamw"]
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+Strategy = Literal["auto", "none", "mirrored", "multi_worker", "tpu"]
 Schedule = Literal["constant", "cosine", "halve_25", "step_60_120_160", "cub_30"]
 
 Values = dict[str, Any]

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tyro
 from PIL import Image
 
 from attention_keras.commands.command_line import exit_code, parse
@@ -27,6 +26,7 @@ from attention_keras.drawing.maps import enlarge, largest, overlay, signed_overl
 from attention_keras.errors import UserError
 from attention_keras.evaluation.prediction import Answer, predict_files
 from attention_keras.extras import needs
+from attention_keras.runs.options import option
 
 TOP, SIDE = 5, 256
 HEIGHT, NARROWEST = 282, 280  # pixels; the drop zone is as high as five classes
@@ -51,11 +51,11 @@ Figure = tuple[np.ndarray, str]
 class AppConfig:
     """Which model, and where the page is."""
 
-    model: tyro.conf.Positional[str]
+    model: str = option(place="MODEL")
     """An export (saved_models/NAME, or one version in it), or http://HOST:8501/v1/models/NAME."""
-    host: str = "127.0.0.1"
+    host: str = option("127.0.0.1")
     """Address to listen on; 0.0.0.0 lets other machines in."""
-    port: int = 7860
+    port: int = option(7860)
     """Port of the page."""
 
 
@@ -168,7 +168,7 @@ def build_page(model):
 
 def main() -> int:
     """The command line."""
-    config = parse(AppConfig, description=__doc__)
+    config = parse(AppConfig, sys.argv[1:], description=__doc__, prog="python app.py")
     if not 1 <= config.port <= 65535:
         raise UserError(f"--port must be from 1 to 65535; got {config.port}")
     model = open_model(config.model)

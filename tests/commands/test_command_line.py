@@ -12,13 +12,12 @@ import pytest
 from tqdm import tqdm
 
 from attention_keras.commands.command_line import exit_code, in_flags, parse
-from attention_keras.commands.config_flags import parse_config
 from attention_keras.commands.main import COMMANDS, main
 from attention_keras.commands.quiet_start import held_back_stderr
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.options import help_of, options_of
+from attention_keras.runs.options import at_least, check_values, help_of, option, options_of
 from attention_keras.runs.recipes import RecipeName
 
 ROOT = Path(__file__).parents[2]
@@ -26,17 +25,19 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Options:
-    kind: Literal["dp", "pc"] = "pc"
+    kind: Literal["dp", "pc"] = option("pc")
     """Which score."""
-    epochs: int | None = None
+    epochs: int = option(3, rule=at_least(1))
     """How long."""
-    width: float = 1.0
+    width: float = option(1.0)
     """How wide."""
+
+    __post_init__ = check_values
 
 
 def test_words_become_fields():
-    assert parse(Options, ["--kind", "dp", "--epochs", "3"]) == Options("dp", 3)
-    assert parse(Options, []) == Options()
+    assert parsed("--kind dp --epochs 4", Options) == Options("dp", 4)
+    assert parsed("", Options) == Options()
 
 
 def test_a_mistake_is_one_line():
@@ -46,11 +47,12 @@ def test_a_mistake_is_one_line():
         ("--epoch 3", "perhaps you meant --epochs"),
         ("--epochs x", "--epochs takes a whole number; got 'x'"),
         ("--width 1/4", "--width takes a number, such as 0.25; got '1/4'"),
+        ("--epochs 0", "--epochs must be 1 or more; got 0"),
         ("--epochs", "Missing value for argument '--epochs'"),
         ("stray", "Unrecognized options: stray"),
     ):
         with pytest.raises(UserError) as raised:
-            parse(Options, words.split())
+            parsed(words, Options)
         if said not in str(raised.value) or "\n" in str(raised.value):
             wrong[words] = str(raised.value)
     assert not wrong
@@ -76,8 +78,8 @@ def test_the_flags_of_training_are_the_fields_of_its_config():
     assert parsed("--balance --compat dp") == RunConfig(balance=True, compat="dp")
 
 
-def parsed(words):
-    return parse_config(words.split(), description="", prog="attention-keras train")
+def parsed(words, options=RunConfig):
+    return parse(options, words.split(), description="", prog="attention-keras train")
 
 
 def test_the_help_is_short_and_the_long_one_has_everything(capsys, monkeypatch):

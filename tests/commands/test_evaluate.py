@@ -145,7 +145,7 @@ def test_runs_of_different_datasets_are_not_mixed(trained, tmp_path):
 
 def test_wrong_options(trained):
     for options, said in (
-        ({"limit": 0}, "limit must be 1 or more"),
+        ({"limit": -1}, "limit must be 0 or more"),
         ({"panels": -1}, "panels must be 0 or more"),
         ({"queries": "nowhere"}, "queries: there is no folder nowhere"),
         ({"scenes": "nowhere"}, "scenes: there is no folder nowhere"),

@@ -143,7 +143,7 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys):
         ([], "no image was given"),
         (["missing.png"], "there is no file or folder missing.png"),
         (["empty"], "no images in empty; endings that are read: ."),
-        (["empty", "--top", "0"], "--top and --batch-size must be 1 or more"),
+        (["empty", "--top", "0"], "--top must be 1 or more; got 0"),
         (["empty", "--shard", "4/3"], "--shard must be 1/16 to 16/16, or the like; got 4/3"),
     ):
         assert predict("model.keras", *words) == 2

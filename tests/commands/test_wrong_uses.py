@@ -23,7 +23,7 @@ CASES = {
     "export file --format onnx onnx": "the format onnx is named twice",
     "predict model.keras": "no image was given",
     "predict model.keras missing.png": "there is no file or folder missing.png",
-    "predict model.keras file --top 0": "--top and --batch-size must be 1 or more",
+    "predict model.keras file --top 0": "--top must be 1 or more",
     "reproduce imagenet": "unknown table 'imagenet'; allowed: digits",
     "reproduce digits --seeds 0": "seeds must be 1 or more; got 0",
     "reproduce digits --models vgg-att9": "unknown model 'vgg-att9'",

@@ -31,7 +31,6 @@ from attention_keras.commands import (
     train,
 )
 from attention_keras.commands.command_line import parse
-from attention_keras.commands.config_flags import parse_config
 from attention_keras.commands.main import PROGRAM, main
 
 ROOT = Path(__file__).parents[2]
@@ -130,16 +129,12 @@ def _only_parse(program: str, words: list[str]) -> None:
     def parse_words(*arguments, **options):
         raise Parsed(parse(*arguments, **options))
 
-    def parse_config_words(*arguments, **options):
-        raise Parsed(parse_config(*arguments, **options))
-
     def parse_arguments(*arguments):
         raise Parsed(reads_arguments(*arguments))
 
     with contextlib.ExitStack() as stack:
-        for module in (command_line, evaluate, export, list_models, predict, reproduce, table):
+        for module in (command_line, evaluate, export, list_models, predict, reproduce, table, train):
             stack.enter_context(mock.patch.object(module, "parse", parse_words))
-        stack.enter_context(mock.patch.object(train, "parse_config", parse_config_words))
         stack.enter_context(mock.patch.object(argparse.ArgumentParser, "parse_args", parse_arguments))
         stack.enter_context(mock.patch.object(sys, "argv", [program, *words]))
         try:

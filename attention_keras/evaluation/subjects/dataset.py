@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 def dataset_of(
     subjects: Sequence[Subject],
-    name: str | None = None,
-    data_dir: str | None = None,
+    name: str = "",
+    data_dir: str = "",
 ) -> ImageDataset:
     """The dataset `name`, or the one that all subjects were trained on.
 
@@ -34,7 +34,7 @@ def dataset_of(
     """
     trained = [subject for subject in subjects if subject.trained]
     datasets = sorted({subject.trained.dataset for subject in trained})
-    if name is None and len(datasets) != 1:
+    if not name and len(datasets) != 1:
         if datasets:
             raise UserError(f"the runs were trained on {' and '.join(datasets)}; evaluate them one by one")
         raise UserError(f"{subjects[0].path} does not say what it was trained on; give dataset")
@@ -63,7 +63,7 @@ def dataset_of(
     return dataset
 
 
-def tfds_folder(subjects: Sequence[Subject], given: str | None = None) -> str | None:
+def tfds_folder(subjects: Sequence[Subject], given: str = "") -> str | None:
     """Where TensorFlow Datasets keeps prepared data: as given, as in a training, or None, its default."""
     return given or next((subject.data_dir for subject in subjects if subject.data_dir), None)
 

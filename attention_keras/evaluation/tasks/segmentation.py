@@ -79,7 +79,9 @@ def _images(context: Context[SegmentationOptions]) -> tuple[Split, str]:
     options = context.options
     if options.masks:
         to = context.picture_format
-        split = load_masked_images(options.masks, to, limit=options.limit, data_dir=context.tfds_folder)
+        split = load_masked_images(
+            options.masks, to, limit=options.limit or None, data_dir=context.tfds_folder
+        )
         return split, options.masks
     split = context.images()
     if split.masks is None:

@@ -32,7 +32,8 @@ def measure(context: Context[TransferOptions]) -> TaskResult:
     direct, sizes = [], []
     for name in names:
         target = context.dataset if name == context.dataset.name else _load(name, context)
-        train, test = target.train.take(slice(options.limit)), target.test().take(slice(options.limit))
+        first = slice(options.limit or None)
+        train, test = target.train.take(first), target.test().take(first)
         if np.unique(train.labels, return_counts=True)[1].min() < 2:
             raise NotApplicable(f"of {name} a class has fewer than two training images; raise limit")
         sizes.append(f"{name} ({len(train):,} to train, {len(test):,} to test)")
