@@ -12,7 +12,7 @@ from attention_keras.data.files import NO_IMAGES, endings_in_words, folder_id, i
 from attention_keras.data.images import EXTENSIONS
 from attention_keras.data.registry import GroupBy
 from attention_keras.data.split import Role
-from attention_keras.data.table import ImageRow, ImageTable
+from attention_keras.data.table import ImageTable
 from attention_keras.errors import UserError
 
 GROUND_TRUTH = "GroundTruth"
@@ -27,6 +27,9 @@ ROLE_NAMES: dict[str, Role] = {
     "testing": "test",
 }
 """What a folder in between, or the split of a table, may be called, in any case."""
+
+Row = tuple[str, str, Role, str | None, str]
+"""Path, label, role, mask and group."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
     classes = {role: _folders(folder) for role, folder in roots.items()}
     # A link from one class into another would give an image two labels.
     known = {folder_id(folder) for folder in (root, *roots.values(), *chain(*classes.values()))}
-    rows: list[ImageRow] = []
+    rows: list[Row] = []
     for role, folder in roots.items():
         found = []
         for class_folder in classes[role]:
@@ -65,11 +68,8 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
                 raise _no_images(class_folder, others)
             if not files:
                 passed_over[f"empty class folder {class_folder.name} in {folder.name}"] += 1
-            rows_of_class = _rows(root, files, class_folder.name, role)
-            if group_by == "parent":
-                groups = [_group(class_folder, file) for file in files]
-                rows_of_class = [row._replace(group=group) for row, group in zip(rows_of_class, groups)]
-            found += rows_of_class
+            groups = [_group(class_folder, file) if group_by == "parent" else "" for file in files]
+            found += _rows(root, files, class_folder.name, role, groups)
         loose = sum(entry.suffix.lower() in EXTENSIONS for entry in folder.iterdir() if entry.is_file())
         passed_over += Counter({"images outside the class folders": loose})
         if not found:
@@ -79,7 +79,7 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
         raise UserError(f"{roots['train']} has one class only, {names[0]!r}; a classifier needs two")
     if passed_over:
         logger.warning("folder:%s: %d images; passed over: %s", path, len(rows), in_words(passed_over))
-    return ImageTable.of(root, rows)
+    return ImageTable.of(root, *zip(*rows))
 
 
 def read_masked_folder(path: str | Path) -> ImageTable:
@@ -90,18 +90,18 @@ def read_masked_folder(path: str | Path) -> ImageTable:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; masks must be folder:PATH with images and {GROUND_TRUTH}")
-    rows: list[ImageRow] = []
+    rows: list[Row] = []
     for truth in sorted(root.rglob(GROUND_TRUTH)):
         folder = truth.parent
         files = sorted(file for file in folder.iterdir() if file.suffix.lower() in EXTENSIONS)
-        found = _rows(root, files, folder.relative_to(root).as_posix(), "test")
-        rows += [row for row in found if row.mask]
+        found = _rows(root, files, folder.relative_to(root).as_posix(), "test", [""] * len(files))
+        rows += [row for row in found if row[3]]
     if not rows:
         raise UserError(
             f"{root} has no image with a mask; expected {root}/SET/IMAGE.jpg and "
             f"{root}/SET/{GROUND_TRUTH}/IMAGE.png"
         )
-    return ImageTable.of(root, rows)
+    return ImageTable.of(root, *zip(*rows))
 
 
 def mask_files(folder: Path) -> dict[str, Path]:
@@ -111,14 +111,15 @@ def mask_files(folder: Path) -> dict[str, Path]:
     return {file.stem: file for file in files if file.suffix.lower() in EXTENSIONS}
 
 
-def _rows(root: Path, files: list[Path], label: str, role: Role) -> list[ImageRow]:
+def _rows(root: Path, files: list[Path], label: str, role: Role, groups: list[str]) -> list[Row]:
     masks = {folder: mask_files(folder) for folder in {file.parent for file in files}}
 
     def relative(file: Path | None) -> str | None:
         return file and file.relative_to(root).as_posix()
 
     return [
-        ImageRow(relative(file), label, role, relative(masks[file.parent].get(file.stem))) for file in files
+        (relative(file), label, role, relative(masks[file.parent].get(file.stem)), group)
+        for file, group in zip(files, groups)
     ]
 
 

@@ -3,12 +3,11 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -19,7 +18,7 @@ from attention_keras.data.geometry import PictureFormat, fit_box
 from attention_keras.data.images import UnreadableImage, check_image, read_image, read_mask, upright_size
 from attention_keras.data.membership import content_digests, text_digest
 from attention_keras.data.rows import ImageRows, file_state
-from attention_keras.data.split import Role, Split
+from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 
 STREAM = "ATTENTION_KERAS_STREAM"
@@ -29,20 +28,7 @@ _READ_AT_ONCE = 256
 logger = logging.getLogger(__name__)
 
 
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom, in pixels of the upright image."""
-NO_BOX: Box = (0.0, 0.0, 0.0, 0.0)
-
-
-class ImageRow(NamedTuple):
-    """A file: its path relative to the table, the name of its class, its role, and what else is known."""
-
-    path: str
-    label: str
-    role: Role
-    mask: str | None = None
-    group: str = ""
-    box: Box = NO_BOX
+NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,18 +46,29 @@ class ImageTable:
     masks: np.ndarray
     groups: np.ndarray
     boxes: np.ndarray
+    weights: np.ndarray
 
     @classmethod
-    def of(cls, root: Path, rows: Sequence[ImageRow]) -> "ImageTable":
-        """A table of rows in any order."""
-        *columns, boxes = zip(*rows)
-        paths, names, roles, masks, groups = (np.array(column, object) for column in columns)
-        class_names = sorted({*names})
-        number = {name: label for label, name in enumerate(class_names)}
-        labels = np.array([number[name] for name in names], "int32")
-        order = np.argsort(_turns(labels, roles), kind="stable")
-        columns = (paths, labels, roles, masks, groups, np.array(boxes, "float32"))
-        return cls(root, tuple(class_names), *(column[order] for column in columns))
+    def of(cls, root: Path, paths, labels, roles, masks=None, groups=None, boxes=None, weights=None):
+        """A table of columns in any order.
+
+        Paths and masks are relative to `root`, boxes are left, top, right, bottom in pixels of the upright
+        image. No mask is None, no group an empty text, and a box without area none.
+        """
+        count = len(paths)
+        columns = (
+            np.array(paths, object),
+            np.unique(np.array(labels, object), return_inverse=True),
+            np.array(roles, object),
+            np.full(count, None, object) if masks is None else np.array(masks, object),
+            np.full(count, "", object) if groups is None else np.array(groups, object),
+            np.zeros((count, 4), "float32") if boxes is None else np.array(boxes, "float32"),
+            np.ones(count, "float32") if weights is None else np.array(weights, "float32"),
+        )
+        paths, (class_names, numbers), roles, *others = columns
+        columns = (paths, numbers.astype("int32"), roles, *others)
+        order = np.argsort(_turns(numbers, roles), kind="stable")
+        return cls(root, tuple(class_names.tolist()), *(column[order] for column in columns))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -96,11 +93,13 @@ class ImageTable:
 
 def _turns(labels: np.ndarray, roles: np.ndarray) -> np.ndarray:
     """For each row its number among those of its class and role, then its class: the turns of a round."""
-    counts: dict[tuple, int] = {}
-    turns = np.empty(len(labels), "int64")
-    for row, key in enumerate(zip(labels.tolist(), roles)):
-        turns[row] = counts[key] = counts.get(key, -1) + 1
-    return turns * (labels.max(initial=0) + 1) + labels
+    kinds = labels.max(initial=0) + 1
+    of = np.unique(roles.astype("U"), return_inverse=True)[1] * kinds + labels
+    order = np.argsort(of, kind="stable")
+    _, first, size = np.unique(of[order], return_index=True, return_counts=True)
+    turns = np.empty(len(of), "int64")
+    turns[order] = np.arange(len(of)) - np.repeat(first, size)
+    return turns * kinds + labels
 
 
 def read_images(

@@ -1,32 +1,30 @@
-"""Tables of image files as people have them: CSV and TSV with a line of column names, or JSON lines.
+"""Tables of image files as people have them: CSV and TSV with a line of column names, JSON lines, parquet.
 
-Each row has the path of an image, relative to the table, and its label. It may have a split, a group, and
-where the object is: the path of a mask, or a box in pixels of the upright image.
+Each row has the path of an image, relative to the table, and its label. It may have a split, a group, a
+weight, and where the object is: the path of a mask, or a box in pixels of the upright image.
 """
 
-import csv
 import json
-import math
 import os
-from collections.abc import Iterator, Sequence
-from functools import cache
-from operator import itemgetter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from sys import intern
-from typing import TextIO
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from attention_keras.data.folders import ROLE_NAMES, is_a_line, read_folder
 from attention_keras.data.registry import TABLE, GroupBy
-from attention_keras.data.split import Role
-from attention_keras.data.table import NO_BOX, Box, ImageRow, ImageTable
+from attention_keras.data.table import ImageTable
 from attention_keras.errors import UserError
+from attention_keras.extras import needs
 
-COLUMNS = ("path", "label", "split", "group", "mask", "left", "top", "right", "bottom")
-_NEEDED, _BOX = COLUMNS[:2], COLUMNS[-4:]
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
-Names = dict[str, str | None]
-Line = tuple[int, Sequence[str]]
-"""Number of a line, and what it says in each of `COLUMNS`; nothing in those that there are not."""
+BOX = ("left", "top", "right", "bottom")
+COLUMNS = ("path", "label", "split", "group", "weight", "mask", *BOX)
+_NEEDED = COLUMNS[:2]
+_ENDINGS = {".csv": "text", ".tsv": "text", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 
 
 def read_files(name: str, columns: Sequence[str] = (), group_by: GroupBy = "none") -> ImageTable:
@@ -44,36 +42,72 @@ def read_files(name: str, columns: Sequence[str] = (), group_by: GroupBy = "none
 def read_table(path: str | Path, columns: Sequence[str] = ()) -> ImageTable:
     """A table of the rows of a file, without opening an image; `columns` are as `label=species`.
 
-    What is wrong is told with file and line. Bytes that are not UTF-8 are kept, as file names may have them.
+    What is wrong is told with file and row; the line of column names is row 1, as in a spreadsheet. Bytes
+    that are not UTF-8 are kept, as file names may have them.
     """
     file, names = Path(path).expanduser(), _names(columns)
     if not file.is_file():
-        raise UserError(f"there is no table {file}; give table:FILE, with {' or '.join(_READERS)}")
-    if file.suffix.lower() not in _READERS:
-        raise UserError(f"{file} is no table; save it as one of {', '.join(_READERS)}")
-    rows: list[ImageRow] = []
-    line_of: dict[str, int] = {}
+        raise UserError(f"there is no table {file}; give table:FILE, with {' or '.join(_ENDINGS)}")
+    kind = _ENDINGS.get(file.suffix.lower())
+    if kind is None:
+        raise UserError(f"{file} is no table; save it as one of {', '.join(_ENDINGS)}")
+    with needs("a table", extra="train"):
+        import pandas
+    read = {"text": _read_text, "json": _read_json, "parquet": pandas.read_parquet}[kind]
     try:
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            for line, values in _READERS[file.suffix.lower()](file, stream, names):
-                try:
-                    row = _row(*values)
-                except ValueError as reason:
-                    raise _wrong(file, line, str(reason)) from None
-                if line_of.setdefault(row.path, line) != line:
-                    raise _wrong(file, line, f"{row.path!r} is in line {line_of[row.path]} already; keep one")
-                rows.append(row)
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror or error}") from None
-    if len({row.label for row in rows}) < 2:
-        found = f"one class only, {rows[0].label!r}" if rows else "no rows"
+        frame = _texts(file, read(file), names)
+    except (OSError, ValueError) as error:  # of a damaged file, that of pandas and pyarrow
+        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
+        raise UserError(f"cannot read {file}: {reason}") from None
+
+    def refuse(wrong, say: Callable[..., str]) -> None:
+        if rows := np.flatnonzero(wrong).tolist():
+            raise UserError(f"{file}, row {frame.index[rows[0]]}: {say(frame.iloc[rows[0]])}")
+
+    def checked(column: str, allowed: Callable[[str], bool], wanted: str):
+        """A column without space around its values, whose few values are looked at once each."""
+        codes, found = pandas.factorize(frame[column])
+        found = [text.strip() for text in found]
+        wrong = np.array([not allowed(text) for text in found], bool)
+        refuse(wrong[codes], lambda row: f"{column} {row[column]!r} {wanted}")
+        return np.array(found, object)[codes]
+
+    paths = frame["path"]
+    refuse(
+        (paths == "") | paths.str.contains("\0") | frame["mask"].str.contains("\0"),
+        lambda row: f"{row.path!r} is no path of a file",
+    )
+    refuse(paths.duplicated(), lambda row: f"{row.path!r} is in row {(paths == row.path).idxmax()}; keep one")
+    labels = checked("label", lambda text: text != "" and is_a_line(text), "is not a line of UTF-8")
+    wanted = "must be train, validation or test"
+    roles = checked("split", lambda text: text.casefold() in ("", *ROLE_NAMES), wanted)
+    roles = np.array([ROLE_NAMES.get(role.casefold(), "train") for role in roles], object)
+    weights = pandas.to_numeric(frame["weight"].where(frame["weight"] != "", "1"), "coerce").to_numpy()
+    refuse(
+        ~((weights > 0) & (weights < np.inf)), lambda row: f"weight {row.weight!r} must be a number above 0"
+    )
+    boxed = (frame[[*BOX]] != "").any(axis=1).to_numpy()
+    refuse(boxed & (frame["mask"] != ""), lambda row: "it has a mask and a box; keep one of them")
+    boxes = np.zeros((len(frame), 4))
+    boxes[boxed] = frame.loc[boxed, [*BOX]].apply(pandas.to_numeric, errors="coerce")
+    left, top, right, bottom = boxes.T
+    refuse(
+        boxed & ~(np.isfinite(boxes).all(axis=1) & (left < right) & (top < bottom)),
+        lambda row: (
+            f"{', '.join(BOX)} must be numbers, left < right and top < bottom; got {', '.join(row[[*BOX]])}"
+        ),
+    )
+    if len({*labels}) < 2:
+        found = f"one class only, {labels[0]!r}" if len(labels) else "no rows"
         raise UserError(f"{file} has {found}; a classifier needs images of two classes")
-    return ImageTable.of(file.parent, rows)
+    masks = np.where(frame["mask"] == "", None, frame["mask"])
+    groups = checked("group", lambda text: True, "")
+    return ImageTable.of(file.parent, paths.to_numpy(object), labels, roles, masks, groups, boxes, weights)
 
 
-def _names(columns: Sequence[str]) -> Names:
+def _names(columns: Sequence[str]) -> dict[str, str | None]:
     """What each of `COLUMNS` is called in a file; None for one that is left out."""
-    names: Names = dict(zip(COLUMNS, COLUMNS))
+    names: dict[str, str | None] = dict(zip(COLUMNS, COLUMNS))
     for word in columns:
         ours, between, theirs = word.partition("=")
         if ours not in COLUMNS or not between or (ours in _NEEDED and not theirs):
@@ -85,100 +119,78 @@ def _names(columns: Sequence[str]) -> Names:
     return names
 
 
-def _csv_lines(file: Path, stream: TextIO, names: Names) -> Iterator[Line]:
-    first = stream.readline()
-    stream.seek(0)
-    # Spreadsheets of some countries write semicolons, since the comma stands in their numbers.
-    reader = csv.reader(stream, delimiter=max(",;\t", key=first.count), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        for ours, theirs in names.items():
-            needed = ours in _NEEDED or theirs not in (ours, None)
-            if theirs and (needed or theirs in header) and header.count(theirs) != 1:
-                raise _no_column(file, ours, theirs, header)
-        place = {name: number for number, name in enumerate(header)}
-        pick = itemgetter(*(place.get(name, len(header)) for name in names.values()))
-        for values in reader:
-            if len(values) == len(header):
-                values.append("")
-                yield reader.line_num, pick(values)
-            elif values:
-                raise _wrong(file, reader.line_num, f"{len(values)} values for {len(header)} columns")
-    except csv.Error as error:
-        raise _wrong(file, reader.line_num, str(error)) from None
+def _read_text(file: Path) -> "DataFrame":
+    import pandas
+
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
+        first = stream.readline()
+    # Spreadsheets of some countries write semicolons, since the comma stands in their numbers. The names are
+    # read as a row, so that a row with more values than names is an error.
+    found = (
+        pandas.read_csv(
+            file,
+            sep=max(",;\t", key=first.count),
+            header=None,
+            dtype=object,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            encoding="utf-8-sig",
+            encoding_errors="surrogateescape",
+        )
+        if first.strip()
+        else pandas.DataFrame([[""]])
+    )
+    names, frame = found.iloc[0], found.iloc[1:]
+    frame = frame[(frame != "").any(axis=1)]
+    frame.columns, frame.index = [str(name).strip() for name in names], frame.index + 1
+    return frame
 
 
-def _json_lines(file: Path, stream: TextIO, names: Names) -> Iterator[Line]:
-    found: set[str] = set()
-    for line, text in enumerate(stream, 1):
-        if text.isspace():
-            continue
-        try:
-            record = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise _wrong(file, line, f"not JSON: {error}") from None
-        if not isinstance(record, dict):
-            raise _wrong(file, line, "not a JSON object")
-        found |= record.keys()
-        values = [record.get(name) for name in names.values()]
-        if wrong := [value for value in values if type(value) not in (str, int, float, type(None))]:
-            raise _wrong(file, line, f"{wrong[0]!r} is neither a text nor a number")
-        yield line, ["" if value is None else str(value) for value in values]
+def _read_json(file: Path) -> "DataFrame":
+    import pandas
+
+    records = {}
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
+        for row, text in enumerate(stream, 1):
+            if text.isspace():
+                continue
+            try:
+                records[row] = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{file}, row {row}: not JSON: {error}") from None
+            if not isinstance(records[row], dict):
+                raise UserError(f"{file}, row {row}: not a JSON object")
+    return pandas.DataFrame(list(records.values()), index=list(records), dtype=object)
+
+
+def _texts(file: Path, found: "DataFrame", names: dict[str, str | None]) -> "DataFrame":
+    """What each row says in each of `COLUMNS`, as text; nothing in those that there are not."""
+    import pandas
+
+    frame = pandas.DataFrame(index=found.index if found.index.dtype == int else range(1, len(found) + 1))
+    header = [str(name) for name in found.columns]
     for ours, theirs in names.items():
-        if found and theirs not in (ours, None, *found):
-            raise _no_column(file, ours, theirs, sorted(found))
-
-
-_READERS = {".csv": _csv_lines, ".tsv": _csv_lines, ".jsonl": _json_lines, ".ndjson": _json_lines}
-
-
-def _row(path: str, label: str, split: str, group: str, mask: str, *box: str) -> ImageRow:
-    if not path or "\0" in path or "\0" in mask:
-        raise ValueError(f"{path!r} is no path of a file")
-    place = _box(*box) if any(box) else NO_BOX
-    if mask and place is not NO_BOX:
-        raise ValueError("it has a mask and a box; keep one of them")
-    return ImageRow(path, _label(label), _role(split), mask or None, intern(group.strip()), place)
-
-
-@cache
-def _label(text: str) -> str:
-    name = text.strip()
-    if not name or not is_a_line(name):
-        raise ValueError(f"label {text!r} is not a line of UTF-8")
-    return name
-
-
-@cache
-def _role(text: str) -> Role:
-    name = text.strip().casefold() or "train"
-    if name not in ROLE_NAMES:
-        raise ValueError(f"split {text!r} must be train, validation or test")
-    return ROLE_NAMES[name]
-
-
-def _box(*sides: str) -> Box:
-    try:
-        left, top, right, bottom = map(float, sides)
-    except ValueError:
-        left = top = right = bottom = math.nan
-    if -math.inf < left < right < math.inf and -math.inf < top < bottom < math.inf:
-        return left, top, right, bottom
-    raise ValueError(
-        f"{', '.join(_BOX)} must be numbers, left < right and top < bottom; got {', '.join(sides)}"
-    )
-
-
-def _wrong(file: Path, line: int, what: str) -> UserError:
-    return UserError(f"{file}, line {line}: {what}")
-
-
-def _no_column(file: Path, ours: str, theirs: str, header: Sequence[str]) -> UserError:
-    there = ", ".join(map(repr, header)) or "none"
-    return UserError(
-        f"{file} must have one column {theirs!r} and has {there}; if it is called otherwise, say so with "
-        f"columns {ours}=NAME"
-    )
+        if (
+            theirs
+            and (ours in _NEEDED or theirs not in (ours, None) or theirs in header)
+            and header.count(theirs) != 1
+        ):
+            there = ", ".join(map(repr, filter(None, header))) or "none"
+            raise UserError(
+                f"{file} must have one column {theirs!r} and has {there}; if it is called otherwise, say so "
+                f"with columns {ours}=NAME"
+            )
+        frame[ours] = ""
+        if theirs in header:
+            column = found[theirs].astype(object)
+            if pandas.api.types.infer_dtype(column, skipna=False) != "string":
+                nested = column.map(lambda value: isinstance(value, list | dict | np.ndarray))
+                if nested.any():
+                    row = nested.idxmax()
+                    raise UserError(f"{file}, row {row}: {column[row]!r} is neither a text nor a number")
+                column = column.where(column.notna(), "").map(str)
+            frame[ours] = column.set_axis(frame.index)
+    return frame
 
 
 def write_table(table: ImageTable, path: str | Path) -> Path:
@@ -186,19 +198,25 @@ def write_table(table: ImageTable, path: str | Path) -> Path:
     file = Path(path).expanduser()
     if file.suffix.lower() != ".csv":
         raise UserError(f"output must be a file .csv; got {path}")
+    with needs("a table", extra="train"):
+        import pandas
 
     def beside(path: str | None) -> str:
         return Path(os.path.relpath(table.root / path, file.parent)).as_posix() if path else ""
 
-    paths, masks = [*map(beside, table.paths)], [*map(beside, table.masks)]
-    labels = [table.class_names[label] for label in table.labels]
-    roles = [] if {*table.roles} == {"train"} else table.roles
+    columns = {
+        "path": [*map(beside, table.paths)],
+        "label": [table.class_names[label] for label in table.labels],
+        "split": [] if {*table.roles} == {"train"} else table.roles,
+        "group": table.groups,
+        "weight": [] if (table.weights == 1).all() else [f"{weight:.9g}" for weight in table.weights],
+        "mask": [*map(beside, table.masks)],
+    }
     boxes = [[f"{side:.9g}" for side in box] if any(box) else [""] * 4 for box in table.boxes]
-    written = [paths, labels, roles, table.groups, masks, *zip(*boxes)]
-    columns = {name: values for name, values in zip(COLUMNS, written) if any(values)}
+    columns |= dict(zip(BOX, zip(*boxes)))
+    frame = pandas.DataFrame({name: values for name, values in columns.items() if any(values)}, dtype=object)
     try:
-        with file.open("x", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            csv.writer(stream).writerows([list(columns), *zip(*columns.values())])
+        frame.to_csv(file, mode="x", index=False, errors="surrogateescape")
     except FileExistsError:
         raise UserError(f"{file} is there already; choose another output, or delete it") from None
     except OSError as error:

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import os
 import shutil
 import time
 
 import keras
 import numpy as np
+import pandas
 import pytest
 from PIL import ExifTags, Image
 
@@ -71,7 +73,10 @@ def test_every_kind_of_file_says_the_same(tmp_path):
     records[1] = {"file": "é.png", "label": "b", "patient": None}
     lines = "\n\n".join(json.dumps(record) for record in records)
     (tmp_path / "lines.jsonl").write_text(lines, encoding="utf-8")
-    for name in (*kinds, "lines.jsonl"):
+    pandas.DataFrame([dict.fromkeys(header) | record for record in records]).to_parquet(
+        tmp_path / "rows.parquet"
+    )
+    for name in (*kinds, "lines.jsonl", "rows.parquet"):
         table = read_table(tmp_path / name, ("path=file", "group=patient"))
         order = np.argsort(table.labels)
         assert table.class_names == ("a", "b") and table.root == tmp_path, name
@@ -81,20 +86,27 @@ def test_every_kind_of_file_says_the_same(tmp_path):
         assert table.boxes[order].tolist() == [[1, 2, 3.5, 4], [0, 0, 0, 0]], name
 
 
-def test_what_is_wrong_is_told_with_file_and_line(tmp_path):
+def test_bytes_that_are_no_text_are_the_name_of_a_file(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"path,label\n\xff.png,a\n1.png,b\n")
+    assert os.fsencode(read_table(tmp_path / "t.csv").paths[0]) == b"\xff.png"
+
+
+def test_what_is_wrong_is_told_with_file_and_row(tmp_path):
     box = "path,label,left,top,right,bottom"
     wrong = [
-        ("t.csv", "path,label\na.png,x\n,y\n", "line 3: '' is no path"),
-        ("t.csv", "path,label\na.png,x\n\nb.png,  \n", "line 4: label '  ' is not a line"),
-        ("t.csv", 'path,label\na.png,x\nb.png,"y\nz"\n', "line 4: label 'y.nz' is not a line"),
-        ("t.csv", "path,label\na.png,x\na.png,y\n", "line 3: 'a.png' is in line 2 already"),
-        ("t.csv", "path,label\na.png,x,1\n", "line 2: 3 values for 2 columns"),
-        ("t.csv", 'path,label\na.png,"x\n', "line 2: unexpected end of data"),
-        ("t.csv", "path,label,split\na.png,x,dev\n", "line 2: split 'dev' must be train, validation or test"),
-        ("t.csv", f"{box}\na.png,x,1,2,3,\n", "line 2: left, top, right, bottom must be numbers"),
+        ("t.csv", "path,label\na.png,x\n,y\n", "row 3: '' is no path"),
+        ("t.csv", "path,label\na.png,x\n\nb.png,  \n", "row 4: label '  ' is not a line"),
+        ("t.csv", 'path,label\na.png,x\nb.png,"y\nz"\n', "row 3: label 'y.nz' is not a line"),
+        ("t.csv", "path,label\na.png,x\na.png,y\n", "row 3: 'a.png' is in row 2; keep one"),
+        ("t.csv", "path,label\na.png,x,1\n", "Expected 2 fields in line 2, saw 3"),
+        ("t.csv", "path,label\na.png\n", "row 2: label '' is not a line"),
+        ("t.csv", 'path,label\na.png,"x\n', "EOF inside string starting at row 1"),
+        ("t.csv", "path,label,split\na.png,x,dev\n", "row 2: split 'dev' must be train, validation or test"),
+        ("t.csv", "path,label,weight\na.png,x,-1\n", "row 2: weight '-1' must be a number above 0"),
+        ("t.csv", f"{box}\na.png,x,1,2,3,\n", "row 2: left, top, right, bottom must be numbers"),
         ("t.csv", f"{box}\na.png,x,5,2,3,9\n", "left < right and top < bottom; got 5, 2, 3, 9"),
-        ("t.csv", f"{box}\na.png,x,1,2,inf,9\n", "line 2: left, top"),
-        ("t.csv", f"{box},mask\na.png,x,1,2,3,4,m.png\n", "line 2: it has a mask and a box"),
+        ("t.csv", f"{box}\na.png,x,1,2,inf,9\n", "row 2: left, top"),
+        ("t.csv", f"{box},mask\na.png,x,1,2,3,4,m.png\n", "row 2: it has a mask and a box"),
         (
             "t.csv",
             "file,label\na.png,x\n",
@@ -104,10 +116,11 @@ def test_what_is_wrong_is_told_with_file_and_line(tmp_path):
         ("t.csv", "", "must have one column 'path' and has none"),
         ("t.csv", "path,label\n", "has no rows"),
         ("t.csv", "path,label\na.png,x\n", "has one class only, 'x'"),
-        ("t.jsonl", '{"path": "a.png", "label": "x"}\n[1]\n', "line 2: not a JSON object"),
-        ("t.jsonl", '{"path": "a.png", "label": ["x"]}\n', r"line 1: \['x'\] is neither a text nor"),
-        ("t.jsonl", '{"path"\n', "line 1: not JSON"),
-        ("t.jsonl", "[" * 100_000 + "\n", "line 1: not JSON"),
+        ("t.jsonl", '{"path": "a.png", "label": "x"}\n[1]\n', "row 2: not a JSON object"),
+        ("t.jsonl", '{"path": "a.png", "label": ["x"]}\n', r"row 1: \['x'\] is neither a text nor"),
+        ("t.jsonl", '{"path"\n', "row 1: not JSON"),
+        ("t.jsonl", "[" * 100_000 + "\n", "row 1: not JSON"),
+        ("t.parquet", "PAR1", "cannot read .*t.parquet"),
         ("t.xlsx", "", "save it as one of .csv"),
     ]
     for name, text, said in wrong:
