@@ -26,6 +26,8 @@ class AttentionPool(keras.layers.Layer):
     Call arguments:
         local_features: `(b, h, w, c)`.
         scores: `(b, h, w)`.
+        valid: bool `(b, h, w)`, true where a place is one of the image, not of its padding; without it
+            all are. Other places get no attention, and are no positions. An image needs at least one.
 
     Raises:
         ValueError: `normalization` is unknown, or the shapes do not fit; the message names the argument.
@@ -55,8 +57,11 @@ class AttentionPool(keras.layers.Layer):
                 f"got shape {tuple(scores_shape)}"
             )
 
-    def call(self, local_features, scores):
+    def call(self, local_features, scores, valid=None):
         scores = ops.cast(scores, "float32")
+        if valid is not None:
+            valid = ops.cast(valid, "bool")
+            scores = ops.where(valid, scores, -1e9)
         local_features = ops.cast(local_features, self.compute_dtype)
         if self.normalization == "softmax":
             # ops.softmax over two axes fails where the batch size is not known, as in exports.
@@ -66,7 +71,10 @@ class AttentionPool(keras.layers.Layer):
             weights = attention
         else:
             attention = ops.sigmoid(scores)
-            positions = ops.cast(ops.shape(scores)[1] * ops.shape(scores)[2], "float32")
+            if valid is None:
+                positions = ops.cast(ops.shape(scores)[1] * ops.shape(scores)[2], "float32")
+            else:
+                positions = ops.sum(ops.cast(valid, "float32"), axis=(1, 2), keepdims=True)
             weights = attention / positions
         _, height, width, channels = ops.shape(local_features)
         # One summed axis: LiteRT gets an einsum over two wrong.
@@ -83,10 +91,13 @@ class AttentionPool(keras.layers.Layer):
         return self.normalization == "sigmoid"
 
     def pooled(self, inputs, outputs):
-        """What a call has summed: the map, and how much each place counts. Evidence asks for it."""
-        return inputs[0], outputs[1]
+        """What a call has summed: the map, how much each place counts, and which are valid, where it is told.
 
-    def compute_output_spec(self, local_features, scores):
+        Evidence asks for it.
+        """
+        return inputs[0], outputs[1], inputs[2] if len(inputs) > 2 else None
+
+    def compute_output_spec(self, local_features, scores, valid=None):
         batch, height, width, channels = local_features.shape
         return (
             keras.KerasTensor((batch, channels), dtype=self.compute_dtype),

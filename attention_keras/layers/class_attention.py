@@ -67,8 +67,8 @@ class ClassAttention(keras.layers.Layer):
         return ops.sum(attention * local_logits, axis=(1, 2)), attention
 
     def pooled(self, inputs, outputs):
-        """What is summed over the places, and with which weights, for `evidence_model`."""
-        return inputs[0], outputs[1]
+        """What is summed over the places, with which weights, and which are valid, for `evidence_model`."""
+        return inputs[0], outputs[1], inputs[1] if len(inputs) > 1 else None
 
     def compute_output_spec(self, local_logits, valid=None):
         shape = tuple(local_logits.shape)

@@ -34,12 +34,13 @@ class Evidence(keras.layers.Layer):
     Args:
         num_classes: k.
         steps: the tree of steps from the logits back to the maps. A step has a `kind`, its `inputs`, and what
-            it needs: the shapes of its `weights` by name, and positions of its tensors in the call's list.
+            it needs: the shapes of its `weights` by name, and positions of its tensors in the call's list. A
+            pool may have a position for `valid`: places outside are padding, and have no evidence.
         centred: less the mean over the classes. A single logit stays as it is.
 
     Call arguments:
-        tensors: what the steps need of this image: maps `(b, h, w, c)`, attention `(b, h, w)`, activations
-            `(b, c)`.
+        tensors: what the steps need of this image: maps `(b, h, w, c)`, attention and valid places
+            `(b, h, w)`, activations `(b, c)`.
         classes: None, or int `(b,)`: the class that is asked about.
 
     Returns:
@@ -211,14 +212,19 @@ def _of_places(step, votes, constant, tensors):
 def _weights_of_places(step, places, tensors):
     """How much each place counts: `(b or 1, n, 1)`, or for each channel `(b, n, c)`."""
     _, count, channels = ops.shape(places)
+    valid = ops.ones((1, count, 1), dtype="float32")
+    if "valid" in step:
+        valid = ops.reshape(ops.cast(tensors[step["valid"]], "float32"), (-1, count, 1))
+    average = valid / ops.sum(valid, axis=1, keepdims=True)
     if step["by"] == "average":
-        return ops.ones((1, count, 1), dtype="float32") / ops.cast(count, "float32")
+        return average
     if step["by"] == "max":  # equal places share it
+        places = ops.where(valid > 0, places, -float("inf"))
         taken = ops.cast(places >= ops.max(places, axis=1, keepdims=True), "float32")
         return taken / ops.sum(taken, axis=1, keepdims=True)
     weights = ops.cast(tensors[step["weights_of_places"]], "float32")
     weights = ops.reshape(weights, (-1, count, 1 if len(weights.shape) == 3 else channels))
-    return weights / ops.cast(count, "float32") if step["by"] == "mean of weighted" else weights
+    return weights * average if step["by"] == "mean of weighted" else weights * valid
 
 
 def _vectors(tensor):

@@ -224,9 +224,10 @@ class _Trace:
         """The leaf: a map that is pooled here; None where this is something else."""
         layer, (source, *_) = call.operation, call.node.input_tensors
         if hasattr(layer, "pooled"):
-            features, weights = layer.pooled(call.node.input_tensors, call.node.output_tensors)
+            features, weights, valid = layer.pooled(call.node.input_tensors, call.node.output_tensors)
             by = "mean of weighted" if getattr(layer, "divides_by_places", False) else "weighted"
-            return self._leaf(call, features, by) | {"weights_of_places": self._tensor(weights)}
+            leaf = self._leaf(call, features, by) | {"weights_of_places": self._tensor(weights)}
+            return leaf if valid is None else leaf | {"valid": self._tensor(valid)}
         kind = next((_POOLS[kind] for kind in call.kinds if kind in _POOLS), None)
         if kind and pools_all_places(layer, source):
             return self._leaf(call, source, kind)
