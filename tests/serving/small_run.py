@@ -12,10 +12,11 @@ TEMPERATURE = 2.5
 
 
 def scatter(model):
-    """Weights of classifier and heads far from where they begin, as after training."""
+    """Weights of classifiers and heads far from where they begin, as after training."""
     rng = np.random.default_rng(1)
+    trained = ("classifier", "head", "probe", "scores_")
     for variable in model.weights:
-        if "classifier" in variable.path or "head" in variable.path:
+        if any(name in variable.path for name in trained):
             shift = rng.normal(0, 0.5, variable.shape)
             variable.assign(variable + (np.abs(shift) if "variance" in variable.path else shift))
     return model

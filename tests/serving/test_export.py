@@ -216,7 +216,7 @@ def test_every_family_keeps_its_numbers(family, images, tmp_path):
     explained = served["explain"](images=images)
     assert "explain_class" in served
     predicted = outputs["logits"].argmax(-1)
-    levels = outputs["level_logits"] if "level_logits" in outputs else outputs["logits"][:, None]
+    levels = outputs["level_logits"] if "indep" in family else outputs["logits"][:, None]
     centred = (levels - levels.mean(-1, keepdims=True))[range(len(images)), :, predicted].sum(-1)
     total = explained["evidence"].numpy().sum((1, 2)) + explained["evidence_rest"].numpy()
     np.testing.assert_allclose(total, centred, atol=1e-4 * np.abs(centred).max())
