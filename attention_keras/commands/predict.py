@@ -18,7 +18,8 @@ DESCRIPTION = """Say what a model sees in images: one on this machine, or one on
 Examples:
   attention-keras predict runs/photos new/ --output answers
   attention-keras predict saved_models/photos cat.jpg "holiday/*.png" --format jsonl --no-pictures
-  attention-keras predict runs/photos @list.txt --shard 3/16
+  attention-keras predict runs/photos new/ --overview --maps npz
+  find . -name "*.jpg" -mtime -1 | attention-keras predict runs/photos - --shard 3/16
   attention-keras predict --url http://localhost:8501/v1/models/photos cat.jpg
 
 Writes a row for every image, and the image with where the model looked (attention) and what for
@@ -38,19 +39,23 @@ class PredictOptions:
     model: str = option(place="MODEL")
     """A run directory, a .keras file, or a SavedModel directory. Left out with --url."""
     files: tuple[str, ...] = option((), place="[FILES]")
-    """Image files, folders, patterns, or @FILE with one of these in each line."""
+    """Image files, folders, patterns, @FILE with one of these in each line, or - for lines from stdin."""
     url: str = option("")
     """A model on a TensorFlow Serving server: http://HOST:8501/v1/models/NAME."""
     output: str = option("predictions")
-    """Folder for predictions.csv (or .jsonl) and the drawings."""
-    format: Literal["csv", "jsonl"] = option("csv")
-    """A table, or a JSON object a line."""
+    """Folder for the table and the drawings."""
+    format: Literal["csv", "jsonl", "parquet"] = option("csv")
+    """predictions.jsonl has a line for each answer at once; csv and parquet are made of it at the end."""
     shard: str = option("")
-    """3/16 answers the third of 16 parts of the images, into predictions-3-of-16.csv."""
+    """3/16 answers the third of 16 parts of the images, into predictions-3-of-16."""
     top: int = option(3, rule=at_least(1))
     """How many classes to name for each image."""
     pictures: bool = option(True)
     """Draw each image with its attention and evidence."""
+    maps: Literal["none", "npz"] = option("none")
+    """npz writes the numbers of all maps of an image into maps/NAME.npz."""
+    overview: bool = option(False)
+    """Write index.html with all drawings in the folder, to sort and to filter."""
     batch_size: int = option(32, rule=at_least(1))
     """Images at a time."""
 
@@ -63,29 +68,42 @@ def main(words: Sequence[str], prog: str) -> int:
     files = (options.model, *options.files) if options.url else options.files
     if not files:
         raise UserError("no image was given; type names of image files or folders")
+    if options.overview and not options.pictures:
+        raise UserError("--overview shows drawings; leave out --no-pictures")
     part = _shard(options.shard)
     from attention_keras.data.files import find_images, in_shard, in_words
 
     found = find_images(files, Path(options.output))
     chosen = in_shard(found.files, *part)
     import_tensorflow("predict")
-    from attention_keras.evaluation.prediction import predict_files
-    from attention_keras.evaluation.prediction_files import write_predictions
-    from attention_keras.evaluation.prediction_table import open_table
+    from attention_keras.evaluation.predictions.answers import predict_files
+    from attention_keras.evaluation.predictions.overview import write_overview
+    from attention_keras.evaluation.predictions.record import open_record, write_table
+    from attention_keras.evaluation.predictions.write import write_predictions
     from attention_keras.evaluation.subjects.load import load_predictor
     from attention_keras.serving.remote import RemoteModel
 
     predictor = RemoteModel(options.url) if options.url else load_predictor(options.model)
+    names = predictor.class_names or [str(number) for number in range(predictor.num_classes)]
+    top, maps = min(options.top, len(names)), options.maps == "npz"
     name = "predictions-{}-of-{}".format(*part) if options.shard else "predictions"
-    with open_table(Path(options.output, f"{name}.{options.format}"), _settings(options)) as table:
+    with open_record(Path(options.output, f"{name}.jsonl"), _settings(options)) as table:
         left = [file for file in chosen if str(file) not in table.answered]
-        answers = predict_files(predictor, left, batch_size=options.batch_size, explain=options.pictures)
+        explain = options.pictures or maps
+        answers = predict_files(predictor, left, batch_size=options.batch_size, explain=explain)
         began = time.perf_counter()
-        write_predictions(answers, len(left), table, predictor, top=options.top)
+        try:
+            write_predictions(answers, len(left), table, names, top=top, pictures=options.pictures, maps=maps)
+        finally:  # of what was answered before a stop, too
+            written = table.path
+            if table.path.exists() and options.format != "jsonl":
+                written = write_table(table.path, options.format, top)
         speed = len(left) / (time.perf_counter() - began)
+        if options.overview:
+            print(f"overview in {write_overview(table.path.parent)}")
     read = sum(table.answered.values())
     unread = len(table.answered) - read
-    print(f"{read:,} images in {table.path}, " + (f"{speed:.0f} a second" if left else "all answered before"))
+    print(f"{read:,} images in {written}, " + (f"{speed:.0f} a second" if left else "all answered before"))
     if found.passed_over:
         print(f"passed over: {in_words(found.passed_over)}")
     if unread:
@@ -103,7 +121,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _settings(options: PredictOptions) -> dict[str, Any]:
     """What rows of one table have in common: of the model, which one, and when it was written."""
-    settings = {"top": options.top, "pictures": options.pictures}
+    settings = {"top": options.top, "pictures": options.pictures, "maps": options.maps}
     if options.url:
         return {"model": options.url, **settings}
     path = Path(options.model).resolve()

@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class ImageFiles:
 def find_images(words: Sequence[str], output: Path | None = None) -> ImageFiles:
     """Every image that the words name: files, folders, and patterns for shells that do not expand them.
 
-    A word @FILE stands for the words in the lines of that file.
+    A word @FILE stands for the words in the lines of that file, and - for those in the lines of stdin.
     A folder stands for the images in it and in the folders below; hidden files and the copies that macOS
     makes (`._*`, `__MACOSX`) are left out. A file named by itself is taken whatever its ending. What `output`
     holds of this command's own drawings is passed over.
@@ -58,11 +59,12 @@ def find_images(words: Sequence[str], output: Path | None = None) -> ImageFiles:
 def _listed(words: Sequence[str]) -> Iterator[str]:
     """The words, and those in the files that are called for."""
     for word in words:
-        if not word.startswith("@") or Path(word).exists():
+        if (word != "-" and not word.startswith("@")) or Path(word).exists():
             yield word
             continue
         try:
-            lines = os.fsdecode(Path(word[1:]).expanduser().read_bytes()).splitlines()
+            content = sys.stdin.buffer.read() if word == "-" else Path(word[1:]).expanduser().read_bytes()
+            lines = os.fsdecode(content).splitlines()
         except OSError as error:
             raise UserError(f"cannot read the list {word[1:]}: {error.strerror}") from None
         yield from filter(None, lines)

@@ -1,24 +1,10 @@
 """Maps laid over an image in colour, and the ends of their scales in words."""
 
 import numpy as np
+from PIL import Image
 
-from attention_keras.drawing.canvas import ATTENTION, EVIDENCE
+from attention_keras.drawing.canvas import AGAINST, ATTENTION, FOR
 from attention_keras.measures.maps import upsample
-
-SHORTEST_SIDE = 160
-
-
-def enlarge(image: np.ndarray, shortest: int = SHORTEST_SIDE) -> np.ndarray:
-    """A small image `(h, w, ...)` with each pixel repeated until its shorter side is about `shortest`.
-
-    A larger image stays as it is.
-
-    Example:
-        >>> enlarge(np.zeros((32, 40, 3), "uint8")).shape
-        (160, 200, 3)
-    """
-    factor = max(1, shortest // min(image.shape[:2]))
-    return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def normalize(level: np.ndarray, maximum: float | None = None) -> np.ndarray:
@@ -60,7 +46,7 @@ def overlay(image: np.ndarray, attention: np.ndarray, maximum: float | None = No
     `maximum` is the top of the scale, by default the map's own.
     """
     heat = normalize(upsample(attention, image.shape[:2]), maximum)
-    return _blend(image, ATTENTION(heat), 0.65)
+    return _blend(image, ATTENTION[(heat * 255.999).astype(int)], 0.65)
 
 
 def signed_overlay(image: np.ndarray, evidence: np.ndarray, limit: float | None = None) -> np.ndarray:
@@ -71,7 +57,8 @@ def signed_overlay(image: np.ndarray, evidence: np.ndarray, limit: float | None 
     """
     limit = largest(evidence) if limit is None else limit
     share = np.clip(upsample(evidence, image.shape[:2]) / (limit or 1.0), -1, 1)
-    return _blend(image, EVIDENCE((1 + np.sign(share)) / 2), 0.85 * np.abs(share)[..., None] ** 0.7)
+    share = share[..., None]
+    return _blend(image, np.where(share < 0, AGAINST, FOR), 0.85 * np.abs(share) ** 0.7)
 
 
 def largest(evidence: np.ndarray) -> float:
@@ -81,6 +68,6 @@ def largest(evidence: np.ndarray) -> float:
 
 def _blend(image: np.ndarray, colors: np.ndarray, strength) -> np.ndarray:
     """Colours over the image in grey; `strength` is a number or `(H, W, 1)`."""
-    grey = image @ np.array([0.299, 0.587, 0.114])
-    mixed = (1 - strength) * grey[..., None] + strength * colors[..., :3] * 255
-    return np.clip(mixed, 0, 255).round().astype("uint8")
+    grey = np.asarray(Image.fromarray(image).convert("L"), "float32")[..., None]
+    strength = np.asarray(strength, "float32")
+    return (grey + strength * (colors.astype("float32") - grey)).round().astype("uint8")

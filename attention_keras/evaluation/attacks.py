@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from attention_keras.evaluation.subjects.views import map_batches, predict_batches
+from attention_keras.evaluation.subjects.views import predict_batches
+from attention_keras.explaining.batches import in_batches
 
 ATTACKS = ("noise", "FGSM", "PGD")
 PIXELS = (0.0, 255.0)
@@ -76,10 +77,10 @@ class Attacker:
     def _gradients(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels = np.asarray(labels, "int32")
 
-        def call(rows: np.ndarray) -> np.ndarray:
-            return self._gradient(tf.constant(images[rows]), tf.constant(labels[rows])).numpy()
+        def call(*batch: np.ndarray) -> np.ndarray:
+            return self._gradient(*map(tf.constant, batch)).numpy()
 
-        return map_batches(call, np.arange(len(images)), self.batch_size)
+        return in_batches(call, (images, labels), self.batch_size)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predicted class `(n,)`."""

@@ -12,18 +12,13 @@ import keras
 import numpy as np
 
 from attention_keras.errors import UserError
+from attention_keras.explaining.batches import in_batches
 from attention_keras.explaining.explanation import Explanation
 from attention_keras.extras import needs
 from attention_keras.models.applications import needed_preprocessing, preprocessing_layer
-from attention_keras.models.evidence import (
-    Asked,
-    combine_evidence,
-    evidence_model,
-    final_activation,
-    prediction_of,
-)
+from attention_keras.models.evidence import Asked, evidence_model, final_activation, prediction_of
 from attention_keras.models.graph import functional
-from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, LOGITS, attention_maps, evidence_maps
+from attention_keras.models.outputs import EVIDENCE, LOGITS
 
 BATCH = 32
 PREDICTED, ALL, SECOND = "predicted", "all", "second"
@@ -87,42 +82,29 @@ def explain(
         outputs = _outputs(model, "asked", prepared, classes)
     elif word is not None:
         classes = predicted
-    found = _evidence(outputs)
     if versus is not None:
         others = _rivals(versus, class_names, probabilities, classes)
-        other = _evidence(_outputs(model, "asked", prepared, others))
-        found = {name: value - other[name] for name, value in found.items()}
-    rest = found.pop(EVIDENCE_REST)
-    evidence = evidence_maps(found)
-    return Explanation(
-        images=pixels,
-        names=names,
-        class_names=class_names,
-        probabilities=probabilities,
-        predicted=predicted,
-        classes=None if word == ALL else classes,
-        attention=attention_maps(outputs),
-        evidence=evidence,
-        total=keras.ops.convert_to_numpy(combine_evidence(evidence, pixels.shape[1:3])),
-        rest=rest.sum(axis=1) if rest.ndim > (2 if word == ALL else 1) else rest,  # of all levels
-    )
+        other = _outputs(model, "asked", prepared, others)
+        outputs |= {key: outputs[key] - value for key, value in other.items() if key.startswith(EVIDENCE)}
+    asked = None if word == ALL else classes
+    return Explanation.of_outputs(pixels, probabilities, outputs, class_names, asked, names)
 
 
 def _prepared(model: keras.Model, pixels: np.ndarray, preprocess) -> np.ndarray:
     """The pixels as the model takes them."""
     layer = preprocessing_layer(preprocess, pixels.shape[1:])
     if layer is not None:
-        return keras.ops.convert_to_numpy(layer(pixels))
+        return keras.ops.convert_to_numpy(layer(pixels.astype("float32")))
     application = needed_preprocessing(functional(model)) if preprocess is None else None
     if application and pixels.min() >= 0 and pixels.max() > 2:
         logger.warning(
             "%s takes prepared pixels, and these look raw; say preprocess=%r", model.name, application
         )
-    return pixels
+    return pixels.astype("float32", copy=False)
 
 
 def _read(model: keras.Model, images: Any) -> tuple[np.ndarray, list[str]]:
-    """Pixels `(n, H, W, c)` float32, and a name for each image."""
+    """Pixels `(n, H, W, c)`, uint8 or float32, and a name for each image."""
     shape = tuple(functional(model).inputs[0].shape[1:])
     if isinstance(images, str | Path):
         images = [images]
@@ -134,7 +116,9 @@ def _read(model: keras.Model, images: Any) -> tuple[np.ndarray, list[str]]:
         raise UserError(f"the model takes images {shape}; got an array of shape {pixels.shape}")
     if not len(pixels):
         raise UserError("there are no images to explain")
-    return pixels.astype("float32"), [str(index) for index in range(len(pixels))]
+    return pixels if pixels.dtype == np.uint8 else pixels.astype("float32"), [
+        str(index) for index in range(len(pixels))
+    ]
 
 
 def _read_files(paths: list[str], shape: tuple[int | None, ...]) -> tuple[np.ndarray, list[str]]:
@@ -152,15 +136,7 @@ def _read_files(paths: list[str], shape: tuple[int | None, ...]) -> tuple[np.nda
             found.append(read_image(file, PictureFormat((height, width), "crop"), channels))
         except UnreadableImage as reason:
             raise UserError(f"cannot read {file}: {reason}") from None
-    return np.stack(found).astype("float32"), [file.name for file in files]
-
-
-def _in_batches(model: keras.Model, *inputs: np.ndarray):
-    parts = []
-    for start in range(0, len(inputs[0]), BATCH):
-        batch = [array[start : start + BATCH] for array in inputs]
-        parts.append(model.predict_on_batch(batch if len(batch) > 1 else batch[0]))
-    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+    return np.stack(found), [file.name for file in files]
 
 
 def _probabilities(model: keras.Model, name: str, values: np.ndarray) -> np.ndarray:
@@ -238,8 +214,9 @@ def _outputs(
     made = _EXPLAINED.setdefault(model, {})
     if of not in made:
         made[of] = evidence_model(model, of=of)
-    return _in_batches(made[of], pixels, *(numbers.astype("int32") for numbers in classes))
+    network = made[of]
 
+    def call(*batch):
+        return network.predict_on_batch(batch[0] if len(batch) == 1 else list(batch))
 
-def _evidence(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: value for name, value in outputs.items() if name.startswith(EVIDENCE)}
+    return in_batches(call, (pixels, *(numbers.astype("int32") for numbers in classes)), BATCH)

@@ -1,14 +1,20 @@
 """The answer of explain(): numbers, and drawings of them."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
+from attention_keras.models.evidence import combine_evidence
+from attention_keras.models.outputs import EVIDENCE_REST, attention_maps, evidence_maps
+
+TOTAL = "evidence"
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +25,7 @@ class Explanation:
     softmax, of which a shift of all logits changes nothing; less the other class's with `versus`.
 
     Attributes:
-        images: `(n, H, W, c)`, as the model got them.
+        images: `(n, H, W, c)`, as they were given.
         names: of the images: of their files, or numbers.
         class_names: k names: `model.class_names`, or ImageNet's where Keras has them; else numbers.
         probabilities: `(n, k)`; of a regression, what it predicts.
@@ -27,10 +33,10 @@ class Explanation:
         classes: `(n,)`, the class that is explained; None for all.
         attention: tap -> `(n, h, w)`; empty of a model without.
         evidence: map -> `(n, h, w)`, above 0 for the class and below 0 against it; for all classes
-            `(n, h, w, k)`. In units of logits.
+            `(n, h, w, k)`. In units of logits. A served model gives it at the size of the images.
         total: the evidence of all maps at the size of the images: `(n, H, W)`, for all classes
-            `(n, H, W, k)`.
-        rest: `(n,)` or `(n, k)`, what the classifier adds wherever it looks.
+            `(n, H, W, k)`; None where a served model or `predict` has no evidence.
+        rest: `(n,)` or `(n, k)`, what the classifier adds wherever it looks; None where there is no evidence.
 
     Example:
         >>> from attention_keras import build_model, explain
@@ -47,8 +53,37 @@ class Explanation:
     classes: np.ndarray | None
     attention: dict[str, np.ndarray]
     evidence: dict[str, np.ndarray]
-    total: np.ndarray
-    rest: np.ndarray
+    total: np.ndarray | None
+    rest: np.ndarray | None
+
+    @classmethod
+    def of_outputs(
+        cls,
+        images: np.ndarray,
+        probabilities: np.ndarray,
+        outputs: Mapping[str, np.ndarray],
+        class_names: Sequence[str] | None,
+        classes: np.ndarray | None,
+        names: Sequence[str] | None = None,
+    ) -> "Explanation":
+        """From the outputs of an evidence model or of a server, asked for these classes; None is for all."""
+        evidence, total, rest = evidence_maps(outputs), outputs.get(TOTAL), outputs.get(EVIDENCE_REST)
+        if evidence and total is None:
+            total = keras.ops.convert_to_numpy(combine_evidence(evidence, images.shape[1:3]))
+        if rest is not None and rest.ndim > (2 if classes is None else 1):
+            rest = rest.sum(axis=1)  # of all levels
+        return cls(
+            images=images,
+            names=list(names or map(str, range(len(images)))),
+            class_names=list(class_names or map(str, range(probabilities.shape[-1]))),
+            probabilities=probabilities,
+            predicted=probabilities.argmax(-1),
+            classes=classes,
+            attention=attention_maps(outputs),
+            evidence=evidence,
+            total=total,
+            rest=rest,
+        )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -60,7 +95,7 @@ class Explanation:
             best = self.predicted[index]
             row = {"image": name, "predicted": self.class_names[best]}
             row["probability"] = float(self.probabilities[index, best])
-            if self.classes is not None:
+            if self.classes is not None and self.total is not None and self.rest is not None:
                 row["explained"] = self.class_names[self.classes[index]]
                 row["evidence"] = float(self.total[index].sum())
                 row["rest"] = float(self.rest[index])
@@ -122,23 +157,31 @@ class Explanation:
 
         The colours of evidence are in logits per 1 % of the image's area.
         """
+        with needs("a drawing", extra="serve"):
+            from attention_keras.drawing.cells import compose
+            from attention_keras.drawing.images import prediction_title
+        title, _ = prediction_title(self.probabilities[index], self.class_names)
+        return compose([self.cells(index)], title)
+
+    def cells(self, index: int) -> list:
+        """What `draw` puts side by side, a `Cell` each."""
         if self.classes is None:
             raise UserError(
                 "a drawing is of one class: explain(model, images, of='predicted'), or of a class"
             )
         with needs("a drawing", extra="serve"):
-            from attention_keras.drawing.images import panel
-        predicted = self.predicted[index]
-        title = f"{self.class_names[predicted]} ({self.probabilities[index, predicted]:.0%})"
-        head = f"evidence: {self.class_names[self.classes[index]]}"
+            from attention_keras.drawing.images import cells
         maps = {tap: level[index] for tap, level in self.attention.items()}
-        return panel(_pixels(self.images[index]), maps, title, evidence={head: self.total[index]})
+        head = f"for {self.class_names[self.classes[index]]}"
+        evidence = {} if self.total is None else {head: self.total[index]}
+        return cells(_pixels(self.images[index]), maps, evidence)
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
     """An image as uint8 RGB, whatever numbers the model takes."""
-    low, high = float(image.min()), float(image.max())
-    if low < 0 or high <= 1 or high > 255:
-        image = (image - low) * (255 / ((high - low) or 1.0))
-    image = image.round().astype("uint8")
+    if image.dtype != np.uint8:
+        low, high = float(image.min()), float(image.max())
+        if low < 0 or high <= 1 or high > 255:
+            image = (image - low) * (255 / ((high - low) or 1.0))
+        image = image.round().astype("uint8")
     return image[..., :3] if image.shape[-1] >= 3 else image[..., :1].repeat(3, axis=-1)

@@ -1,23 +1,20 @@
-"""A model on a TensorFlow Serving server, asked by REST, with the face of a model that is loaded here."""
+"""A model on a TensorFlow Serving server, asked by REST."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
-from attention_keras.models.outputs import ATTENTION
+from attention_keras.serving.served_model import ServedModel
 
-IMAGES_A_REQUEST = 8
 TIMEOUT = 30.0  # seconds
 RETRIES = 3
 BUSY = (429, 502, 503, 504)
 
 
-class RemoteModel:
-    """Predictions of a served model: a `Predictor`.
+class RemoteModel(ServedModel):
+    """The model at `url`, `http://HOST:8501/v1/models/NAME`; `/versions/N` or `/labels/LABEL` may follow.
 
     A refused connection or a busy server is tried again after 1 s and 2 s. A request that the server took and
     did not answer in time is not, because that would only add to the load.
@@ -47,42 +44,19 @@ class RemoteModel:
             self.num_classes = _shape(default["outputs"]["probabilities"])[0]
         except (KeyError, TypeError, ValueError, IndexError):
             raise UserError(f"{self.url} describes no model of attention_keras") from None
-        self._signatures = set(signatures)
-        self.class_names: list[str] | None = None
-        self.resize: Resize = "crop"
-        if "describe" in self._signatures:  # exports of version 0.2 do not have it
-            described = self._call("describe", rows=[0])
+        self.signatures = set(signatures)
+        self.resize = "crop"
+        if "describe" in self.signatures:  # exports of version 0.2 do not have it
+            described = self.call("describe", rows=np.zeros(1, int))
             self.class_names, self.resize = described["class_names"][0].tolist(), str(described["resize"][0])
 
-    def predict(self, images: np.ndarray, batch_size: int = IMAGES_A_REQUEST) -> dict[str, np.ndarray]:
-        """`probabilities` `(n, k)` and `attention_<tap>` `(n, h, w)` of uint8 images `(n, H, W, c)`."""
-        outputs = self._call("serving_default", images=images)
-        wanted = ("probabilities", ATTENTION)
-        return {name: value for name, value in outputs.items() if name.startswith(wanted)}
-
-    def explain(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """As `predict`, and `evidence` `(n, H, W)` for the predicted class, where the model has it."""
-        found = self._call("explain", images=images) if "explain" in self._signatures else {}
-        evidence = {"evidence": found["evidence"]} if "evidence" in found else {}
-        return self.predict(images) | evidence
-
-    def evidence(self, images: np.ndarray, classes: Sequence[int]) -> np.ndarray | None:
-        """Evidence for these classes, `(n, H, W)`; None where the model has none."""
-        if "explain_class" not in self._signatures:
-            return None
-        return self._call("explain_class", images=images, classes=np.asarray(classes))["evidence"]
-
-    def _call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
-        """Outputs of a signature by name, a few rows a request."""
-        parts = []
-        for start in range(0, len(next(iter(inputs.values()))), IMAGES_A_REQUEST):
-            rows = slice(start, start + IMAGES_A_REQUEST)
-            columns = {name: np.asarray(values[rows]).tolist() for name, values in inputs.items()}
-            said = self._request("POST", ":predict", {"signature_name": signature, "inputs": columns})
-            outputs = said.get("outputs") if isinstance(said, dict) else None
-            # An output that is alone comes without its name.
-            parts.append(outputs if isinstance(outputs, dict) else {"probabilities": outputs})
-        return {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
+    def call(self, signature, **inputs):
+        columns = {name: values.tolist() for name, values in inputs.items()}
+        said = self._request("POST", ":predict", {"signature_name": signature, "inputs": columns})
+        outputs = said.get("outputs") if isinstance(said, dict) else None
+        # An output that is alone comes without its name.
+        outputs = outputs if isinstance(outputs, dict) else {"probabilities": outputs}
+        return {name: np.asarray(value) for name, value in outputs.items()}
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON of the answer."""

@@ -5,30 +5,27 @@ speaks for a class of your choice.
     python examples/demo_app/app.py saved_models/demo
     python examples/demo_app/app.py http://localhost:8501/v1/models/demo
 
-The model is an export, which is loaded here, or the URL of a model server.
+The model is a run, a .keras file or an export, which is loaded here, or the URL of a model server.
 """
 
 import base64
 import html
-import io
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from attention_keras.commands.command_line import exit_code, parse
 from attention_keras.commands.quiet_start import import_tensorflow
-from attention_keras.drawing.maps import enlarge, largest, overlay, signed_overlay, signed_words
+from attention_keras.drawing.canvas import png
+from attention_keras.drawing.cells import Cell
 from attention_keras.errors import UserError
-from attention_keras.evaluation.prediction import Answer, predict_files
+from attention_keras.explaining.explanation import Explanation
 from attention_keras.extras import needs
 from attention_keras.runs.options import option
 
-TOP, SIDE = 5, 256
+TOP = 5
 HEIGHT, NARROWEST = 282, 280  # pixels; the drop zone is as high as five classes
 FONTS = ["system-ui", "sans-serif"]  # some releases of gradio fetch their own from the network
 HELP = """# Where does it look?
@@ -37,14 +34,12 @@ levels; bright is where the model looks. Each map has its own scale, whose ends 
 
 Evidence is what each pixel says for a class: red speaks for it, blue against it."""
 STYLE = """
-#maps .html-container, #evidence .html-container {padding: 0}
+#maps .html-container {padding: 0}
 .maps {display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 16px}
 .maps figure {margin: 0; max-width: 512px}
 .maps img {width: 100%}
 .maps figcaption {padding-top: 4px; overflow-wrap: anywhere}
 """
-Figure = tuple[np.ndarray, str]
-"""Pixels `(H, W, 3)` and what stands under them."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ class AppConfig:
     """Which model, and where the page is."""
 
     model: str = option(place="MODEL")
-    """An export (saved_models/NAME, or one version in it), or http://HOST:8501/v1/models/NAME."""
+    """A run, a .keras file, an export (saved_models/NAME), or http://HOST:8501/v1/models/NAME."""
     host: str = option("127.0.0.1")
     """Address to listen on; 0.0.0.0 lets other machines in."""
     port: int = option(7860)
@@ -65,10 +60,7 @@ def open_model(where: str):
     from attention_keras.evaluation.subjects.load import load_predictor
     from attention_keras.serving.remote import RemoteModel
 
-    model = RemoteModel(where) if "://" in where else load_predictor(where)
-    if not hasattr(model, "evidence"):
-        raise UserError(f"{where} is no export; give a folder that attention-keras export wrote, or a URL")
-    return model
+    return RemoteModel(where) if "://" in where else load_predictor(where)
 
 
 def class_names(model) -> list[str]:
@@ -78,50 +70,24 @@ def class_names(model) -> list[str]:
     return [f"{name} ({number})" if times[name] > 1 else name for number, name in enumerate(names)]
 
 
-def look(model, path: Path) -> Answer:
+def look(model, path: Path) -> Explanation:
     """What the model says of one image file."""
+    from attention_keras.evaluation.predictions.answers import predict_files
+
     (answer,) = predict_files(model, [path])
     if answer.reason is not None:
         raise UserError(f"cannot read {path.name}: {answer.reason}")
-    return answer
+    return answer.explanation
 
 
-def maps(answer: Answer) -> list[Figure]:
-    """The image as the model sees it, then the same with the map of each tap over it."""
-    image = colours(answer)
-    shown = [(image, answer.path.name)]
-    for tap, level in answer.attention.items():
-        shown.append((overlay(image, level), f"{tap}: {level.min():.2g} to {level.max():.2g}"))
-    return shown
-
-
-def why(model, answer: Answer, number: int) -> list[Figure]:
-    """What speaks for a class in the image; nothing where the model has no evidence."""
-    evidence = model.evidence(answer.pixels[None], [number])
-    if evidence is None:
-        return []
-    low, high = signed_words(largest(evidence[0]), evidence[0].size)
-    title = (
-        f"evidence for {class_names(model)[number]}: {low} to {high} per 1 % of the image, "
-        f"{evidence[0].sum():+.2g} in all"
-    )
-    return [(signed_overlay(colours(answer), evidence[0]), title)]
-
-
-def colours(answer: Answer) -> np.ndarray:
-    """The pixels in three channels, enlarged without smoothing where they are few."""
-    return enlarge(np.broadcast_to(answer.pixels, (*answer.pixels.shape[:2], 3)), SIDE)
-
-
-def figures(shown: Sequence[Figure]) -> str:
-    """HTML of figures side by side."""
+def figures(cells: Sequence[Cell]) -> str:
+    """HTML of images side by side, with the ends of their scales."""
     parts = []
-    for pixels, title in shown:
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG")
-        source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
-        title = html.escape(title)
-        parts.append(f'<figure><img src="{source}" alt="{title}"><figcaption>{title}</figcaption></figure>')
+    for cell in cells:
+        source = f"data:image/png;base64,{base64.b64encode(png(cell.pixels)).decode('ascii')}"
+        scale = f": {cell.ends[0]} to {cell.ends[1]} {cell.unit}".rstrip() if cell.ends[1] else ""
+        words = html.escape(cell.head + scale)
+        parts.append(f'<figure><img src="{source}" alt="{words}"><figcaption>{words}</figcaption></figure>')
     return f'<div class="maps">{"".join(parts)}</div>'
 
 
@@ -134,35 +100,32 @@ def build_page(model):
     def show(path):
         """What stands in the drop zone (nothing: it is free for the next image), and all that is shown."""
         try:
-            answer = look(model, Path(path))
-            best = int(answer.probabilities.argmax())
-            evidence = why(model, answer, best)
+            found = look(model, Path(path))
         except UserError as error:
             gradio.Warning(html.escape(str(error)), duration=None)
-            return None, None, None, "", gradio.Dropdown(visible=False), ""
+            return None, None, None, "", gradio.Dropdown(visible=False)
         finally:
             Path(path).unlink(missing_ok=True)  # gradio would keep its copy for good
-        classes = dict(zip(names, answer.probabilities.tolist()))
-        asked = gradio.Dropdown(choices=names, value=names[best], visible=bool(evidence))
-        return None, answer, classes, figures(maps(answer)), asked, figures(evidence)
+        classes = dict(zip(names, found.probabilities[0].tolist()))
+        best = names[found.predicted[0]]
+        asked = gradio.Dropdown(choices=names, value=best, visible=bool(found.evidence))
+        return None, found, classes, figures(found.cells(0)), asked
 
-    def show_class(answer, number):
-        """The evidence for another class in the image that is shown."""
-        return figures(why(model, answer, number))
+    def show_class(found, number):
+        """The image that is shown, with the evidence for another class."""
+        return figures(model.explain(found.images, [number]).cells(0))
 
     with gradio.Blocks(title="Where does it look?", analytics_enabled=False) as page:
         gradio.Markdown(HELP)
-        kept = gradio.State()  # the answer that is shown, for questions about other classes
+        kept = gradio.State()  # what is shown, for questions about other classes
         with gradio.Row():
             # Not gradio.Image, which decodes images in its own way and fails on some with a traceback.
             dropped = gradio.File(label="image", file_types=["image"], height=HEIGHT, min_width=NARROWEST)
             classes = gradio.Label(label="classes", num_top_classes=TOP, min_width=NARROWEST)
-        attention = gradio.HTML(elem_id="maps")
         asked = gradio.Dropdown(label="evidence for", type="index", visible=False, interactive=True)
-        evidence = gradio.HTML(elem_id="evidence")
-        everything = [dropped, kept, classes, attention, asked, evidence]
-        dropped.upload(show, dropped, everything, show_progress_on=attention)
-        asked.input(show_class, [kept, asked], evidence)
+        maps = gradio.HTML(elem_id="maps")
+        dropped.upload(show, dropped, [dropped, kept, classes, maps, asked], show_progress_on=maps)
+        asked.input(show_class, [kept, asked], maps)
     return page
 
 

@@ -1,22 +1,26 @@
 """`attention-keras predict`: files of every kind to rows and pictures, equal to the model's own answers."""
 
 import csv
+import io
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas
 import pytest
 from PIL import Image
 from scipy.special import softmax
 
 from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
-from attention_keras.commands.predict import main
-from attention_keras.evaluation.prediction import predict_files
+from attention_keras.commands.main import main
+from attention_keras.evaluation.predictions.answers import predict_files
 from attention_keras.evaluation.subjects.predictor import KerasPredictor
 
 
@@ -52,7 +56,7 @@ def folder(tmp_path):
 
 
 def predict(*words):
-    return exit_code(lambda: main([str(word) for word in words], "attention-keras predict"))
+    return exit_code(lambda: main(["predict", *map(str, words)]))
 
 
 def rows_of(path):
@@ -125,15 +129,54 @@ def test_a_picture_over_the_limit_is_a_row_with_the_reason(model, tmp_path):
     assert row["reason"].startswith("10001x10000 is over 100 megapixels") and not row["class"]
 
 
-def test_json_lines_patterns_and_no_pictures(model, folder, tmp_path):
+def test_json_lines_patterns_and_no_pictures(loaded, model, folder, tmp_path):
     words = [model[1], folder / "*.png", folder / "broken.jpg", "--output", tmp_path / "out"]
     assert predict(*words, "--format", "jsonl", "--top", "2", "--no-pictures") == 0
-    lines = (tmp_path / "out" / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = rows_of(tmp_path / "out" / "predictions.jsonl")
     assert [len(row["top"]) for row in rows] == [2, 2, 0]
     assert rows[0]["class"] == rows[0]["top"][0]["class"] and rows[0]["probability"] > 1 / 3
     assert rows[2]["class"] is None and rows[2]["reason"] == "not an image"
-    assert not (tmp_path / "out" / "pictures").exists()
+    names = {path.name for path in (tmp_path / "out").iterdir()} - {".predictions.jsonl.lock"}
+    assert names == {"predictions.jsonl", "predictions.settings.json"}
+
+
+def test_numbers_of_maps_parquet_and_a_list_from_stdin(loaded, model, folder, tmp_path, monkeypatch):
+    network, path = model
+    listed = f"{folder / 'a.png'}\n{folder / 'broken.jpg'}\n{folder / 'c.bmp'}\n".encode()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(listed)))
+    words = [path, "-", "--output", tmp_path / "out", "--maps", "npz", "--no-pictures"]
+    assert predict(*words, "--format", "parquet") == 0
+    table = pandas.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert [Path(name).name for name in table["path"]] == ["a.png", "broken.jpg", "c.bmp"]
+    assert table["probability"].dtype == "float64" and table["maps"].isna().tolist() == [False, True, False]
+    pixels = np.asarray(Image.open(folder / "a.png"), "float32")[None]
+    outputs = {name: np.asarray(value)[0] for name, value in network(pixels).items()}
+    probabilities = softmax(outputs["logits"])
+    assert table["probability"][0] == pytest.approx(probabilities.max(), abs=1e-6)
+    with np.load(tmp_path / "out" / table["maps"][0]) as maps:
+        np.testing.assert_allclose(maps["probabilities"], probabilities, atol=1e-6)
+        np.testing.assert_allclose(maps["attention_conv13"], outputs["attention_conv13"], atol=1e-6)
+        total = maps["evidence"].sum() + maps["evidence_rest"]
+        assert total == pytest.approx(outputs["logits"].max() - outputs["logits"].mean(), abs=1e-5)
+        parts = maps["evidence_conv10"].sum() + maps["evidence_conv13"].sum()
+        assert maps["evidence"].shape == (32, 32) and parts == pytest.approx(maps["evidence"].sum(), abs=1e-5)
+
+
+def test_one_page_shows_the_drawings_of_all_shards(loaded, model, folder, tmp_path, capsys):
+    (folder / "b.png").rename(folder / "<script>b.png")
+    for shard in ("1/2", "2/2"):
+        predict(model[1], folder, "--output", tmp_path / "out", "--shard", shard, "--overview")
+    assert f"overview in {tmp_path / 'out' / 'index.html'}" in capsys.readouterr().out
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("<script") == 2 and "src=" not in page.replace(".src =", "")
+    start = page.index(">", page.index("application/json")) + 1
+    rows = json.loads(page[start : page.index("</script>", start)])
+    assert len(rows) == 6
+    for path, name, probability, drawing, reason in rows:
+        if path.endswith("broken.jpg"):
+            assert (name, probability, drawing, reason) == (None, 0, None, "not an image")
+        else:
+            assert name in "012" and 1 / 3 < probability <= 1 and (tmp_path / "out" / drawing).exists()
 
 
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys):
@@ -144,6 +187,7 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys):
         (["missing.png"], "there is no file or folder missing.png"),
         (["empty"], "no images in empty; endings that are read: ."),
         (["empty", "--top", "0"], "--top must be 1 or more; got 0"),
+        (["empty", "--overview", "--no-pictures"], "--overview shows drawings; leave out --no-pictures"),
         (["empty", "--shard", "4/3"], "--shard must be 1/16 to 16/16, or the like; got 4/3"),
     ):
         assert predict("model.keras", *words) == 2
@@ -152,11 +196,11 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys):
 
 
 def test_the_same_command_goes_on_where_it_stopped(loaded, model, folder, tmp_path, monkeypatch, capsys):
-    """After Ctrl-C, a full disk, and a row that a kill cut inside a name of two lines."""
+    """After Ctrl-C, a full disk, and a row that a kill cut; names of two lines stay whole."""
     (folder / "b.png").rename(folder / 'b "1",\n2.png')
-    words = [model[1], folder, "--no-pictures", "--batch-size", "2"]
+    words = [model[1], folder, "--batch-size", "2"]
     assert predict(*words, "--output", tmp_path / "whole") == 0
-    assert predict(*words, "--output", tmp_path / "whole", "--format", "jsonl") == 0
+    whole, file = (tmp_path / name / "predictions.jsonl" for name in ("whole", "out"))
     asked = []
 
     def stopped_by(error):
@@ -167,21 +211,18 @@ def test_the_same_command_goes_on_where_it_stopped(loaded, model, folder, tmp_pa
 
         return answers
 
-    for table in ("csv", "jsonl"):
-        whole, file = (tmp_path / name / f"predictions.{table}" for name in ("whole", "out"))
-        here = [*words, "--output", tmp_path / "out", "--format", table]
-        for error, code in ((KeyboardInterrupt, 130), (OSError(28, "No space left"), 2)):
-            with monkeypatch.context() as patch:
-                patch.setattr("attention_keras.evaluation.prediction.predict_files", stopped_by(error))
-                assert predict(*here) == code
-        assert answers_of(file) == answers_of(whole)[:4]
-        answered = file.read_bytes()
-        cut = answered.rindex(b"\n2.png") + 1 if table == "csv" else len(answered) - 5
-        file.write_bytes(answered[:cut])
-        for said in ("5 images", "5 images", "all answered before"):
-            assert predict(*here) == 0 and said in capsys.readouterr().out
-            assert answers_of(file) == answers_of(whole)
-    assert asked == [6, 4] * 2
+    here = [*words, "--output", tmp_path / "out"]
+    for error, code in ((KeyboardInterrupt, 130), (OSError(28, "No space left"), 2)):
+        with monkeypatch.context() as patch:
+            patch.setattr("attention_keras.evaluation.predictions.answers.predict_files", stopped_by(error))
+            assert predict(*here) == code
+    assert answers_of(file) == answers_of(whole)[:4]
+    file.write_bytes(file.read_bytes()[:-5])
+    for said in ("5 images", "5 images", "all answered before"):
+        assert predict(*here) == 0 and said in capsys.readouterr().out
+        assert answers_of(file) == answers_of(whole)
+        assert rows_of(file.with_suffix(".csv")) == rows_of(whole.with_suffix(".csv"))
+    assert asked == [6, 4]
     assert predict(*here, "--top", "1") == 2
     assert "out has the answers to another command" in capsys.readouterr().err
     (tmp_path / "out" / "predictions.settings.json").unlink()
@@ -203,32 +244,47 @@ def test_the_shards_of_a_list_have_the_rows_of_one_process(loaded, model, folder
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_it_loses_and_doubles_nothing(model, tmp_path):
+def test_killed_twenty_times_it_loses_and_doubles_nothing(model, tmp_path):
+    """The process that is killed is a fork of one that has imported everything."""
     rng = np.random.default_rng(1)
     (tmp_path / "new").mkdir()
-    for number in range(40):
+    names = sorted(f"{number}.png" for number in range(900))
+    for name in names:
         pixels = rng.integers(0, 256, (32, 32, 3), dtype="uint8")
-        Image.fromarray(pixels).save(tmp_path / "new" / f"{number}.png")
-    program = "from attention_keras.commands.main import console; console()"
-    command = [sys.executable, "-c", program, "predict", str(model[1]), "new", "--batch-size", "4"]
-    table = tmp_path / "predictions" / "predictions.csv"
-    for signal_number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
-        size = table.stat().st_size if table.exists() else 0
-        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-        while process.poll() is None and (not table.exists() or table.stat().st_size < size + 100):
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.5))
-        assert process.poll() is None, "it was stopped too late"
-        process.send_signal(signal_number)
-        assert process.wait(60) != 0
-        assert table.stat().st_size > size
-        for drawing in table.parent.glob("pictures/*.png"):
-            Image.open(drawing).load()
-    assert subprocess.run(command, cwd=tmp_path).returncode == 0
-    rows = rows_of(table)
-    assert sorted(row["path"] for row in rows) == sorted(f"new/{number}.png" for number in range(40))
-    drawn = {f"pictures/{file.name}" for file in (table.parent / "pictures").iterdir()}
-    assert {row["drawing"] for row in rows} == drawn
+        Image.fromarray(pixels).save(tmp_path / "new" / name)
+    words = [str(model[1]), str(tmp_path / "new"), "--batch-size", "4", "--output", str(tmp_path / "out")]
+    words += ["--overview", "--maps", "npz"]
+    here = multiprocessing.get_context("forkserver")
+    here.set_forkserver_preload(
+        ["attention_keras.commands.predict", "attention_keras.evaluation.predictions.write"]
+    )
+    record, kills = tmp_path / "out" / "predictions.jsonl", 0
+
+    def written():
+        return record.stat().st_size if record.exists() else 0
+
+    while kills < 20:
+        size = written()
+        process = here.Process(target=main, args=(["predict", *words],))
+        process.start()
+        while process.exitcode is None and written() == size:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.3))
+        assert process.exitcode is None, "it was stopped too late"
+        os.kill(process.pid, (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[kills % 3])
+        process.join(60)
+        assert process.exitcode != 0 and written() > size
+        kills += 1
+    assert predict(*words) == 0
+    rows = rows_of(record)
+    assert len(rows) == 900 and sorted(Path(row["path"]).name for row in rows) == names
+    assert len(rows_of(record.with_suffix(".csv"))) == 900
+    for folder, key in (("pictures", "drawing"), ("maps", "maps")):
+        files = {f"{folder}/{file.name}" for file in (tmp_path / "out" / folder).iterdir()}
+        assert {row[key] for row in rows} == {name for name in files if not name.endswith(".tmp")}
+    for row in rows:
+        Image.open(tmp_path / "out" / row["drawing"]).load()
+        np.load(tmp_path / "out" / row["maps"]).close()
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(model, folder, tmp_path, capsys):

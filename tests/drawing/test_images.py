@@ -43,9 +43,9 @@ def test_the_ends_of_a_scale_stay_under_their_map():
             image, {f"conv{n}": abs(values) for n in range(maps)}, evidence={"a": values, "b": values}
         )
         white = (shown == 255).all(axis=-1)
-        beside = white[70:230].all(axis=0)  # the rows of the maps
+        beside = white[60:270].all(axis=0)  # the rows of the maps
         framed = beside[0] and beside[-1] and np.count_nonzero(np.diff(beside)) == 2 * (maps + 3)
-        if not framed or not white[260:, beside].all() or white[260:].all():
+        if not framed or not white[280:, beside].all() or white[280:].all():
             wrong.append((size, maps))
     assert not wrong
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from attention_keras.drawing.maps import enlarge, normalize, overlay, signed_overlay
+from attention_keras.drawing.cells import fitted
+from attention_keras.drawing.maps import normalize, overlay, signed_overlay
 
 
 def test_the_hottest_pixel_is_where_attention_peaks():
@@ -19,13 +20,13 @@ def test_a_shared_scale_compares_maps():
     assert normalize(np.array([[0.0, 0.5]])).tolist() == [[0, 1]]
 
 
-def test_enlarging_repeats_pixels():
+def test_small_pixels_stay_squares_and_a_mask_stays_a_mask():
     image = np.arange(12, dtype="uint8").reshape(2, 2, 3)
-    large = enlarge(image, 7)
+    large = fitted(image, 6)
     assert large.shape == (6, 6, 3) and large.dtype == np.uint8
-    np.testing.assert_array_equal(large[1::3, 1::3], image)
     assert (large[:3, :3] == image[0, 0]).all() and (large[3:, 3:] == image[1, 1]).all()
-    np.testing.assert_array_equal(enlarge(image, 1), image)
+    assert fitted(np.zeros((300, 600, 3), "uint8"), 100).shape == (50, 100, 3)
+    assert fitted(np.eye(4, dtype=bool), 6).dtype == bool
 
 
 def test_evidence_is_red_for_and_blue_against_and_grey_where_there_is_none():

@@ -14,7 +14,7 @@ from attention_keras.evaluation.explanations.kinds import (
     locating_kinds,
     shown_kinds,
 )
-from attention_keras.evaluation.explanations.own import cam_of, evidence_of, total_evidence
+from attention_keras.evaluation.explanations.own import cam_of, evidence_of
 from attention_keras.evaluation.explanations.post_hoc import METHODS, post_hoc_maps
 from attention_keras.evaluation.subjects.views import descriptor_model
 
@@ -95,7 +95,7 @@ def test_evidence_is_of_the_class_asked_and_adds_up_over_taps():
     np.testing.assert_allclose(maps["conv13"], expected, atol=1e-6)
     # For one class rather than another: the difference of their logits, less that of the rest.
     other = np.array([4, 4, 4])
-    contrast = total_evidence(model, IMAGES, targets) - total_evidence(model, IMAGES, other)
+    contrast = maps["all"] - evidence_of(model, IMAGES, other)["all"]
     logits = np.asarray(outputs["logits"] - outputs["evidence_rest"])
     difference = logits[range(3), targets] - logits[range(3), other]
     np.testing.assert_allclose(contrast.sum((1, 2)), difference, atol=1e-5)

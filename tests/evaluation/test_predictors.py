@@ -8,7 +8,7 @@ import pytest
 
 from attention_keras import attend
 from attention_keras.data.split import Split
-from attention_keras.evaluation.explanations.own import evidence_or_none
+from attention_keras.evaluation.explanations.own import total_evidence
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.subjects.load import load_subjects
 from attention_keras.evaluation.tasks.answers import answer_galleries
@@ -40,24 +40,21 @@ def attended(tmp_path_factory):
 def test_evidence_is_that_of_the_keras_model(attended):
     in_keras, saved = attended
     for classes in ([0, 1, 2, 0, 1], [2, 2, 2, 2, 2]):
-        expected = evidence_or_none(in_keras, IMAGES, classes, batch_size=2)
+        expected = total_evidence(in_keras, IMAGES, classes, batch_size=2)
         assert expected.shape == (5, 16, 16) and np.abs(expected).max() > 1e-3
-        found = evidence_or_none(saved, IMAGES, classes, batch_size=3)
+        found = total_evidence(saved, IMAGES, classes, batch_size=3)
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_one_batch_is_answered_and_explained(attended):
     in_keras, saved = (subject.predictor.explain(IMAGES) for subject in attended)
-    assert set(in_keras) == {"probabilities", "evidence", "attention_early", "attention_late"} == set(saved)
-    assert in_keras["attention_late"].shape == (5, 4, 4) and saved["attention_late"].shape == (5, 16, 16)
-    predicted = in_keras["probabilities"].argmax(-1)
-    of_predicted = evidence_or_none(attended[0], IMAGES, predicted)
-    for found, expected in (
-        (saved["probabilities"], in_keras["probabilities"]),
-        (saved["evidence"], in_keras["evidence"]),
-        (of_predicted, in_keras["evidence"]),
-    ):
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert in_keras.total.shape == (5, 16, 16) == saved.evidence["early"].shape
+    for name in ("probabilities", "classes", "total", "rest"):
+        np.testing.assert_allclose(getattr(saved, name), getattr(in_keras, name), rtol=1e-5, atol=1e-5)
+    for tap in ("early", "late"):
+        np.testing.assert_allclose(saved.attention[tap], in_keras.attention[tap], atol=1e-5)
+    # Below the titles, in which only the export has names.
+    np.testing.assert_allclose(saved.draw(0)[54:], in_keras.draw(0)[54:], atol=6)
 
 
 def test_without_evidence_there_is_none(tmp_path):
@@ -65,8 +62,9 @@ def test_without_evidence_there_is_none(tmp_path):
     hidden = keras.layers.Dense(4, "tanh")(keras.layers.Flatten()(images))
     model = keras.Model(images, {"logits": keras.layers.Dense(3, name="classifier")(hidden)})
     for subject in subjects(model, tmp_path):
-        assert evidence_or_none(subject, IMAGES, [0] * 5) is None
-        assert set(subject.predictor.explain(IMAGES)) == {"probabilities"}
+        assert total_evidence(subject, IMAGES, [0] * 5) is None
+        found = subject.predictor.explain(IMAGES)
+        assert found.total is None and found.attention == {} and found.draw(0).shape[1] < 250
 
 
 def test_images_of_an_exports_answers_show_its_evidence(attended):

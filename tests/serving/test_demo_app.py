@@ -12,11 +12,9 @@ from PIL import Image
 from small_run import NAMES
 
 from attention_keras.commands.command_line import exit_code
-from attention_keras.drawing.maps import overlay, signed_overlay
 from attention_keras.errors import UserError
 
 SOURCE = Path(__file__).parents[2] / "examples" / "demo_app" / "app.py"
-COLOR_STEP = 4  # between neighbours of the map's 256 colours; rounding can decide for either
 
 
 @pytest.fixture(scope="module")
@@ -36,33 +34,23 @@ def picture(images, tmp_path):
     return path
 
 
-def test_an_export_and_a_server_give_the_models_answers(
-    app, exported, server, served, picture, images, expected
+def test_a_run_an_export_and_a_server_give_the_models_answers(
+    app, run_path, exported, server, served, picture, images, expected
 ):
     """The export's parent was given, as after training; the page takes the newest version."""
-    for where in (str(exported.parent), server.url):
+    for where in (str(run_path), str(exported.parent), server.url):
         model = app.open_model(where)
         assert app.class_names(model) == NAMES
-        answer = app.look(model, picture)
-        np.testing.assert_allclose(answer.probabilities, expected["probabilities"][1], atol=1e-5)
-        image = np.kron(images[1], np.ones((8, 8, 1), "uint8"))
-        (shown, name), *maps = app.maps(answer)
-        np.testing.assert_array_equal(shown, image)
-        assert name == "my image.png"
-        for (drawn, title), tap in zip(maps, ("conv10", "conv13"), strict=True):
-            level = answer.attention[tap]
-            ends = re.fullmatch(rf"{tap}: (\S+) to (\S+)", title).groups()
-            assert [float(end) for end in ends] == pytest.approx([level.min(), level.max()], rel=0.06)
-            np.testing.assert_array_equal(drawn, overlay(image, level))
+        found = app.look(model, picture)
+        np.testing.assert_allclose(found.probabilities[0], expected["probabilities"][1], atol=1e-5)
+        for tap in ("conv10", "conv13"):
+            np.testing.assert_allclose(found.attention[tap][0], expected[f"attention_{tap}"][1], atol=1e-5)
         for number in range(3):
             asked = {"images": images[1:2], "classes": np.array([number], "int32")}
-            level = served["explain_class"](**asked)["evidence"][0]
-            [(drawn, title)] = app.why(model, answer, number)
-            assert np.abs(drawn.astype(int) - signed_overlay(image, level)).max() <= COLOR_STEP
-            said = rf"evidence for {NAMES[number]}: (\S+) to (\S+) per 1 % of the image, (\S+) in all"
-            numbers = [float(value) for value in re.fullmatch(said, title).groups()]
-            limit = np.abs(level).max() * level.size / 100
-            assert numbers == pytest.approx([-limit, limit, level.sum()], rel=0.06)
+            wanted = served["explain_class"](**asked)
+            other = model.explain(found.images, [number])
+            np.testing.assert_allclose(other.total, wanted["evidence"], atol=1e-6)
+            np.testing.assert_allclose(other.rest, wanted["evidence_rest"], atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")  # gradio's own, and what it would show on the page
@@ -71,11 +59,14 @@ def test_what_the_page_shows(app, exported, picture, tmp_path):
     pytest.importorskip("gradio")
     page = app.build_page(app.open_model(str(exported)))
     show, show_class = (event.fn for event in page.fns.values())
-    free, answer, classes, maps, asked, evidence = show(str(picture))
+    free, found, classes, maps, asked = show(str(picture))
     assert free is None and not picture.exists()  # the zone is free, and gradio's copy is gone
     assert list(classes) == NAMES and sum(classes.values()) == pytest.approx(1)
-    assert maps.count("<figure>") == 3 and asked.value == max(classes, key=classes.get)
-    assert f"evidence for {asked.value}: " in evidence and "evidence for two: " in show_class(answer, 2)
+    assert maps.count("<figure>") == 4 and asked.value == max(classes, key=classes.get)
+    limit = np.abs(found.total).max() * found.total[0].size / 100
+    said = re.search(rf"<figcaption>for {asked.value}: (\S+) to (\S+) logits per 1 %", maps).groups()
+    assert [float(value) for value in said] == pytest.approx([-limit, limit], rel=0.06)
+    assert "<figcaption>for two: " in show_class(found, 2)
     (tmp_path / "text.png").write_text("no image")
     assert show(str(tmp_path / "text.png"))[1:4] == (None, None, "")
 
@@ -89,7 +80,7 @@ def test_classes_of_one_name_are_told_apart(app):
     assert app.class_names(Model) == ["class 0", "class 1", "class 2"]
 
 
-def test_mistakes_are_told_in_one_line(app, exported, run_path, tmp_path, monkeypatch, capsys):
+def test_mistakes_are_told_in_one_line(app, exported, tmp_path, monkeypatch, capsys):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "saved_model.pb").write_bytes(b"no model")
     tf.saved_model.save(tf.Module(), str(tmp_path / "other" / "1"))
@@ -101,7 +92,7 @@ def test_mistakes_are_told_in_one_line(app, exported, run_path, tmp_path, monkey
     for words, said in (
         ([tmp_path / "broken"], "cannot load"),
         ([tmp_path / "other"], "cannot load"),
-        ([run_path], "is no export"),
+        ([tmp_path / "nothing"], "nothing"),
         (["http://localhost"], "http://HOST:8501/v1/models/NAME"),
         ([exported, "--port", "0"], "--port must be from 1 to 65535"),
         ([exported], needs),

@@ -17,7 +17,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError
-from attention_keras.evaluation.prediction import predict_files
+from attention_keras.evaluation.predictions.answers import predict_files
 from attention_keras.evaluation.subjects.predictor import KerasPredictor
 from attention_keras.measures.maps import upsample
 from attention_keras.models.global_branch import prune_dead_branch
@@ -180,7 +180,9 @@ def test_a_sigmoid_is_served_and_predicted_as_one(tmp_path):
         logits = np.asarray(model(grey.astype("float32"))["logits"])
         [answer] = predict_files(KerasPredictor(model), [tmp_path / "a.png"])
         np.testing.assert_allclose(answer.probabilities, expit(logits[0]), atol=1e-5)
-        assert answer.pixels.shape == (16, 16, 1) and answer.evidence.shape == (16, 16)
+        found = answer.explanation
+        assert found.images.shape == (1, 16, 16, 1) and found.total.shape == (1, 16, 16)
+        assert found.draw(0).shape[2] == 3
     [written] = export_model(model, tmp_path / "tags", class_names=NAMES, card={}, temperature=2.0)
     found = tf.saved_model.load(str(written.path)).signatures["classify"](images=grey)["probabilities"]
     np.testing.assert_allclose(found, expit(logits / 2), atol=1e-5)

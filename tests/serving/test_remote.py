@@ -73,7 +73,7 @@ def test_a_served_file_is_answered_as_predict_answers_it(served, run_path, folde
 def test_evidence_for_any_class(server, served, images):
     asked = np.array([2, 0, 1], "int32")
     wanted = served["explain_class"](images=images, classes=asked)["evidence"]
-    np.testing.assert_allclose(RemoteModel(server.url).evidence(images, asked), wanted, atol=1e-5)
+    np.testing.assert_allclose(RemoteModel(server.url).explain(images, asked).total, wanted, atol=1e-5)
 
 
 def test_a_version_and_a_label_may_follow(server, images, expected):
@@ -91,7 +91,7 @@ def test_an_export_that_does_not_describe_itself_has_numbers_for_names(server, m
     monkeypatch.delitem(signatures, "explain_class")
     model = RemoteModel(server.url)
     assert (model.class_names, model.num_classes, model.image_shape) == (None, 3, (32, 32, 3))
-    assert model.evidence(np.zeros((1, 32, 32, 3), "uint8"), [0]) is None
+    assert model.explain(np.zeros((1, 32, 32, 3), "uint8"), [0]).total is None
 
 
 def test_a_busy_server_is_asked_again_and_a_slow_one_is_not(server, monkeypatch):

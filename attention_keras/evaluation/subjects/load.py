@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from attention_keras.errors import UserError
-from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, SavedModelPredictor
+from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import LABELS, Run
 from attention_keras.runs.model_file import load_model
-from attention_keras.serving.card import read_card
+from attention_keras.serving.served_model import LoadedModel
 from attention_keras.serving.versions import newest_version
 
 
@@ -47,15 +47,14 @@ def load_predictor(path: str | Path) -> Predictor:
     path = Path(path)
     run = run_of(path)
     if version := None if run else _saved_model(path):
-        predictor: Predictor = SavedModelPredictor(version, read_card(version))
-    elif run is None:
-        model = load_model(path)  # a Classifier's file says what its numbers mean
-        names = getattr(model, "class_names", None)
-        predictor = KerasPredictor(model, names and list(names), getattr(model, "temperature", 1.0))
+        predictor: Predictor = LoadedModel(version)
     else:
-        names = run.class_names() if (run.path / LABELS).exists() else None
-        resize = run.config.resize_of_others
-        predictor = KerasPredictor(load_model(path), names, run.temperature, resize)
+        model, resize = load_model(path), "crop"
+        if run:
+            names = run.class_names() if (run.path / LABELS).exists() else None
+            model.class_names, model.temperature = names, run.temperature
+            resize = run.config.resize_of_others
+        predictor = KerasPredictor(model, resize)
     names = predictor.class_names
     if names is not None and len(names) != predictor.num_classes:
         raise UserError(

@@ -1,6 +1,6 @@
 """One model under test, with the forms of its network that tasks need."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from attention_keras.data.file_records import FileRecord
 from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor
 from attention_keras.evaluation.subjects.views import logits_view, probability_function
+from attention_keras.explaining.explanation import Explanation
 from attention_keras.models.compute import count_parameters
 from attention_keras.models.copies import in_float32
 from attention_keras.models.outputs import attention_maps
@@ -51,6 +52,14 @@ class Subject:
     def logits_model(self) -> keras.Model:
         """images -> logits `(b, k)`."""
         return logits_view(self.model)
+
+    def explain(self, images: np.ndarray, classes: Sequence[int] | None = None) -> Explanation:
+        """Evidence for these classes, in float32 where the layers can be seen."""
+        return (self._exact if self.shows_layers else self.predictor).explain(images, classes)
+
+    @cached_property
+    def _exact(self) -> KerasPredictor:
+        return KerasPredictor(self.model)
 
     @property
     def kind(self) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 from scipy.special import softmax
-from tqdm import tqdm
 
 from attention_keras.errors import NotApplicable, UserError
+from attention_keras.explaining.batches import in_batches
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.models.class_head import PROBE
 from attention_keras.models.copies import copy_weights
@@ -18,28 +18,13 @@ CLASSIFIER = "classifier"
 _LAST_STAGE = ("conv13", "stage3")
 
 
-def map_batches(call: Callable, images: np.ndarray, batch_size: int, *, progress: bool = False):
-    """`call` on every batch, the last one as short as it is; results joined, in the structure it returns.
-
-    Rows of a file are read as they are needed. `progress` shows a bar on a terminal after a few seconds.
-    """
-    parts = []
-    quiet = None if progress else True
-    with tqdm(total=len(images), unit=" images", disable=quiet, leave=False, delay=3) as bar:
-        for start in range(0, len(images), batch_size):
-            batch = np.asarray(images[start : start + batch_size])
-            parts.append(call(batch))
-            bar.update(len(batch))
-    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
-
-
 def predict_batches(model: keras.Model, images: np.ndarray, batch_size: int):
     """What `model.predict` gives of float32 images, but sooner.
 
     `predict` makes a tf.data pipeline of the images, and giving that up takes about as long as a short
     prediction itself (`attention_keras.data.pipeline`).
     """
-    return map_batches(lambda batch: model.predict_on_batch(batch.astype("float32")), images, batch_size)
+    return in_batches(lambda batch: model.predict_on_batch(batch.astype("float32")), images, batch_size)
 
 
 def logits_view(model: keras.Model) -> keras.Model:

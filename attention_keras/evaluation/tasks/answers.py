@@ -9,7 +9,7 @@ from attention_keras.data.split import Split
 from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.explanations.kinds import shown_kinds
-from attention_keras.evaluation.explanations.own import evidence_or_none
+from attention_keras.evaluation.explanations.own import total_evidence
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.report.result import Figure, Gallery, file_name
 from attention_keras.evaluation.report.table import Cell, decimal, integer, text
@@ -107,7 +107,7 @@ def _maps(
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None, np.ndarray | None]:
     """Maps without signs; the evidence for the prediction; and that for it rather than for the true class."""
     size = context.options.batch_size
-    evidence = evidence_or_none(subject, images, predicted, size)
+    evidence = total_evidence(subject, images, predicted, size)
     if evidence is None:
         if subject.shows_layers and not attention:
             settings = {"batch_size": size, "seed": context.options.seed}
@@ -118,5 +118,5 @@ def _maps(
     errors = int((predicted != labels).sum())  # they come first; of a right answer there is no contrast
     if not errors:
         return attention, evidence, None
-    true = evidence_or_none(subject, images[:errors], labels[:errors], size)
+    true = total_evidence(subject, images[:errors], labels[:errors], size)
     return attention, evidence, evidence[:errors] - true

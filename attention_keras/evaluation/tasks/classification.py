@@ -7,7 +7,7 @@ import numpy as np
 from attention_keras.data.split import Split
 from attention_keras.drawing.charts import confusion_figure, reliability_diagram
 from attention_keras.evaluation.explanations.kinds import EVIDENCE
-from attention_keras.evaluation.explanations.own import evidence_or_none
+from attention_keras.evaluation.explanations.own import total_evidence
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, decimal, integer, percent, text
@@ -96,7 +96,7 @@ def _localization(
     if test.masks is None:
         return {}
     predicted, size = probabilities.argmax(axis=-1), context.options.batch_size
-    evidence = evidence_or_none(subject, test.images, predicted, size)
+    evidence = total_evidence(subject, test.images, predicted, size)
     maps = attention if evidence is None else attention | {EVIDENCE.name: evidence}
     return localize(maps, np.asarray(test.masks[:])) if maps else {}
 

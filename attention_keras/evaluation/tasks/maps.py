@@ -64,9 +64,9 @@ def _maps(
             maps |= kind.compute(subject.model, images, predicted, batch_size=size, seed=options.seed)
     if EVIDENCE not in kinds:
         return maps, {}
-    evidence = {EVIDENCE.name: total_evidence(subject.model, images, predicted, size)}
+    evidence = {EVIDENCE.name: total_evidence(subject, images, predicted, size)}
     if options.versus:
-        other = total_evidence(subject.model, images, others, size)
+        other = total_evidence(subject, images, others, size)
         evidence[f"rather than {options.versus}"] = evidence[EVIDENCE.name] - other
     return maps, evidence
 
