@@ -144,7 +144,8 @@ def _place(model: keras.Model, features, pixels: keras.layers.Layer | None, copy
         return model.inputs[0] if len(model.inputs) == 1 else model.input, features
     # A tensor that stands in `features` twice is an output once.
     tensors = {id(tensor): tensor for tensor in keras.tree.flatten(features) if tensor is not None}
-    part = keras.Model(model.input, list(tensors.values()), name=model.name)
+    given = model.inputs[0] if len(model.inputs) == 1 else model.input
+    part = keras.Model(given, list(tensors.values()), name=model.name)
     if copy:
         part = copy_model(part)
     if pixels is None:

@@ -20,7 +20,7 @@ Init = Literal["torch", "keras"]
 Head = Literal["paper", "linear", "class"]
 LocalNorm = Literal["image", "position", "channel", "none"]
 
-APPLICATION, FILE = "keras:", "file:"
+APPLICATION, HUB, FILE = "keras:", "keras_hub:", "file:"
 AUTOMATIC_LEVELS = 2  # what `attend(taps="auto")` takes
 
 _ATTENTION_NAME = re.compile(
@@ -39,13 +39,13 @@ BASELINES = {
 
 
 def is_brought(backbone: str) -> bool:
-    """Whether a backbone is none of the paper's, but an application or a saved model.
+    """Whether a backbone is none of the paper's, but an application, a preset or a saved model.
 
     Example:
         >>> is_brought("keras:MobileNetV2"), is_brought("vgg")
         (True, False)
     """
-    return backbone.startswith((APPLICATION, FILE))
+    return backbone.startswith((APPLICATION, HUB, FILE))
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class ModelSpec:
     `head` is `paper`, `class` (`-class`: class attention, which none of the axes below is for), or `linear`
     (`-linear`, which implies concat unless the name says indep): see `attend`.
     `globals` is `shared` (one g for all levels) or `per_level` (`-2g`, `-3g`).
-    `backbone` is `vgg`, `rn164`, `keras:<Application>`, or `file:PATH` of a saved model.
-    `taps` names the layers to attend to on one of the last two; without any, `attend` chooses.
+    `backbone` is `vgg`, `rn164`, `keras:<Application>`, `keras_hub:<preset>`, or `file:PATH` of a model.
+    `taps` names the layers to attend to on one of the last three; without any, `attend` chooses.
 
     Example:
         >>> ModelSpec.parse("vgg-att2-concat-dp").compat
@@ -97,7 +97,8 @@ class ModelSpec:
             object.__setattr__(self, "levels", len(self.taps) or automatic)
         elif self.backbone not in ("vgg", "rn164"):
             raise UserError(
-                f"backbone must be vgg, rn164, keras:<Application> or a .keras file; got {self.backbone!r}"
+                f"backbone must be vgg, rn164, keras:<Application>, keras_hub:<preset> or a .keras file; "
+                f"got {self.backbone!r}"
             )
         elif self.taps:
             raise UserError(
@@ -114,13 +115,18 @@ class ModelSpec:
         return self.backbone.removeprefix(APPLICATION) if self.backbone.startswith(APPLICATION) else None
 
     @property
+    def preset(self) -> str | None:
+        """The name or folder in keras_hub, of a backbone from there."""
+        return self.backbone.removeprefix(HUB) if self.backbone.startswith(HUB) else None
+
+    @property
     def file(self) -> str | None:
         """The path of a backbone that is a saved model."""
         return self.backbone.removeprefix(FILE) if self.backbone.startswith(FILE) else None
 
     @property
     def is_brought(self) -> bool:
-        """True for a backbone that the paper does not have: an application or a saved model."""
+        """True for a backbone that the paper does not have."""
         return is_brought(self.backbone)
 
     @property
@@ -128,7 +134,7 @@ class ModelSpec:
         """The canonical name; `ModelSpec.parse` is its inverse for the paper's backbones."""
         if self.variant != "attention":
             return next(name for name, key in BASELINES.items() if key == (self.backbone, self.variant))
-        own = PurePath(self.file).stem if self.file else self.application
+        own = PurePath(self.file).stem if self.file else self.application or PurePath(self.preset or "").name
         backbone = own.lower() if own else self.backbone
         parts = [backbone, f"att{'' if self.is_brought and not self.taps else self.levels}"]
         if self.head == "class":

@@ -74,7 +74,8 @@ class RunConfig:
     """A network by name (`attention-keras list-models`). A keras: or .keras backbone has names too, such as
     mobilenetv2-att-indep-linear-dp; its own default is class where it is trained, else linear-scaled."""
     backbone: str = _network(None, default="the model's")
-    """vgg, rn164, keras:<Application> such as keras:MobileNetV2, or a saved model, FILE.keras."""
+    """vgg, rn164, keras:<Application> such as keras:MobileNetV2, keras_hub:<preset or its folder>, or a saved
+    model, FILE.keras."""
     weights: str = _network("")
     """Weights of a keras:<Application> without its top: imagenet, or a file
     (.weights.h5, .h5, .keras)."""

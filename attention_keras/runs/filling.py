@@ -10,7 +10,7 @@ from pathlib import Path
 from attention_keras.data.registry import IMAGE_FILES
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import IMAGENET
-from attention_keras.models.spec import APPLICATION, FILE, ModelSpec, is_brought
+from attention_keras.models.spec import APPLICATION, FILE, HUB, ModelSpec, is_brought
 from attention_keras.runs.recipes import Values, find_recipe
 
 PAPERS = ("vgg", "rn164")
@@ -21,7 +21,7 @@ def fill(given: Values) -> Values:
     """The values that follow from those given: of the network's name, and of the recipe."""
     axes = {axis: given[axis] for axis in ("compat", "head") if given.get(axis)}
     backbone = given.get("backbone") or ""
-    pretrained = bool(given["weights"] or backbone.startswith(FILE))
+    pretrained = bool(given["weights"] or backbone.startswith((FILE, HUB)))
     spec = find_spec(given.get("model"), backbone or None, given["taps"], pretrained, **axes)
     values = find_recipe(given.get("recipe", "auto"), given["dataset"], spec.backbone, pretrained, spec.head)
     values |= {name: given[name] for name in values if name != "recipe" and given.get(name) is not None}
@@ -46,8 +46,8 @@ def find_spec(
         if backbone not in (None, *PAPERS):
             meant = meant_application(backbone)
             raise UserError(
-                f"backbone must be {', '.join(PAPERS)}, keras:<Application> or a .keras file; "
-                + (f"perhaps you meant {meant}" if meant else f"got {backbone!r}")
+                f"backbone must be {', '.join(PAPERS)}, keras:<Application>, keras_hub:<preset> or "
+                "a .keras file; " + (f"perhaps you meant {meant}" if meant else f"got {backbone!r}")
             )
         changed = {"backbone": backbone, "taps": taps, **axes}
         return ModelSpec.parse(model or DEFAULT_MODEL).replace(**{k: v for k, v in changed.items() if v})
@@ -90,6 +90,9 @@ def absolute_paths(dataset: str, backbone: str | None, weights: str, init_from: 
         dataset = f"{kind}:{_absolute(path)}"
     if backbone and backbone.endswith(".keras") and not is_brought(backbone):
         backbone = FILE + _absolute(backbone)
+    preset = backbone.removeprefix(HUB) if backbone and backbone.startswith(HUB) else ""
+    if preset and os.path.isdir(os.path.expanduser(preset)):
+        backbone = HUB + _absolute(preset)
     return {
         "dataset": dataset,
         "backbone": backbone,

@@ -23,6 +23,7 @@ from attention_keras.models.classifier import Classifier, TrainingHooks
 from attention_keras.models.copies import transfer_weights
 from attention_keras.models.frozen import thaw
 from attention_keras.models.graph import all_layers
+from attention_keras.models.hub import build_preset, preset_pixels
 from attention_keras.models.image_size import for_image_size
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
@@ -43,6 +44,8 @@ def image_size_of(config: RunConfig) -> int:
     if spec.application:
         # From random weights any size does, and small images train sooner.
         return application_size(spec.application) if config.weights else 0
+    if spec.preset:
+        return keras.tree.flatten(build_preset(spec.preset).input)[0].shape[1] or DEFAULT_SIZE
     return image_side(spec.file) or DEFAULT_SIZE
 
 
@@ -113,6 +116,8 @@ def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Mod
         return None
     if model.application:
         backbone = build_application(model.application, image_shape, config.weights)
+    elif model.preset:
+        backbone = build_preset(model.preset, image_shape)
     else:
         backbone = load_model(model.file)
         takes = tuple(backbone.input_shape[1:])
@@ -120,7 +125,7 @@ def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Mod
             backbone = for_image_size(backbone, image_shape[:2])
     if config.frozen_epochs:
         backbone.trainable = False
-    elif config.weights or model.file:
+    elif config.weights or model.file or model.preset:
         thaw(list(all_layers(backbone)))
     return backbone
 
@@ -138,10 +143,13 @@ def _preprocess(
         return preprocessing_layer(kind)
     if config.spec.application:
         return preprocessing_layer(config.spec.application)
+    if config.spec.preset and (pixels := preset_pixels(config.spec.preset)):
+        return pixels
     if begins_with_preprocessing(backbone):
         return None
+    name = Path(config.spec.file or config.spec.preset).name
     raise UserError(
-        f"{Path(config.spec.file).name} does not begin with a layer that normalises pixels; say with "
+        f"{name} does not begin with a layer that normalises pixels; say with "
         "preprocess what it expects: imagenet (mean and deviation, as Torch's networks), the name of an "
         "application such as MobileNetV2, none (pixels from -1 to 1), or raw (0 to 255)"
     )

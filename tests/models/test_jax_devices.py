@@ -1,4 +1,4 @@
-"""On JAX, `keras.distribution.DataParallel` trains what attend() returns: two devices compute what one computes."""
+"""On JAX, `DataParallel` of Keras trains what attend() returns: two devices compute what one computes."""
 
 import json
 import os
@@ -15,7 +15,8 @@ from attention_keras import attend
 
 devices = jax.devices()[: int(sys.argv[1])]
 if len(devices) > 1:
-    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=[f"cpu:{d.id}" for d in devices]))
+    names = [f"cpu:{device.id}" for device in devices]
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
 keras.utils.set_random_seed(0)
 images = keras.Input((8, 8, 3))
 x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(images)
@@ -26,7 +27,8 @@ rng = np.random.default_rng(0)
 x, y = rng.uniform(0, 1, (32, 8, 8, 3)).astype("float32"), rng.integers(0, 3, 32)
 history = model.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0).history["loss"]
 kernel = model.layers[1].kernel.value
-print(json.dumps([len(kernel.sharding.device_set), history, [float(np.abs(w).sum()) for w in model.get_weights()]]))
+sums = [float(np.abs(weight).sum()) for weight in model.get_weights()]
+print(json.dumps([len(kernel.sharding.device_set), history, sums]))
 """
 
 

@@ -1,0 +1,74 @@
+"""A backbone of keras_hub by command, from a preset folder: trained, saved, and loaded by another process."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attention_keras import attention_maps, load_model
+from attention_keras.models.hub import build_preset, preset_pixels
+from attention_keras.runs.config import RunConfig
+from attention_keras.training.train import train
+
+keras_hub = pytest.importorskip("keras_hub", reason="keras_hub is not installed")
+
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+@pytest.fixture
+def preset(tmp_path):
+    """A tiny DINOv2 with registers, and its image converter."""
+    where = tmp_path / "dino"
+    backbone = keras_hub.models.DINOV2Backbone(
+        patch_size=14,
+        num_layers=1,
+        hidden_dim=16,
+        num_heads=2,
+        intermediate_dim=32,
+        num_register_tokens=4,
+        image_shape=(56, 56, 3),
+    )
+    converter = keras_hub.layers.DINOV2ImageConverter(
+        image_size=(56, 56), scale=list(1 / 255 / DEVIATION), offset=list(-MEAN / DEVIATION)
+    )
+    backbone.save_to_preset(where)
+    converter.save_to_preset(where)
+    return where
+
+
+def test_pixels_are_those_of_the_image_converter(preset):
+    images = np.random.default_rng(0).integers(0, 256, (2, 56, 56, 3)).astype("float32")
+    wanted = keras_hub.layers.ImageConverter.from_preset(str(preset))(images)
+    np.testing.assert_allclose(preset_pixels(str(preset))(images), wanted, atol=1e-5)
+
+
+def test_a_run_trains_and_another_process_gets_its_numbers(preset, tmp_path, monkeypatch):
+    random = np.random.default_rng(1)
+    for label, colour in (("dark", 40), ("light", 200)):
+        for index in range(12):
+            path = tmp_path / "photos" / label / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(colour, colour + 40, (60, 60, 3), dtype="uint8")).save(path)
+    monkeypatch.chdir(tmp_path)
+    config = RunConfig(dataset="folder:photos", backbone="keras_hub:dino", precision="float32", name="r")
+    result = train(config, report=lambda line: None)
+    assert result.metrics["test_error"] == 0 and config.spec.name == "dino-att-class"
+    images = random.integers(0, 256, (2, 56, 56, 3)).astype("float32")
+    here = load_model(result.run.path)(images)
+    assert [tuple(level.shape) for level in attention_maps(here).values()] == [(2, 4, 4)]
+    script = "import sys, json, numpy as np; from attention_keras import load_model; "
+    script += "logits = load_model(sys.argv[1])(np.load(sys.argv[2]))['logits']; "
+    script += "print(json.dumps(np.asarray(logits).tolist()))"
+    np.save(tmp_path / "images.npy", images)
+    words = [sys.executable, "-c", script, str(result.run.path), str(tmp_path / "images.npy")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(json.loads(done.stdout.splitlines()[-1]), here["logits"], atol=1e-5)
+
+
+def test_the_size_is_the_presets_or_another(preset):
+    assert build_preset(str(preset)).output.shape == (None, 21, 16)
+    assert build_preset(str(preset), (84, 84, 3)).output.shape == (None, 41, 16)
