@@ -9,22 +9,20 @@ train. `--size` rebuilds a convolutional backbone for larger images; `--maps` me
 """
 
 import argparse
-import csv
 import sys
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from attention_keras import attend, load_model
+from attention_keras import load_model
 from attention_keras.commands.command_line import exit_code
-from attention_keras.heads import LinearHead
-from attention_keras.measures.localization import covered_cells, mass_on_object, pointing_game
+from attention_keras.measures.localization import make_mosaics, mass_on_object, own_quarter, pointing_game
 from attention_keras.measures.perturbation import baselines, perturbation_curves, pixel_order
 from attention_keras.models.applications import preprocessing_layer
 from attention_keras.models.image_size import for_image_size
@@ -32,35 +30,34 @@ from attention_keras.training import class_fit
 from attention_keras.training.class_fit import ClassFit, fit_class_head
 from benchmarks.one_query import fit_query
 
-TOP, PROBE = "top", "probe (logistic regression)"
-TRAIN = 0.75
+TOP, PROBE, ATTENTION, BOTH = "top", "probe (logistic regression)", "class attention alone", "**both**"
+TRAIN, MOSAICS, POINTS = 0.75, 48, 8
+BOX = ["top", "left", "bottom", "right"]
+PICTURES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
 class Data:
-    """Rows of one set; boxes are `(y0, x0, y1, x1)` as shares of the sides."""
+    """Rows `path, label, group`, where they are known the object's box as shares of the sides; features."""
 
-    paths: np.ndarray
-    labels: np.ndarray
-    groups: np.ndarray
-    boxes: np.ndarray | None
+    rows: pd.DataFrame
     names: list[str]
     features: np.ndarray
 
     @property
-    def averaged(self):
-        return self.features.mean(axis=(1, 2), keepdims=True)
+    def labels(self) -> np.ndarray:
+        return self.rows.label.map(self.names.index).to_numpy()
 
-    def take(self, rows) -> "Data":
-        fields = {name: getattr(self, name)[rows] for name in ("paths", "labels", "groups", "features")}
-        return replace(self, **fields, boxes=None if self.boxes is None else self.boxes[rows])
+    @property
+    def groups(self) -> np.ndarray:
+        return self.rows.group.to_numpy(str)
 
     def split(self, seed: int) -> tuple["Data", "Data"]:
         """Three quarters to train, and the rest; groups stay together, and classes keep their shares."""
         groups, first = np.unique(self.groups, return_index=True)
         train, _ = train_test_split(groups, train_size=TRAIN, stratify=self.labels[first], random_state=seed)
         chosen = np.isin(self.groups, train)
-        return self.take(np.flatnonzero(chosen)), self.take(np.flatnonzero(~chosen))
+        return tuple(Data(self.rows[kept], self.names, self.features[kept]) for kept in (chosen, ~chosen))
 
 
 def predictor(file: Path, size: int, preprocess: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -77,35 +74,23 @@ def predictor(file: Path, size: int, preprocess: str) -> Callable[[np.ndarray], 
 def read(where: Path, predict: Callable, size: int, cache: Path) -> Data:
     """The rows of a folder or a table, with the features of every image."""
     if where.is_dir():
-        files = sorted(path for path in where.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-        rows = [{"path": str(path.relative_to(where)), "label": path.parent.name} for path in files]
-        root = where
+        files = sorted(file for file in where.rglob("*") if file.suffix.lower() in PICTURES)
+        rows = pd.DataFrame({"path": map(str, files), "label": [file.parent.name for file in files]})
     else:
-        lines = where.read_text(encoding="utf-8").splitlines()
-        rows, root = list(csv.DictReader(lines)), where.parent
-    names = sorted({row["label"] for row in rows})
-    paths = np.array([str(root / row["path"]) for row in rows])
-    boxes = None
-    if "left" in rows[0]:
-        sides = np.array([_open(path).size[::-1] * 2 for path in paths])
-        boxes = np.array([[float(row[side]) for side in ("top", "left", "bottom", "right")] for row in rows])
-        boxes /= sides
+        rows = pd.read_csv(where, dtype={"label": str, "group": str})
+        rows["path"] = [str(where.parent / path) for path in rows.path]
+    group = rows.group if "group" in rows else rows.index.astype(str)
+    rows["group"] = rows.label + "/" + group
+    if BOX[0] in rows:
+        rows[BOX] /= [_open(path).size[::-1] * 2 for path in rows.path]
     if cache.exists():
         features = np.load(cache)
     else:
-        features = np.concatenate(
-            [predict(pixels(paths[i : i + 32], size)) for i in range(0, len(paths), 32)]
-        )
+        parts = [predict(pixels(rows.path[i : i + 32], size)) for i in range(0, len(rows), 32)]
+        features = np.concatenate(parts).astype("float16")
         cache.parent.mkdir(parents=True, exist_ok=True)
-        np.save(cache, features.astype("float16"))
-    return Data(
-        paths,
-        np.array([names.index(row["label"]) for row in rows]),
-        np.array([f"{row['label']}/{row.get('group', i)}" for i, row in enumerate(rows)]),
-        boxes,
-        names,
-        features.astype("float32"),
-    )
+        np.save(cache, features)
+    return Data(rows, sorted(set(rows.label)), features.astype("float32"))
 
 
 def pixels(paths, size: int) -> np.ndarray:
@@ -119,45 +104,36 @@ def _open(path) -> Image.Image:
         return image.convert("RGB")
 
 
-def fit_uniform(train: Data, seed: int) -> ClassFit:
-    """The same head with one place, the average: attention is uniform."""
-    return fit_class_head({TOP: train.averaged}, *_labels(train), groups=train.groups, seed=seed)
+def fit_heads(train: Data, test: Data, seed: int, sigmoids: bool) -> tuple[dict[str, np.ndarray], dict[str, ClassFit]]:
+    """Test logits of every head, and the class heads with softmax and with a sigmoid for each class.
 
-
-def _labels(data: Data) -> tuple[np.ndarray, int]:
-    return data.labels, len(data.names)
-
-
-def fit_linear(train: Data, seed: int) -> keras.Model:
-    """`attend(head="linear")` on the same map, ten epochs."""
-    keras.utils.set_random_seed(seed)
-    images = keras.Input(train.features.shape[1:], name=TOP)
-    backbone = keras.Model(images, keras.layers.Identity(name="features")(images))
-    model = attend(backbone, ["features"], len(train.names), head=LinearHead())
-    model.compile(keras.optimizers.AdamW(2e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.fit(train.features, train.labels, batch_size=32, epochs=10, verbose=0)
-    return model
-
-
-def errors(train: Data, test: Data, seed: int, linear: bool) -> tuple[dict[str, float], ClassFit]:
-    """Test error of every head, in per cent, and the fitted class head."""
-    fitted = fit_class_head({TOP: train.features}, *_labels(train), groups=train.groups, seed=seed)
+    Uniform attention is the same head with one place, the average.
+    """
+    asked = {"labels": train.labels, "num_classes": len(train.names), "groups": train.groups, "seed": seed}
+    fitted = fit_class_head({TOP: train.features}, **asked)
+    seen, unseen = (data.features.mean(axis=(1, 2), keepdims=True) for data in (train, test))
     levels = fitted.level_logits({TOP: test.features})
     logits = {
         PROBE: levels[:, 0],
-        "class attention alone": levels[:, 1],
-        "**class attention and probe**": np.einsum("nlk,l->nk", levels, fitted.weights),
-        "uniform attention and probe": fit_uniform(train, seed).logits({TOP: test.averaged}),
-        "one learned query and probe": fit_query(train.features, *_labels(train), train.groups, seed).logits(
-            test.features
-        ),
+        ATTENTION: levels[:, 1],
+        BOTH: np.einsum("nlk,l->nk", levels, fitted.weights),
+        "uniform attention and probe": fit_class_head({TOP: seen}, **asked).logits({TOP: unseen}),
+        "one learned query and probe": fit_query(train.features, **asked).logits(test.features),
     }
-    if linear:
-        outputs = fit_linear(train, seed).predict(test.features, batch_size=64, verbose=0)
-        logits['`attend(head="linear")`'] = outputs["logits"]
-    wrong = {name: 100 * float(np.mean(z.argmax(1) != test.labels)) for name, z in logits.items()}
-    print(f"seed {seed}: C {fitted.penalty_c}, weights {fitted.weights.round(2)}, {wrong}", file=sys.stderr)
-    return wrong, fitted
+    if not sigmoids:
+        return logits, {"": fitted}
+    apart = fit_class_head({TOP: train.features}, **asked, independent=True)
+    levels = apart.level_logits({TOP: test.features})
+    logits["one sigmoid a class: probe"] = apart.weights[0] * levels[:, 0]
+    logits["one sigmoid a class: both"] = np.einsum("nlk,l->nk", levels, apart.weights)
+    return logits, {"": fitted, "one sigmoid a class: ": apart}
+
+
+def log_loss(logits: np.ndarray, labels: np.ndarray, independent: bool) -> float:
+    """Of the softmax, or of the sigmoids as shares of their sum."""
+    shares = class_fit._sigmoid(logits) if independent else class_fit._softmax(logits, 1)
+    shares = shares / shares.sum(1, keepdims=True)
+    return -float(np.log(shares[np.arange(len(labels)), labels]).mean())
 
 
 def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
@@ -168,60 +144,65 @@ def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray) -> dict
     local, probe = fitted.attention[TOP](x), x @ fitted.probe.kernel / (h * w)
     attention = class_fit._softmax(local, 1)
     evidence = alpha * probe + gamma * attention * local
-    votes = (alpha * fitted.probe.kernel + gamma * fitted.attention[TOP].kernel) / statistics.deviation[
-        :, None
-    ]
+    votes = alpha * fitted.probe.kernel + gamma * fitted.attention[TOP].kernel
+    gradient = features.reshape(n, h * w, -1) @ (votes / statistics.deviation[:, None])
 
     def asked(every):
         return np.take_along_axis(every, classes[:, None, None], 2)[..., 0]
 
     found = {
-        "evidence": asked(evidence),
         "evidence, less the mean of the classes": asked(evidence) - evidence.mean(2),
+        "evidence of the logit": asked(evidence),
         "attention": asked(attention),
-        "Grad-CAM": np.maximum(asked(features.reshape(n, h * w, -1) @ votes), 0),
-        "CAM of the probe": asked(probe),
+        "Grad-CAM": np.maximum(asked(gradient), 0),
+        "the probe's own (CAM)": asked(probe),
         "random": np.random.default_rng(0).uniform(size=(n, h * w)),
     }
     return {name: level.reshape(n, h, w) for name, level in found.items()}
 
 
-def measure_maps(fitted: ClassFit, test: Data, predict: Callable, size: int, seed: int, count: int):
+def measure_maps(
+    fitted: ClassFit,
+    test: Data,
+    predict: Callable,
+    size: int,
+    seed: int,
+    count: int,
+    independent: bool = False,
+):
     """Map -> measure -> its mean over test images, in per cent, for the true class."""
-    found: dict[str, dict[str, float]] = {}
     maps = maps_of(fitted, test.features, test.labels)
-    for name, levels in maps.items():
-        ring = np.ones(levels.shape[1:], bool)
-        ring[1:-1, 1:-1] = False
-        peaks = levels.reshape(len(levels), -1).argmax(1)
-        found[name] = {"outer ring": 100 * float(ring.ravel()[peaks].mean())}
-        if test.boxes is not None:
-            masks = box_masks(test.boxes, size)
-            cells = covered_cells(masks, levels.shape[1:])
-            positive = np.maximum(levels, 0)
-            share = (positive * cells).sum((1, 2)) / np.maximum(positive.sum((1, 2)), 1e-12)
-            found[name] |= {
-                "peak in box": 100 * pointing_game(levels, masks),
-                "mass in box": 100 * float(share.mean()),
-                "mass in box, pixels": 100 * mass_on_object(levels, masks),
-            }
-    if test.boxes is None and len(test.names) >= 4:
-        for name, share in own_quarter(fitted, test, predict, size, seed, count).items():
-            found[name]["own quarter"] = share
-    rows = np.random.default_rng(seed).permutation(len(test.labels))[:count]
-    images = pixels(test.paths[rows], size)
+    ring = np.pad(np.zeros(np.subtract(test.features.shape[1:3], 2), bool), 1, constant_values=True)
+    peaks = {name: levels.reshape(len(levels), -1).argmax(1) for name, levels in maps.items()}
+    found = {name: {"peak in outer ring": ring.ravel()[peak].mean()} for name, peak in peaks.items()}
+    if BOX[0] in test.rows:
+        masks = box_masks(test.rows[BOX].to_numpy(), size)
+        for name, levels in maps.items():
+            found[name]["peak in box"] = pointing_game(levels, masks)
+            found[name]["mass in box"] = mass_on_object(levels, masks)
+    elif len(test.names) >= 4:
+        mosaics = make_mosaics(pixels(test.rows.path, size), test.labels, MOSAICS, seed)
+        quarters = np.arange(MOSAICS) % 4
+        classes = mosaics.classes[np.arange(MOSAICS), quarters]
+        for name, levels in maps_of(fitted, predict(mosaics.images), classes).items():
+            found[name]["own quarter"] = own_quarter(levels, quarters).mean()
+    rows = np.random.default_rng(seed).permutation(len(test.rows))[:count]
+    images, features = pixels(test.rows.path.iloc[rows], size), test.features[rows]
     mean, blurred = baselines(images)
-    classes = fitted.logits({TOP: test.features[rows]}).argmax(1)
+    classes = fitted.logits({TOP: features}).argmax(1)
 
     def probabilities(batch):
         return class_fit._softmax(fitted.logits({TOP: predict(batch)}), 1)
 
-    for name, levels in maps_of(fitted, test.features[rows], classes).items():
+    maps = maps_of(fitted, features, classes)
+    if independent:
+        maps = {name: maps[name] for name in ("evidence of the logit", "the probe's own (CAM)", "random")}
+    for name, levels in maps.items():
         order = pixel_order(levels, (size, size), seed)
         for measure, start, end in (("insertion", blurred, images), ("deletion", images, mean)):
-            areas = perturbation_curves(probabilities, start, end, order, classes, steps=10).areas
-            found[name][measure] = 100 * float(np.nanmean(areas))
-    return found
+            curves = perturbation_curves(probabilities, start, end, order, classes, POINTS)
+            found[name][measure] = np.nanmean(curves.areas)
+    return {name: {k: 100 * float(v) for k, v in values.items()} for name, values in found.items()}
 
 
 def box_masks(boxes: np.ndarray, size: int) -> np.ndarray:
@@ -232,37 +213,13 @@ def box_masks(boxes: np.ndarray, size: int) -> np.ndarray:
     return masks
 
 
-def own_quarter(fitted: ClassFit, test: Data, predict: Callable, size: int, seed: int, count: int):
-    """Share of the positive map of a class in its own quarter of mosaics of four classes, in per cent."""
-    random, half = np.random.default_rng(seed), size // 2
-    images, classes, masks = [], [], np.zeros((count, size, size), bool)
-    for place in range(count):
-        four = random.permutation(len(test.names))[:4]
-        rows = [random.choice(np.flatnonzero(test.labels == label)) for label in four]
-        one, two, three, last = pixels(test.paths[rows], half)
-        images.append(np.concatenate([np.concatenate([one, two], 1), np.concatenate([three, last], 1)]))
-        asked = place % 4
-        classes.append(four[asked])
-        y, x = asked // 2 * half, asked % 2 * half
-        masks[place, y : y + half, x : x + half] = True
-    features = np.concatenate([predict(np.stack(images[i : i + 16])) for i in range(0, count, 16)])
-    maps = maps_of(fitted, features, np.array(classes))
-    return {name: 100 * mass_on_object(levels, masks) for name, levels in maps.items()}
-
-
-def table(rows: dict[str, list[dict[str, float]]], first: str) -> str:
-    """A Markdown table: a row for each name, for each measure the mean over seeds and its standard error."""
-    measures = list(
-        dict.fromkeys(measure for seeds in rows.values() for values in seeds for measure in values)
-    )
-    lines = [f"| {first} | {' | '.join(measures)} |", "|---|" + "---:|" * len(measures)]
-    for name, seeds in rows.items():
-        cells = []
-        for measure in measures:
-            values = np.array([found[measure] for found in seeds if measure in found])
-            error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
-            cells.append(f"{values.mean():.1f} ± {error:.1f}" if len(values) else "")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+def table(record: pd.DataFrame, first: str) -> str:
+    """A Markdown table of a record `row, measure, seed, value`: mean over seeds ± its standard error."""
+    groups = record.groupby(["row", "measure"], sort=False).value.agg(["mean", "sem"])
+    cells = groups.apply(lambda cell: f"{cell['mean']:.1f} ± {cell['sem']:.1f}", axis=1)
+    cells = cells.unstack(sort=False).fillna("")
+    lines = [f"| {first} | {' | '.join(cells.columns)} |", "|---|" + "---:|" * len(cells.columns)]
+    lines += [f"| {name} | {' | '.join(row)} |" for name, row in zip(cells.index, cells.to_numpy())]
     return "\n".join(lines)
 
 
@@ -275,24 +232,44 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="each with a split of its own")
     parser.add_argument("--cache", type=Path, default=Path("features.npy"), help="file for the features")
     parser.add_argument("--maps", type=int, default=0, help="measure maps, with this many images a seed")
-    parser.add_argument("--linear", action="store_true", help="a linear head too, trained for 10 epochs")
+    parser.add_argument("--sigmoids", action="store_true", help="the head with a sigmoid for each class too")
+    parser.add_argument("--record", type=Path, help="a .csv file for the numbers of every seed")
     options = parser.parse_args()
     size = options.size or load_model(options.backbone).input_shape[1]
     predict = predictor(options.backbone, size, options.preprocess)
     data = read(options.data, predict, size, options.cache)
-    heads, maps = defaultdict(list), defaultdict(list)
+    heads, maps = [], []
     for seed in range(options.seeds):
         train, test = data.split(seed)
-        wrong, fitted = errors(train, test, seed, options.linear)
-        for name, value in wrong.items():
-            heads[name].append({"test error": value, "less the probe's": value - wrong[PROBE]})
-        if options.maps:
-            for name, values in measure_maps(fitted, test, predict, size, seed, options.maps).items():
-                maps[name].append(values)
-    print(f"{len(data.labels)} images of {len(data.names)} classes, {size} px, {options.seeds} seeds\n")
-    print(table(heads, "head"))
+        logits, fits = fit_heads(train, test, seed, options.sigmoids)
+        wrong = {name: 100 * float(np.mean(z.argmax(1) != test.labels)) for name, z in logits.items()}
+        for name, z in logits.items():
+            heads += [
+                (name, "test error", seed, wrong[name]),
+                (name, "less the probe's", seed, wrong[name] - wrong[PROBE]),
+            ]
+            heads += [(name, "log loss", seed, log_loss(z, test.labels, False))]
+            if "sigmoid" in name:
+                heads += [(name, "log loss of shares", seed, log_loss(z, test.labels, True))]
+        for kind, fitted in fits.items():
+            print(f"seed {seed}: C {fitted.penalty_c}, weights {fitted.weights.round(2)}", file=sys.stderr)
+            if options.maps:
+                found = measure_maps(fitted, test, predict, size, seed, options.maps, independent=bool(kind))
+                maps += [
+                    (kind + name, k, seed, value)
+                    for name, values in found.items()
+                    for k, value in values.items()
+                ]
+        if options.record:
+            pd.DataFrame(heads + maps, columns=["row", "measure", "seed", "value"]).to_csv(options.record)
+    print(f"{len(data.rows)} images of {len(data.names)} classes, {size} px, {options.seeds} seeds\n")
+    columns = ["row", "measure", "seed", "value"]
+    tables = [(pd.DataFrame(heads, columns=columns), "head")]
     if maps:
-        print("\n" + table(maps, "map of the true class"))
+        tables.append((pd.DataFrame(maps, columns=columns), "map of the true class"))
+    print("\n\n".join(table(*each) for each in tables))
+    if options.record:
+        pd.concat([record for record, _ in tables]).round(3).to_csv(options.record, index=False)
 
 
 if __name__ == "__main__":

@@ -42,14 +42,14 @@ def _descriptors(features: np.ndarray, statistics: Statistics, query: np.ndarray
 
 
 def fit_query(
-    features: np.ndarray, labels: np.ndarray, k: int, groups: np.ndarray | None, seed: int
+    features: np.ndarray, labels: np.ndarray, num_classes: int, groups: np.ndarray | None, seed: int
 ) -> QueryHead:
     """As `fit_class_head`: the heads of the folds and of all images are trained side by side."""
     folds = class_fit.assign_folds(labels, groups, seed)
     average = features.mean(axis=(1, 2))
     statistics = Statistics.of(average)
-    probe, _, unseen = fit_probe(statistics.standardize(average), labels, k, folds)
-    targets = np.eye(k, dtype="float32")[labels]
+    probe, _, unseen = fit_probe(statistics.standardize(average), labels, num_classes, folds)
+    targets = np.eye(num_classes, dtype="float32")[labels]
     sees = np.stack([folds != fold for fold in range(class_fit.FOLDS)] + [np.ones(len(labels), bool)])
     query, kernel, bias = _train(features, targets, sees.astype("float32"), statistics, seed)
     attended = np.zeros_like(unseen)
