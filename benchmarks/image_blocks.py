@@ -51,18 +51,14 @@ def read(folder: Path) -> Images:
     if not (folder / LABELS).exists():
         raise UserError(f"{folder} has no {LABELS}; write it with python -m benchmarks.image_blocks")
     with np.load(folder / LABELS) as file:
-        about = dict(file)
-    splits = {}
+        about, splits = dict(file), {}
     for split in SPLITS:
-        labels = about[split].astype("int32")
-        files = [folder / f"{split}{start:07d}.png" for start in range(0, len(labels), BLOCK)]
-        if missing := [file for file in files if not file.exists()]:
-            raise UserError(f"{missing[0]} is missing; write the folder again")
+        labels, files = about[split].astype("int32"), sorted(folder.glob(f"{split}*.png"))
         column = np.concatenate([np.asarray(Image.open(file)) for file in files])
-        splits[split] = column.reshape(len(labels), -1, *column.shape[1:]), labels
+        splits[split] = column.reshape(-1, column.shape[1], *column.shape[1:]), labels
     data = Images(str(about["name"]), **splits)
     if data.digest != str(about["digest"]):
-        raise UserError(f"{folder} has images of another dataset; write it again into an empty folder")
+        raise UserError(f"{folder} is not whole or has images of another dataset; write it again")
     return data
 
 

@@ -3,13 +3,10 @@
     KERAS_BACKEND=jax python -m benchmarks.jax_training DATA --models vgg-att2-concat-scaled vgg-hires
 
 DATA is a folder that `python -m benchmarks.image_blocks` wrote. Each network is trained by the recipe
-`modern` for --seconds: a few steps are timed, and then the number of epochs follows. A finished training
-leaves NAME-sSEED.json and NAME-sSEED.keras in --output. Until then --save-every keeps its state in
-NAME-sSEED.npz, from which the same command goes on, also on another machine.
+`modern` and leaves NAME-sSEED.json and NAME-sSEED.keras in --output. What is finished is not trained again.
 """
 
 import argparse
-import io
 import itertools
 import json
 import sys
@@ -33,7 +30,7 @@ from attention_keras.runs.recipes import find_recipe
 from attention_keras.training.optimizers import build_optimizer, build_schedule
 from benchmarks.image_blocks import Images, read
 
-TIMED_STEPS, PREDICTED_AT_ONCE, PADDING = 30, 1000, 4
+PREDICTED_AT_ONCE, PADDING = 1000, 4
 NUMBERS = ("width", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "ema")
 COLUMNS = ("model", "seed", "epochs", "images_per_second", "validation_error", "test_error")
 
@@ -75,9 +72,8 @@ class Training:
     """One network and the state of its training on the device.
 
     A step is Keras's own `train_step` for JAX, compiled with the augmentation before it. Order and
-    augmentation are functions of (seed, epoch, step). The learning rate is set for each step, so that the
-    number of epochs can be chosen once the speed is known. The last images of an epoch, too few for a batch,
-    are left out.
+    augmentation are functions of (seed, epoch, step). The last images of an epoch, too few for a batch, are
+    left out.
     """
 
     def __init__(self, name: str, recipe: dict, split, num_classes: int, seed: int, precision: str):
@@ -137,15 +133,6 @@ class Training:
             self.state, loss = self.step(self.state, self.images, self.labels, rows, rate, key)
         return loss
 
-    def seconds_of_an_epoch(self) -> float:
-        """Of a few steps, after as many that compile; the state stays as it was."""
-        kept, rates = jax.tree.map(jnp.copy, self.state), self.rates(1)[:TIMED_STEPS]
-        for _ in range(2):
-            began = time.perf_counter()
-            jax.block_until_ready(self.run_epoch(0, rates))
-        self.state = kept
-        return (time.perf_counter() - began) / len(rates) * self.steps
-
     def trained(self) -> keras.Model:
         """The model with its trained weights, averaged where the recipe says so."""
         for variables, values in zip(self.variables(), self.state):
@@ -157,38 +144,10 @@ class Training:
 
 def error_of(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float | None:
     """Share of images classified wrongly; None without images."""
-    state = [v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables]
-
-    @jax.jit
-    def count_wrong(state, batch, answers):
-        outputs, _ = model.stateless_call(*state, batch.astype(jnp.float32), training=False)
-        return (outputs["logits"].argmax(-1) != answers).sum()
-
-    starts = range(0, len(images), PREDICTED_AT_ONCE)
-    rows = [slice(start, start + PREDICTED_AT_ONCE) for start in starts]
-    return sum(int(count_wrong(state, images[r], labels[r])) for r in rows) / len(images) if rows else None
-
-
-def save(path: Path, state, about: dict) -> None:
-    """All arrays of a state and what is to be known about it; whole or not at all."""
-    file = io.BytesIO()
-    np.savez(file, *map(np.asarray, jax.tree.leaves(state)), about=json.dumps(about))
-    write_whole(path, file.getvalue())
-
-
-def saved(path: Path, like, conditions: dict) -> tuple:
-    """A state as `save` wrote it, in the structure of `like`, and what is known about it."""
-    with np.load(path) as file:
-        about = json.loads(str(file["about"]))
-        refuse_another(path, about["conditions"], conditions)
-        leaves = [jnp.asarray(file[f"arr_{place}"]) for place in range(len(file.files) - 1)]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves), about
-
-
-def refuse_another(path: Path, found: dict, wanted: dict) -> None:
-    changed = [f"{key} {found.get(key)} -> {wanted[key]}" for key in wanted if found.get(key) != wanted[key]]
-    if changed:
-        raise UserError(f"{path} is of another training ({', '.join(changed)}); choose another --output")
+    if not len(images):
+        return None
+    outputs = model.predict(images.astype("float32"), batch_size=PREDICTED_AT_ONCE, verbose=0)
+    return float(np.mean(outputs["logits"].argmax(-1) != labels))
 
 
 def train(name: str, seed: int, data: Images, recipe: dict, options, conditions: dict) -> dict:
@@ -198,34 +157,27 @@ def train(name: str, seed: int, data: Images, recipe: dict, options, conditions:
     num_classes = int(data.train[1].max()) + 1
     split, held = (tuple(array[part] for array in data.train) for part in (slice(cut), slice(cut, None)))
     training = Training(name, recipe, split, num_classes, seed, options.precision)
-    done, epochs = 0, options.epochs
-    if stem.with_suffix(".npz").exists():
-        training.state, about = saved(stem.with_suffix(".npz"), training.state, conditions)
-        done, epochs = about["done"], about["epochs"]
-    pace = training.seconds_of_an_epoch()
-    epochs = epochs or max(1, int(options.seconds / pace))
-    rates, began = training.rates(epochs).reshape(epochs, -1), time.perf_counter()
-    for epoch in range(done, epochs):
-        loss = training.run_epoch(epoch, rates[epoch])
+    epochs, began = options.epochs, time.perf_counter()
+    for epoch, rates in enumerate(training.rates(epochs).reshape(epochs, -1)):
+        loss = training.run_epoch(epoch, rates)
+        if epoch == 0:  # in which the step is compiled
+            jax.block_until_ready(training.state)
+            compiled = time.perf_counter()
         if (epoch + 1) % max(1, epochs // 8) == 0:  # waiting for the loss makes a gap
             said = f"{name}, seed {seed}: epoch {epoch + 1}/{epochs}, loss {float(loss):.4f}"
             print(f"{said}, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-        if options.save_every and (epoch + 1) % options.save_every == 0:
-            about = {"conditions": conditions, "done": epoch + 1, "epochs": epochs}
-            save(stem.with_suffix(".npz"), training.state, about)
     jax.block_until_ready(training.state)
-    seconds = time.perf_counter() - began
+    ended = time.perf_counter()
     model = training.trained()
     result = {
-        **{"model": name, "seed": seed, "epochs": epochs, "seconds": seconds},
-        "images_per_second": (epochs - done) * training.steps * training.batch / seconds,
+        **{"model": name, "seed": seed, "epochs": epochs, "seconds": ended - began},
+        "images_per_second": (epochs - 1) * training.steps * training.batch / (ended - compiled),
         "validation_error": error_of(model, *held),
         "test_error": error_of(model, *data.test),
         **{"device": jax.devices()[0].device_kind, "conditions": conditions},
     }
     in_float32(prune_dead_branch(model)).save(stem.with_suffix(".keras"))
     write_whole(stem.with_suffix(".json"), json.dumps(result, indent=2).encode())
-    stem.with_suffix(".npz").unlink(missing_ok=True)
     keras.utils.clear_session()
     return result
 
@@ -235,12 +187,10 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("data", type=Path, help="a folder that benchmarks.image_blocks wrote")
     parser.add_argument("--models", nargs="+", default=["vgg-att2-concat-scaled"], help="names")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="a training of each network")
-    parser.add_argument("--seconds", type=float, default=90, help="of training each network (default 90)")
-    parser.add_argument("--epochs", type=int, help="a fixed number instead of --seconds")
+    parser.add_argument("--epochs", type=int, default=30, help="of each training (default 30)")
     parser.add_argument("--output", type=Path, default=Path("runs/jax_training"), help="of the results")
     parser.add_argument("--precision", default="mixed_bfloat16", help="of training: this, or float32")
     parser.add_argument("--validation", type=int, default=5000, help="images held out (default 5000)")
-    parser.add_argument("--save-every", type=int, default=0, help="epochs between two saved states")
     for name in NUMBERS:
         kind = int if name == "batch_size" else float
         parser.add_argument("--" + name.replace("_", "-"), type=kind, help="as the recipe says")
@@ -255,8 +205,7 @@ def main(words: list[str] | None = None) -> None:
     data = read(options.data)
     given = {name: getattr(options, name) for name in (*NUMBERS, "augment")}
     recipe = find_recipe("modern", data.name, "vgg") | {k: v for k, v in given.items() if v is not None}
-    seconds = None if options.epochs else options.seconds
-    conditions = {**recipe, "epochs": options.epochs, "seconds": seconds, "data": data.digest}
+    conditions = {**recipe, "epochs": options.epochs, "data": data.digest}
     conditions |= {"precision": options.precision, "validation": options.validation}
     options.output.mkdir(parents=True, exist_ok=True)
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
@@ -264,7 +213,8 @@ def main(words: list[str] | None = None) -> None:
         finished = options.output / f"{name}-s{seed}.json"
         if finished.exists():
             result = json.loads(finished.read_text())
-            refuse_another(finished, result["conditions"], conditions)
+            if result["conditions"] != conditions:
+                raise UserError(f"{finished} is of another training; choose another --output")
         else:
             result = train(name, seed, data, recipe, options, conditions)
         print("| " + " | ".join(str(result[key]) for key in COLUMNS) + " |", flush=True)
