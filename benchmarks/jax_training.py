@@ -68,78 +68,81 @@ def augmentations(augment: str) -> list:
     return [AUGMENTATIONS[name] for name in names]
 
 
-class Training:
-    """One network and the state of its training on the device.
+class Augment(keras.layers.Layer):
+    """Changes images in training, on the device, by a key of its own for each step."""
 
-    A step is Keras's own `train_step` for JAX, compiled with the augmentation before it. Order and
-    augmentation are functions of (seed, epoch, step). The last images of an epoch, too few for a batch, are
-    left out.
-    """
+    def __init__(self, changes, seed: int):
+        super().__init__(dtype="float32")
+        self.changes, self.keys = changes, keras.random.SeedGenerator(seed)
 
-    def __init__(self, name: str, recipe: dict, split, num_classes: int, seed: int, precision: str):
-        self.recipe, self.num_classes, self.seed = recipe, num_classes, seed
-        keras.utils.set_random_seed(seed)
-        keras.config.set_dtype_policy(precision)
-        shape, preprocess = split[0].shape[1:], build_preprocess(recipe["preprocess"], split[0])
-        options = {key: recipe[key] for key in ("width", "dropout", "init")}
-        self.model = build_model(name, shape, num_classes, preprocess=preprocess, **options)
-        keras.config.set_dtype_policy("float32")
-        numbers = [recipe[key] for key in ("optimizer", "learning_rate", "weight_decay")]
-        optimizer = build_optimizer(*numbers, ema=recipe["ema"])
-        smoothing = {"from_logits": True, "label_smoothing": recipe["label_smoothing"]}
-        self.model.compile(optimizer, keras.losses.CategoricalCrossentropy(**smoothing))
-        optimizer.build(self.model.trainable_variables)
-        self.images, self.labels = map(jax.device_put, split)
-        self.batch = min(recipe["batch_size"], len(self.images))
-        self.steps = len(self.images) // self.batch
-        self.rate = [v.path for v in optimizer.variables].index(optimizer._learning_rate.path)
-        self.state = self.begun()
-        augment = augmentations(recipe["augment"])
+    def call(self, images, training=False):
+        for change in self.changes if training else ():
+            images = change(images, jnp.asarray(self.keys.next(), "uint32"))
+        return images
 
-        def step(state, images, labels, rows, rate, key):
-            trainable, fixed, optimizer, metrics = state
-            optimizer = [*optimizer[: self.rate], rate, *optimizer[self.rate + 1 :]]
-            batch = images[rows]
-            for place, change in enumerate(augment):
-                batch = change(batch, jax.random.fold_in(key, place))
-            targets = jax.nn.one_hot(labels[rows], num_classes)
-            state = trainable, fixed, optimizer, metrics
-            logs, state = self.model.train_step(state, (batch.astype(jnp.float32), targets))
-            return state, logs["loss"]
 
-        self.step = jax.jit(step, donate_argnums=0)
+class Batches(keras.utils.PyDataset):
+    """Whole batches `(images, one-hot labels)` in a new order each epoch; the last, too few, are left out."""
 
-    def variables(self):
-        weights = self.model.trainable_variables, self.model.non_trainable_variables
-        return *weights, self.model.optimizer.variables, self.model.metrics_variables
+    def __init__(self, images, labels, num_classes: int, batch_size: int, seed: int):
+        super().__init__()
+        self.images, self.targets = images, np.eye(num_classes, dtype="float32")[labels]
+        self.size, self.random = min(batch_size, len(images)), np.random.default_rng(seed)
+        self.on_epoch_end()
 
-    def begun(self):
-        """The state that begins with the model's weights; a step gives its memory away."""
-        return jax.tree.map(jnp.copy, tuple([v.value for v in group] for group in self.variables()))
+    def on_epoch_end(self):
+        self.order = self.random.permutation(len(self.images))
 
-    def rates(self, epochs: int) -> np.ndarray:
-        recipe, steps = self.recipe, np.arange(epochs * self.steps)
-        schedule = build_schedule(recipe["schedule"], recipe["learning_rate"], self.steps, epochs)
-        return np.asarray(jax.vmap(schedule)(jnp.asarray(steps)), "float32")
+    def __len__(self):
+        return len(self.images) // self.size
 
-    def run_epoch(self, epoch: int, rates: np.ndarray):
-        """Train a step for each rate, at most an epoch; the mean loss, which may still be on its way."""
-        of_epoch = jax.random.fold_in(jax.random.key(self.seed), epoch)
-        order_key, *keys = jax.random.split(of_epoch, 1 + self.steps)
-        order = jax.random.permutation(order_key, len(self.images))[: self.steps * self.batch]
-        self.state = (*self.state[:3], [jnp.zeros_like(value) for value in self.state[3]])
-        loss = jnp.zeros(())
-        for rows, rate, key in zip(order.reshape(self.steps, -1), jnp.asarray(rates), keys):
-            self.state, loss = self.step(self.state, self.images, self.labels, rows, rate, key)
-        return loss
+    def __getitem__(self, step):
+        rows = self.order[step * self.size : (step + 1) * self.size]
+        return self.images[rows].astype("float32"), self.targets[rows]
 
-    def trained(self) -> keras.Model:
-        """The model with its trained weights, averaged where the recipe says so."""
-        for variables, values in zip(self.variables(), self.state):
-            for variable, value in zip(variables, values):
-                variable.assign(value)
-        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-        return self.model
+
+class Progress(keras.callbacks.Callback):
+    """A line now and then, and the time at which the step was compiled."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.name = name
+
+    def on_train_begin(self, logs=None):
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds, epochs = time.perf_counter() - self.began, self.params["epochs"]
+        if epoch == 0:
+            self.compiled = seconds
+        if (epoch + 1) % max(1, epochs // 8) == 0:
+            said = f"{self.name}: epoch {epoch + 1}/{epochs}, loss {logs['loss']:.4f}, {seconds:.0f} s"
+            print(said, file=sys.stderr, flush=True)
+
+
+def build(name: str, recipe: dict, images: np.ndarray, num_classes: int, seed: int, precision: str):
+    """A network, and the one that is trained: the same after the augmentation."""
+    keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy(precision)
+    preprocess = build_preprocess(recipe["preprocess"], images)
+    options = {key: recipe[key] for key in ("width", "dropout", "init")}
+    model = build_model(name, images.shape[1:], num_classes, preprocess=preprocess, **options)
+    keras.config.set_dtype_policy("float32")
+    pixels = keras.Input(images.shape[1:])
+    trained = model.like(pixels, model(Augment(augmentations(recipe["augment"]), seed)(pixels)))
+    return model, trained
+
+
+def fit(trained: keras.Model, batches: Batches, recipe: dict, epochs: int, name: str) -> tuple[float, float]:
+    """Train, and average the weights where the recipe says so: seconds, and images a second."""
+    rate = build_schedule(recipe["schedule"], recipe["learning_rate"], len(batches), epochs)
+    optimizer = build_optimizer(recipe["optimizer"], rate, recipe["weight_decay"], ema=recipe["ema"])
+    smoothing = {"from_logits": True, "label_smoothing": recipe["label_smoothing"]}
+    trained.compile(optimizer, keras.losses.CategoricalCrossentropy(**smoothing))
+    progress = Progress(name)
+    trained.fit(batches, epochs=epochs, verbose=0, callbacks=[progress])
+    seconds = time.perf_counter() - progress.began
+    return seconds, (epochs - 1) * len(batches) * batches.size / max(seconds - progress.compiled, 1e-9)
 
 
 def error_of(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float | None:
@@ -156,22 +159,12 @@ def train(name: str, seed: int, data: Images, recipe: dict, options, conditions:
     cut = len(data.train[0]) - options.validation
     num_classes = int(data.train[1].max()) + 1
     split, held = (tuple(array[part] for array in data.train) for part in (slice(cut), slice(cut, None)))
-    training = Training(name, recipe, split, num_classes, seed, options.precision)
-    epochs, began = options.epochs, time.perf_counter()
-    for epoch, rates in enumerate(training.rates(epochs).reshape(epochs, -1)):
-        loss = training.run_epoch(epoch, rates)
-        if epoch == 0:  # in which the step is compiled
-            jax.block_until_ready(training.state)
-            compiled = time.perf_counter()
-        if (epoch + 1) % max(1, epochs // 8) == 0:  # waiting for the loss makes a gap
-            said = f"{name}, seed {seed}: epoch {epoch + 1}/{epochs}, loss {float(loss):.4f}"
-            print(f"{said}, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    jax.block_until_ready(training.state)
-    ended = time.perf_counter()
-    model = training.trained()
+    model, trained = build(name, recipe, split[0], num_classes, seed, options.precision)
+    batches = Batches(*split, num_classes, recipe["batch_size"], seed)
+    seconds, speed = fit(trained, batches, recipe, options.epochs, f"{name}, seed {seed}")
     result = {
-        **{"model": name, "seed": seed, "epochs": epochs, "seconds": ended - began},
-        "images_per_second": (epochs - 1) * training.steps * training.batch / (ended - compiled),
+        **{"model": name, "seed": seed, "epochs": options.epochs},
+        **{"seconds": seconds, "images_per_second": speed},
         "validation_error": error_of(model, *held),
         "test_error": error_of(model, *data.test),
         **{"device": jax.devices()[0].device_kind, "conditions": conditions},

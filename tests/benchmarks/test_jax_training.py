@@ -21,7 +21,7 @@ from benchmarks import image_blocks
 ROOT = Path(__file__).parents[2]
 RECIPE = {"width": 0.04, "dropout": False, "init": "keras", "preprocess": "none", "batch_size": 16}
 RECIPE |= {"optimizer": "nesterov", "learning_rate": 0.02, "weight_decay": 5e-4, "label_smoothing": 0.1}
-RECIPE |= {"augment": "none", "schedule": "cosine", "ema": 0.8}
+RECIPE |= {"augment": "none", "schedule": "constant", "ema": 0.8}
 NAME, STEPS = "vgg-gap", 2
 
 
@@ -34,15 +34,13 @@ def on_jax(*words) -> subprocess.CompletedProcess:
 
 def take_steps(path: str) -> None:
     """In the file: weights, images and labels; then, the average of the weights after the steps."""
-    from benchmarks.jax_training import Training
+    from benchmarks.jax_training import Batches, build, fit
 
     given = dict(np.load(path))
-    training = Training(NAME, RECIPE, (given["images"], given["labels"]), 10, 0, "float32")
-    training.model.set_weights([given[key] for key in sorted(given) if key.startswith("weight")])
-    training.state = training.begun()
-    for epoch in range(STEPS):
-        training.run_epoch(epoch, np.float32([RECIPE["learning_rate"]]))
-    np.savez(path, *training.trained().get_weights())
+    model, trained = build(NAME, RECIPE, given["images"], 10, 0, "float32")
+    model.set_weights([given[key] for key in sorted(given) if key.startswith("weight")])
+    fit(trained, Batches(given["images"], given["labels"], 10, 16, 0), RECIPE, STEPS, NAME)
+    np.savez(path, *model.get_weights())
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +90,9 @@ def test_a_finished_training_stays_and_its_file_has_the_error_that_is_told(data,
     logits = load_model(tmp_path / "trained" / f"{NAME}-s0.keras").predict(images, verbose=0)["logits"]
     assert result["test_error"] == pytest.approx(np.mean(logits.argmax(-1) != labels))
     assert on_jax(*words).stdout == first.stdout
-    assert "is of another training; choose another --output" in on_jax(*words, "--learning-rate", "0.1").stderr
+    assert (
+        "is of another training; choose another --output" in on_jax(*words, "--learning-rate", "0.1").stderr
+    )
 
 
 def test_files_keep_every_bit_and_a_folder_that_is_not_whole_is_refused(data, tmp_path, monkeypatch):
