@@ -22,7 +22,13 @@ from sklearn.model_selection import train_test_split
 
 from attention_keras import load_model
 from attention_keras.commands.command_line import exit_code
-from attention_keras.measures.localization import make_mosaics, mass_on_object, own_quarter, pointing_game
+from attention_keras.measures.localization import (
+    covered_cells,
+    make_mosaics,
+    mass_on_object,
+    own_quarter,
+    pointing_game,
+)
 from attention_keras.measures.perturbation import baselines, perturbation_curves, pixel_order
 from attention_keras.models.applications import preprocessing_layer
 from attention_keras.models.image_size import for_image_size
@@ -30,7 +36,12 @@ from attention_keras.training import class_fit
 from attention_keras.training.class_fit import ClassFit, fit_class_head
 from benchmarks.one_query import fit_query
 
-TOP, PROBE, ATTENTION, BOTH = "top", "probe (logistic regression)", "class attention alone", "**both**"
+TOP, PROBE, ATTENTION, BOTH = (
+    "top",
+    "probe (logistic regression)",
+    "class attention alone",
+    "**class attention and probe**",
+)
 TRAIN, MOSAICS, POINTS = 0.75, 48, 8
 BOX = ["top", "left", "bottom", "right"]
 PICTURES = (".jpg", ".jpeg", ".png")
@@ -82,7 +93,7 @@ def read(where: Path, predict: Callable, size: int, cache: Path) -> Data:
     group = rows.group if "group" in rows else rows.index.astype(str)
     rows["group"] = rows.label + "/" + group
     if BOX[0] in rows:
-        rows[BOX] /= [_open(path).size[::-1] * 2 for path in rows.path]
+        rows[BOX] /= np.array([_open(path).size[::-1] * 2 for path in rows.path])
     if cache.exists():
         features = np.load(cache)
     else:
@@ -104,7 +115,9 @@ def _open(path) -> Image.Image:
         return image.convert("RGB")
 
 
-def fit_heads(train: Data, test: Data, seed: int, sigmoids: bool) -> tuple[dict[str, np.ndarray], dict[str, ClassFit]]:
+def fit_heads(
+    train: Data, test: Data, seed: int, sigmoids: bool
+) -> tuple[dict[str, np.ndarray], dict[str, ClassFit]]:
     """Test logits of every head, and the class heads with softmax and with a sigmoid for each class.
 
     Uniform attention is the same head with one place, the average.
@@ -127,13 +140,6 @@ def fit_heads(train: Data, test: Data, seed: int, sigmoids: bool) -> tuple[dict[
     logits["one sigmoid a class: probe"] = apart.weights[0] * levels[:, 0]
     logits["one sigmoid a class: both"] = np.einsum("nlk,l->nk", levels, apart.weights)
     return logits, {"": fitted, "one sigmoid a class: ": apart}
-
-
-def log_loss(logits: np.ndarray, labels: np.ndarray, independent: bool) -> float:
-    """Of the softmax, or of the sigmoids as shares of their sum."""
-    shares = class_fit._sigmoid(logits) if independent else class_fit._softmax(logits, 1)
-    shares = shares / shares.sum(1, keepdims=True)
-    return -float(np.log(shares[np.arange(len(labels)), labels]).mean())
 
 
 def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
@@ -179,7 +185,10 @@ def measure_maps(
         masks = box_masks(test.rows[BOX].to_numpy(), size)
         for name, levels in maps.items():
             found[name]["peak in box"] = pointing_game(levels, masks)
-            found[name]["mass in box"] = mass_on_object(levels, masks)
+            found[name]["mass in box, pixels"] = mass_on_object(levels, masks)
+            positive = np.maximum(levels, 0) / np.maximum(levels, 1e-12).sum((1, 2), keepdims=True)
+            cells = covered_cells(masks, levels.shape[1:])
+            found[name]["mass in box"] = (positive * cells).sum((1, 2)).mean()
     elif len(test.names) >= 4:
         mosaics = make_mosaics(pixels(test.rows.path, size), test.labels, MOSAICS, seed)
         quarters = np.arange(MOSAICS) % 4
@@ -188,21 +197,29 @@ def measure_maps(
             found[name]["own quarter"] = own_quarter(levels, quarters).mean()
     rows = np.random.default_rng(seed).permutation(len(test.rows))[:count]
     images, features = pixels(test.rows.path.iloc[rows], size), test.features[rows]
-    mean, blurred = baselines(images)
     classes = fitted.logits({TOP: features}).argmax(1)
 
     def probabilities(batch):
         return class_fit._softmax(fitted.logits({TOP: predict(batch)}), 1)
 
     maps = maps_of(fitted, features, classes)
-    if independent:
-        maps = {name: maps[name] for name in ("evidence of the logit", "the probe's own (CAM)", "random")}
-    for name, levels in maps.items():
-        order = pixel_order(levels, (size, size), seed)
-        for measure, start, end in (("insertion", blurred, images), ("deletion", images, mean)):
-            curves = perturbation_curves(probabilities, start, end, order, classes, POINTS)
-            found[name][measure] = np.nanmean(curves.areas)
+    left_out = ("evidence, less the mean of the classes", "attention", "Grad-CAM", "random")
+    for name in left_out if independent else ("evidence of the logit",):
+        del maps[name]
+    for (name, measure), areas in perturbation(maps, probabilities, images, classes, seed).items():
+        found[name][measure] = np.nanmean(areas)
     return {name: {k: 100 * float(v) for k, v in values.items()} for name, values in found.items()}
+
+
+def perturbation(maps: dict, predict: Callable, images: np.ndarray, classes: np.ndarray, seed: int) -> dict:
+    """Map, and insertion or deletion -> the area of each image."""
+    mean, blurred = baselines(images)
+    found = {}
+    for name, levels in maps.items():
+        order = pixel_order(levels, images.shape[1:3], seed)
+        for measure, start, end in (("insertion", blurred, images), ("deletion", images, mean)):
+            found[name, measure] = perturbation_curves(predict, start, end, order, classes, POINTS).areas
+    return found
 
 
 def box_masks(boxes: np.ndarray, size: int) -> np.ndarray:
@@ -233,43 +250,40 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("features.npy"), help="file for the features")
     parser.add_argument("--maps", type=int, default=0, help="measure maps, with this many images a seed")
     parser.add_argument("--sigmoids", action="store_true", help="the head with a sigmoid for each class too")
-    parser.add_argument("--record", type=Path, help="a .csv file for the numbers of every seed")
+    parser.add_argument("--record", type=Path, help="a .csv file that gets the numbers of every seed")
+    parser.add_argument("--name", help="of the data in that file; the name of the folder or table by default")
     options = parser.parse_args()
     size = options.size or load_model(options.backbone).input_shape[1]
     predict = predictor(options.backbone, size, options.preprocess)
     data = read(options.data, predict, size, options.cache)
-    heads, maps = [], []
+    found = []
     for seed in range(options.seeds):
         train, test = data.split(seed)
         logits, fits = fit_heads(train, test, seed, options.sigmoids)
         wrong = {name: 100 * float(np.mean(z.argmax(1) != test.labels)) for name, z in logits.items()}
-        for name, z in logits.items():
-            heads += [
-                (name, "test error", seed, wrong[name]),
-                (name, "less the probe's", seed, wrong[name] - wrong[PROBE]),
+        for name, error in wrong.items():
+            found += [
+                (name, "test error", seed, error),
+                (name, "less the probe's", seed, error - wrong[PROBE]),
             ]
-            heads += [(name, "log loss", seed, log_loss(z, test.labels, False))]
-            if "sigmoid" in name:
-                heads += [(name, "log loss of shares", seed, log_loss(z, test.labels, True))]
         for kind, fitted in fits.items():
             print(f"seed {seed}: C {fitted.penalty_c}, weights {fitted.weights.round(2)}", file=sys.stderr)
             if options.maps:
-                found = measure_maps(fitted, test, predict, size, seed, options.maps, independent=bool(kind))
-                maps += [
-                    (kind + name, k, seed, value)
-                    for name, values in found.items()
-                    for k, value in values.items()
+                maps = measure_maps(fitted, test, predict, size, seed, options.maps, independent=bool(kind))
+                found += [
+                    (kind + name, k, seed, v) for name, values in maps.items() for k, v in values.items()
                 ]
-        if options.record:
-            pd.DataFrame(heads + maps, columns=["row", "measure", "seed", "value"]).to_csv(options.record)
+    record = pd.DataFrame(found, columns=["row", "measure", "seed", "value"])
     print(f"{len(data.rows)} images of {len(data.names)} classes, {size} px, {options.seeds} seeds\n")
-    columns = ["row", "measure", "seed", "value"]
-    tables = [(pd.DataFrame(heads, columns=columns), "head")]
-    if maps:
-        tables.append((pd.DataFrame(maps, columns=columns), "map of the true class"))
-    print("\n\n".join(table(*each) for each in tables))
+    print(table(record[record.row.isin(logits)], "head"))
+    if options.maps:
+        print("\n" + table(record[~record.row.isin(logits)], "map of the true class"))
     if options.record:
-        pd.concat([record for record, _ in tables]).round(3).to_csv(options.record, index=False)
+        record.insert(0, "set", options.name or options.data.stem)
+        if options.record.exists():
+            before = pd.read_csv(options.record)
+            record = pd.concat([before[before.set != record.set[0]], record])
+        record.round(3).to_csv(options.record, index=False)
 
 
 if __name__ == "__main__":

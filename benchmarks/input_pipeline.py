@@ -9,7 +9,6 @@ measured in turn, several times, and the medians are compared, so that a busy ma
 import argparse
 import statistics
 import time
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -19,29 +18,19 @@ from attention_keras.data.augment import PADDING
 from attention_keras.data.pipeline import training_batches
 from attention_keras.data.split import Split
 
-
-class Case(NamedTuple):
-    """A dataset's shape and an augmentation."""
-
-    dataset: str
-    side: int
-    images: int
-    classes: int
-    augment: str
-
-
-CASES = (
-    Case("svhn", 32, 65_931, 10, "none"),
-    Case("cifar10", 32, 45_000, 10, "flip+crop"),
-    Case("cifar100", 32, 45_000, 100, "flip+crop_reflect"),
-    Case("cifar100", 32, 45_000, 100, "flip+crop+cutmix"),
-    Case("cub200", 80, 5_395, 200, "flip+crop"),
+BATCH, REPEATS = 128, 3
+CASES = (  # dataset, side, images, classes, augmentation
+    ("svhn", 32, 65_931, 10, "none"),
+    ("cifar10", 32, 45_000, 10, "flip+crop"),
+    ("cifar100", 32, 45_000, 100, "flip+crop_reflect"),
+    ("cifar100", 32, 45_000, 100, "flip+crop+cutmix"),
+    ("cub200", 80, 5_395, 200, "flip+crop"),
 )
 
 
-def plain_batches(split: Split, case: Case, batch_size: int) -> tf.data.Dataset:
+def plain_batches(split: Split, num_classes: int, augmentation: str, batch_size: int) -> tf.data.Dataset:
     """What one writes first: from_tensor_slices, shuffle, a map per image, batch, CutMix, prefetch."""
-    words, shape = case.augment.split("+"), split.images.shape[1:]
+    words, shape = augmentation.split("+"), split.images.shape[1:]
     mode = "REFLECT" if "crop_reflect" in words else "CONSTANT"
 
     def augment(image, label):
@@ -50,7 +39,7 @@ def plain_batches(split: Split, case: Case, batch_size: int) -> tf.data.Dataset:
         if "crop" in words or "crop_reflect" in words:
             image = tf.pad(image, [[PADDING, PADDING], [PADDING, PADDING], [0, 0]], mode)
             image = tf.image.random_crop(image, shape)
-        return image, tf.one_hot(label, case.classes)
+        return image, tf.one_hot(label, num_classes)
 
     with tf.device("CPU:0"):
         images = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
@@ -73,32 +62,29 @@ def images_per_second(batches: tf.data.Dataset, seconds: float) -> float:
     return count / (time.perf_counter() - began)
 
 
-def measure(case: Case, batch_size: int, seconds: float, repeats: int) -> list[float]:
+def measure(side: int, images: int, num_classes: int, augment: str, seconds: float, batch_size=BATCH):
     """Medians of ours and of the plain pipeline, measured in turn."""
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (case.images, case.side, case.side, 3), dtype="uint8")
-    split = Split(images, rng.integers(0, case.classes, case.images, dtype="int32"))
-    options = {"num_classes": case.classes, "batch_size": batch_size, "augment": case.augment}
+    pixels = rng.integers(0, 256, (images, side, side, 3), dtype="uint8")
+    split = Split(pixels, rng.integers(0, num_classes, images, dtype="int32"))
+    options = {"num_classes": num_classes, "batch_size": batch_size, "augment": augment}
     ours = training_batches(split, seed=0, epochs=1_000_000, **options)
-    plain = plain_batches(split, case, batch_size)
-    pairs = [(images_per_second(ours, seconds), images_per_second(plain, seconds)) for _ in range(repeats)]
+    plain = plain_batches(split, num_classes, augment, batch_size)
+    pairs = [(images_per_second(ours, seconds), images_per_second(plain, seconds)) for _ in range(REPEATS)]
     return [statistics.median(column) for column in zip(*pairs)]
 
 
-def main(words: list[str] | None = None) -> None:
+def main() -> None:
     about = __doc__.splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.input_pipeline", description=about)
-    parser.add_argument("--batch-size", type=int, default=128, help="images in a batch")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
-    parser.add_argument("--repeats", type=int, default=3, help="measurements of each case; the median counts")
-    options = parser.parse_args(words)
-    print(f"TensorFlow {tf.__version__}, batches of {options.batch_size}, median of {options.repeats}\n")
+    options = parser.parse_args()
+    print(f"TensorFlow {tf.__version__}, batches of {BATCH}, median of {REPEATS}\n")
     print("| dataset | pixels | augmentation | images/s | plain map, images/s | ratio |")
     print("|---|---|---|---|---|---|")
-    for case in CASES:
-        ours, plain = measure(case, options.batch_size, options.seconds, options.repeats)
-        speeds = f"{ours:,.0f} | {plain:,.0f} | {ours / plain:.1f}"
-        print(f"| {case.dataset} | {case.side}x{case.side} | {case.augment} | {speeds} |", flush=True)
+    for dataset, side, *case in CASES:
+        ours, plain = measure(side, *case, options.seconds)
+        print(f"| {dataset} | {side}x{side} | {case[-1]} | {ours:,.0f} | {plain:,.0f} | {ours / plain:.1f} |")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from attention_keras.training.optimizers import build_optimizer
 from benchmarks.timing import convolution, in_turns
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+SHAPE, CLASSES = (32, 32, 3), 10
 CHANGES = ("no-dropout", "keras-batch-norm", "xla", "no-xla", "4-steps-per-execution")
 HEADS = (
     *("model", "type", "variant", "parameters", "M MACs"),
@@ -83,12 +84,7 @@ class Case:
 
 
 def parse_variant(text: str) -> frozenset[str]:
-    """What a variant changes in training as `attention-keras train` does it: `plain`, or names joined by +.
-
-    Example:
-        >>> sorted(parse_variant("no-dropout+xla")), parse_variant("plain")
-        (['no-dropout', 'xla'], frozenset())
-    """
+    """What a variant changes in training as `train` does it: `plain`, or names joined by +."""
     changes = frozenset() if text == "plain" else frozenset(text.split("+"))
     if unknown := changes - set(CHANGES):
         raise UserError(f"unknown variant {min(unknown)!r}; allowed: plain, or any of {', '.join(CHANGES)}")
@@ -100,8 +96,8 @@ def prepare(name: str, dtype: str, variant: str, options: argparse.Namespace) ->
     changes = parse_variant(variant)
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(POLICIES[dtype])
-    shape, dropout = (options.size, options.size, 3), "no-dropout" not in changes
-    model = build_model(name, shape, options.classes, width=options.width, dropout=dropout)
+    dropout = "no-dropout" not in changes
+    model = build_model(name, SHAPE, CLASSES, width=options.width, dropout=dropout)
     keras.config.set_dtype_policy("float32")
     model.compile(
         build_optimizer("sgd", 0.01, 5e-4),
@@ -111,33 +107,31 @@ def prepare(name: str, dtype: str, variant: str, options: argparse.Namespace) ->
     )
     fused = keras.backend.backend() == "tensorflow" and "keras-batch-norm" not in changes
     case = Case(name, dtype, variant, model, fused)
-    case.compile_seconds = case.time_steps(*data(options, steps=1), options.batch_size)
+    case.compile_seconds = case.time_steps(*data(1, options.batch_size), options.batch_size)
     return case
 
 
 def jit_compile(changes: frozenset[str]):
     """What Keras's `compile` takes: as the variant says, or else what training takes by itself."""
-    if changes & {"xla", "no-xla"}:
-        return "xla" in changes
-    if keras.backend.backend() != "tensorflow":
-        return "auto"
-    from attention_keras.training.device import jit_compile as training_takes
+    if keras.backend.backend() == "tensorflow" and not changes & {"xla", "no-xla"}:
+        from attention_keras.training.device import jit_compile as training_takes
 
-    return training_takes()
+        return training_takes()
+    return "xla" in changes or ("auto" if "no-xla" not in changes else False)
 
 
-def data(options: argparse.Namespace, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def data(steps: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Random images `(n, h, w, 3)` and one-hot classes `(n, k)` for so many steps."""
-    rng, count = np.random.default_rng(0), steps * options.batch_size
-    images = rng.integers(0, 256, (count, options.size, options.size, 3)).astype("float32")
-    return images, np.eye(options.classes, dtype="float32")[rng.integers(0, options.classes, count)]
+    rng, count = np.random.default_rng(0), steps * batch_size
+    images = rng.integers(0, 256, (count, *SHAPE)).astype("float32")
+    return images, np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, count)]
 
 
 def measure(options: argparse.Namespace) -> list[Case]:
     """All cases, in turns."""
     kinds = itertools.product(options.models, options.precisions, options.variants)
     cases = [prepare(*kind, options) for kind in kinds]
-    images, labels = data(options, options.steps)
+    images, labels = data(options.steps, options.batch_size)
     for case in cases:
         case.time_steps(images, labels, options.batch_size)  # to warm up
     for case in in_turns(cases, options.rounds):
@@ -148,15 +142,12 @@ def measure(options: argparse.Namespace) -> list[Case]:
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
-    raw, changes = argparse.RawDescriptionHelpFormatter, ", ".join(CHANGES)
-    prog = "python -m benchmarks.train_step"
-    parser = argparse.ArgumentParser(prog, description=__doc__, formatter_class=raw)
+    prog, changes = "python -m benchmarks.train_step", ", ".join(CHANGES)
+    parser = argparse.ArgumentParser(prog, description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["vgg-hires", "vgg-att2-concat-pc"], help="names")
     types = ["float32", "bfloat16"]
     parser.add_argument("--precisions", nargs="+", choices=POLICIES, default=types, help="compared")
     parser.add_argument("--width", type=float, default=0.25, help="factor on every channel count")
-    parser.add_argument("--size", type=int, default=32, help="height and width of the images")
-    parser.add_argument("--classes", type=int, default=10, help="of the networks")
     parser.add_argument("--batch-size", type=int, default=64, help="images in a step")
     parser.add_argument("--variants", nargs="+", default=["plain"], help=f"plain, or joined by +: {changes}")
     parser.add_argument("--steps", type=int, default=4, help="of each measurement")
@@ -173,7 +164,7 @@ def main() -> None:
     peaks = {dtype: convolution(dtype) for dtype in options.precisions}
     reached = "; ".join(f"{dtype}: {peak / 1e9:,.0f} GFLOP/s" for dtype, peak in peaks.items())
     print(f"Keras {keras.__version__} on {keras.backend.backend()}, width {options.width:g}", end=", ")
-    print(f"images of {options.size}x{options.size}, batch {options.batch_size}", end=", ")
+    print(f"images of 32x32, batch {options.batch_size}", end=", ")
     print(f"medians of {options.rounds} x {options.steps} steps\na bare convolution reaches {reached}\n")
     cases = measure(options)
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")

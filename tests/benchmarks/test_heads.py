@@ -5,6 +5,7 @@ import sys
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -50,14 +51,21 @@ def run(monkeypatch, capsys, tmp_path, data, *words):
 
 
 def test_tables_of_a_table_with_boxes(folder, tmp_path, monkeypatch, capsys):
-    rows = run(monkeypatch, capsys, tmp_path, folder / "table.csv", "--maps", 3)
+    record = tmp_path / "record.csv"
+    record.write_text("set,row,measure,seed,value\ntable,old,test error,0,1\nother,head,test error,0,2\n")
+    words = ("--maps", 3, "--record", record)
+    rows = run(monkeypatch, capsys, tmp_path, folder / "table.csv", *words)
     assert rows["probe (logistic regression)"][1] == "0.0 ± 0.0"
-    measures = dict(zip(rows["map of the true class"], rows["evidence"]))
-    random = dict(zip(rows["map of the true class"], rows["random"]))
+    evidence = rows["evidence, less the mean of the classes"]
+    measures, random = (dict(zip(rows["map of the true class"], row)) for row in (evidence, rows["random"]))
     assert list(measures) == [
-        *("outer ring", "peak in box", "mass in box", "mass in box, pixels", "insertion", "deletion"),
+        *("peak in outer ring", "peak in box", "mass in box, pixels", "mass in box", "insertion", "deletion"),
     ]
     assert float(measures["mass in box"].split()[0]) > float(random["mass in box"].split()[0]) + 10
+    kept = pd.read_csv(record)  # of this set the new numbers alone
+    assert kept.set.unique().tolist() == ["other", "table"] and "old" not in set(kept.row)
+    seeds = kept.query("row == 'random' and measure == 'mass in box'").value
+    assert f"{seeds.mean():.1f} ± {seeds.sem():.1f}" == random["mass in box"]
 
 
 def test_a_folder_has_mosaics_and_no_boxes(folder, tmp_path, monkeypatch, capsys):
@@ -72,4 +80,5 @@ def test_groups_stay_on_one_side(folder, tmp_path):
     data = heads.read(folder / "table.csv", lambda x: x, SIDE, tmp_path / "features.npy")
     train, test = data.split(0)
     assert len(train.labels) == 36 and not set(train.groups) & set(test.groups)
-    np.testing.assert_allclose((data.boxes[:, 2:] - data.boxes[:, :2]) * SIDE, SQUARE)
+    boxes = data.rows[heads.BOX].to_numpy()
+    np.testing.assert_allclose((boxes[:, 2:] - boxes[:, :2]) * SIDE, SQUARE)
