@@ -25,7 +25,6 @@ from attention_keras.commands.command_line import exit_code
 from attention_keras.measures.localization import (
     covered_cells,
     make_mosaics,
-    mass_on_object,
     own_quarter,
     pointing_game,
 )
@@ -115,13 +114,8 @@ def _open(path) -> Image.Image:
         return image.convert("RGB")
 
 
-def fit_heads(
-    train: Data, test: Data, seed: int, sigmoids: bool
-) -> tuple[dict[str, np.ndarray], dict[str, ClassFit]]:
-    """Test logits of every head, and the class heads with softmax and with a sigmoid for each class.
-
-    Uniform attention is the same head with one place, the average.
-    """
+def fit_heads(train: Data, test: Data, seed: int) -> tuple[dict[str, np.ndarray], ClassFit]:
+    """Test logits of every head, and the class head. Uniform attention is one place, the average."""
     asked = {"labels": train.labels, "num_classes": len(train.names), "groups": train.groups, "seed": seed}
     fitted = fit_class_head({TOP: train.features}, **asked)
     seen, unseen = (data.features.mean(axis=(1, 2), keepdims=True) for data in (train, test))
@@ -133,13 +127,7 @@ def fit_heads(
         "uniform attention and probe": fit_class_head({TOP: seen}, **asked).logits({TOP: unseen}),
         "one learned query and probe": fit_query(train.features, **asked).logits(test.features),
     }
-    if not sigmoids:
-        return logits, {"": fitted}
-    apart = fit_class_head({TOP: train.features}, **asked, independent=True)
-    levels = apart.level_logits({TOP: test.features})
-    logits["one sigmoid a class: probe"] = apart.weights[0] * levels[:, 0]
-    logits["one sigmoid a class: both"] = np.einsum("nlk,l->nk", levels, apart.weights)
-    return logits, {"": fitted, "one sigmoid a class: ": apart}
+    return logits, fitted
 
 
 def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
@@ -157,8 +145,7 @@ def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray) -> dict
         return np.take_along_axis(every, classes[:, None, None], 2)[..., 0]
 
     found = {
-        "evidence, less the mean of the classes": asked(evidence) - evidence.mean(2),
-        "evidence of the logit": asked(evidence),
+        "**evidence**": asked(evidence) - evidence.mean(2),
         "attention": asked(attention),
         "Grad-CAM": np.maximum(asked(gradient), 0),
         "the probe's own (CAM)": asked(probe),
@@ -167,28 +154,21 @@ def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray) -> dict
     return {name: level.reshape(n, h, w) for name, level in found.items()}
 
 
-def measure_maps(
-    fitted: ClassFit,
-    test: Data,
-    predict: Callable,
-    size: int,
-    seed: int,
-    count: int,
-    independent: bool = False,
-):
+def measure_maps(fitted: ClassFit, test: Data, predict: Callable, size: int, seed: int, count: int):
     """Map -> measure -> its mean over test images, in per cent, for the true class."""
     maps = maps_of(fitted, test.features, test.labels)
     ring = np.pad(np.zeros(np.subtract(test.features.shape[1:3], 2), bool), 1, constant_values=True)
     peaks = {name: levels.reshape(len(levels), -1).argmax(1) for name, levels in maps.items()}
     found = {name: {"peak in outer ring": ring.ravel()[peak].mean()} for name, peak in peaks.items()}
     if BOX[0] in test.rows:
-        masks = box_masks(test.rows[BOX].to_numpy(), size)
+        masks, size_of_map = box_masks(test.rows[BOX].to_numpy(), size), test.features.shape[1:3]
+        right = fitted.logits({TOP: test.features}).argmax(1) == test.labels
         for name, levels in maps.items():
-            found[name]["peak in box"] = pointing_game(levels, masks)
-            found[name]["mass in box, pixels"] = mass_on_object(levels, masks)
-            positive = np.maximum(levels, 0) / np.maximum(levels, 1e-12).sum((1, 2), keepdims=True)
-            cells = covered_cells(masks, levels.shape[1:])
-            found[name]["mass in box"] = (positive * cells).sum((1, 2)).mean()
+            shares = np.maximum(levels, 0) / np.maximum(levels, 1e-12).sum((1, 2), keepdims=True)
+            inside = (shares * covered_cells(masks, size_of_map)).sum((1, 2))
+            for which, of in (("", slice(None)), (", right answers", right)):
+                found[name][f"peak in box{which}"] = pointing_game(levels[of], masks[of])
+                found[name][f"mass in box{which}"] = inside[of].mean()
     elif len(test.names) >= 4:
         mosaics = make_mosaics(pixels(test.rows.path, size), test.labels, MOSAICS, seed)
         quarters = np.arange(MOSAICS) % 4
@@ -203,9 +183,6 @@ def measure_maps(
         return class_fit._softmax(fitted.logits({TOP: predict(batch)}), 1)
 
     maps = maps_of(fitted, features, classes)
-    left_out = ("evidence, less the mean of the classes", "attention", "Grad-CAM", "random")
-    for name in left_out if independent else ("evidence of the logit",):
-        del maps[name]
     for (name, measure), areas in perturbation(maps, probabilities, images, classes, seed).items():
         found[name][measure] = np.nanmean(areas)
     return {name: {k: 100 * float(v) for k, v in values.items()} for name, values in found.items()}
@@ -249,7 +226,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="each with a split of its own")
     parser.add_argument("--cache", type=Path, default=Path("features.npy"), help="file for the features")
     parser.add_argument("--maps", type=int, default=0, help="measure maps, with this many images a seed")
-    parser.add_argument("--sigmoids", action="store_true", help="the head with a sigmoid for each class too")
     parser.add_argument("--record", type=Path, help="a .csv file that gets the numbers of every seed")
     parser.add_argument("--name", help="of the data in that file; the name of the folder or table by default")
     options = parser.parse_args()
@@ -259,20 +235,17 @@ def main() -> None:
     found = []
     for seed in range(options.seeds):
         train, test = data.split(seed)
-        logits, fits = fit_heads(train, test, seed, options.sigmoids)
+        logits, fitted = fit_heads(train, test, seed)
         wrong = {name: 100 * float(np.mean(z.argmax(1) != test.labels)) for name, z in logits.items()}
         for name, error in wrong.items():
             found += [
                 (name, "test error", seed, error),
                 (name, "less the probe's", seed, error - wrong[PROBE]),
             ]
-        for kind, fitted in fits.items():
-            print(f"seed {seed}: C {fitted.penalty_c}, weights {fitted.weights.round(2)}", file=sys.stderr)
-            if options.maps:
-                maps = measure_maps(fitted, test, predict, size, seed, options.maps, independent=bool(kind))
-                found += [
-                    (kind + name, k, seed, v) for name, values in maps.items() for k, v in values.items()
-                ]
+        if options.maps:
+            maps = measure_maps(fitted, test, predict, size, seed, options.maps)
+            found += [(name, k, seed, v) for name, values in maps.items() for k, v in values.items()]
+        print(f"seed {seed}: C {fitted.penalty_c}, weights {fitted.weights.round(2)}", file=sys.stderr)
     record = pd.DataFrame(found, columns=["row", "measure", "seed", "value"])
     print(f"{len(data.rows)} images of {len(data.names)} classes, {size} px, {options.seeds} seeds\n")
     print(table(record[record.row.isin(logits)], "head"))

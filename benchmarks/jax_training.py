@@ -1,12 +1,13 @@
 """Train networks of the paper at full width on one GPU, with Keras on JAX and without TensorFlow.
 
-    KERAS_BACKEND=jax python -m benchmarks.jax_training DATA --models vgg-att2-concat-scaled vgg-hires
+    KERAS_BACKEND=jax python -m benchmarks.jax_training DATA.npz --models vgg-att2-concat-scaled vgg-hires
 
-DATA is a folder that `python -m benchmarks.image_blocks` wrote. Each network is trained by the recipe
+The file is one that `python -m benchmarks.image_file` wrote. Each network is trained by the recipe
 `modern` and leaves NAME-sSEED.json and NAME-sSEED.keras in --output. What is finished is not trained again.
 """
 
 import argparse
+import hashlib
 import itertools
 import json
 import sys
@@ -28,7 +29,6 @@ from attention_keras.models.zoo import build_model
 from attention_keras.runs.durable import write_whole
 from attention_keras.runs.recipes import find_recipe
 from attention_keras.training.optimizers import build_optimizer, build_schedule
-from benchmarks.image_blocks import Images, read
 
 PREDICTED_AT_ONCE, PADDING = 1000, 4
 NUMBERS = ("width", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "ema")
@@ -153,20 +153,19 @@ def error_of(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> floa
     return float(np.mean(outputs["logits"].argmax(-1) != labels))
 
 
-def train(name: str, seed: int, data: Images, recipe: dict, options, conditions: dict) -> dict:
+def train(name: str, seed: int, data: dict, recipe: dict, options, conditions: dict) -> dict:
     """Train one network, test it once at the end, and write weights and results."""
-    stem = options.output / f"{name}-s{seed}"
-    cut = len(data.train[0]) - options.validation
-    num_classes = int(data.train[1].max()) + 1
-    split, held = (tuple(array[part] for array in data.train) for part in (slice(cut), slice(cut, None)))
-    model, trained = build(name, recipe, split[0], num_classes, seed, options.precision)
-    batches = Batches(*split, num_classes, recipe["batch_size"], seed)
+    stem, cut = options.output / f"{name}-s{seed}", len(data["images"]) - options.validation
+    images, labels = data["images"][:cut], data["labels"][:cut]
+    num_classes = int(data["labels"].max()) + 1
+    model, trained = build(name, recipe, images, num_classes, seed, options.precision)
+    batches = Batches(images, labels, num_classes, recipe["batch_size"], seed)
     seconds, speed = fit(trained, batches, recipe, options.epochs, f"{name}, seed {seed}")
     result = {
         **{"model": name, "seed": seed, "epochs": options.epochs},
         **{"seconds": seconds, "images_per_second": speed},
-        "validation_error": error_of(model, *held),
-        "test_error": error_of(model, *data.test),
+        "validation_error": error_of(model, data["images"][cut:], data["labels"][cut:]),
+        "test_error": error_of(model, data["test_images"], data["test_labels"]),
         **{"device": jax.devices()[0].device_kind, "conditions": conditions},
     }
     in_float32(prune_dead_branch(model)).save(stem.with_suffix(".keras"))
@@ -177,7 +176,7 @@ def train(name: str, seed: int, data: Images, recipe: dict, options, conditions:
 
 def parse(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.jax_training", description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="a folder that benchmarks.image_blocks wrote")
+    parser.add_argument("data", type=Path, help="a file that benchmarks.image_file wrote")
     parser.add_argument("--models", nargs="+", default=["vgg-att2-concat-scaled"], help="names")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="a training of each network")
     parser.add_argument("--epochs", type=int, default=30, help="of each training (default 30)")
@@ -195,10 +194,17 @@ def main(words: list[str] | None = None) -> None:
     options = parse(words)
     if keras.backend.backend() != "jax":
         raise UserError("this trains with JAX; set the environment variable KERAS_BACKEND=jax")
-    data = read(options.data)
+    with np.load(options.data) as file:
+        data = dict(file)
     given = {name: getattr(options, name) for name in (*NUMBERS, "augment")}
-    recipe = find_recipe("modern", data.name, "vgg") | {k: v for k, v in given.items() if v is not None}
-    conditions = {**recipe, "epochs": options.epochs, "data": data.digest}
+    recipe = find_recipe("modern", str(data["name"]), "vgg") | {
+        k: v for k, v in given.items() if v is not None
+    }
+    conditions = {
+        **recipe,
+        "epochs": options.epochs,
+        "data": hashlib.sha256(data["images"].tobytes()).hexdigest()[:16],
+    }
     conditions |= {"precision": options.precision, "validation": options.validation}
     options.output.mkdir(parents=True, exist_ok=True)
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")

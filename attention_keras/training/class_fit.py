@@ -93,7 +93,6 @@ def fit_class_head(
     groups: np.ndarray | None = None,
     importance: np.ndarray | None = None,
     seed: int = 0,
-    independent: bool = False,
 ) -> ClassFit:
     """Fit the class head.
 
@@ -105,24 +104,23 @@ def fit_class_head(
         groups: `(n,)`: images of one group, such as two of the same object, are in one fold.
         importance: `(n,)`, how much each image counts in the loss; all the same by default.
         seed: of the folds and of the order of images.
-        independent: a sigmoid and a binary cross-entropy for each class, in place of one softmax.
     """
     folds = assign_folds(labels, groups, seed)
     average = {tap: averages(features) for tap, features in maps.items()}
     statistics = {tap: Statistics.of(values) for tap, values in average.items()}
     *_, top = maps
     x = statistics[top].standardize(average[top])
-    probe, penalty_c, unseen = fit_probe(x, labels, num_classes, folds, importance, independent)
+    probe, penalty_c, unseen = fit_probe(x, labels, num_classes, folds, importance)
     levels, attention = [unseen], {}
     for tap, features in maps.items():
         attention[tap], unseen = fit_attention(
-            features, labels, num_classes, folds, statistics[tap], seed, importance, independent
+            features, labels, num_classes, folds, statistics[tap], seed, importance
         )
         levels.append(unseen)
     held_out = folds >= 0
     if held_out.any():
         level_logits = np.stack(levels, axis=1)[held_out]
-        weights = fit_level_weights(level_logits, np.eye(num_classes)[labels[held_out]], independent)
+        weights = fit_level_weights(level_logits, np.eye(num_classes)[labels[held_out]])
     else:
         weights = np.array([PROBE_WEIGHT] + [ATTENTION_WEIGHT / len(maps)] * len(maps))
     return ClassFit(statistics, probe, attention, weights, penalty_c)
@@ -148,9 +146,7 @@ def averages(features: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def fit_probe(
-    x, labels: np.ndarray, num_classes: int, folds: np.ndarray, importance=None, independent: bool = False
-):
+def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, importance=None):
     """The probe of all images, its C, and for each image the logits `(n, k)` of one that has not seen it."""
     with needs("fitting a linear probe", extra="train"):
         from sklearn.linear_model import LogisticRegression
@@ -158,13 +154,6 @@ def fit_probe(
 
     def fit(rows, c: float) -> Linear:
         counts = None if importance is None else importance[rows]
-        if independent:
-            each = [
-                LogisticRegression(C=c, max_iter=1000).fit(x[rows], labels[rows] == k, counts)
-                for k in range(num_classes)
-            ]
-            kernels, biases = [one.coef_ for one in each], [one.intercept_ for one in each]
-            return Linear(np.concatenate(kernels).T.astype("float32"), np.concatenate(biases))
         found = LogisticRegression(C=c, max_iter=1000).fit(x[rows], labels[rows], counts)
         kernel, bias = found.coef_.T, found.intercept_
         if len(found.classes_) == 2:
@@ -186,7 +175,7 @@ def fit_probe(
                 rows = folds == fold
                 if rows.any():
                     logits[rows] = fit(~rows, c)(x[rows])
-            loss = _cross_entropy(logits[held_out], labels[held_out], independent)
+            loss = _cross_entropy(logits[held_out], labels[held_out])
             if loss >= best_loss:
                 break  # the likelihood has one maximum along the path
             best_loss, best_c, best_logits = loss, c, logits
@@ -201,7 +190,6 @@ def fit_attention(
     statistics: Statistics,
     seed: int,
     importance: np.ndarray | None = None,
-    independent: bool = False,
 ):
     """Class attention of all images, and logits `(n, k)` for each image by one that has not seen it.
 
@@ -210,7 +198,7 @@ def fit_attention(
     """
     sees = np.stack([folds != fold for fold in range(FOLDS)] + [np.ones(len(labels), bool)])
     sees = sees * (np.ones(1, "float32") if importance is None else importance.astype("float32"))
-    kernels, biases = _train(features, labels, num_classes, sees, statistics, seed, independent)
+    kernels, biases = _train(features, labels, num_classes, sees, statistics, seed)
     each = [Linear(kernel, bias) for kernel, bias in zip(kernels, biases)]
     unseen = np.zeros((len(labels), num_classes), "float32")
     for fold in range(FOLDS):
@@ -220,9 +208,7 @@ def fit_attention(
     return each[-1], unseen
 
 
-def _train(
-    features, labels, num_classes: int, sees: np.ndarray, statistics: Statistics, seed: int, independent: bool
-):
+def _train(features, labels, num_classes: int, sees: np.ndarray, statistics: Statistics, seed: int):
     """Kernels `(heads, c, k)` and biases `(heads, k)`, of which head j counts the images as `sees[j]`."""
     heads, channels = len(sees), features.shape[-1]
     targets = np.eye(num_classes, dtype="float32")[labels]
@@ -238,8 +224,7 @@ def _train(
         attention = _softmax(local, axis=1)
         core = (attention * local).sum(axis=1)
         weight = sees[:, rows].T / np.maximum((sees[:, rows] > 0).sum(axis=1, dtype="float32"), 1)
-        answer = _sigmoid(core + bias) if independent else _softmax(core + bias, axis=-1)
-        slope = (answer - targets[rows][:, None]) * weight[..., None]
+        slope = (_softmax(core + bias, axis=-1) - targets[rows][:, None]) * weight[..., None]
         by_local = slope[:, None] * attention * (1 + local - core[:, None])
         by_local = by_local.reshape(len(x), -1)
         by_kernel = (x.T @ by_local - np.outer(mean, by_local.sum(axis=0))) / deviation
@@ -295,13 +280,6 @@ def _softmax(logits: np.ndarray, axis: int) -> np.ndarray:
     return found / found.sum(axis=axis, keepdims=True)
 
 
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logits))
-
-
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray, independent: bool = False) -> float:
-    if independent:
-        targets = np.eye(logits.shape[1])[labels]
-        return float(np.mean((np.logaddexp(0, logits) - targets * logits).sum(axis=1)))
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     normal = np.logaddexp.reduce(logits, axis=1)
     return float(np.mean(normal - logits[np.arange(len(labels)), labels]))

@@ -56,11 +56,10 @@ def test_tables_of_a_table_with_boxes(folder, tmp_path, monkeypatch, capsys):
     words = ("--maps", 3, "--record", record)
     rows = run(monkeypatch, capsys, tmp_path, folder / "table.csv", *words)
     assert rows["probe (logistic regression)"][1] == "0.0 ± 0.0"
-    evidence = rows["evidence, less the mean of the classes"]
+    evidence = rows["**evidence**"]
     measures, random = (dict(zip(rows["map of the true class"], row)) for row in (evidence, rows["random"]))
-    assert list(measures) == [
-        *("peak in outer ring", "peak in box", "mass in box, pixels", "mass in box", "insertion", "deletion"),
-    ]
+    boxed = [f"{what} in box{which}" for which in ("", ", right answers") for what in ("peak", "mass")]
+    assert list(measures) == ["peak in outer ring", *boxed, "insertion", "deletion"]
     assert float(measures["mass in box"].split()[0]) > float(random["mass in box"].split()[0]) + 10
     kept = pd.read_csv(record)  # of this set the new numbers alone
     assert kept.set.unique().tolist() == ["other", "table"] and "old" not in set(kept.row)

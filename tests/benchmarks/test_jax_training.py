@@ -7,16 +7,16 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
 from attention_keras import load_model
-from attention_keras.errors import UserError
-from benchmarks import image_blocks
+from attention_keras.data.datasets import load_dataset
+from benchmarks import image_file
 
 ROOT = Path(__file__).parents[2]
 RECIPE = {"width": 0.04, "dropout": False, "init": "keras", "preprocess": "none", "batch_size": 16}
@@ -47,7 +47,7 @@ def take_steps(path: str) -> None:
 def data():
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (60, 32, 32, 3), dtype="uint8"), np.arange(60, dtype="int32") % 10
-    return image_blocks.Images("cifar10", (images, labels), (images[:20], labels[:20]))
+    return {"images": images, "labels": labels, "test_images": images[:20], "test_labels": labels[:20]}
 
 
 @pytest.mark.slow
@@ -56,7 +56,7 @@ def test_steps_are_the_tensorflow_trainers(data, tmp_path):
     from attention_keras.models.zoo import build_model
     from attention_keras.training.optimizers import build_optimizer
 
-    images, labels = (array[:16] for array in data.train)
+    images, labels = data["images"][:16], data["labels"][:16]
     options = {key: RECIPE[key] for key in ("width", "dropout", "init")}
     model = build_model(NAME, (32, 32, 3), 10, preprocess=build_preprocess("none", images), **options)
     numbers = [RECIPE[key] for key in ("optimizer", "learning_rate", "weight_decay")]
@@ -79,14 +79,22 @@ def test_steps_are_the_tensorflow_trainers(data, tmp_path):
 
 @pytest.mark.slow
 def test_a_finished_training_stays_and_its_file_has_the_error_that_is_told(data, tmp_path):
-    image_blocks.write(data, tmp_path / "data")
-    words = ["-m", "benchmarks.jax_training", tmp_path / "data", "--models", NAME, "--precision", "float32"]
+    np.savez(tmp_path / "data.npz", name="cifar10", **data)
+    words = [
+        "-m",
+        "benchmarks.jax_training",
+        tmp_path / "data.npz",
+        "--models",
+        NAME,
+        "--precision",
+        "float32",
+    ]
     words += ["--epochs", "2", "--batch-size", "16", "--width", "0.04", "--validation", "10"]
     words += ["--output", tmp_path / "trained"]
     first = on_jax(*words)
     assert f"| {NAME} | 0 | 2 |" in first.stdout, first.stderr[-4000:]
     result = json.loads((tmp_path / "trained" / f"{NAME}-s0.json").read_text())
-    images, labels = data.test
+    images, labels = data["test_images"], data["test_labels"]
     logits = load_model(tmp_path / "trained" / f"{NAME}-s0.keras").predict(images, verbose=0)["logits"]
     assert result["test_error"] == pytest.approx(np.mean(logits.argmax(-1) != labels))
     assert on_jax(*words).stdout == first.stdout
@@ -95,16 +103,15 @@ def test_a_finished_training_stays_and_its_file_has_the_error_that_is_told(data,
     )
 
 
-def test_files_keep_every_bit_and_a_folder_that_is_not_whole_is_refused(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(image_blocks, "BLOCK", 50)  # two files, the second not full
-    image_blocks.write(data, tmp_path)
-    found = image_blocks.read(tmp_path)
-    for ours, theirs in zip((*found.train, *found.test), (*data.train, *data.test), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    last = tmp_path / "train0000050.png"
-    Image.fromarray(np.asarray(Image.open(last)) // 2).save(last)
-    with pytest.raises(UserError, match="images of another dataset"):
-        image_blocks.read(tmp_path)
+def test_a_file_has_every_image_and_the_validation_ones_last(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["image_file", "cluttered_digits", str(tmp_path / "digits.npz")])
+    monkeypatch.setattr("attention_keras.data.datasets.load_dataset", partial(load_dataset, limit=60))
+    image_file.main()
+    found, dataset = dict(np.load(tmp_path / "digits.npz")), load_dataset("cluttered_digits", limit=60)
+    held = len(dataset.validation)
+    np.testing.assert_array_equal(found["images"][-held:], dataset.validation.images[:])
+    np.testing.assert_array_equal(found["images"][:-held], dataset.train.images[:])
+    np.testing.assert_array_equal(found["test_labels"], dataset.test().labels)
 
 
 if __name__ == "__main__":
