@@ -18,8 +18,9 @@ class Split:
 
     While a backbone is frozen, `images` are the features that it makes of them. Masks `(n, h, w)` bool are
     true on the object, and empty where an image has none. Boxes `(n, 4)` are `[y0, x0, y1, x1]` in pixels
-    with exclusive ends. Images that were files have their `digests` `(n,)` uint64, and the `files`
-    themselves, for crops at their own resolution.
+    with exclusive ends. Images that were files have their `digests` `(n,)` uint64, the `units` `(n,)`
+    uint64 that must not be torn apart (of one group, or of one content), and the `files` themselves, for
+    crops at their own resolution.
     """
 
     images: np.ndarray | Rows
@@ -28,6 +29,7 @@ class Split:
     boxes: np.ndarray | None = None
     digests: np.ndarray | None = None
     files: ImageRows | None = None
+    units: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

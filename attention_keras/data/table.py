@@ -1,6 +1,7 @@
 """Image files as a table, one row a file: where it lies, what it shows, which side of the split it is on."""
 
 import dataclasses
+import hashlib
 import logging
 import os
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from attention_keras.errors import UserError
 STREAM = "ATTENTION_KERAS_STREAM"
 """Environment variable for tests: 1 decodes images whenever they are needed, however few they are."""
 _READ_AT_ONCE = 256
+_HASHED_ANEW = 1 << 30  # bytes of files: a second
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +77,19 @@ class ImageTable:
 
     @cached_property
     def digests(self) -> np.ndarray:
-        """`(n,)` uint64, of the content of each file."""
-        return content_digests(self.root / path for path in self.paths)
+        """`(n,)` uint64, of the content of each file; of many bytes they are kept, for the next start."""
+        files = [(self.root / path).absolute() for path in self.paths]
+        states = [file_state(file) for file in files]
+        if sum(size for size, _ in states) <= _HASHED_ANEW:
+            return content_digests(files)
+
+        def fill(arrays: dict[str, np.ndarray]) -> int:
+            arrays["digests"][:] = content_digests(files)
+            return len(files)
+
+        key = hashlib.sha256(ascii([*zip(map(str, files), states)]).encode()).hexdigest()
+        columns = {"digests": ((len(files),), "uint64")}
+        return ArrayStore(memory_limit=0).build(f"digests {key}", columns, fill)["digests"]
 
     @cached_property
     def units(self) -> np.ndarray:
@@ -131,7 +144,8 @@ def read_images(
     labels, digests = table.labels[rows][good], table.digests[rows][good]
     masks, boxes = found.get("masks"), found.get("boxes")
     boxes = None if boxes is None else np.asarray(boxes)
-    return Split(found.get("images", images), labels, masks, boxes, digests, images), good
+    units = table.units[rows][good]
+    return Split(found.get("images", images), labels, masks, boxes, digests, images, units), good
 
 
 def _fill(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from attention_keras.data import table
 from attention_keras.data.datasets import load_dataset, load_unseen, seen_in_training
 from attention_keras.data.file_records import Changes
 from attention_keras.data.folders import read_folder
@@ -153,6 +154,18 @@ def test_a_digest_is_of_the_whole_content(tmp_path):
     files = [tmp_path / str(number) for number in range(4)]
     assert len(set(content_digests(files).tolist())) == 4
     assert content_digests([tmp_path / "gone", files[1]])[0] == 0
+
+
+def test_files_that_are_many_bytes_are_read_once_until_one_changes(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plain = read_folder(folder).digests
+    monkeypatch.setattr(table, "_HASHED_ANEW", 0)
+    np.testing.assert_array_equal(read_folder(folder).digests, plain)
+    with monkeypatch.context() as patch:
+        patch.setattr(table, "content_digests", lambda files: pytest.fail("they were read again"))
+        np.testing.assert_array_equal(read_folder(folder).digests, plain)
+    draw(folder / "a" / "0.png", 1000)
+    assert np.sum(read_folder(folder).digests != plain) == 1
 
 
 def test_a_file_in_two_classes_is_told(folder, caplog):
