@@ -3,7 +3,6 @@
 import difflib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 
 import attention_keras
@@ -14,22 +13,15 @@ from attention_keras.extras import needs
 PROGRAM = "attention-keras"
 
 
-@dataclass(frozen=True)
-class Command:
-    """A subcommand, whose module has its name: a line about it, and the extra that it needs."""
-
-    about: str
-    extra: str
-
-
+# Each stands in the module of its name: a line about it, and the extra that it needs.
 COMMANDS = {
-    "train": Command("train a classifier, or go on with a run that was interrupted", "train"),
-    "evaluate": Command("measure trained models: error, and where they look", "evaluate"),
-    "predict": Command("say what a model sees in images, and where", "evaluate"),
-    "export": Command("write a finished run for TensorFlow Serving, LiteRT or ONNX", "serve"),
-    "table": Command("write a folder of images as a table, to edit it", "train"),
-    "reproduce": Command("train and measure a whole table of networks", "all"),
-    "list-models": Command("the networks by name, with the paper's errors", "train"),
+    "train": ("train a classifier, or go on with a run that was interrupted", "train"),
+    "evaluate": ("measure trained models: error, and where they look", "evaluate"),
+    "predict": ("say what a model sees in images, and where", "evaluate"),
+    "export": ("write a finished run for TensorFlow Serving, LiteRT or ONNX", "serve"),
+    "table": ("write a folder of images as a table, to edit it", "train"),
+    "reproduce": ("train and measure a whole table of networks", "all"),
+    "list-models": ("the networks by name, with the paper's errors", "train"),
 }
 
 
@@ -46,8 +38,8 @@ def main(words: Sequence[str]) -> int:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"; perhaps you meant {close[0]}" if close else ""
         raise UserError(f"unknown command {name!r}{hint}; allowed: {', '.join(COMMANDS)}")
-    command, prog = COMMANDS[name], f"{PROGRAM} {name}"
-    with needs(prog, command.extra):
+    prog = f"{PROGRAM} {name}"
+    with needs(prog, COMMANDS[name][1]):
         module = import_module(f"{__package__}.{name.replace('-', '_')}")
         return module.main(rest, prog)
 
@@ -59,17 +51,15 @@ def overview() -> str:
         >>> overview().splitlines()[0]
         'usage: attention-keras COMMAND [options]'
     """
-    lines = [f"  {name:<14}{command.about}" for name, command in COMMANDS.items()]
-    return "\n".join([
-        f"usage: {PROGRAM} COMMAND [options]",
-        "",
-        "Image classifiers that show where they look.",
-        "",
-        *lines,
-        "",
-        f"{PROGRAM} COMMAND --help explains the options of a command.",
-        "Exit codes: 0 done, 2 a mistake in the command or its files, 130 stopped by Ctrl-C.",
-    ])  # fmt: skip
+    listed = "\n".join(f"  {name:<14}{about}" for name, (about, _) in COMMANDS.items())
+    return f"""usage: {PROGRAM} COMMAND [options]
+
+Image classifiers that show where they look.
+
+{listed}
+
+{PROGRAM} COMMAND --help explains the options of a command.
+Exit codes: 0 done, 2 a mistake in the command or its files, 130 stopped by Ctrl-C."""
 
 
 def console() -> None:

@@ -13,11 +13,10 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def quiet_pictures() -> None:
-    """No remarks of Pillow and Matplotlib on what is odd about a picture or a letter.
+    """No remarks of Pillow and Matplotlib on what is odd about an image or a letter, which name no file.
 
-    A picture that cannot be read is told by its name; these remarks name none. For the whole process, since
-    pictures are read by threads, and `warnings.catch_warnings` of one thread undoes that of another. A user
-    who has asked Python for warnings gets them.
+    For the whole process, since images are read by threads, and `warnings.catch_warnings` of one thread
+    undoes that of another. A user who has asked Python for warnings gets them.
     """
     if not sys.warnoptions:
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -25,9 +24,7 @@ def quiet_pictures() -> None:
 
 
 def import_tensorflow(command: str = "this command") -> None:
-    """Import TensorFlow and look for its devices, silently unless that fails.
-
-    A `command` refuses another backend, which Keras would run on.
+    """Import TensorFlow and look for its devices, silently unless that fails; refuse another backend.
 
     TensorFlow 2.21 prints lines about oneDNN and missing GPU drivers before it reads
     `TF_CPP_MIN_LOG_LEVEL`. A user who has set that variable wants to see them.

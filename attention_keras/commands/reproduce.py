@@ -16,6 +16,9 @@ from attention_keras.runs.experiments import TABLES, Measure
 from attention_keras.runs.names import run_of
 from attention_keras.runs.options import ZERO_OR_POSITIVE, at_least, check_values, option
 
+# Numbers of the table, with their decimals.
+DIGITS = {"test error, %": 2, "paper, %": 2, "parameters": 0, "M MACs/image": 0, "training, min": 1}
+DIGITS |= {"peak on object, %": 1, "under attack, %": 1, "insertion": 3, "deletion": 3}
 DESCRIPTION = """Train every network of a table with every seed, measure the runs, and write the table.
 
 results.md and results.csv lie beside the runs. The same command goes on where an earlier one was stopped. A
@@ -137,32 +140,15 @@ def _write_table(options: ReproduceOptions, configs: dict[tuple[str, int], RunCo
         to_csv,
         to_markdown,
     )
-    from attention_keras.models.paper_errors import PAPER_ERRORS
 
-    columns = [text("model"), integer("seeds"), decimal("test error, %", 2), decimal("paper, %", 2)]
-    columns += [integer("parameters"), decimal("M MACs/image", 0), decimal("training, min", 1)]
-    columns += [decimal("peak on object, %", 1), decimal("under attack, %", 1)]
-    columns += [decimal("insertion", 3), decimal("deletion", 3)]
     experiment, rows = TABLES[options.table], []
     for row in dict.fromkeys(row for row, _ in configs):
         runs = [run for (name, _), c in configs.items() if name == row and (run := run_of(c)).is_finished]
-        if not runs:
-            continue
-        metrics, scores = [run.metrics() for run in runs], [_scores(run) for run in runs]
-        spread = [
-            Spread.of(values) if (values := [s[name] for s in scores if name in s]) else None
-            for name in SCORES
-        ]
-        rows.append([
-            f"`{row}`",
-            len(runs),
-            Spread.of([100 * m["test_error"] for m in metrics]),
-            PAPER_ERRORS.get(experiment.dataset, {}).get(row),
-            metrics[0]["parameters"],
-            metrics[0]["macs"] / 1e6,
-            Spread.of([m["seconds"] / 60 for m in metrics]),
-            *spread,
-        ])  # fmt: skip
+        found = [_numbers(run) for run in runs]
+        each = [[numbers[head] for numbers in found if head in numbers] for head in DIGITS]
+        spread = [Spread.of(values) if len({*values}) > 1 else next(iter(values), None) for values in each]
+        rows += [[f"`{row}`", len(runs), *spread]] * bool(runs)
+    columns = [text("model"), integer("seeds"), *(decimal(*column) for column in DIGITS.items())]
     table = Table(f"{experiment.about}; of each network its best map", columns, rows)
     said = f"# {options.table}\n\n{table.caption}\n\n{to_markdown(table)}\n"
     write_text(Path(options.folder) / "results.md", said)
@@ -170,17 +156,19 @@ def _write_table(options: ReproduceOptions, configs: dict[tuple[str, int], RunCo
     return said
 
 
-SCORES = ("pointing", "attacked", "insertion", "deletion")
+def _numbers(run: Run) -> dict[str, float]:
+    """What stands in the table of one run; its reports have all that was measured."""
+    from attention_keras.models.paper_errors import PAPER_ERRORS
 
-
-def _scores(run: Run) -> dict[str, float]:
-    """The measures of a run that stand in the table; its reports have all of them."""
-    found: dict[str, float] = {}
+    metrics, paper = run.metrics(), PAPER_ERRORS.get(run.config.dataset, {}).get(run.config.model)
+    found = {"test error, %": 100 * metrics["test_error"], "parameters": metrics["parameters"]}
+    found |= {"M MACs/image": metrics["macs"] / 1e6, "training, min": metrics["seconds"] / 60}
+    found |= {} if paper is None else {"paper, %": paper}
     if pointing := _measured(run, "classification").get("localization"):
-        found["pointing"] = 100 * max(tap["pointing_game"] for tap in pointing.values())
+        found["peak on object, %"] = 100 * max(tap["pointing_game"] for tap in pointing.values())
     if robustness := _measured(run, "robustness"):
         at = robustness["epsilons"].index(2.0)
-        found["attacked"] = 100 * robustness["accuracy"]["worst case"][at]
+        found["under attack, %"] = 100 * robustness["accuracy"]["worst case"][at]
     if maps := _measured(run, "faithfulness").get("maps"):
         found["insertion"] = max(one["insertion"][0] for name, one in maps.items() if name != "random")
         found["deletion"] = min(one["deletion"][0] for name, one in maps.items() if name != "random")

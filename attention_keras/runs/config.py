@@ -152,7 +152,7 @@ class RunConfig:
     data_dir: str = _machine("", default="TFDS_DATA_DIR or ~/tensorflow_datasets")
     """Where TensorFlow Datasets keeps prepared data."""
     strategy: Strategy = _machine("auto", rare=True)
-    """tf.distribute: auto (mirrors over several GPUs), none, mirrored, multi_worker, tpu (untested)."""
+    """tf.distribute: auto (mirrors over several GPUs), none, mirrored, multi_worker."""
     checkpoint_every: int = _machine(500, rule=at_least(1), rare=True)
     """Steps between checkpoints; one is always written at the end of an epoch."""
     run_dir: str = _machine("runs")
@@ -198,15 +198,9 @@ class RunConfig:
 
     def for_loading(self) -> Values:
         """What `load_dataset` takes beside the name, the seed and the place."""
-        return {
-            "validation_fraction": self.validation_fraction,
-            "limit": self.limit or None,
-            "image_size": self.image_size or None,
-            "resize": self.resize,
-            "skip_broken": self.skip_broken,
-            "columns": self.columns,
-            "group_by": self.group_by,
-        }
+        names = ("validation_fraction", "resize", "skip_broken", "columns", "group_by")
+        given = {name: getattr(self, name) for name in names}
+        return given | {"limit": self.limit or None, "image_size": self.image_size or None}
 
     def replace(self, **changes: Any) -> "RunConfig":
         """This config with some values changed; what was filled in is filled in anew."""

@@ -30,7 +30,7 @@ class Run:
     | `history.jsonl` | a line for each finished epoch |
     | `metrics.json` | the numbers of a finished run |
     | `labels.txt` | class names |
-    | `files.json` | of a folder of pictures: path of each file -> digest of its content, class and role |
+    | `files.json` | of a folder of images: path of each file -> digest of its content, class and role |
     | `model.keras`, `best.keras` | the model after the last and after the best epoch |
     | `features/` | what a frozen backbone makes of the images, while it is frozen and they need much memory |
     | `checkpoints/`, `tensorboard/`, `evaluation/` | |
@@ -124,11 +124,7 @@ class Run:
             raise UserError(f"cannot read {self._labels}: {error}") from None
 
     def files(self) -> dict[str, FileRecord] | None:
-        """Path of each picture -> what it was when the run began; None where none is kept.
-
-        Raises:
-            UserError: `files.json` is not readable.
-        """
+        """Path of each image -> what it was when the run began; None where none is kept."""
         if not self._files.is_file():
             return None
         try:
@@ -151,25 +147,20 @@ class Run:
             )
 
     def _changes(self, config: RunConfig) -> dict[str, tuple[Any, Any]]:
-        changed = self.config.differences(config)
-        if "dataset" in changed and self._may_have_moved(config):
+        """Another folder of images is no change where that of an unfinished run is gone.
+
+        It may have moved; `refuse_changed_files` compares the images then.
+        """
+        changed, folder = self.config.differences(config), Path(self.config.dataset.partition(":")[2])
+        of_files = "dataset" in changed and self.config.has_files and config.has_files
+        if of_files and not folder.exists() and not self.is_finished and self.files() is not None:
             del changed["dataset"]
         return changed
-
-    def _may_have_moved(self, config: RunConfig) -> bool:
-        """Whether an unfinished run's folder of images is gone, so that another may hold the same ones.
-
-        `refuse_changed_files` compares the images then.
-        """
-        if self.is_finished or self.files() is None or not (self.config.has_files and config.has_files):
-            return False
-        return not Path(self.config.dataset.partition(":")[2]).exists()
 
     def refuse_changed_files(self, name: str, files: Mapping[str, FileRecord] | None) -> None:
         """Raise UserError where the images of the dataset `name` are not those the run began with."""
         before = self.files()
-        changes = Changes.between(before, files) if before and files is not None else None
-        if changes:
+        if before and files is not None and (changes := Changes.between(before, files)):
             raise UserError(
                 f"{name} has changed since {self.path} began: {changes}; put the files back, or give a new "
                 "`name`, or `restart` to discard the run"
@@ -180,24 +171,14 @@ class Run:
         """Hold the folder alone and write in it; `restart` empties it first. A dead process holds nothing."""
         busy = f"{self.path} is being trained by another process; give a new `name`"
         with hold_alone(self.path / LOCK, busy, instead="another run_dir"):
-            if config.restart:
-                self._clear()
-            write_json(
-                self._config, {"id": self.id if self.exists else uuid.uuid4().hex, "config": config.to_dict()}
-            )
-            self._forget()
+            name = self.id if self.exists and not config.restart else uuid.uuid4().hex
+            for entry in self.path.iterdir() if config.restart else ():
+                if entry.name != LOCK:
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            write_json(self._config, {"id": name, "config": config.to_dict()})
+            for known in ("_record", "config"):
+                self.__dict__.pop(known, None)
             yield
-
-    def _clear(self) -> None:
-        for entry in self.path.iterdir():
-            if entry.name == LOCK:
-                continue
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        self._forget()
-
-    def _forget(self) -> None:
-        for name in ("_record", "config"):
-            self.__dict__.pop(name, None)
 
     def write_class_names(self, names: Sequence[str]) -> None:
         """`labels.txt`, a name a line."""

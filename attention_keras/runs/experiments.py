@@ -7,33 +7,15 @@ from typing import Any, Literal
 from attention_keras.runs.config import RunConfig
 
 _BASELINES = ("vgg", "vgg-hires", "vgg-gap", "vgg-pan")
-_PAPER = (
-    *_BASELINES,
-    "vgg-att1-dp",
-    "vgg-att1-pc",
-    "vgg-att2-indep-dp",
-    "vgg-att2-indep-pc",
-    "vgg-att2-concat-dp",
-    "vgg-att2-concat-pc",
-    "vgg-att2-concat-mean",
-    "vgg-att3-concat-pc",
-)
-_SCORES = (
-    "vgg-att2-concat-scaled",
-    "vgg-att2-concat-pc-sigmoid",
-    "vgg-att2-concat-additive",
-    "vgg-att2-linear-scaled",
-    "vgg-att2-linear-pc",
-    "vgg-att2-linear-mean",
-)
+_ATTENTION = ("vgg-att2-concat-mean", "vgg-att2-concat-pc", "vgg-att2-concat-dp")
+_ONE_OR_THREE = ("vgg-att1-pc", "vgg-att3-concat-pc")
+_PAPER = (*_BASELINES, "vgg-att1-dp", *_ONE_OR_THREE, "vgg-att2-indep-dp", "vgg-att2-indep-pc", *_ATTENTION)
+_LINEAR = ("vgg-att2-linear-scaled", "vgg-att2-linear-pc", "vgg-att2-linear-mean")
+_SCORES = ("vgg-att2-concat-scaled", "vgg-att2-concat-pc-sigmoid", "vgg-att2-concat-additive", *_LINEAR)
 _RESNETS = ("rn164", "rn164-hires", "rn164-att1-pc", "rn164-att2-concat-pc", "rn164-att2-concat-mean")
 _GUIDED = "vgg-att2-concat-pc"
 _ATTEND_TO: dict[str, dict[str, Any]] = {f"{_GUIDED}-masks0": {"model": _GUIDED}} | {
-    f"{_GUIDED}-masks{percent}": {
-        "model": _GUIDED,
-        "attend_to": 1.0,
-        "attend_to_fraction": percent / 100,
-    }
+    f"{_GUIDED}-masks{percent}": {"model": _GUIDED, "attend_to": 1.0, "attend_to_fraction": percent / 100}
     for percent in (1, 10, 100)
 }
 Measure = Literal["robustness", "faithfulness", "classification", "none"]
@@ -70,13 +52,7 @@ TABLES = {
     "digits": Experiment(
         "the embedded digits: all scores and both controls, about 5 minutes a run on 2 cores",
         "cluttered_digits",
-        (
-            *_BASELINES,
-            "vgg-att2-concat-mean",
-            "vgg-att2-concat-pc",
-            "vgg-att2-concat-dp",
-            *_SCORES,
-        ),
+        (*_BASELINES, *_ATTENTION, *_SCORES),
     ),
     "digits-attend-to": Experiment(
         "the embedded digits: attention trained with the masks of none, 1, 10 and 100 % of the images",
@@ -89,16 +65,7 @@ TABLES = {
     "cifar10-cpu": Experiment(
         "CIFAR-10 for 2 CPU cores: narrow networks, few passes over the data",
         "cifar10",
-        (
-            *_BASELINES,
-            "vgg-att1-pc",
-            "vgg-att2-concat-mean",
-            "vgg-att2-concat-pc",
-            "vgg-att2-concat-dp",
-            "vgg-att2-indep-pc",
-            "vgg-att3-concat-pc",
-            *_SCORES,
-        ),
+        (*_BASELINES, *_ONE_OR_THREE, *_ATTENTION, "vgg-att2-indep-pc", *_SCORES),
         {"recipe": "quick", "width": 0.125, "epochs": 1, "batch_size": 64},
     ),
     "cifar10": Experiment("the paper's CIFAR-10 column, for a GPU", "cifar10", (*_PAPER, *_RESNETS)),

@@ -6,6 +6,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+LINUX_PROCESSOR = Path("/proc/cpuinfo")
 LIBRARIES = ("attention-keras", "keras", "tensorflow", "numpy")
 
 
@@ -46,25 +47,11 @@ def hardware() -> str:
     """
     import tensorflow as tf
 
-    gpus = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
-    return ", ".join([f"{_processor()}, {usable_cores()} cores", *gpus])
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _processor() -> str:
-    """The processor's name as Linux gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    processor = platform.machine()
+    if LINUX_PROCESSOR.is_file():
+        lines = LINUX_PROCESSOR.read_text(encoding="utf-8").splitlines()
+        processor = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), processor)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    gpus = [about.get("device_name", "GPU") for about in details]
+    return ", ".join([f"{processor}, {cores} cores", *gpus])

@@ -14,7 +14,7 @@ from attention_keras.models.spec import is_brought
 RecipeName = Literal["auto", "paper", "quick", "modern", "embedded", "finetune"]
 Optimizer = Literal["sgd", "nesterov", "adamw"]
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
-Strategy = Literal["auto", "none", "mirrored", "multi_worker", "tpu"]
+Strategy = Literal["auto", "none", "mirrored", "multi_worker"]
 Schedule = Literal["constant", "cosine", "halve_25", "step_60_120_160", "cub_30"]
 
 Values = dict[str, Any]
@@ -52,17 +52,16 @@ _PAPER_RESNET: Values = {
     "schedule": "step_60_120_160",
     "augment": "flip+crop_reflect",
 }
+_ONE_CYCLE: Values = {"dropout": False, "init": "keras", "schedule": "cosine"}
 _OVERRIDES: dict[str, Values] = {
     "paper": {},
     # A tenth of the paper's epochs: one cycle of a higher-capacity schedule instead of 300 epochs of halving.
     # Dropout and the one-hot start of Torch's u are for long training; see docs/recipes.md for the curves.
     "quick": {
-        "dropout": False,
-        "init": "keras",
+        **_ONE_CYCLE,
         "epochs": 30,
         "optimizer": "adamw",
         "learning_rate": 4e-3,
-        "schedule": "cosine",
         "weight_decay": 0.02,
         "label_smoothing": 0.1,
         "preprocess": "meanstd",
@@ -71,48 +70,36 @@ _OVERRIDES: dict[str, Values] = {
     # What fast published trainings on CIFAR share: one cycle of Nesterov momentum, from a high rate to zero,
     # label smoothing, crop, cutout (hlb-CIFAR10, airbench; DeVries and Taylor 2017).
     "modern": {
-        "dropout": False,
-        "init": "keras",
+        **_ONE_CYCLE,
         "epochs": 30,
         "batch_size": 512,
         "optimizer": "nesterov",
         "learning_rate": 0.4,
-        "schedule": "cosine",
-        "weight_decay": 5e-4,
         "label_smoothing": 0.1,
         "preprocess": "meanstd",
         "augment": "flip+crop_reflect+cutout",
     },
     "embedded": {
+        **_ONE_CYCLE,
         "width": 0.125,
-        "dropout": False,
-        "init": "keras",
-        "preprocess": "meanstd",
         "epochs": 8,
         "batch_size": 64,
         "optimizer": "adamw",
         "learning_rate": 4e-3,
-        "schedule": "cosine",
         "weight_decay": 1e-4,
-        "label_smoothing": 0.0,
         "augment": "none",
     },
     # The head alone, on features that do not change: a class head is fitted in one go. Where epochs follow,
     # all weights learn but those of batch normalisation, at a low rate, in the manner of Keras's guide to
     # transfer learning.
     "finetune": {
-        "width": 1.0,
-        "dropout": False,
-        "init": "keras",
+        **_ONE_CYCLE,
         "preprocess": "auto",
         "epochs": 0,
         "batch_size": 32,
         "optimizer": "adamw",
         "learning_rate": 5e-5,
-        "schedule": "cosine",
         "weight_decay": 1e-4,
-        "label_smoothing": 0.0,
-        "augment": "flip",
         "frozen_epochs": 1,
     },
 }

@@ -1,9 +1,8 @@
-"""tf.distribute strategies, and the public-API way round Keras 3's bugs with several workers.
+"""tf.distribute strategies, and the public way round Keras 3.15's bugs with several workers.
 
-Keras 3.15 `fit` fails in two places: building the model symbolically (it reduces a tuple of
-per-replica batches, or batches of different sizes) and averaging the logs of several workers (it
-reduces scalars over axis 0). A model constructed outside the scope skips the first; logs of shape
-(1,) pass the second. See keras issues 20585 and 20329.
+`fit` fails where it builds the model symbolically (it reduces a tuple of per-replica batches, or batches of
+different sizes), which a model constructed outside the scope skips, and where it averages the logs of workers
+(it reduces scalars over axis 0), which logs of shape (1,) pass. See keras issues 20585 and 20329.
 """
 
 import contextlib
@@ -39,8 +38,6 @@ def build_strategy(name: str, report: Callable[[str], None] = print) -> Strategy
             except tf.errors.OpError as error:
                 reason = error.message.partition("\n")[0]
                 raise UserError(f"the workers of TF_CONFIG did not find each other: {reason}") from None
-    if name == "tpu":
-        return _tpu_strategy()
     gpus = tf.config.list_logical_devices("GPU")
     if name == "none" or (name == "auto" and len(gpus) < 2):
         return None
@@ -87,16 +84,6 @@ def _other_workers(text: str | None) -> list[str]:
 def _mirrored(devices: tuple[str, ...]) -> Strategy:
     """One for each set of devices in a process: collectives of a second one would have the same keys."""
     return tf.distribute.MirroredStrategy(list(devices))
-
-
-def _tpu_strategy() -> Strategy:
-    try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="")
-        tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (ValueError, tf.errors.OpError, KeyError) as error:
-        raise UserError(f"strategy tpu found no TPU ({error}); use auto") from None
-    return tf.distribute.TPUStrategy(resolver)
 
 
 def scope(strategy: Strategy | None):

@@ -2,8 +2,6 @@
 
 from attention_keras.commands import list_models as listing
 from attention_keras.models import zoo
-from attention_keras.models.paper_errors import PAPER_ERRORS
-from attention_keras.models.spec import ModelSpec
 
 
 def test_a_line_for_each_model(monkeypatch, capsys):
@@ -15,9 +13,3 @@ def test_a_line_for_each_model(monkeypatch, capsys):
     assert lines[3] == ["vgg-att2-concat-pc", "19,720,780", "3,787", "5.23", "23.19", "3.74", "26.80"]
     listing.print_models()
     assert capsys.readouterr().out.splitlines()[1].split() == ["vgg", "7.77", "30.62", "4.27", "34.64"]
-
-
-def test_errors_are_of_models_that_there_are():
-    for errors in PAPER_ERRORS.values():
-        for name in errors:
-            assert ModelSpec.parse(name).name == name

@@ -9,36 +9,30 @@ import pytest
 from attention_keras.commands.main import main
 from attention_keras.errors import UserError
 
-START = "from attention_keras.commands.quiet_start import import_tensorflow; import_tensorflow(); "
+START = (
+    "import sys; from attention_keras.commands.quiet_start import import_tensorflow; import_tensorflow(); "
+)
 
 
-def start(code="", path="", before=START, **environment):
+def start(code, path="", **environment):
     unset = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    command = [sys.executable, "-c", before + code]
+    environment = unset | {"PYTHONPATH": str(path)} | environment
     return subprocess.run(
-        command, capture_output=True, text=True, env=unset | {"PYTHONPATH": str(path)} | environment
+        [sys.executable, "-c", START + code], capture_output=True, text=True, env=environment
     )
 
 
-def test_nothing_about_the_machine():
-    done = start(
-        "import sys, tensorflow as tf; print(float(tf.constant(2.0))); print('ours', file=sys.stderr)"
-    )
+def test_nothing_about_the_machine_unless_it_is_asked_for_or_the_import_fails(tmp_path):
+    done = start("import tensorflow as tf; print(float(tf.constant(2.0))); print('ours', file=sys.stderr)")
     assert (done.returncode, done.stdout, done.stderr) == (0, "2.0\n", "ours\n")
-
-
-def test_a_failing_import_says_all(tmp_path):
+    asked = start("print('tensorflow' in sys.modules)", TF_CPP_MIN_LOG_LEVEL="0")
+    assert asked.stdout == "False\n"
     (tmp_path / "tensorflow.py").write_text(
         "import os\nos.write(2, b'a library is missing\\n')\nraise ImportError('no tensorflow')"
     )
-    done = start(path=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.startswith("a library is missing\n") and "no tensorflow" in done.stderr
-
-
-def test_who_asks_for_the_notes_gets_them(tmp_path):
-    done = start("import sys; print('tensorflow' in sys.modules)", TF_CPP_MIN_LOG_LEVEL="0")
-    assert done.stdout == "False\n"
+    failed = start("", path=tmp_path)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("a library is missing\n") and "no tensorflow" in failed.stderr
 
 
 def test_another_backend_is_refused_where_there_is_something_to_compute(tmp_path, monkeypatch, capsys):

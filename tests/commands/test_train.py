@@ -34,13 +34,6 @@ def test_no_permission_is_refused_first(train, tmp_path, capsys, monkeypatch):
     assert "cannot write to locked/x: locked is not writable" in capsys.readouterr().err
 
 
-def test_others_begin_to_train(train, tmp_path):
-    for folder in ("none", "new/folder"):
-        with pytest.raises(Begun):
-            train("--export", folder, "--name", "x")
-    assert not (tmp_path / "new").exists()
-
-
 def test_a_run_that_was_exported_before_needs_no_writable_folder(train, tmp_path, monkeypatch):
     run, options = Run(tmp_path / "runs" / "x"), RunConfig()
     run.path.mkdir(parents=True)

@@ -58,15 +58,13 @@ def test_every_open_value_is_filled_in():
         assert empty == ({"compat", "head"} if config.spec.variant != "attention" else set())
 
 
-def test_digits_are_not_flipped_by_default():
-    datasets = {"tfds:mnist": "none", "tfds:svhn_cropped:3.*.*": "none", "tfds:cifar10": "flip"}
-    assert {name: RunConfig(dataset=name).augment for name in datasets} == datasets
-
-
 def test_what_is_given_goes_before_the_recipe():
     config = RunConfig(dataset="cifar10", epochs=3, learning_rate=1, augment="none")
     assert (config.epochs, config.learning_rate, config.augment) == (3, 1.0, "none")
     assert config.weight_decay == 5e-4
+    # Digits are not flipped by default.
+    datasets = {"tfds:mnist": "none", "tfds:svhn_cropped:3.*.*": "none", "tfds:cifar10": "flip"}
+    assert {name: RunConfig(dataset=name).augment for name in datasets} == datasets
 
 
 def test_records_and_what_was_given_make_the_same_config():
@@ -99,10 +97,7 @@ def test_differences_name_what_makes_another_run():
     assert config.differences(config.replace(epochs=9, seed=1)) == {"epochs": (8, 9), "seed": (0, 1)}
     other = config.replace(compat="dp")
     assert config.differences(other) == {"model": ("vgg-att2-concat-pc", "vgg-att2-concat-dp")}
-
-
-def test_what_is_left_open_differs_from_nothing():
-    settled = RunConfig(precision="float32", image_size=32)
+    settled = RunConfig(precision="float32", image_size=32)  # what is left open differs from nothing
     assert settled.differences(RunConfig()) == {}
     assert RunConfig().differences(settled).keys() == {"precision", "image_size"}
 
@@ -115,10 +110,6 @@ def test_files_and_folders_are_the_same_from_everywhere(tmp_path, monkeypatch):
     assert config.init_from == f"{here}runs{os.sep}a"
 
 
-def test_what_is_repeatable_goes_with_deterministic():
-    assert RunConfig(augment="flip+cutout+mixup+cutmix", deterministic=True).deterministic
-
-
 def test_refusals_are_one_line_and_name_the_field():
     vgg16 = {"backbone": "keras:VGG16"}
     wrong = {}
@@ -127,18 +118,12 @@ def test_refusals_are_one_line_and_name_the_field():
         ({"epochs": 0}, "epochs must be 1 or more; 0 is for a run of frozen_epochs alone"),
         ({"epochs": "3"}, "epochs: '3' is not allowed; expected int"),
         ({"seed": True}, "seed: True is not allowed"),
-        ({"seed": -1}, "seed must be from 0 to 2147483647"),
-        ({"batch_size": 0}, "batch_size must be 1 or more"),
         ({"model": "vgg-att9-pc"}, "unknown model"),
         ({"model": "vgg", "compat": "dp"}, "no attention"),
-        ({"model": "vgg", "taps": ("a",)}, "no attention"),
-        ({"compat": "cosine"}, "expected one of dp, pc"),
         ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),
         ({"validation_fraction": 0.0}, "between 0 and 1"),
-        ({"limit": -1}, "limit must be 0 or more"),
         ({"name": "../up"}, "name must be"),
         ({"model": "vgg", **vgg16}, "are two networks; give one of them"),
-        ({"model": "vgg16-att3-linear-dp", **vgg16}, "are two networks"),
         ({"backbone": "EfficientNetV2B0"}, "perhaps you meant keras:EfficientNetV2B0"),
         ({"backbone": "vgg19x", "model": "vgg"}, "backbone must be vgg, rn164, keras:<Application>"),
         ({"preprocess": "meanstd", **vgg16}, "comes with its own preprocessing"),
@@ -146,8 +131,7 @@ def test_refusals_are_one_line_and_name_the_field():
         ({"weights": "imagenet"}, "weights are for a backbone keras:<Application>"),
         ({"resize": "squash"}, "resize: 'squash' is not allowed; expected one of crop, stretch, pad"),
         ({"resize": "pad"}, "resize is for folder:PATH, table:FILE and tfds:NAME"),
-        ({"checkpoint_every": 0}, "checkpoint_every must be 1 or more"),
-        ({"strategy": "central_storage"}, "expected one of auto, none, mirrored, multi_worker, tpu"),
+        ({"strategy": "central_storage"}, "expected one of auto, none, mirrored, multi_worker"),
         ({"augment": "flips"}, "unknown augmentation 'flips'"),
         ({"augment": "resized_crop"}, "is cut from image files, which folder:PATH"),
         (
@@ -158,7 +142,6 @@ def test_refusals_are_one_line_and_name_the_field():
         ({"ema": 1.0}, "ema must be from 0 up to 1; got 1.0"),
         ({"accumulate": 3}, "accumulate must divide batch_size; got 3 and 64"),
         ({"frozen_epochs": 2}, "frozen_epochs are for a backbone"),
-        ({"attend_to": -1.0}, "attend_to must be 0 or a positive number; got -1.0"),
         ({"attend_to": float("inf")}, "attend_to must be 0 or a positive number; got inf"),
         ({"attend_to": 1.0, "attend_to_fraction": 0.0}, "must be above 0 and at most 1; got 0.0"),
         ({"attend_to_fraction": 0.1}, "give the weight attend_to beside it"),

@@ -95,8 +95,3 @@ def test_a_tf_config_that_does_not_say_who_this_is(monkeypatch):
     monkeypatch.delenv("TF_CONFIG")
     with pytest.raises(UserError, match="needs the environment variable TF_CONFIG"):
         build_strategy("multi_worker")
-
-
-def test_tpu_says_when_there_is_none():
-    with pytest.raises(UserError, match="found no TPU"):
-        build_strategy("tpu")
