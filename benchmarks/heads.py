@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import pandas as pd
 from PIL import Image
+from scipy.special import softmax
 from sklearn.model_selection import train_test_split
 
 from attention_keras import load_model
@@ -31,7 +32,6 @@ from attention_keras.measures.localization import (
 from attention_keras.measures.perturbation import baselines, perturbation_curves, pixel_order
 from attention_keras.models.applications import preprocessing_layer
 from attention_keras.models.image_size import for_image_size
-from attention_keras.training import class_fit
 from attention_keras.training.class_fit import ClassFit, fit_class_head
 from benchmarks.one_query import fit_query
 
@@ -136,7 +136,7 @@ def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray) -> dict
     statistics, (alpha, gamma) = fitted.statistics[TOP], fitted.weights
     x = statistics.standardize(features).reshape(n, h * w, -1)
     local, probe = fitted.attention[TOP](x), x @ fitted.probe.kernel / (h * w)
-    attention = class_fit._softmax(local, 1)
+    attention = softmax(local, 1)
     evidence = alpha * probe + gamma * attention * local
     votes = alpha * fitted.probe.kernel + gamma * fitted.attention[TOP].kernel
     gradient = features.reshape(n, h * w, -1) @ (votes / statistics.deviation[:, None])
@@ -180,7 +180,7 @@ def measure_maps(fitted: ClassFit, test: Data, predict: Callable, size: int, see
     classes = fitted.logits({TOP: features}).argmax(1)
 
     def probabilities(batch):
-        return class_fit._softmax(fitted.logits({TOP: predict(batch)}), 1)
+        return softmax(fitted.logits({TOP: predict(batch)}), 1)
 
     maps = maps_of(fitted, features, classes)
     for (name, measure), areas in perturbation(maps, probabilities, images, classes, seed).items():

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from attention_keras.models.level_weights import fit_level_weights
 from attention_keras.training import class_fit
@@ -36,7 +37,7 @@ def _descriptors(features: np.ndarray, statistics: Statistics, query: np.ndarray
     found = []
     for start in range(0, len(features), CHUNK):
         x = features[start : start + CHUNK].reshape(-1, math.prod(features.shape[1:3]), features.shape[-1])
-        attention = class_fit._softmax(x @ (query / statistics.deviation), 1)
+        attention = softmax(x @ (query / statistics.deviation), 1)
         found.append(statistics.standardize((attention[:, None] @ x)[:, 0]))
     return np.concatenate(found)
 
@@ -71,10 +72,10 @@ def _train(features, targets, sees: np.ndarray, statistics: Statistics, seed: in
     adams = [class_fit._Adam(variable) for variable in variables]
     for step, rows in enumerate(class_fit._batches(len(targets), seed)):
         x = features[rows].reshape(len(rows), -1, channels)
-        attention = class_fit._softmax(x @ (query / deviation).T, 1)  # (b, n, heads)
+        attention = softmax(x @ (query / deviation).T, 1)  # (b, n, heads)
         pooled = statistics.standardize(attention.transpose(0, 2, 1) @ x).transpose(1, 0, 2)
         weight = sees[:, rows] / np.maximum(sees[:, rows].sum(axis=1, keepdims=True), 1)
-        slope = (class_fit._softmax(pooled @ kernel + bias, 2) - targets[rows]) * weight[..., None]
+        slope = (softmax(pooled @ kernel + bias, 2) - targets[rows]) * weight[..., None]
         worth = x @ ((slope @ kernel.transpose(0, 2, 1)) / deviation).transpose(1, 2, 0)
         by_score = attention * (worth - (attention * worth).sum(axis=1, keepdims=True))
         by_query = by_score.reshape(-1, heads).T @ x.reshape(-1, channels) / deviation

@@ -12,6 +12,26 @@ from attention_keras.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
+class Floats:
+    """Features as they are kept, bits of bfloat16, read as float32."""
+
+    bits: np.ndarray | DiskRows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.bits.shape
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def __getitem__(self, rows) -> np.ndarray:
+        bits = self.bits[rows]
+        halves = np.zeros((*bits.shape, 2), "uint16")  # a bfloat16 is the upper half of a float32
+        halves[..., 1] = bits
+        return halves.view("float32")[..., 0]
+
+
+@dataclass(frozen=True, eq=False)
 class FeatureRows:
     """Several tensors `(n, ...)` in place of pixels, as uint16: NumPy files have no name for bfloat16."""
 

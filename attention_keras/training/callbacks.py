@@ -1,8 +1,8 @@
-"""What happens after steps and epochs: keep the history, stop what goes wrong, end early, keep the best."""
+"""What happens after steps and epochs: keep the history, stop what goes wrong, end early, average."""
 
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -45,15 +45,9 @@ class History(keras.callbacks.Callback):
         return self.step % self.steps_per_epoch == 0
 
     @property
-    def best_validation_accuracy(self) -> float:
-        """Of all finished epochs; -1 before the first."""
-        return max((record["val_accuracy"] for record in self.records), default=-1.0)
-
-    @property
-    def best_epoch(self) -> int:
-        """The first epoch with that accuracy, counted from 1; 0 before the first."""
-        best = max(self.records, key=lambda record: record["val_accuracy"], default={"epoch": 0})
-        return best["epoch"]
+    def best(self) -> dict[str, Any]:
+        """The record of the first epoch with the highest validation accuracy; epoch 0 before the first."""
+        return max(self.records, key=lambda record: record["val_accuracy"], default={"epoch": 0})
 
     def on_epoch_begin(self, epoch, logs=None):
         self._first_step, self._first_image = self.step, self.images_seen
@@ -132,25 +126,13 @@ class Patience(keras.callbacks.Callback):
         """Whether training ends here."""
         if not self.patience or not self.history.records:
             return False
-        return self.history.records[-1]["epoch"] - max(self.history.best_epoch, self.first) >= self.patience
+        return (
+            self.history.records[-1]["epoch"] - max(self.history.best["epoch"], self.first) >= self.patience
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         if self.is_over:
             self.model.stop_training = True
-
-
-class KeepBest(keras.callbacks.Callback):
-    """Saves the model after each epoch whose validation accuracy is the highest of the run so far."""
-
-    def __init__(self, history: History, save: Callable[[], None]):
-        super().__init__()
-        self.history, self.save = history, save
-        self.best = history.best_validation_accuracy
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.history.best_validation_accuracy > self.best:
-            self.best = self.history.best_validation_accuracy
-            self.save()
 
 
 class AverageInPlace(keras.callbacks.Callback):

@@ -1,8 +1,7 @@
 """Checkpoints: the state of a training by name, in files that are complete or invisible.
 
-A checkpoint is one safetensors file named `<step>.<first 32 hex digits of its sha256>.safetensors`, written
-under a temporary name, flushed to the disk and renamed in. The digest is checked on loading. Reading one runs
-no code and allocates no more than the file's own size.
+A checkpoint is one safetensors file named `<step>.<first 32 hex digits of its sha256>.safetensors`. The
+digest is checked on loading. Reading one runs no code and allocates no more than the file's own size.
 """
 
 import hashlib
@@ -56,10 +55,9 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
             f"cannot write a checkpoint of {len(content) / 1e6:.1f} MB to {directory}: {error.strerror}; "
             "earlier checkpoints are intact, make room and run the same command again"
         ) from None
-    earlier = [old for old in checkpoint_files(directory) if old != path]
+    files = checkpoint_files(directory)
     # One from a later step is damaged, or the run would have gone on from there.
-    damaged = [old for old in earlier if step_of(old) > checkpoint.step]
-    for old in damaged + [old for old in earlier if old not in damaged][KEPT - 1 :]:
+    for old in {*files} - {*[file for file in files if step_of(file) <= checkpoint.step][:KEPT]}:
         old.unlink()
     return path
 

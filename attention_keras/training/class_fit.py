@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import log_softmax, softmax
 
 from attention_keras.extras import needs
 from attention_keras.layers.standardize import variance_of
@@ -58,12 +59,8 @@ class Statistics:
 class ClassFit:
     """What a fitted class head computes with.
 
-    Attributes:
-        statistics: of each tap.
-        probe: of the last tap's average.
-        attention: the classifier of each tap's places.
-        weights: of the probe and of each tap's attention.
-        penalty_c: the probe's C.
+    `statistics` are of each tap, the `probe` is of the last one's average, and `attention` has the classifier
+    of each tap's places; `weights` are of the probe and of each attention, and `penalty_c` is the probe's C.
     """
 
     statistics: dict[str, Statistics]
@@ -94,16 +91,9 @@ def fit_class_head(
     importance: np.ndarray | None = None,
     seed: int = 0,
 ) -> ClassFit:
-    """Fit the class head.
+    """Fit the class head to features `(n, h, w, c)` of each tap, the deepest last, in memory or on disk.
 
-    Args:
-        maps: tap -> features `(n, h, w, c)` of the training images, the deepest tap last; arrays in memory
-            or on disk.
-        labels: `(n,)`.
-        num_classes: k.
-        groups: `(n,)`: images of one group, such as two of the same object, are in one fold.
-        importance: `(n,)`, how much each image counts in the loss; all the same by default.
-        seed: of the folds and of the order of images.
+    Images of one of the `groups` `(n,)` are in one fold, and `importance` `(n,)` says how much each counts.
     """
     folds = assign_folds(labels, groups, seed)
     average = {tap: averages(features) for tap, features in maps.items()}
@@ -152,9 +142,13 @@ def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, import
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
-    def fit(rows, c: float) -> Linear:
+    # Each goes on from the C before, which halves the work.
+    paths = [LogisticRegression(max_iter=1000, warm_start=True) for _ in range(FOLDS + 1)]
+
+    def fit(fold: int, c: float) -> Linear:
+        rows = folds != fold
         counts = None if importance is None else importance[rows]
-        found = LogisticRegression(C=c, max_iter=1000).fit(x[rows], labels[rows], counts)
+        found = paths[fold].set_params(C=c).fit(x[rows], labels[rows], counts)
         kernel, bias = found.coef_.T, found.intercept_
         if len(found.classes_) == 2:
             kernel, bias = kernel * [-0.5, 0.5], bias * [-0.5, 0.5]
@@ -174,12 +168,12 @@ def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, import
             for fold in range(FOLDS):
                 rows = folds == fold
                 if rows.any():
-                    logits[rows] = fit(~rows, c)(x[rows])
-            loss = _cross_entropy(logits[held_out], labels[held_out])
+                    logits[rows] = fit(fold, c)(x[rows])
+            loss = -log_softmax(logits[held_out], axis=1)[np.arange(held_out.sum()), labels[held_out]].mean()
             if loss >= best_loss:
                 break  # the likelihood has one maximum along the path
             best_loss, best_c, best_logits = loss, c, logits
-        return fit(slice(None), best_c), best_c, best_logits
+        return fit(FOLDS, best_c), best_c, best_logits
 
 
 def fit_attention(
@@ -218,13 +212,13 @@ def _train(features, labels, num_classes: int, sees: np.ndarray, statistics: Sta
     steps = [_Adam(kernel), _Adam(bias)]
     for step, rows in enumerate(_batches(len(labels), seed)):
         rows = np.sort(rows)  # features on disk are read in order
-        x = features[rows].astype("float32").reshape(-1, channels)
+        x = features[rows].astype("float32", copy=False).reshape(-1, channels)
         scaled = kernel / deviation
         local = (x @ scaled - mean @ scaled).reshape(len(rows), -1, heads, num_classes)
-        attention = _softmax(local, axis=1)
+        attention = softmax(local, axis=1)
         core = (attention * local).sum(axis=1)
         weight = sees[:, rows].T / np.maximum((sees[:, rows] > 0).sum(axis=1, dtype="float32"), 1)
-        slope = (_softmax(core + bias, axis=-1) - targets[rows][:, None]) * weight[..., None]
+        slope = (softmax(core + bias, axis=-1) - targets[rows][:, None]) * weight[..., None]
         by_local = slope[:, None] * attention * (1 + local - core[:, None])
         by_local = by_local.reshape(len(x), -1)
         by_kernel = (x.T @ by_local - np.outer(mean, by_local.sum(axis=0))) / deviation
@@ -263,9 +257,9 @@ def attended(features: np.ndarray, classifier: Linear, statistics: Statistics, r
     found = []
     rows = np.arange(len(features)) if rows is None else rows
     for part in _slices(features, len(rows)):
-        local = classifier(statistics.standardize(features[rows[part]].astype("float32")))
+        local = classifier(statistics.standardize(features[rows[part]].astype("float32", copy=False)))
         local = local.reshape(len(local), -1, local.shape[-1])
-        found.append((_softmax(local, axis=1) * local).sum(axis=1))
+        found.append((softmax(local, axis=1) * local).sum(axis=1))
     return np.concatenate(found)
 
 
@@ -273,13 +267,3 @@ def _slices(features: np.ndarray, count: int | None = None):
     """Rows that fit into memory."""
     step = max(1, BYTES // (4 * int(np.prod(features.shape[1:]))))
     return [slice(start, start + step) for start in range(0, count or len(features), step)]
-
-
-def _softmax(logits: np.ndarray, axis: int) -> np.ndarray:
-    found = np.exp(logits - logits.max(axis=axis, keepdims=True))
-    return found / found.sum(axis=axis, keepdims=True)
-
-
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    normal = np.logaddexp.reduce(logits, axis=1)
-    return float(np.mean(normal - logits[np.arange(len(labels)), labels]))

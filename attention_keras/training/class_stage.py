@@ -1,14 +1,12 @@
 """The frozen stage of a class head: one epoch, in which it is fitted and not trained step by step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from attention_keras.data.features import FeatureRows
-from attention_keras.data.rows import DiskRows
+from attention_keras.data.features import FeatureRows, Floats
 from attention_keras.data.split import Split
 from attention_keras.layers.standardize import Standardize
 from attention_keras.models.class_head import LOCAL, PROBE, SCORES
@@ -20,28 +18,6 @@ from attention_keras.runs.config import RunConfig
 from attention_keras.training.callbacks import History
 from attention_keras.training.class_fit import ClassFit, Linear, fit_class_head
 from attention_keras.training.losses import class_weights
-
-
-def is_fitted(config: RunConfig) -> bool:
-    """Whether the frozen stage is one fit and not epochs of training."""
-    return config.spec.head == "class"
-
-
-@dataclass(frozen=True, eq=False)
-class Floats:
-    """Features as they are kept, bits of bfloat16, read as float32."""
-
-    bits: np.ndarray | DiskRows
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.bits.shape
-
-    def __len__(self) -> int:
-        return len(self.bits)
-
-    def __getitem__(self, rows) -> np.ndarray:
-        return (self.bits[rows].astype("uint32") << 16).view("float32")
 
 
 def fit_epoch(
@@ -67,7 +43,8 @@ def fit_epoch(
     if config.balance:
         importance = class_weights(np.bincount(labels, minlength=num_classes))[labels]
     maps = maps_of(head, train.images)
-    assign(head, fit_class_head(maps, labels, num_classes, importance=importance, seed=config.seed))
+    how = {"groups": train.units, "importance": importance, "seed": config.seed}
+    assign(head, fit_class_head(maps, labels, num_classes, **how))
     logs = head.evaluate(batches, verbose=0, return_dict=True)
     told.on_train_batch_end(history.steps_per_epoch - 1, logs)
     validated = head.evaluate(validation, verbose=0, return_dict=True)

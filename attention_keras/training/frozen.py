@@ -1,8 +1,8 @@
 """Features of a frozen backbone: computed once, kept on disk where they are many; the head trains on them."""
 
 import dataclasses
-import shutil
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,16 @@ class FrozenPart:
         features, head = split_frozen(model)
         return cls(features, replicated(head, strategy))
 
+    @functools.cached_property
+    def compute(self) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+        """From images `(b, h, w, 3)` float32 to a list of features, traced once for all batches."""
+
+        @tf.function(input_signature=[tf.TensorSpec((None, *self.features.input_shape[1:]))], autograph=False)
+        def compute(images):
+            return keras.tree.flatten(self.features(images, training=False))
+
+        return compute
+
     def features_of(
         self, dataset: ImageDataset, batch_size: int, folder: Path, show: bool
     ) -> tuple[Split, Split]:
@@ -54,15 +64,8 @@ class FrozenPart:
     def _computed(
         self, split: Split, num_classes: int, batch_size: int, title: str, show: bool
     ) -> Iterator[list[tf.Tensor]]:
-        compute = tf.function(lambda images: self.features(images, training=False), autograph=False)
         hidden = None if show else True  # None: shown on a terminal only
         with tqdm(total=len(split), desc=title, unit=" images", leave=False, disable=hidden) as bar:
             for images, _ in evaluation_batches(split, num_classes=num_classes, batch_size=batch_size):
-                # One tensor comes without a list.
-                yield keras.tree.flatten(compute(tf.cast(images, tf.float32)))
+                yield self.compute(tf.cast(images, tf.float32))
                 bar.update(len(images))
-
-
-def forget_features(folder: Path) -> None:
-    """Remove what `FrozenPart.features_of` has left on disk; it is no use once all weights learn."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -36,33 +36,25 @@ from attention_keras.training.stages import Stage
 from attention_keras.training.strategy import Strategy, hooks_of, spans_workers
 
 
-def image_size_of(config: RunConfig) -> int:
-    """The image size, of a trained backbone the one it calls for; 0 where the data decide."""
-    spec = config.spec
-    if config.image_size or not spec.is_brought or not has_free_size(config.dataset):
-        return config.image_size
-    if spec.application:
-        # From random weights any size does, and small images train sooner.
-        return application_size(spec.application) if config.weights else 0
-    if spec.preset:
-        return keras.tree.flatten(build_preset(spec.preset).input)[0].shape[1] or DEFAULT_SIZE
-    return image_side(spec.file) or DEFAULT_SIZE
+def settle(config: RunConfig, earlier: Run | None, strategy: Strategy | None) -> RunConfig:
+    """The config with nothing open but an image size of 0, where the data decide.
 
-
-def settle(
-    config: RunConfig, earlier: Run | None, dataset: ImageDataset, strategy: Strategy | None
-) -> RunConfig:
-    """The config with nothing open: an `earlier` run keeps its precision.
-
-    Several workers may have different processors, and take float32.
+    An `earlier` run keeps its precision. Several workers may have different processors, and take float32. A
+    trained backbone calls for its image size; from random weights any does, and small images train sooner.
     """
-    if config.precision != "auto":
-        precision = config.precision
-    elif earlier is not None and earlier.exists:
+    precision, size, spec = config.precision, config.image_size, config.spec
+    if precision == "auto" and earlier is not None and earlier.exists:
         precision = earlier.config.precision
-    else:
+    elif precision == "auto":
         precision = "float32" if spans_workers(strategy) else choose_precision()
-    return dataclasses.replace(config, precision=precision, image_size=dataset.image_shape[0])
+    if not size and has_free_size(config.dataset):
+        if spec.file:
+            size = image_side(spec.file) or DEFAULT_SIZE
+        elif spec.preset:
+            size = keras.tree.flatten(build_preset(spec.preset).input)[0].shape[1] or DEFAULT_SIZE
+        elif spec.application and config.weights:
+            size = application_size(spec.application)
+    return dataclasses.replace(config, precision=precision, image_size=size)
 
 
 def check_steps_per_execution(config: RunConfig, steps: int) -> None:
@@ -168,7 +160,7 @@ def compile_network(
     `labels` `(n,)` are those of an epoch's training images, of which `told` come with their object.
     """
     updates = steps_per_epoch(len(labels), config.step_batch_size) / config.accumulate
-    schedule = build_schedule(config.schedule, stage.learning_rate, updates, stage.epochs)
+    schedule = build_schedule(config.schedule, stage.learning_rate, updates, stage.last - stage.first)
     optimizer = build_optimizer(
         config.optimizer, schedule, config.weight_decay, config.accumulate, config.ema
     )

@@ -7,7 +7,6 @@ import keras
 from attention_keras.runs.recipes import Optimizer, Schedule
 
 
-@keras.saving.register_keras_serializable(package="attention_keras")
 class CoupledSGD(keras.optimizers.SGD):
     """SGD with momentum whose weight decay is part of the gradient, as in Torch.
 
@@ -23,18 +22,12 @@ class CoupledSGD(keras.optimizers.SGD):
         gradient = keras.ops.add(gradient, keras.ops.multiply(self.coupled_decay, variable))
         super().update_step(gradient, variable, learning_rate)
 
-    def get_config(self):
-        return {**super().get_config(), "coupled_decay": self.coupled_decay}
-
 
 def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, epochs: int):
     """The learning rate as a function of the update: a float, or a Keras learning-rate schedule.
 
-    `constant`; `cosine` (linear warm-up over a tenth of the run, then a half cosine to 0); `halve_25` (VGG:
-    halved at the 1-based epochs 25, 50, ...); `step_60_120_160` (ResNet: times 0.2 after 60, 120 and 160
-    epochs); `cub_30` (CUB: doubled at 30 and 60, then halved every 30). `learning_rate` is the initial rate,
-    or the peak of `cosine`. The updates of an epoch are not whole where accumulated updates go on over its
-    end.
+    `cosine` is a linear warm-up over a tenth of the run, then a half cosine to 0; the steps are those of the
+    official scripts. The updates of an epoch are not whole where accumulated updates go on over its end.
     """
     if name == "constant":
         return learning_rate
@@ -48,7 +41,7 @@ def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, ep
             warmup_steps=warm_up,
         )
     if name == "halve_25":
-        # The official scripts halve when the 1-based epoch is a multiple of 25, before training it.
+        # VGG: halved when the epoch, counted from 1, is a multiple of 25, before it is trained.
         changes = [(epoch, 0.5) for epoch in range(24, epochs, 25)]
     elif name == "step_60_120_160":
         changes = [(60, 0.2), (120, 0.2), (160, 0.2)]
@@ -64,7 +57,6 @@ def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, ep
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values) if changes else learning_rate
 
 
-@keras.saving.register_keras_serializable(package="attention_keras")
 class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
     """A schedule of updates, asked for the rate of a step, of which `accumulate` make an update."""
 
@@ -73,14 +65,6 @@ class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         return self.schedule(step // self.accumulate)
-
-    def get_config(self):
-        schedule = keras.saving.serialize_keras_object(self.schedule)
-        return {"schedule": schedule, "accumulate": self.accumulate}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["accumulate"])
 
 
 def build_optimizer(

@@ -15,17 +15,20 @@ from attention_keras.models.compute import count_macs, count_parameters
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.names import words_of
 from attention_keras.training.callbacks import History
+from attention_keras.training.frozen import FrozenPart
 from attention_keras.training.stages import Stage
 
 DAY = 86400
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
 
-def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, strategy) -> list[str]:
+def summarize(
+    config: RunConfig, dataset: ImageDataset, model: keras.Model, strategy, frozen: FrozenPart | None = None
+) -> list[str]:
     """Lines for a person to check before a run takes hours."""
     devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
     height, width, _ = dataset.image_shape
-    seconds = estimate_seconds(config, dataset, model)
+    seconds = estimate_seconds(config, dataset, model, frozen)
     streamed = isinstance(dataset.train.images, ImageRows)
     lines = [
         f"model     {config.model}, width {config.width:g}: {count_parameters(model):,} parameters, "
@@ -53,22 +56,24 @@ def summarize(config: RunConfig, dataset: ImageDataset, model: keras.Model, stra
     return lines
 
 
-def estimate_seconds(config: RunConfig, dataset: ImageDataset, model: keras.Model) -> float:
-    """Time of the run, from timed forward passes; a backward pass costs about two forward ones.
+def estimate_seconds(
+    config: RunConfig, dataset: ImageDataset, model: keras.Model, frozen: FrozenPart | None
+) -> float:
+    """Time of the run, from a timed forward pass; a backward pass costs about two forward ones.
 
     A frozen backbone sees the images once for all its epochs. Reading them takes time where they are files.
     """
     start = time.perf_counter()
-    images = tf.constant(dataset.train.images[: min(config.batch_size, 64)], "float32")
+    images = tf.constant(dataset.train.images[: min(config.batch_size, 16 if frozen else 64)], "float32")
     reading = time.perf_counter() - start
-    forward = tf.function(lambda pixels: model(pixels, training=False)["logits"], autograph=False)
-    durations = []
-    for _ in range(3):
+    whole = tf.function(lambda pixels: [model(pixels, training=False)["logits"]], autograph=False)
+    forward = frozen.compute if frozen else whole
+    for _ in range(2):  # the first one compiles
         start = time.perf_counter()
-        keras.ops.convert_to_numpy(forward(images))
-        durations.append(time.perf_counter() - start)
+        keras.ops.convert_to_numpy(forward(images)[0])
+        forth = time.perf_counter() - start
     epochs, once = config.epochs, bool(config.frozen_epochs)
-    seconds = (3 * epochs + once) * min(durations) + (epochs + once) * reading
+    seconds = (3 * epochs + once) * forth + (epochs + once) * reading
     return seconds / len(images) * len(dataset.train)
 
 

@@ -1,6 +1,7 @@
 """A training session: what one run needs in one object, from its preparation to its metrics."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,21 +20,21 @@ from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.frozen import frozen_layers, thaw
+from attention_keras.models.outputs import LOGITS
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import TEMPERATURE, Run
 from attention_keras.runs.model_file import load_model, save_model
-from attention_keras.training.calibrate import final_metrics, take_final_test
-from attention_keras.training.callbacks import AverageInPlace, History, KeepBest, NonFiniteGuard, Patience
-from attention_keras.training.checkpoint import Checkpoint, load_newest
+from attention_keras.training.calibrate import final_metrics, fit_temperature
+from attention_keras.training.callbacks import AverageInPlace, History, NonFiniteGuard, Patience
+from attention_keras.training.checkpoint import load_newest
 from attention_keras.training.checkpointing import Checkpointing
-from attention_keras.training.class_stage import fit_epoch, is_fitted
-from attention_keras.training.frozen import FrozenPart, forget_features
+from attention_keras.training.class_stage import fit_epoch
+from attention_keras.training.frozen import FrozenPart
 from attention_keras.training.losses import OFF_OBJECT
 from attention_keras.training.network import (
     build_network,
     check_steps_per_execution,
     compile_network,
-    image_size_of,
     settle,
     start_from,
 )
@@ -80,12 +81,12 @@ class Session:
         """Read the data, build the model, and say what is about to happen; nothing is written yet."""
         if config.patience and spans_workers(strategy):
             raise UserError("patience does not work with several workers: only the chief has the best epoch")
-        config = dataclasses.replace(config, image_size=image_size_of(config))
+        config = settle(config, None if config.restart else run, strategy)
         place = {"data_dir": config.data_dir or None}
         dataset = load_dataset(config.dataset, seed=config.seed, **place, **config.for_loading())
+        config = dataclasses.replace(config, image_size=dataset.image_shape[0])
         if not config.restart:
             run.refuse_changed_files(dataset.name, dataset.files)
-        config = settle(config, None if config.restart else run, dataset, strategy)
         # Names of layers count up in a process; a resumed run must find those it was saved under.
         keras.utils.clear_session(free_memory=False)
         with scope(strategy):
@@ -100,7 +101,7 @@ class Session:
         session = cls(config, run, dataset, strategy, model, frozen, report)
         check_steps_per_execution(config, session.steps_per_epoch)
         if session.is_chief:
-            for line in summarize(config, dataset, model, strategy):
+            for line in summarize(config, dataset, model, strategy, frozen):
                 report(line)
             if session.objects:
                 report(f"attention trained with the object of {session.objects.count:,} training images")
@@ -144,7 +145,15 @@ class Session:
     def fit(self) -> tuple[History, float]:
         """Train the epochs that are left; the run's history, and the seconds that all its epochs took."""
         resumed = load_newest(self.run.checkpoints, self.report)
-        history = self._history(resumed)
+        unmeasured = self.objects and not self.objects.validation.any()
+        history = History(
+            steps_per_epoch=self.steps_per_epoch,
+            images_per_epoch=len(self.dataset.train),
+            batch_size=self.config.step_batch_size,
+            records=resumed.record["history"] if resumed else (),
+            step=resumed.step if resumed else 0,
+            leave_out=(f"val_{OFF_OBJECT}",) if unmeasured else (),
+        )
         checkpointing = Checkpointing(
             self.model,
             self.run.checkpoints,
@@ -171,12 +180,14 @@ class Session:
 
     def finish(self, history: History, seconds: float) -> dict[str, Any]:
         """Save the model, then read the test set, once; the metrics finish the run."""
-        forget_features(self.run.features)
+        shutil.rmtree(self.run.features, ignore_errors=True)
         if self.config.patience:
             self.model.set_weights(load_model(self.run.best_model).get_weights())
         test = self.dataset.test()
         self.report(f"testing on {len(test):,} images")
-        temperature, predicted = take_final_test(self.model, self.dataset.validation, test, self._in_order)
+        validation = self.dataset.validation
+        temperature = fit_temperature(self._logits(validation), np.asarray(validation.labels))
+        predicted = self._logits(test).argmax(axis=-1)
         self.model.temperature = temperature
         self._save(self.run.model)
         metrics = final_metrics(self.config, self.model, history, predicted == test.labels, seconds)
@@ -187,16 +198,6 @@ class Session:
             self.run.write_metrics(metrics)
         return metrics
 
-    def _history(self, resumed: Checkpoint | None) -> History:
-        return History(
-            steps_per_epoch=self.steps_per_epoch,
-            images_per_epoch=len(self.dataset.train),
-            batch_size=self.config.step_batch_size,
-            records=resumed.record["history"] if resumed else (),
-            step=resumed.step if resumed else 0,
-            leave_out=() if not self.objects or self.objects.validation.any() else (f"val_{OFF_OBJECT}",),
-        )
-
     def _records(self, history: History, stages: list[Stage]) -> list[keras.callbacks.Callback]:
         """What the chief writes after each epoch; of the averaged network, where weights are averaged."""
         if not self.is_chief:
@@ -204,11 +205,16 @@ class Session:
         run, validation = self.run, self.dataset.validation
         run.write_history(history.records)  # so far
         names, epochs = self.dataset.class_names, panel_epochs(stages)
+
+        def write(epoch, logs):
+            run.write_history(history.records)
+            if history.best["epoch"] == epoch + 1:
+                self._save(run.best_model)
+
         return [
-            keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: run.write_history(history.records)),
             Scalars(run.tensorboard, history),
             AttentionImages(self.model, validation, names, epochs, run.tensorboard),
-            KeepBest(history, partial(self._save, run.best_model)),
+            keras.callbacks.LambdaCallback(on_epoch_end=write),
         ]
 
     def _fit_stage(
@@ -228,25 +234,22 @@ class Session:
         told = self.objects.count if self.objects else 0
         compile_network(trained, config, stage, np.asarray(train.labels), told, self.strategy)
         saving.restore(trained, stage.first * self.steps_per_epoch)
-        average = [AverageInPlace(stage.last)] if config.ema else []
         batches = partial(
             training_batches,
             train,
-            num_classes=self.dataset.num_classes,
-            batch_size=config.step_batch_size,
             seed=config.seed,
             augment=stage.augment,
             objects=self.objects and self.objects.train,
-            replicas=self.replicas,
+            **self._form,
         )
         validation = self._in_order(validation, self.objects and self.objects.validation)
-        if stage.frozen and is_fitted(config):
-            with saving.listening():
+        with saving.listening():  # which is the last callback, because it saves the rest
+            if stage.frozen and config.spec.head == "class":
                 fit_epoch(
                     trained, train, batches(epochs=1), validation, history, [*callbacks, saving], config
                 )
-            return
-        with saving.listening():
+                return
+            average = [AverageInPlace(stage.last)] if config.ema else []
             fit_rest(
                 trained,
                 batches,
@@ -254,18 +257,28 @@ class Session:
                 stage=stage,
                 step=history.step,
                 steps_per_epoch=self.steps_per_epoch,
-                callbacks=[*callbacks, *average, saving],  # saving last, because it saves the rest
+                callbacks=[*callbacks, *average, saving],
                 is_over=lambda: patience.is_over,
             )
 
+    @property
+    def _form(self) -> dict[str, int]:
+        """Of every batch."""
+        batch_size, replicas = self.config.step_batch_size, self.replicas
+        return {"num_classes": self.dataset.num_classes, "batch_size": batch_size, "replicas": replicas}
+
     def _in_order(self, split: Split, objects: np.ndarray | None = None) -> tf.data.Dataset:
-        return evaluation_batches(
-            split,
-            num_classes=self.dataset.num_classes,
-            batch_size=self.config.step_batch_size,
-            objects=objects,
-            replicas=self.replicas,
-        )
+        return evaluation_batches(split, objects=objects, **self._form)
+
+    def _logits(self, split: Split) -> np.ndarray:
+        """`(n, k)`, without the maps, which nobody reads here."""
+        model = self.frozen.head if self.frozen and not self.strategy else self.model
+        classifier = keras.Model(model.input, model.output[LOGITS])
+        if model is self.model:
+            classifier.jit_compile = False  # Keras's own choice is XLA on a GPU, also where it aborts
+            return classifier.predict(self._in_order(split), verbose=0)
+        features = (self.frozen.compute(tf.cast(images, "float32")) for images, _ in self._in_order(split))
+        return np.concatenate([keras.ops.convert_to_numpy(classifier(each)) for each in features])
 
     def _save(self, path: Path) -> None:
         """The model as it computes on one device; workers other than the chief write nothing."""

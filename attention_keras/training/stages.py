@@ -1,7 +1,7 @@
 """The stages of a training: with a frozen backbone, then with all weights; or the latter alone."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -10,24 +10,14 @@ from attention_keras.runs.config import RunConfig
 from attention_keras.training.device import fused_batch_norm
 
 
-@dataclass(frozen=True)
-class Stage:
-    """The epochs first + 1 to last of a run, trained with one optimiser.
-
-    `learning_rate` is the peak of the schedule, `augment` that of the images; where the backbone is `frozen`,
-    its features are computed once.
-    """
+class Stage(NamedTuple):
+    """The epochs first + 1 to last of a run, trained with one optimiser, at most at this learning rate."""
 
     first: int
     last: int
     learning_rate: float
     augment: str
     frozen: bool
-
-    @property
-    def epochs(self) -> int:
-        """How many there are."""
-        return self.last - self.first
 
 
 def stages_of(config: RunConfig) -> list[Stage]:
@@ -40,22 +30,16 @@ def stages_of(config: RunConfig) -> list[Stage]:
     """
     frozen = Stage(0, config.frozen_epochs, config.frozen_learning_rate, "none", True)
     whole = Stage(config.frozen_epochs, config.all_epochs, config.learning_rate, config.augment, False)
-    return [stage for stage in (frozen, whole) if stage.epochs]
+    return [stage for stage in (frozen, whole) if stage.first < stage.last]
 
 
 def panel_epochs(stages: Sequence[Stage]) -> set[int]:
-    """The epochs, counted from 1, after which a person looks at attention.
+    """The epochs, counted from 1, after which attention is drawn.
 
-    All of them, but only the last with a frozen backbone, where drawing would take longer than training.
-
-    Example:
-        >>> sorted(panel_epochs([Stage(0, 3, 1e-3, "none", True), Stage(3, 5, 1e-4, "none", False)]))
-        [3, 4, 5]
+    Of a frozen stage it is the last one: to draw takes longer there than to train.
     """
-    epochs: set[int] = set()
-    for stage in stages:
-        epochs.update(range(stage.last if stage.frozen else stage.first + 1, stage.last + 1))
-    return epochs
+    frozen = {stage.last for stage in stages if stage.frozen}
+    return frozen.union(*(range(stage.first + 1, stage.last + 1) for stage in stages if not stage.frozen))
 
 
 def fit_rest(
@@ -69,7 +53,7 @@ def fit_rest(
     callbacks: Sequence[keras.callbacks.Callback],
     is_over: Callable[[], bool],
 ) -> None:
-    """Train a compiled model from any `step` of the run that is in the stage to the stage's end.
+    """Train a compiled model from any `step` of the run to the end of the stage.
 
     `batches` is `training_batches`, but for `epochs` and `start_step`.
     """
@@ -92,7 +76,7 @@ def fit_rest(
 def parts_left(stage: Stage, step: int, steps_per_epoch: int) -> list[tuple[int, int, int]]:
     """What is left of a stage: the rest of an interrupted epoch, if any, and then the whole epochs.
 
-    For each part its first epoch, counted from 0, the one after its last, and the steps in an epoch.
+    Each part is its first epoch, from 0, the one after its last, and the steps in an epoch.
 
     Example:
         >>> parts_left(Stage(0, 3, 1e-3, "none", False), step=14, steps_per_epoch=10)

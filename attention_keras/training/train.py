@@ -38,7 +38,7 @@ def train(config: RunConfig, report: Report = print) -> RunResult:
     # Several workers must find each other before TensorFlow does anything else.
     strategy = build_strategy(config.strategy, report)
     chief = is_chief(strategy)
-    report = report if chief else _say_nothing
+    report = report if chief else lambda line: None
     if not config.restart:
         run.refuse_another(config)
         if run.is_finished:
@@ -56,7 +56,3 @@ def train(config: RunConfig, report: Report = print) -> RunResult:
         f"validation error {metrics['validation_error']:.2%}; run in {run.path}"
     )
     return RunResult(run, session.config, metrics, chief)
-
-
-def _say_nothing(line: str) -> None:
-    """Workers other than the chief are silent."""

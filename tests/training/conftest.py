@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import FINETUNED, FOLDER, FULL, PLAIN, save_small_backbone, trained
+from small_runs import FINETUNED, FOLDER, FULL, PLAIN, SMALL, save_small_backbone, trained
 
+from attention_keras.runs.config import RunConfig
 from attention_keras.training.checkpointing import Checkpointing
 
 
@@ -42,6 +43,18 @@ def backbone(tmp_path_factory):
 def finetuned_run(backbone, tmp_path_factory):
     """Two frozen epochs, then two of all weights, averaged."""
     return trained(FINETUNED.replace(backbone=str(backbone)), tmp_path_factory.mktemp("finetuned"))
+
+
+@pytest.fixture(scope="session")
+def fitted_run(tmp_path_factory):
+    """A class head fitted to a frozen backbone in one pass, which is the default of one in a file."""
+    keras.utils.set_random_seed(5)
+    images = keras.Input((24, 24, 3))  # smaller than the images: it is rebuilt for theirs
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)
+    x = keras.layers.Conv2D(8, 3, 4, padding="same", activation="swish", name="late")(x)
+    path = tmp_path_factory.mktemp("backbone") / "small.keras"
+    keras.Model(images, x, name="small").save(path)
+    return trained(RunConfig(**SMALL, backbone=str(path)), tmp_path_factory.mktemp("fitted"))
 
 
 @pytest.fixture(scope="session")

@@ -3,36 +3,25 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
-from small_runs import SMALL, STEPS, assert_ends_as, death_at, death_before_the_test, trained
+from small_runs import STEPS, assert_ends_as, death_at, trained
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
-from attention_keras.runs.config import RunConfig
+from attention_keras.training import class_fit
+from attention_keras.training.class_fit import assign_folds
 
 
-@pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    keras.utils.set_random_seed(5)
-    images = keras.Input((24, 24, 3))  # smaller than the images: it is rebuilt for theirs
-    x = layers.Rescaling(1 / 127.5, offset=-1)(images)
-    x = layers.Conv2D(8, 3, 4, padding="same", activation="swish", name="late")(x)
-    path = tmp_path_factory.mktemp("backbone") / "small.keras"
-    keras.Model(images, x, name="small").save(path)
-    return RunConfig(**SMALL, backbone=str(path))
+@pytest.fixture
+def config(fitted_run):
+    return fitted_run.result.config
 
 
-@pytest.fixture(scope="module")
-def fitted(config, tmp_path_factory):
-    return trained(config, tmp_path_factory.mktemp("fitted"))
-
-
-def test_one_epoch_in_which_the_head_alone_changes(config, fitted):
-    model, (record,) = fitted.model(), fitted.history()
+def test_one_epoch_in_which_the_head_alone_changes(config, fitted_run):
+    model, (record,) = fitted_run.model(), fitted_run.history()
     before = keras.models.load_model(config.backbone.removeprefix("file:"))
     for old, new in zip(before.get_layer("late").get_weights(), model.get_layer("late").get_weights()):
         np.testing.assert_array_equal(old, new)
-    assert record["step"] == STEPS and fitted.metrics["epochs"] == 1
+    assert record["step"] == STEPS and fitted_run.metrics["epochs"] == 1
     assert (model.get_layer("level_weights").weight.numpy() > 0).all()
     assert np.abs(model.get_layer("scores_late").kernel.numpy()).max() > 0
     validation = load_dataset("cluttered_digits", limit=75).validation
@@ -49,19 +38,11 @@ def features(model, dataset):
     return backbone.predict(np.asarray(dataset.train.images, "float32"), verbose=0)
 
 
-@pytest.mark.slow
-def test_a_run_that_died_ends_the_same(config, fitted, tmp_path):
-    for number, death in enumerate((death_at(STEPS), death_before_the_test())):
-        with death:
-            trained(config, tmp_path / str(number))
-        assert_ends_as(trained(config, tmp_path / str(number)), fitted)
-
-
-def test_epochs_go_on_with_all_weights_and_are_weighed_by_the_validation_images(config, fitted, tmp_path):
+def test_epochs_go_on_with_all_weights_and_are_weighed_by_the_validation_images(config, fitted_run, tmp_path):
     run = trained(config, tmp_path, epochs=2)
     model = run.model()
     assert [record["step"] for record in run.history()] == [STEPS, 2 * STEPS, 3 * STEPS]
-    kernels = [each.get_layer("late").kernel.numpy() for each in (model, fitted.model())]
+    kernels = [each.get_layer("late").kernel.numpy() for each in (model, fitted_run.model())]
     assert np.abs(kernels[0] - kernels[1]).max() > 0
     weights = model.get_layer("level_weights").weight.numpy()
     validation = load_dataset("cluttered_digits", limit=75).validation
@@ -70,6 +51,20 @@ def test_epochs_go_on_with_all_weights_and_are_weighed_by_the_validation_images(
     with death_at(2 * STEPS + 3):
         trained(config, tmp_path / "other", epochs=2)
     assert_ends_as(trained(config, tmp_path / "other", epochs=2), run, tolerance=1e-5)
+
+
+def test_images_of_a_group_are_in_one_fold(config, photos, tmp_path, monkeypatch):
+    """In groups of two; a fold that has not seen an image has not seen its like."""
+    table = tmp_path / "photos.csv"
+    rows = [f"{photos / 'ab'[n % 2] / f'{n}.png'},{'ab'[n % 2]},object {n // 4}{n % 2}\n" for n in range(60)]
+    table.write_text("path,label,group\n" + "".join(rows))
+    found = []
+    monkeypatch.setattr(
+        class_fit, "assign_folds", lambda *of: found.append((of, assign_folds(*of))) or found[-1][1]
+    )
+    trained(config.replace(dataset=f"table:{table}", limit=0, image_size=32), tmp_path)
+    [((labels, groups, _), folds)] = found
+    assert len(labels) > len(set(groups)) == len({*zip(groups.tolist(), folds.tolist())})
 
 
 def test_a_fit_is_one_pass(config):
