@@ -95,20 +95,17 @@ def test_the_served_model_gives_what_predict_gives(served, folder_run, rows, pix
     assert answers["valid"].numpy().all()
     np.testing.assert_allclose(answers["probabilities"], predicted, atol=1e-5)
     assert (folder_run.served / "assets" / "labels.txt").read_text().split() == list(CLASSES)
+    outputs = load_model(folder_run.path)(pixels.astype("float32"))
+    answers = served["serving_default"](images=pixels)
+    for name in ("attention_early", "attention_late"):
+        np.testing.assert_allclose(np.asarray(outputs[name]).sum((1, 2)), 1, atol=1e-5)
+        np.testing.assert_allclose(answers[name], np.asarray(outputs[name]), atol=1e-5)
 
 
 def test_the_litert_file_gives_what_predict_gives(folder_run, pixels, predicted):
     runtime = pytest.importorskip("ai_edge_litert.interpreter")
     runner = runtime.Interpreter(model_path=str(folder_run.litert)).get_signature_runner("classify")
     np.testing.assert_allclose(runner(images=pixels)["probabilities"], predicted, atol=1e-5)
-
-
-def test_the_attention_of_model_and_server_is_the_same(served, folder_run, pixels):
-    outputs = load_model(folder_run.path)(pixels.astype("float32"))
-    answers = served["serving_default"](images=pixels)
-    for name in ("attention_early", "attention_late"):
-        np.testing.assert_allclose(np.asarray(outputs[name]).sum((1, 2)), 1, atol=1e-5)
-        np.testing.assert_allclose(answers[name], np.asarray(outputs[name]), atol=1e-5)
 
 
 def test_evidence_adds_up_to_the_logit(served, folder_run, pixels, predicted):

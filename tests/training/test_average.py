@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from small_runs import DECAY, FULL, PLAIN, assert_ends_as, death_at, trained
+from small_runs import DECAY, FULL, assert_ends_as, death_at, trained
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.training.checkpoint import load_newest
@@ -50,14 +50,6 @@ def test_a_run_validates_tests_and_saves_the_average(full_run):
     assert error(full_run.model("best.keras"), validation) == pytest.approx(1 - best["val_accuracy"])
 
 
-@pytest.mark.slow
-def test_averaging_changes_nothing_about_the_training(plain_run, tmp_path):
-    averaged = trained(PLAIN, tmp_path, ema=DECAY)
-    for with_it, without in zip(averaged.history(), plain_run.history(), strict=True):
-        assert (with_it["loss"], with_it["accuracy"]) == (without["loss"], without["accuracy"])
-    assert averaged.history()[-1]["val_loss"] != plain_run.history()[-1]["val_loss"]
-
-
 def test_resume_is_exact_and_time_adds_up(full_run, tmp_path):
     with death_at(8):
         trained(FULL, tmp_path)
@@ -69,14 +61,3 @@ def test_resume_is_exact_and_time_adds_up(full_run, tmp_path):
     assert found.keys() == arrays.keys() and any(name.endswith("average") for name in found)
     for name, array in arrays.items():
         np.testing.assert_allclose(found[name], array, atol=1e-6, err_msg=name)
-
-
-@pytest.mark.slow
-def test_patience_ends_with_the_best_average(tmp_path):
-    changes = {"epochs": 12, "patience": 2, "learning_rate": 0.5, "schedule": "constant", "ema": DECAY}
-    run = trained(PLAIN, tmp_path, **changes)
-    accuracies = [line["val_accuracy"] for line in run.history()]
-    best = accuracies.index(max(accuracies))
-    assert len(accuracies) == best + 3 < 12
-    validation = load_dataset("cluttered_digits", limit=75).validation
-    assert error(run.model(), validation) == pytest.approx(1 - max(accuracies), abs=1e-6)

@@ -1,5 +1,7 @@
 """The fused batch normalisation computes what Keras's does, and stands in only where it can."""
 
+import contextlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -29,30 +31,17 @@ def trained_once(fused, inputs, policy):
     layer.gamma.assign(rng.uniform(0.5, 2, 7))
     layer.beta.assign(rng.normal(size=7))
     weights = tf.constant(rng.normal(size=inputs.shape), "float32")
-
-    def step():
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = model(inputs, training=True)
-            loss = tf.reduce_sum(weights * tf.cast(outputs, "float32"))
-        return outputs, tape.gradient(loss, [inputs, layer.gamma.value, layer.beta.value])
-
-    if fused:
-        with fused_batch_norm(model):
-            outputs, gradients = step()
-    else:
-        outputs, gradients = step()
-    assert outputs.dtype == layer.compute_dtype
+    with fused_batch_norm(model) if fused else contextlib.nullcontext(), tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = model(inputs, training=True)
+        loss = tf.reduce_sum(weights * tf.cast(outputs, "float32"))
+    gradients = tape.gradient(loss, [inputs, layer.gamma.value, layer.beta.value])
     found = [outputs, layer.moving_mean, layer.moving_variance, *gradients]
     return [np.asarray(tf.cast(f, "float32")) for f in found]
 
 
 def test_a_training_step_is_that_of_keras():
-    for policy, dtype, tolerance in (
-        ("float32", "float32", 2e-5),
-        ("mixed_bfloat16", "bfloat16", 2e-2),
-        ("mixed_float16", "float16", 3e-3),
-    ):
+    for policy, dtype, tolerance in (("float32", "float32", 2e-5), ("mixed_bfloat16", "bfloat16", 2e-2)):
         for count in (1, 6):
             ours, keras_own = (trained_once(fused, images(count, dtype), policy) for fused in (True, False))
             for one, other in zip(ours, keras_own, strict=True):
@@ -71,14 +60,6 @@ def test_the_moving_variance_has_n_below_and_not_n_less_one():
 def operations(model, inputs, training=True):
     graph = tf.function(lambda x: model(x, training=training)).get_concrete_function(inputs).graph
     return {operation.type for operation in graph.get_operations()}
-
-
-def test_it_is_used_in_training_only_and_inside_only():
-    model = alone(keras.layers.BatchNormalization(), images().shape)
-    with fused_batch_norm(model):
-        assert "FusedBatchNormV3" in operations(model, images())
-        assert "FusedBatchNormV3" not in operations(model, images(), training=False)
-    assert "FusedBatchNormV3" not in operations(model, images())
 
 
 def test_keras_does_the_rest():
@@ -103,16 +84,9 @@ def test_a_file_written_inside_holds_plain_layers(tmp_path):
     model = build_model("vgg", (32, 32, 3), width=0.03)
     with fused_batch_norm(model):
         assert "FusedBatchNormV3" in operations(model, tf.zeros((2, 32, 32, 3)))
+        assert "FusedBatchNormV3" not in operations(model, tf.zeros((2, 32, 32, 3)), training=False)
         model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert type(again.get_layer("conv1_norm")) is keras.layers.BatchNormalization
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
     np.testing.assert_array_equal(model(pixels)["logits"], again(pixels)["logits"])
-
-
-def test_layers_of_nested_models_are_fused_too():
-    inner = alone(keras.layers.BatchNormalization(), images().shape)
-    inputs = keras.Input(images().shape[1:])
-    outer = keras.Model(inputs, inner(inputs))
-    with fused_batch_norm(outer):
-        assert "FusedBatchNormV3" in operations(outer, images())

@@ -11,7 +11,6 @@ from attention_keras.training import device
 from attention_keras.training.device import fused_batch_norm
 from attention_keras.training.network import compile_network
 from attention_keras.training.stages import stages_of
-from attention_keras.training.strategy import build_strategy, scope
 
 CPU = tf.config.PhysicalDevice("/physical_device:CPU:0", "CPU")
 
@@ -58,19 +57,11 @@ def test_gpus(gpus):
         assert (device.choose_precision(), device.jit_compile()) == (precision, jit), capabilities
 
 
-def compiled(strategy=None):
-    """A network of the zoo, compiled as a run does it."""
-    config = RunConfig(precision="float32")
-    with scope(strategy):
-        model = build_model("vgg", width=0.03)
-        compile_network(model, config, stages_of(config)[0], np.zeros(64, int))
-    return model
-
-
 def test_the_trainers_network_normalises_in_one_operation_where_xla_is_off(gpus):
     for capabilities, xla in (([], False), ([(9, 0)], True), ([(12, 0)], False)):
         gpus(*capabilities)
-        model = compiled()
+        config, model = RunConfig(precision="float32"), build_model("vgg", width=0.03)
+        compile_network(model, config, stages_of(config)[0], np.zeros(64, int))
         assert model.jit_compile == xla, capabilities
         with fused_batch_norm(model):
             step = tf.function(lambda x, model=model: model(x, training=True)["logits"], autograph=False)
@@ -80,9 +71,3 @@ def test_the_trainers_network_normalises_in_one_operation_where_xla_is_off(gpus)
         assert maps > 10
         fused = sum(operation.type == "FusedBatchNormV3" for operation in graph.get_operations())
         assert fused == (0 if xla else maps), capabilities
-
-
-def test_under_a_strategy_xla_is_off_whatever_the_gpus(gpus):
-    strategy = build_strategy("mirrored")  # before TensorFlow has GPUs that are none
-    gpus((9, 0))
-    assert not compiled(strategy).jit_compile
