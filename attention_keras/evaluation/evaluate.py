@@ -16,11 +16,9 @@ from attention_keras.evaluation.subjects.load import load_subjects, run_of
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.context import Context
 from attention_keras.extras import needs
-from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import EVALUATION
 from attention_keras.runs.durable import writing_to
-
-RECIPE = ("width", "epochs", "batch_size", "optimizer", "learning_rate", "augment", "precision", "seed")
+from attention_keras.runs.names import words_of
 
 
 def evaluate(options: CommonOptions, report: Callable[[str], None], command: str = "") -> Path:
@@ -76,13 +74,12 @@ def _about(subjects: Sequence[Subject], dataset: str, command: str) -> list[str]
     """What was measured on what, when and by which command, for the head of a section."""
     runs = ", ".join(s.name if s.kind == s.name else f"{s.name} ({s.kind})" for s in subjects)
     lines = [f"{runs} on {dataset}, {time.strftime('%Y-%m-%d %H:%M')}"]
-    lines += [f"{s.name}: {_recipe(s.trained)}" for s in subjects if s.trained]
+    lines += [
+        f"{subject.name}: trained with width {config.width:g}, {', '.join(words_of(config))}"
+        for subject in subjects
+        if (config := subject.trained)
+    ]
     return lines + [command] * bool(command)
-
-
-def _recipe(config: RunConfig) -> str:
-    values = config.to_dict()
-    return "trained with " + ", ".join(f"{name} {values[name]}" for name in RECIPE)
 
 
 def _output(options: CommonOptions) -> Path:
