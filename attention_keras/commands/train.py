@@ -25,11 +25,7 @@ NO_EXPORT = "none"
 
 def main(words: Sequence[str], prog: str) -> int:
     """The command line; the return value is the exit code."""
-    return run(parse(RunConfig, words, description=DESCRIPTION, prog=prog))
-
-
-def run(config: RunConfig) -> int:
-    """Train and export; the return value is the exit code."""
+    config = parse(RunConfig, words, description=DESCRIPTION, prog=prog)
     if config.restart or not run_of(config).is_finished:
         check_inputs(config)
     _refuse_unwritable_export(config)
@@ -49,13 +45,19 @@ def run(config: RunConfig) -> int:
         return interrupted.exit_code
     if not result.is_chief:
         return 0
-    exported = None if config.export == NO_EXPORT else _export(result.run, config.export)
+    exported = config.export != NO_EXPORT
+    if exported and _earlier_export(result.run, config.export) is None:
+        from attention_keras.serving.export import export_run
+
+        _print("exporting the model")
+        [written] = export_run(result.run.path, config.export)
+        _print(f"exported to {written.path}")
     _print("\nnext:")
     _print(f"  attention-keras evaluate classification {result.run.path}")
     _print(f"  tensorboard --logdir {config.run_dir}")
     if exported:
-        name = exported.parent.name
-        _print(f"  TF Serving: --model_base_path={exported.parent.resolve()} --model_name={name}")
+        base, name = Path(config.export).resolve() / result.run.name, result.run.name
+        _print(f"  TF Serving: --model_base_path={base} --model_name={name}")
     return 0
 
 
@@ -70,23 +72,9 @@ def _refuse_unwritable_export(config: RunConfig) -> None:
 
 
 def _earlier_export(run: Run, folder: str) -> Path | None:
-    """The newest version, if it was made from this run."""
+    """The newest version, if it was made from this run, which keeps it."""
     earlier = newest_version(Path(folder) / run.name)
     return earlier if earlier and read_card(earlier).get("run") == run.id else None
-
-
-def _export(run: Run, folder: str) -> Path:
-    """The finished run's SavedModel; a run that was exported before keeps that version."""
-    from attention_keras.serving.export import export_run
-
-    earlier = _earlier_export(run, folder)
-    if earlier:
-        return earlier
-    _print("exporting the model")
-    [written] = export_run(run.path, folder)
-    exported = written.path
-    _print(f"exported to {exported}")
-    return exported
 
 
 def _print(line: str) -> None:
