@@ -5,7 +5,7 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -143,24 +143,6 @@ def in_words(passed_over: Counter[str]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common())
 
 
-def stems(paths: Iterable[Path]) -> list[str]:
-    """A name of at most `LONGEST_STEM` bytes for what is made of each image; a number tells equal ones apart.
-
-    Example:
-        >>> stems([Path("a/cat.png"), Path("b/cat.jpg"), Path("dog.png")])
-        ['cat', 'cat-2', 'dog']
-    """
-    names: dict[str, str] = {}  # some file systems do not tell Cat from cat
-    for path in paths:
-        stem = _short_stem(path)
-        name, number = stem, 1
-        while name.casefold() in names:
-            number += 1
-            name = f"{stem}-{number}"
-        names[name.casefold()] = name
-    return list(names.values())
-
-
 def digest(path: Path) -> str:
     """Ten hexadecimal digits, the same for this path on every machine."""
     return hashlib.blake2b(os.fsencode(path), digest_size=5).hexdigest()
@@ -175,15 +157,10 @@ def unique_stem(path: Path) -> str:
         >>> unique_stem(Path("a/cat.png")), unique_stem(Path("b/cat.jpg"))
         ('cat-def4f09d9c', 'cat-19b924fd1a')
     """
-    return f"{_short_stem(path)}-{digest(path)}"
-
-
-def _short_stem(path: Path) -> str:
-    """At most `LONGEST_STEM` bytes of a file's name."""
     stem = path.stem
     while len(os.fsencode(stem)) > LONGEST_STEM:
         stem = stem[:-1]
-    return stem
+    return f"{stem}-{digest(path)}"
 
 
 def in_shard(files: Sequence[Path], number: int, count: int) -> list[Path]:

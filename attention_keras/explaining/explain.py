@@ -18,7 +18,8 @@ from attention_keras.extras import needs
 from attention_keras.models.applications import needed_preprocessing, preprocessing_layer
 from attention_keras.models.evidence import Asked, evidence_model, final_activation, prediction_of
 from attention_keras.models.graph import functional
-from attention_keras.models.outputs import EVIDENCE, LOGITS
+from attention_keras.models.outputs import EVIDENCE
+from attention_keras.models.readout import activation_of
 
 BATCH = 32
 PREDICTED, ALL, SECOND = "predicted", "all", "second"
@@ -66,28 +67,21 @@ def explain(
     prepared = _prepared(model, pixels, preprocess)
     name, prediction = prediction_of(functional(model))
     class_names = _class_names(model, prediction.shape[-1])
-    word = of if isinstance(of, str) and of in (PREDICTED, SECOND, ALL) else None
+    word = of if isinstance(of, str) and of in (PREDICTED, ALL) else None
     if word == ALL and versus is not None:
         raise UserError("versus= is for one class of each image; leave it out with of='all'")
-    # One pass gives the answers and the evidence, but where the answers say what is asked.
-    if word is None:
-        classes = _numbers(of, class_names, len(pixels))
-        outputs = _outputs(model, "asked", prepared, classes)
-    else:
-        outputs = _outputs(model, "all" if word == ALL else "predicted", prepared)
-    probabilities = _probabilities(model, name, outputs[name])
-    predicted = probabilities.argmax(-1)
-    if word == SECOND:
-        classes = _second(probabilities, predicted)
-        outputs = _outputs(model, "asked", prepared, classes)
-    elif word is not None:
-        classes = predicted
+    # One pass gives the answers and the evidence.
+    asked = [] if word else [_numbers(of, class_names, len(pixels))]
+    outputs = _outputs(model, word or "asked", prepared, *asked)
+    probabilities = _probabilities(model, prediction, outputs[name])
+    classes = asked[0] if asked else probabilities.argmax(-1)
+    rivals = None
     if versus is not None:
-        others = _rivals(versus, class_names, probabilities, classes)
-        other = _outputs(model, "asked", prepared, others)
+        rivals = _rivals(versus, class_names, probabilities, classes)
+        other = _outputs(model, "asked", prepared, rivals)
         outputs |= {key: outputs[key] - value for key, value in other.items() if key.startswith(EVIDENCE)}
-    asked = None if word == ALL else classes
-    return Explanation.of_outputs(pixels, probabilities, outputs, class_names, asked, names)
+    classes = None if word == ALL else classes
+    return Explanation.of_outputs(pixels, probabilities, outputs, class_names, classes, names, rivals)
 
 
 def _prepared(model: keras.Model, pixels: np.ndarray, preprocess) -> np.ndarray:
@@ -136,19 +130,16 @@ def _read_files(paths: list[str], shape: tuple[int | None, ...]) -> tuple[np.nda
             found.append(read_image(file, PictureFormat((height, width), "crop"), channels))
         except UnreadableImage as reason:
             raise UserError(f"cannot read {file}: {reason}") from None
-    return np.stack(found), [file.name for file in files]
+    return np.stack(found), [str(file) for file in files]
 
 
-def _probabilities(model: keras.Model, name: str, values: np.ndarray) -> np.ndarray:
-    """Of the output of this name."""
+def _probabilities(model: keras.Model, prediction, values: np.ndarray) -> np.ndarray:
+    """Of a model whose output `prediction` has these values."""
     values = values.astype("float32")
-    if name != LOGITS:
-        return values
-    activation = final_activation(model)
-    if activation == "linear":
+    if activation_of(prediction) is not None:
         return values
     scaled = keras.ops.convert_to_tensor(values / getattr(model, "temperature", 1.0))
-    return keras.ops.convert_to_numpy(keras.activations.get(activation)(scaled))
+    return keras.ops.convert_to_numpy(keras.activations.get(final_activation(model))(scaled))
 
 
 def _class_names(model: keras.Model, count: int) -> list[str]:
@@ -175,16 +166,9 @@ def _numbers(asked, names: list[str], count: int) -> np.ndarray:
 
 def _rivals(versus, names: list[str], probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """The class that each image's own is explained against."""
-    if isinstance(versus, str) and versus == PREDICTED:
-        return probabilities.argmax(-1)
-    if isinstance(versus, str) and versus == SECOND:
-        return _second(probabilities, classes)
-    return _numbers(versus, names, len(probabilities))
-
-
-def _second(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """The likeliest of the other classes of each image."""
-    if probabilities.shape[-1] < 2:
+    if not (isinstance(versus, str) and versus == SECOND):
+        return _numbers(versus, names, len(probabilities))
+    if len(names) < 2:
         raise UserError("versus='second' needs a model of several classes")
     others = probabilities.copy()
     others[np.arange(len(others)), classes] = -np.inf

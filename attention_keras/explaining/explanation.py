@@ -26,11 +26,12 @@ class Explanation:
 
     Attributes:
         images: `(n, H, W, c)`, as they were given.
-        names: of the images: of their files, or numbers.
+        names: of the images: paths of their files, or numbers.
         class_names: k names: `model.class_names`, or ImageNet's where Keras has them; else numbers.
         probabilities: `(n, k)`; of a regression, what it predicts.
         predicted: `(n,)`, the class of the highest probability.
         classes: `(n,)`, the class that is explained; None for all.
+        rivals: `(n,)`, the class that it is explained against, with `versus`; else None.
         attention: tap -> `(n, h, w)`; empty of a model without.
         evidence: map -> `(n, h, w)`, above 0 for the class and below 0 against it; for all classes
             `(n, h, w, k)`. In units of logits. A served model gives it at the size of the images.
@@ -55,6 +56,7 @@ class Explanation:
     evidence: dict[str, np.ndarray]
     total: np.ndarray | None
     rest: np.ndarray | None
+    rivals: np.ndarray | None = None
 
     @classmethod
     def of_outputs(
@@ -65,6 +67,7 @@ class Explanation:
         class_names: Sequence[str] | None,
         classes: np.ndarray | None,
         names: Sequence[str] | None = None,
+        rivals: np.ndarray | None = None,
     ) -> "Explanation":
         """From the outputs of an evidence model or of a server, asked for these classes; None is for all."""
         evidence, total, rest = evidence_maps(outputs), outputs.get(TOTAL), outputs.get(EVIDENCE_REST)
@@ -83,6 +86,7 @@ class Explanation:
             evidence=evidence,
             total=total,
             rest=rest,
+            rivals=rivals,
         )
 
     def __len__(self) -> int:
@@ -96,7 +100,7 @@ class Explanation:
             row = {"image": name, "predicted": self.class_names[best]}
             row["probability"] = float(self.probabilities[index, best])
             if self.classes is not None and self.total is not None and self.rest is not None:
-                row["explained"] = self.class_names[self.classes[index]]
+                row["explained"] = self._explained(index)
                 row["evidence"] = float(self.total[index].sum())
                 row["rest"] = float(self.rest[index])
             rows.append(row)
@@ -108,10 +112,8 @@ class Explanation:
         Raises:
             UserError: pandas is not installed.
         """
-        try:
+        with needs("to_frame", extra="train"):
             import pandas
-        except ModuleNotFoundError:
-            raise UserError("to_frame needs pandas, which is not installed; pip install pandas") from None
         return pandas.DataFrame(self.rows())
 
     def show(self, limit: int = 8) -> None:
@@ -131,22 +133,22 @@ class Explanation:
         plt.show()
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write a drawing of each image, `<name>.png`, and `explanation.csv`; the paths of the drawings.
+        """Write a drawing of each image, and `explanation.csv`, which names them; the paths of the drawings.
 
         Raises:
             UserError: matplotlib is not installed, or all classes were asked for.
         """
-        from attention_keras.data.files import stems
+        from attention_keras.data.files import unique_stem
         from attention_keras.drawing.canvas import png
 
         folder = Path(folder)
         drawings = [png(self.draw(index)) for index in range(len(self))]
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"{stem}.png" for stem in stems(Path(name) for name in self.names)]
+        paths = [folder / f"{unique_stem(Path(name))}.png" for name in self.names]
         for path, drawing in zip(paths, drawings):
             path.write_bytes(drawing)
         with (folder / "explanation.csv").open("w", newline="", encoding="utf-8") as file:
-            rows = self.rows()
+            rows = [row | {"drawing": path.name} for row, path in zip(self.rows(), paths)]
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
@@ -172,9 +174,14 @@ class Explanation:
         with needs("a drawing", extra="serve"):
             from attention_keras.drawing.images import cells
         maps = {tap: level[index] for tap, level in self.attention.items()}
-        head = f"for {self.class_names[self.classes[index]]}"
+        head = f"for {self._explained(index)}".replace(", not ", ",\nnot ")
         evidence = {} if self.total is None else {head: self.total[index]}
         return cells(_pixels(self.images[index]), maps, evidence)
+
+    def _explained(self, index: int) -> str:
+        """The class, and the one that it is explained against."""
+        both = [numbers for numbers in (self.classes, self.rivals) if numbers is not None]
+        return ", not ".join(self.class_names[numbers[index]] for numbers in both)
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:

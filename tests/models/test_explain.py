@@ -1,8 +1,11 @@
 """explain(): its numbers against the model's own, arrays, files, names, drawings, and what it refuses."""
 
+import csv
 import json
 import sys
 import types
+from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,6 +16,7 @@ from attention_keras import attend, build_model, explain
 from attention_keras.errors import UserError
 from attention_keras.explaining.explain import logger
 
+README = Path(__file__).parents[2] / "README.md"
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
 
 
@@ -37,19 +41,21 @@ def test_the_evidence_of_the_asked_class_adds_up_to_its_logit():
     logits = model.predict(IMAGES, verbose=0)["logits"]
     centred = logits - logits.mean(-1, keepdims=True)
     order = np.argsort(-logits)
-    rows = np.arange(3)
+    each = np.arange(3)
     for of, classes in (("predicted", order[:, 0]), ("c", [2] * 3), (1, [1] * 3), (["d", 0, 2], [3, 0, 2])):
         e = model.explain(IMAGES, of=of)
         np.testing.assert_array_equal(e.classes, classes)
         total = sum(level.sum((1, 2)) for level in e.evidence.values())
-        np.testing.assert_allclose(total + e.rest, centred[rows, classes], atol=1e-5)
+        np.testing.assert_allclose(total + e.rest, centred[each, classes], atol=1e-5)
         np.testing.assert_allclose(e.total.sum((1, 2)), total, atol=1e-5)
         assert e.total.shape == (3, 32, 32) and list(e.evidence) == ["early", "late", "global"]
         assert list(e.attention) == ["early", "late"]
     second = explain(model, IMAGES, versus="second")
+    rows = [("abcd"[one], "abcd"[other]) for one, other, *_ in order]
+    assert [row["explained"] for row in second.rows()] == [f"{one}, not {other}" for one, other in rows]
     np.testing.assert_allclose(
         second.total.sum((1, 2)) + second.rest,
-        logits[rows, order[:, 0]] - logits[rows, order[:, 1]],
+        logits[each, order[:, 0]] - logits[each, order[:, 1]],
         atol=1e-5,
     )
     everything = explain(model, IMAGES, of="all")
@@ -84,7 +90,7 @@ def test_files_folders_and_one_image(tmp_path):
     expected = explain(model, IMAGES[[1, 0, 2]]).total
     for given in (tmp_path, str(tmp_path), [tmp_path / name for name in ("a.png", "b.png", "c.png")]):
         e = explain(model, given)
-        assert e.names == ["a.png", "b.png", "c.png"]
+        assert e.names == [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
         np.testing.assert_allclose(e.total, expected, atol=1e-6)
     for given in (IMAGES[1], tmp_path / "a.png"):
         np.testing.assert_allclose(explain(model, given).total, expected[:1], atol=1e-6)
@@ -95,29 +101,54 @@ def test_files_folders_and_one_image(tmp_path):
         explain(model, "nowhere.png")
 
 
-def test_grey_images(tmp_path):
+def test_the_first_lines_of_the_readme(tmp_path, monkeypatch):
+    """As written, but for the weights, which are fresh ones."""
+    Image = pytest.importorskip("PIL.Image")
+    pytest.importorskip("matplotlib")
+    lines = README.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    application = keras.applications.EfficientNetV2B0
+    monkeypatch.setattr(keras.applications, "EfficientNetV2B0", partial(application, weights=None))
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(IMAGES[0]).resize((300, 200)).save("photo.jpg")
+    named = {}
+    exec(lines, named)
+    e = named["e"]
+    scores = np.log(e.probabilities.astype("float64"))
+    assert e.names == ["photo.jpg"] and e.total.shape == (1, 224, 224)
+    np.testing.assert_allclose(e.total.sum() + e.rest, scores.max() - scores.mean(), atol=1e-5)
+
+
+def test_images_of_one_and_of_four_channels(tmp_path):
     Image = pytest.importorskip("PIL.Image")
     Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
-    images = keras.Input((16, 16, 1))
-    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="map")(images))
-    e = explain(keras.Model(images, layers.Dense(2)(x)), tmp_path)
-    assert e.images.shape == (1, 16, 16, 1)
+
+    def model(channels):
+        images = keras.Input((16, 16, channels))
+        x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="map")(images))
+        return keras.Model(images, layers.Dense(2)(x))
+
+    assert explain(model(1), tmp_path).images.shape == (1, 16, 16, 1)
+    assert explain(model(4), np.ones((2, 16, 16, 4))).total.shape == (2, 16, 16)
+    with pytest.raises(UserError, match=r"takes 4 channels; image files are read in 1 \(grey\) or 3"):
+        explain(model(4), tmp_path)
 
 
 def test_drawings_and_tables(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     model = classifier()
     e = explain(model, IMAGES)
-    assert [path.name for path in e.save(tmp_path)] == ["0.png", "1.png", "2.png"]
-    head, *rows = (tmp_path / "explanation.csv").read_text().splitlines()
-    assert head == "image,predicted,probability,explained,evidence,rest" and len(rows) == 3
-    assert e.draw(0).ndim == 3
+    paths = e.save(tmp_path)
+    with (tmp_path / "explanation.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["image", "predicted", "probability", "explained", "evidence", "rest", "drawing"]
+    assert [tmp_path / row["drawing"] for row in rows] == paths and len(set(paths)) == 3
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
     e.show(1)
     made = types.SimpleNamespace(DataFrame=lambda rows: rows)
     monkeypatch.setitem(sys.modules, "pandas", made)
     assert e.to_frame() == e.rows() and e.rows()[1]["image"] == "1"
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UserError, match="not installed; pip install pandas"):
+    with pytest.raises(UserError, match="to_frame needs pandas, which is not installed"):
         e.to_frame()
     with pytest.raises(UserError, match="of one class"):
         explain(model, IMAGES, of="all").draw(0)
