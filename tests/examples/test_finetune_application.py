@@ -43,7 +43,7 @@ def test_the_example(photos, tmp_path, kind):
         keras.applications.MobileNetV2(include_top=False, weights=None).save_weights(weights)
     words = [photos, "--weights", weights, "--epochs", "2", "--batch-size", "8"]
     said = run(ROOT / "examples/finetune_application.py", *words, cwd=tmp_path)
-    assert "model and panels in finetuned/" in said
+    assert "model and drawings in finetuned/" in said
     assert said.count("val_accuracy") == (2 if kind == "none" else 4)
     model = load_model(tmp_path / "finetuned" / "model.keras")
     outputs = model.predict(np.zeros((1, 96, 96, 3), "float32"), verbose=0)

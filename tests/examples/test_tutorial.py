@@ -1,5 +1,6 @@
 """The tutorial: what is committed reads well, and its code runs and keeps its promises, without Jupyter."""
 
+import ast
 import base64
 import json
 import re
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import attention_keras
+
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "tutorial.ipynb"
-ALL_IMAGES, FEW_IMAGES = "IMAGES = None ", "IMAGES = 200 "
+AS_COMMITTED, QUICK = "PIECES = 400 ", "PIECES = 20 "
 ABSOLUTE_PATH = re.compile(r"""(?:^|[\s"'(=\[<])(/\w[\w.-]*/|~/|[A-Z]:\\)""", re.MULTILINE)
 
 RUN = """
@@ -24,24 +27,15 @@ for number, cell in enumerate(json.loads(sys.argv[1])):
 FINDINGS = """
 import json
 
-count, logits64 = len(test), outputs["logits"].astype("float64")
-sums = sum(maps.astype("float64").sum((1, 2)) for maps in evidence.values()) + outputs["evidence_rest"]
-attended = [maps.sum((1, 2)) for maps in attention.values()]
+one = [level.astype("float64").sum() for level in e.attention.values()]
 found = {
-    "scenes": [len(train), len(validation), count],
-    "logits": logits64.shape,
-    "attention": {tap: maps.shape for tap, maps in attention.items()},
-    "evidence": {tap: maps.shape for tap, maps in evidence.items()},
-    "evidence of both taps": both.shape,
-    "attention from 1": float(np.abs(np.array(attended) - 1).max()),
-    "sum": float(np.abs(sums - (logits64.max(1) - logits64.mean(1))).max()),
-    "sum in the notebook": float(difference),
-    "sum of both taps": float(np.abs(both.sum((1, 2)) + rest - sums).max()),
-    "evidence ends": [float(both.min()), float(both.max())],
-    "rather than": float(abs(places + why_rest - ahead)),
-    "a mistake": bool(answer != truth and ahead > 0),
-    "outputs": sorted(outputs),
-    "loaded": {name: float(np.abs(np.asarray(after[name]) - before[name]).max()) for name in before},
+    "pieces": [len(train[0]), len(test[0])],
+    "total": e.total.shape,
+    "attention from 1": float(np.abs(np.array(one) - 1).max()),
+    "sum": float(abs(evidence + rest - (logits.max() - logits.mean()))),
+    "rather than": float(abs(why.total.sum() + why.rest[0] - difference)),
+    "shares": sorted(shares),
+    "loaded": [again.class_names, float(np.abs(again.total - e.total).max())],
 }
 print("\\n" + json.dumps(found))
 """
@@ -77,9 +71,9 @@ def test_it_is_committed_as_it_ran(notebook):
     assert {output["output_type"] for output in outputs} == {"stream", "display_data", "execute_result"}
     assert {output["name"] for output in outputs if output["output_type"] == "stream"} == {"stdout"}
     pictures = [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) == 4
+    assert len(pictures) == 3
     assert all(base64.b64decode("".join(picture)).startswith(b"\x89PNG") for picture in pictures)
-    assert sum(ALL_IMAGES in source(cell) for cell in cells) == 1  # not a quick try
+    assert sum(AS_COMMITTED in source(cell) for cell in cells) == 1  # not a quick try
 
 
 def test_it_is_small_and_says_nothing_of_the_machine_that_ran_it(notebook):
@@ -100,23 +94,23 @@ def test_its_links_lead_to_files(notebook):
     assert [link for link in links if not (NOTEBOOK.parent / link).is_file()] == []
 
 
+def test_it_uses_public_names_only(notebook):
+    trees = [ast.parse(source(cell)) for cell in code_cells(notebook)]
+    imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    own = [node for node in imports if node.module.startswith("attention_keras")]
+    assert {node.module for node in own} == {"attention_keras"} and own[0] is trees[0].body[0]
+    assert {alias.name for node in own for alias in node.names} <= set(attention_keras.__all__)
+
+
 @pytest.mark.slow
 def test_its_code_runs(notebook, fresh_process):
-    cells = [source(cell).replace(ALL_IMAGES, FEW_IMAGES) for cell in code_cells(notebook)]
+    cells = [source(cell).replace(AS_COMMITTED, QUICK) for cell in code_cells(notebook)]
     said = fresh_process(RUN, json.dumps([*cells, FINDINGS]))
     found = json.loads(said.splitlines()[-1])
-    assert found["scenes"] == [200, 40, 40] and found["logits"] == [40, 10]
-    maps = {"block2b_add": [40, 16, 16], "block3b_add": [40, 8, 8]}
-    assert found["attention"] == found["evidence"] == maps
-    assert found["evidence of both taps"] == [40, 32, 32]
+    assert found["pieces"] == [100, 200]
+    assert found["total"] == [1, 300, 451]
     assert found["attention from 1"] < 1e-5
-    assert found["sum"] < 1e-4 and found["sum in the notebook"] < 1e-4
-    assert found["sum of both taps"] < 1e-4
-    low, high = found["evidence ends"]
-    assert low < 0 < high
-    assert found["rather than"] < 1e-4 and found["a mistake"]
-    assert found["outputs"] == sorted(
-        ["logits", "evidence_rest", *(f"{kind}_{tap}" for kind in ("attention", "evidence") for tap in maps)]
-    )
-    assert sorted(found["loaded"]) == found["outputs"]
-    assert found["loaded"]["logits"] == 0 and max(found["loaded"].values()) < 1e-6
+    assert found["sum"] < 1e-4 and found["rather than"] < 1e-4
+    names = ["cat", "coffee", "astronaut", "flower", "temple"]
+    assert found["shares"] == sorted(names)
+    assert found["loaded"][0] == names and found["loaded"][1] < 1e-6
