@@ -10,6 +10,13 @@ from attention_keras.layers.choices import Normalization
 NORMALIZATIONS = get_args(Normalization)
 
 
+def softmax_over_places(scores):
+    """Of `(b, h, w, ...)`. ops.softmax of two axes fails where the batch size is open, as in exports."""
+    highest = ops.stop_gradient(ops.max(scores, axis=(1, 2), keepdims=True))
+    exponentials = ops.exp(scores - highest)
+    return exponentials / ops.sum(exponentials, axis=(1, 2), keepdims=True)
+
+
 @keras.saving.register_keras_serializable(package="attention_keras")
 class AttentionPool(keras.layers.Layer):
     """Descriptor `(b, c)` and attention `(b, h, w)` from local features and their scores.
@@ -64,11 +71,7 @@ class AttentionPool(keras.layers.Layer):
             scores = ops.where(valid, scores, -1e9)
         local_features = ops.cast(local_features, self.compute_dtype)
         if self.normalization == "softmax":
-            # ops.softmax over two axes fails where the batch size is not known, as in exports.
-            highest = ops.stop_gradient(ops.max(scores, axis=(1, 2), keepdims=True))
-            exponentials = ops.exp(scores - highest)
-            attention = exponentials / ops.sum(exponentials, axis=(1, 2), keepdims=True)
-            weights = attention
+            weights = attention = softmax_over_places(scores)
         else:
             attention = ops.sigmoid(scores)
             if valid is None:

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from attention_keras.layers.attention_pool import softmax_over_places
+
 
 @keras.saving.register_keras_serializable(package="attention_keras")
 class ClassAttention(keras.layers.Layer):
@@ -60,22 +62,12 @@ class ClassAttention(keras.layers.Layer):
             valid = ops.cast(valid, "bool")[..., None]
             scores = ops.where(valid, scores, -1e9)
             local_logits = ops.where(valid, local_logits, 0.0)
-        # ops.softmax over two axes fails where the batch size is not known, as in exports.
-        highest = ops.stop_gradient(ops.max(scores, axis=(1, 2), keepdims=True))
-        exponentials = ops.exp(scores - highest)
-        attention = exponentials / ops.sum(exponentials, axis=(1, 2), keepdims=True)
+        attention = softmax_over_places(scores)
         return ops.sum(attention * local_logits, axis=(1, 2)), attention
 
     def pooled(self, inputs, outputs):
         """What is summed over the places, with which weights, and which are valid, for `evidence_model`."""
         return inputs[0], outputs[1], inputs[1] if len(inputs) > 1 else None
-
-    def compute_output_spec(self, local_logits, valid=None):
-        shape = tuple(local_logits.shape)
-        return (
-            keras.KerasTensor((shape[0], shape[-1]), dtype="float32"),
-            keras.KerasTensor(shape, dtype="float32"),
-        )
 
     def get_config(self):
         return {**super().get_config(), "beta": self.beta}

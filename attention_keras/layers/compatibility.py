@@ -1,7 +1,7 @@
 """How well each local feature fits the global one: the compatibility scores of the paper's section 3."""
 
 import math
-from typing import get_args
+from typing import Any, get_args
 
 import keras
 from keras import ops
@@ -77,34 +77,20 @@ class CompatibilityScore(keras.layers.Layer):
             self.bias = self.add_weight(shape=(1,), initializer="zeros", name="bias")
 
     def call(self, local_features, global_features=None):
-        if self.compat == "mean":
-            return ops.zeros_like(local_features[..., 0], dtype="float32")
-        if self.compat == "dp":
-            return ops.einsum(
-                "bhwc,bc->bhw",
-                ops.cast(local_features, "float32"),
-                ops.cast(global_features, "float32"),
-            )
         local_features = ops.cast(local_features, "float32")
+        if self.compat == "mean":
+            return ops.zeros_like(local_features[..., 0])
+        g: Any = None if global_features is None else ops.cast(global_features, "float32")
         if self.compat == "scaled":
-            g = ops.cast(global_features, "float32")
-            q = g * ops.rsqrt(ops.mean(ops.square(g), axis=-1, keepdims=True) + SMALLEST_SQUARE)
-            return ops.einsum("bhwc,bc->bhw", local_features, q / math.sqrt(g.shape[-1]))
+            rms = ops.sqrt(ops.mean(ops.square(g), axis=-1, keepdims=True) + SMALLEST_SQUARE)
+            g = g / rms / math.sqrt(g.shape[-1])
+        if self.compat in ("dp", "scaled"):
+            return ops.einsum("bhwc,bc->bhw", local_features, g)
         u, bias = ops.cast(self.u, "float32"), ops.cast(self.bias, "float32")
         if self.compat == "additive":
-            global_features = ops.cast(global_features, "float32")
-            hidden = ops.tanh(local_features + global_features[:, None, None, :])
-            return ops.matmul(hidden, u)[..., 0] + bias
+            return ops.matmul(ops.tanh(local_features + g[:, None, None, :]), u)[..., 0] + bias
         scores = ops.matmul(local_features, u)[..., 0] + bias
-        if global_features is None:
-            return scores
-        return scores + ops.matmul(ops.cast(global_features, "float32"), u)[:, None, :]
-
-    def compute_output_shape(self, local_features_shape, global_features_shape=None):
-        return tuple(local_features_shape[:-1])
-
-    def compute_output_spec(self, local_features, global_features=None):
-        return keras.KerasTensor(local_features.shape[:-1], dtype="float32")
+        return scores if g is None else scores + ops.matmul(g, u)[:, None, :]
 
     def get_config(self):
         return {

@@ -27,13 +27,6 @@ class LevelEnsemble(keras.layers.Layer):
         mean = ops.logsumexp(log_probabilities, axis=1) - ops.log(float(len(level_logits)))
         return levels, mean
 
-    def compute_output_spec(self, level_logits):
-        batch, classes = level_logits[0].shape
-        return (
-            keras.KerasTensor((batch, len(level_logits), classes), dtype="float32"),
-            keras.KerasTensor((batch, classes), dtype="float32"),
-        )
-
 
 @keras.saving.register_keras_serializable(package="attention_keras")
 class WeightedLevels(keras.layers.Layer):
@@ -70,13 +63,6 @@ class WeightedLevels(keras.layers.Layer):
     def call(self, level_logits):
         levels = ops.stack([ops.cast(logits, "float32") for logits in level_logits], axis=1)
         return levels, ops.sum(levels * self.weight[:, None], axis=1)
-
-    def compute_output_spec(self, level_logits):
-        batch, classes = level_logits[0].shape
-        return (
-            keras.KerasTensor((batch, len(level_logits), classes), dtype="float32"),
-            keras.KerasTensor((batch, classes), dtype="float32"),
-        )
 
     def get_config(self):
         return {**super().get_config(), "start": self.start}

@@ -50,9 +50,6 @@ class ContrastWhitening(keras.layers.Layer):
         whitened = ops.matmul(_normalize_contrast(vectors, ops) - self.mean, self.whitening)
         return ops.reshape(whitened, (-1, *images.shape[1:]))
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
 
 def _normalize_contrast(vectors, numpy):
     """`(n, m)` to zero mean and norm 55 per row, with the functions of `numpy` (NumPy or keras.ops)."""

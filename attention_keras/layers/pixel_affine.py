@@ -42,9 +42,6 @@ class PixelAffine(keras.layers.Layer):
             images = ops.take(images, self.order, axis=axis)
         return ops.add(ops.multiply(images, scale), offset)
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
     def get_config(self):
         values = {name: getattr(self, name) for name in ("order", "scale", "offset", "data_format")}
         return {**super().get_config(), **values}

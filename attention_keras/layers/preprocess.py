@@ -8,7 +8,7 @@ import numpy as np
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import Preprocessing
 from attention_keras.layers.gcn_zca import ContrastWhitening
-from attention_keras.layers.yuv_lcn import YUVLocalContrast, chroma_statistics
+from attention_keras.layers.yuv_lcn import RGB_TO_YUV, YUVLocalContrast
 
 LARGEST_WHITENED = 48 * 48 * 3
 PREPROCESSING = get_args(Preprocessing)
@@ -35,16 +35,18 @@ def build_preprocess(kind: str, train_images: np.ndarray) -> keras.layers.Layer:
     if kind == "none":
         return keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="preprocess")
     if kind == "meanstd":
-        mean, variance = channel_statistics(train_images)
+        mean, covariance = channel_statistics(train_images)
         return keras.layers.Normalization(
             mean=mean.tolist(),
-            variance=np.maximum(variance, 1e-6).tolist(),
+            variance=np.maximum(np.diag(covariance), 1e-6).tolist(),
             dtype="float32",
             name="preprocess",
         )
     if kind == "yuv_lcn":
-        mean, deviation = chroma_statistics(train_images)
-        return YUVLocalContrast(mean, np.maximum(deviation, 1e-6), name="preprocess")
+        mean, covariance = channel_statistics(train_images)
+        to_uv = RGB_TO_YUV[:, 1:].astype("float64")
+        deviation = np.sqrt(np.maximum(np.diag(to_uv.T @ covariance @ to_uv), 1e-12))
+        return YUVLocalContrast(mean @ to_uv, deviation, name="preprocess")
     if kind == "gcn_zca":
         if train_images[0].size > LARGEST_WHITENED:
             raise UserError(
@@ -57,13 +59,13 @@ def build_preprocess(kind: str, train_images: np.ndarray) -> keras.layers.Layer:
     raise ValueError(f"kind must be one of {', '.join(PREPROCESSING)}; got {kind!r}")
 
 
-def channel_statistics(images: np.ndarray, chunk: int = 1024) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance `(3,)` over images and positions, exact and without a float copy of the set."""
-    total, squares = np.zeros(3, "uint64"), np.zeros(3, "uint64")
-    for start in range(0, len(images), chunk):
-        part = images[start : start + chunk].reshape(-1, 3).astype("uint32")
-        total += part.sum(axis=0, dtype="uint64")
-        squares += (part * part).sum(axis=0, dtype="uint64")
+def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean `(3,)` and covariance `(3, 3)` of the colours, without a float copy of the set."""
+    total, products = np.zeros(3), np.zeros((3, 3))
+    for start in range(0, len(images), 1024):
+        colours = images[start : start + 1024].reshape(-1, 3).astype("float64")
+        total += colours.sum(axis=0)
+        products += colours.T @ colours
     count = images.size // 3
     mean = total / count
-    return mean, squares / count - mean**2
+    return mean, products / count - np.outer(mean, mean)

@@ -29,9 +29,3 @@ class ProgressiveGate(keras.layers.Layer):
         gate = ops.sigmoid(ops.cast(scores, "float32"))
         local_features = ops.cast(local_features, self.compute_dtype)
         return local_features * ops.cast(gate, self.compute_dtype)[..., None], gate
-
-    def compute_output_spec(self, local_features, scores):
-        return (
-            keras.KerasTensor(local_features.shape, dtype=self.compute_dtype),
-            keras.KerasTensor(scores.shape, dtype="float32"),
-        )

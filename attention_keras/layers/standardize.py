@@ -84,6 +84,3 @@ class Standardize(keras.layers.Layer):
             self.count.assign(count)
         scale, shift = self.affine()
         return features * scale + shift
-
-    def compute_output_shape(self, features_shape):
-        return features_shape

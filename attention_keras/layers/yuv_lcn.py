@@ -53,9 +53,6 @@ class YUVLocalContrast(keras.layers.Layer):
         chroma = (chroma - ops.array(self.mean, "float32")) / ops.array(self.deviation, "float32")
         return ops.concatenate([luma, chroma], axis=-1)
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
     def get_config(self):
         return {**super().get_config(), "mean": self.mean, "deviation": self.deviation}
 
@@ -65,14 +62,3 @@ def _blur(luma):
     kernel = gaussian_kernel()
     luma = ops.conv(luma, kernel.reshape(-1, 1, 1, 1), padding="same", data_format="channels_last")
     return ops.conv(luma, kernel.reshape(1, -1, 1, 1), padding="same", data_format="channels_last")
-
-
-def chroma_statistics(images: np.ndarray, chunk: int = 1024) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of U and V, each of length 2, over uint8 images `(n, h, w, 3)`."""
-    total, squares, count = np.zeros(2), np.zeros(2), images.size // 3
-    for start in range(0, len(images), chunk):
-        chroma = images[start : start + chunk].reshape(-1, 3) @ RGB_TO_YUV[:, 1:].astype("float64")
-        total += chroma.sum(axis=0)
-        squares += (chroma**2).sum(axis=0)
-    mean = total / count
-    return mean, np.sqrt(squares / count - mean**2)

@@ -161,11 +161,9 @@ def preprocessing_layer(
 
 def _data_format(preprocess: str, image_shape: tuple[int | None, ...]) -> str:
     """Where the three colours of the images are."""
-    if len(image_shape) == 3:
-        for data_format, channels in (("channels_last", image_shape[-1]), ("channels_first", image_shape[0])):
-            if channels == 3:
-                return data_format
-    raise UserError(
-        f"preprocess={preprocess!r} is for RGB images (h, w, 3), and the backbone takes "
-        f"{tuple(image_shape)}; give a layer of your own"
-    )
+    if len(image_shape) != 3 or 3 not in (image_shape[0], image_shape[-1]):
+        raise UserError(
+            f"preprocess={preprocess!r} is for RGB images (h, w, 3), and the backbone takes "
+            f"{tuple(image_shape)}; give a layer of your own"
+        )
+    return "channels_last" if image_shape[-1] == 3 else "channels_first"

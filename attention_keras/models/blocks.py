@@ -25,36 +25,26 @@ class InitScheme:
     def __init__(self, name: Init = "torch"):
         if name not in get_args(Init):
             raise ValueError(f"init must be {' or '.join(get_args(Init))}; got {name!r}")
-        self.name = name
         self._torch = name == "torch"
 
     def conv(self) -> dict:
         """For Conv2D."""
-        if self._torch:
-            return {"kernel_initializer": self._msr()}
-        return {"kernel_initializer": keras.initializers.HeNormal()}
+        return {"kernel_initializer": self._msr() if self._torch else keras.initializers.HeNormal()}
 
     def dense(self, fan_in: int) -> dict:
         """For Dense on `fan_in` inputs."""
-        if not self._torch:
-            return {}
         bound = 1 / math.sqrt(fan_in)
-        return {
-            "kernel_initializer": keras.initializers.RandomUniform(-bound, bound),
-            "bias_initializer": keras.initializers.RandomUniform(-bound, bound),
-        }
+        names = ("kernel_initializer", "bias_initializer") if self._torch else ()
+        return {name: keras.initializers.RandomUniform(-bound, bound) for name in names}
 
     def batch_norm(self) -> dict:
         """For BatchNormalization."""
-        if not self._torch:
-            return {"momentum": 0.9}
-        return {"momentum": 0.9, "gamma_initializer": keras.initializers.RandomUniform(0.0, 1.0)}
+        gamma = {"gamma_initializer": keras.initializers.RandomUniform(0.0, 1.0)}
+        return {"momentum": 0.9, **(gamma if self._torch else {})}
 
     def score(self) -> dict:
         """For CompatibilityScore."""
-        if self._torch:
-            return {"u_initializer": self._msr()}
-        return {}
+        return {"u_initializer": self._msr()} if self._torch else {}
 
     @staticmethod
     def _msr():
@@ -113,8 +103,3 @@ class Builder:
 def pool(x, size: int | tuple[int, int], name: str):
     """Max-pooling without overlap; what does not divide is padded, as in Torch's ceil mode."""
     return layers.MaxPooling2D(size, padding="same", name=name)(x)
-
-
-def image_input(input_shape: tuple[int, int, int]) -> keras.KerasTensor:
-    """Raw pixels `(b, h, w, 3)` in [0, 255]."""
-    return keras.Input(input_shape, dtype="float32", name="images")

@@ -103,27 +103,19 @@ class Classifier(keras.Model):
     def get_config(self):
         return super().get_config() | self.settings
 
-    def compile(
-        self,
-        optimizer="rmsprop",
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        hooks=None,
-        **options,
-    ):
+    def compile(self, *args, hooks=None, **options):
         self.hooks = hooks or TrainingHooks()
-        named = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
-        named["weighted_metrics"] = weighted_metrics
-        named = {name: _of_logits(value) for name, value in named.items()}
-        if isinstance(named["loss"], str) and named["loss"].endswith("_crossentropy"):
+        given = inspect.signature(super().compile).bind(*args, **options).arguments
+        for name in {"loss", "loss_weights", "metrics", "weighted_metrics"} & given.keys():
+            given[name] = _of_logits(given[name])
+        loss = given.get("loss")
+        if isinstance(loss, str) and loss.endswith("_crossentropy"):
             # By its name it would take the outputs for probabilities.
-            kind = "".join(word.capitalize() for word in named["loss"].split("_"))
-            named["loss"] = getattr(keras.losses, kind)(from_logits=True)
-        if self.activation == "sigmoid" and named["metrics"] in ("accuracy", ["accuracy"]):
-            named["metrics"] = [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
-        super().compile(optimizer, **named, **options)
+            kind = "".join(word.capitalize() for word in loss.split("_"))
+            given["loss"] = getattr(keras.losses, kind)(from_logits=True)
+        if self.activation == "sigmoid" and given.get("metrics") in ("accuracy", ["accuracy"]):
+            given["metrics"] = [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
+        super().compile(**given)
 
     def compile_from_config(self, config):
         """Keras calls it for a file, and wants one of a model whose `compile` is its own."""
@@ -138,9 +130,8 @@ class Classifier(keras.Model):
             before = given.get("callbacks") or []
             before = before.callbacks if isinstance(before, keras.callbacks.CallbackList) else before
             weigh = keras.callbacks.LambdaCallback()
-            weigh.on_test_begin = lambda logs=None: self.weigh(
-                *(data if isinstance(data, tuple) else (data,))
-            )
+            held_out = data if isinstance(data, tuple) else (data,)
+            weigh.on_test_begin = lambda logs=None: self.weigh(*held_out)
             given["callbacks"] = [*keras.tree.flatten(before), weigh]
         return super().fit(**given)
 

@@ -5,7 +5,6 @@ import math
 import keras
 
 from attention_keras.layers.attention_pool import AttentionPool
-from attention_keras.layers.compatibility import CompatibilityScore
 
 
 def count_parameters(model: keras.Model) -> int:
@@ -22,16 +21,12 @@ def _layer_macs(layer) -> int:
     if isinstance(layer, keras.Model):
         return count_macs(layer)
     if isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.Conv2D)):
-        positions = math.prod(layer.output.shape[1:3])
-        return positions * math.prod(layer.kernel.shape)
+        return math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
     if isinstance(layer, keras.layers.SeparableConv2D):
-        positions = math.prod(layer.output.shape[1:3])
         kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
-        return positions * sum(math.prod(kernel.shape) for kernel in kernels)
+        return math.prod(layer.output.shape[1:3]) * sum(math.prod(kernel.shape) for kernel in kernels)
     if isinstance(layer, keras.layers.Dense):
         return math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
-    if isinstance(layer, CompatibilityScore):
-        return 0 if layer.compat == "mean" else math.prod(layer.input[0].shape[1:])
-    if isinstance(layer, AttentionPool):
+    if isinstance(layer, AttentionPool) or getattr(layer, "compat", "mean") != "mean":
         return math.prod(layer.input[0].shape[1:])
     return 0

@@ -12,7 +12,7 @@ from attention_keras.layers.predicted_class import PredictedClass
 from attention_keras.models.graph import expose, functional
 from attention_keras.models.maps import as_map
 from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, LOGITS, PROBABILITIES
-from attention_keras.models.readout import Readout, activation_of, read_out
+from attention_keras.models.readout import activation_of, read_out
 
 Asked = Literal["all", "predicted", "asked"]
 
@@ -80,9 +80,12 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
     for readout in found:
         maps = {step["features"] for step in all_steps(readout.steps) if step["kind"] == "pool"}
         own, tensors = tensors[: len(readout.tensors)], tensors[len(readout.tensors) :]
-        terms, rest = _layer(readout, model, of)(
-            [as_map(tensor) if index in maps else tensor for index, tensor in enumerate(own)], classes
-        )
+        centred = (readout.activation or final_activation(model)) == "softmax"
+        # Its name says whose evidence it gives, so that one graph may hold several kinds, as serving does.
+        layer = Evidence(readout.num_classes, readout.steps, centred, name=f"evidence_{of}_{readout.name}")
+        layer.share(readout.variables)
+        own = [as_map(tensor) if index in maps else tensor for index, tensor in enumerate(own)]
+        terms, rest = layer(own, classes)
         for tap, places in zip(readout.taps, terms):
             # One map that is pooled in two ways has the evidence of both.
             so_far = evidence.get(EVIDENCE + tap)
@@ -132,17 +135,6 @@ def _named_outputs(model: keras.Model) -> dict[str, Any]:
             name = LOGITS if activation_of(tensor) is None else PROBABILITIES
         outputs[name] = tensor
     return outputs
-
-
-def _layer(readout: Readout, model: keras.Model, of: Asked) -> Evidence:
-    """The evidence layer of one classifier, with the variables of the layers that classify.
-
-    Its name says whose evidence it gives, so that one graph may hold several kinds (serving does).
-    """
-    centred = (readout.activation or final_activation(model)) == "softmax"
-    layer = Evidence(readout.num_classes, readout.steps, centred, name=f"evidence_{of}_{readout.name}")
-    layer.share(readout.variables)
-    return layer
 
 
 def combine_evidence(maps: Mapping[str, Any], size: tuple[int, int]):

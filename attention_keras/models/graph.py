@@ -116,9 +116,12 @@ def expose(model: keras.Model, tensors: Sequence[Any]) -> tuple[keras.Model, lis
     A nested model with such a tensor inside is called again, with the tensor as one more output; its layers
     stay the same. Of a nested model that is called twice, the later call counts.
     """
-    own = {id(tensor) for node in graph_nodes(model) for tensor in node.output_tensors}
-    if all(id(tensor) in own or not _is_nested(tensor, model) for tensor in tensors):
-        return model, list(tensors)
+    model, found = _expose(model, {id(tensor) for tensor in tensors})
+    return model, [found.get(id(tensor), tensor) for tensor in tensors]
+
+
+def _expose(model: keras.Model, wanted: set[int]) -> tuple[keras.Model, dict[int, Any]]:
+    """The model, and by their ids those of the wanted tensors that are in it or in its nested models."""
     opened: dict[int, Any] = {}
     inside: dict[int, Any] = {}
 
@@ -126,42 +129,22 @@ def expose(model: keras.Model, tensors: Sequence[Any]) -> tuple[keras.Model, lis
         if not is_graph(nested):
             return None
         if id(nested) not in opened:
-            opened[id(nested)] = _opened(functional(nested), tensors)
-        with_more, found = opened[id(nested)]
-        if not found:
+            part, found = _expose(functional(nested), wanted)
+            outputs = [part.output, list(found.values())]
+            opened[id(nested)] = found and (keras.Model(part.input, outputs, name=part.name), found)
+        if not opened[id(nested)]:
             return None
-        output, more = with_more(*args, **kwargs)
-        inside.update(zip(found, more))
+        with_more, found = opened[id(nested)]
+        output, tensors = with_more(*args, **kwargs)
+        inside.update(zip(found, tensors))
         return output
 
     replaced = rerun(model, open_nested)
+    found = inside | {name: tensor for name, tensor in replaced.items() if name in wanted}
+    if not inside:
+        return model, found
     outputs = keras.tree.map_structure(lambda tensor: replaced[id(tensor)], model.output)
-    again = keras.Model(model.input, outputs, name=model.name)
-    return again, [(inside | replaced).get(id(tensor), tensor) for tensor in tensors]
-
-
-def _is_nested(tensor, model: keras.Model) -> bool:
-    """Whether a tensor belongs to a graph inside this one."""
-    return any(
-        any(
-            tensor is made
-            for inner in graph_nodes(functional(node.operation))
-            for made in inner.output_tensors
-        )
-        or _is_nested(tensor, functional(node.operation))
-        for node in graph_nodes(model)
-        if is_graph(node.operation)
-    )
-
-
-def _opened(model: keras.Model, tensors: Sequence[Any]) -> tuple[keras.Model, list[int]]:
-    """A model with those of `tensors` that are inside it as more outputs, and which they are."""
-    own = {id(tensor) for node in graph_nodes(model) for tensor in node.output_tensors}
-    wanted = [tensor for tensor in tensors if id(tensor) in own or _is_nested(tensor, model)]
-    if not wanted:
-        return model, []
-    opened, found = expose(model, wanted)
-    return keras.Model(opened.input, [opened.output, found], name=model.name), [id(t) for t in wanted]
+    return keras.Model(model.input, outputs, name=model.name), found
 
 
 def rerun(model: keras.Model, replace: Callable[[Any, tuple, dict], Any]) -> dict[int, Any]:

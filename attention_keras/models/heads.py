@@ -14,14 +14,15 @@ as g, or None.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, get_args
+from typing import Any, ClassVar, Protocol
 
 from keras import layers
 
 from attention_keras.errors import UserError
-from attention_keras.layers.attention_pool import NORMALIZATIONS, AttentionPool
+from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.batch_norm import WarmBatchNormalization
-from attention_keras.layers.compatibility import COMPATIBILITIES, CompatibilityScore
+from attention_keras.layers.choices import Compat, Normalization, check_choices
+from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.layers.ensemble import LevelEnsemble
 from attention_keras.models.blocks import GLOBAL_FEATURES, POOL, Builder, InitScheme
 from attention_keras.models.class_head import ClassHead
@@ -75,8 +76,8 @@ class LinearHead:
         'dp'
     """
 
-    score: str = "scaled"
-    normalization: str = "softmax"
+    score: Compat = "scaled"
+    normalization: Normalization = "softmax"
     local_norm: LocalNorm = "image"
     aggregate: Aggregate = "concat"
     project: Projection = "down"
@@ -86,7 +87,7 @@ class LinearHead:
     levels: ClassVar[int] = AUTOMATIC_LEVELS
 
     def __post_init__(self):
-        _check(self)
+        check_choices(self)
 
     def __call__(self, local, g, num_classes):
         builder = Builder(init=InitScheme(self.init))
@@ -145,8 +146,8 @@ class PaperHead:
         0.5
     """
 
-    score: str = "pc"
-    normalization: str = "softmax"
+    score: Compat = "pc"
+    normalization: Normalization = "softmax"
     aggregate: Aggregate = "concat"
     project: Projection = "down"
     dropout: float = 0.5
@@ -155,7 +156,7 @@ class PaperHead:
     levels: ClassVar[int] = AUTOMATIC_LEVELS
 
     def __post_init__(self):
-        _check(self)
+        check_choices(self)
 
     def __call__(self, local, g, num_classes):
         builder = Builder(dropout=self.dropout > 0, init=InitScheme(self.init))
@@ -223,19 +224,3 @@ def _classify(descriptors: dict[str, Any], aggregate: Aggregate, num_classes: in
     each = [builder.classifier(x, num_classes, f"classifier_{tap}") for tap, x in descriptors.items()]
     level_logits, logits = LevelEnsemble(name="ensemble")(each)
     return {LOGITS: logits, LEVEL_LOGITS: level_logits}
-
-
-_ALLOWED = {
-    "score": COMPATIBILITIES,
-    "normalization": NORMALIZATIONS,
-    "local_norm": get_args(LocalNorm),
-    "aggregate": get_args(Aggregate),
-    "project": get_args(Projection),
-}
-
-
-def _check(head) -> None:
-    for name, allowed in _ALLOWED.items():
-        value = getattr(head, name, allowed[0])
-        if value not in allowed:
-            raise UserError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")

@@ -11,8 +11,6 @@ from attention_keras.layers.ensemble import WeightedLevels
 from attention_keras.models.outputs import LEVEL_LOGITS, LOGITS
 
 SMALLEST = 1e-3  # weights are positive, so that no classifier's maps vanish or turn over
-
-
 BATCH = 32
 
 
@@ -40,12 +38,12 @@ def weigh_levels(model: keras.Model, x, y, independent: bool) -> list[float]:
 def _batches(x, y) -> Iterator[tuple[Any, Any]]:
     """Images and labels: of arrays, of a `PyDataset`, or of anything that gives batches."""
     if y is not None:
-        for start in range(0, len(y), BATCH):
-            yield x[start : start + BATCH], y[start : start + BATCH]
-    else:
-        batches = (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x
-        for images, labels, *_ in batches:
-            yield images, labels[LOGITS] if isinstance(labels, Mapping) else labels
+        starts = range(0, len(y), BATCH)
+        x = ((x[start : start + BATCH], y[start : start + BATCH]) for start in starts)
+    elif isinstance(x, keras.utils.PyDataset):
+        x = (x[i] for i in range(len(x)))
+    for images, labels, *_ in x:
+        yield images, labels[LOGITS] if isinstance(labels, Mapping) else labels
 
 
 def _targets(labels, num_classes: int) -> np.ndarray:
@@ -76,7 +74,7 @@ def fit_level_weights(level_logits: np.ndarray, targets: np.ndarray, independent
             if found[0] <= loss:
                 break
         else:
-            break
+            return weights
         change = np.abs(new - weights).max()
         weights, (loss, slope, curvature) = new, found
         if change < 1e-8:
@@ -86,17 +84,16 @@ def fit_level_weights(level_logits: np.ndarray, targets: np.ndarray, independent
 
 def _likelihood(levels, targets, weights, independent: bool):
     """Mean negative log-likelihood, and its first and second derivatives by the weights."""
-    logits = np.einsum("nlk,l->nk", levels, weights)
+    logits, spread = np.einsum("nlk,l->nk", levels, weights), levels
     if independent:
         losses = np.logaddexp(0, logits) - targets * logits
         probabilities = np.exp(-np.logaddexp(0, -logits))
-        spread, density = levels, probabilities * (1 - probabilities)
+        density = probabilities * (1 - probabilities)
     else:
         normal = np.logaddexp.reduce(logits, axis=1, keepdims=True)
         losses = targets * (normal - logits)
-        probabilities = np.exp(logits - normal)
+        density = probabilities = np.exp(logits - normal)
         spread = levels - np.einsum("nlk,nk->nl", levels, probabilities)[..., None]
-        density = probabilities
     slope = np.einsum("nlk,nk->l", levels, probabilities - targets) / len(levels)
     curvature = np.einsum("nlk,nmk,nk->lm", spread, spread, density) / len(levels)
     return losses.sum() / len(levels), slope, curvature + 1e-9 * np.eye(len(weights))

@@ -9,17 +9,8 @@ from attention_keras.models.copies import copy_model
 from attention_keras.models.graph import functional
 from attention_keras.models.heads import LinearHead, PaperHead
 
-# Old name of attend() -> name in a head.
-_OF_A_HEAD = {
-    "compat": "score",
-    "normalization": "normalization",
-    "local_norm": "local_norm",
-    "aggregate": "aggregate",
-    "project": "project",
-    "include_global": "include_global",
-    "head_dropout": "dropout",
-    "global_features": "global_features",
-}
+_SAME = ("normalization", "local_norm", "aggregate", "project", "include_global", "global_features")
+_OF_A_HEAD = {"compat": "score", **{name: name for name in _SAME}, "head_dropout": "dropout"}
 
 
 def accept_old_arguments(attend):
@@ -27,8 +18,8 @@ def accept_old_arguments(attend):
 
     @functools.wraps(attend)
     def call(*args, **arguments):
-        settings = {new: arguments.pop(old) for old, new in _OF_A_HEAD.items() if old in arguments}
-        settings = {name: value for name, value in settings.items() if value is not None}
+        given = {new: arguments.pop(old, None) for old, new in _OF_A_HEAD.items()}
+        settings = {name: value for name, value in given.items() if value is not None}
         if settings:
             head = arguments.get("head", "linear")
             if head not in ("linear", "paper"):
@@ -42,16 +33,14 @@ def accept_old_arguments(attend):
         trainable = arguments.pop("trainable_backbone", None)
         if trainable is not None:
             _warn(f"write backbone.trainable = {trainable} and attend(..., copy=True)")
-            given = inspect.signature(attend).bind_partial(*args, **arguments).arguments
-            backbone = copy_model(functional(given.pop("backbone")))
-            backbone.trainable = trainable
-            args, arguments = (backbone,), given
+            arguments = inspect.signature(attend).bind_partial(*args, **arguments).arguments
+            backbone = arguments["backbone"] = copy_model(functional(arguments["backbone"]))
+            backbone.trainable, args = trainable, ()
         return attend(*args, **arguments)
 
     return call
 
 
 def _warn(instead: str) -> None:
-    warnings.warn(
-        f"this argument of attend() goes in version 0.4: {instead}", DeprecationWarning, stacklevel=3
-    )
+    message = f"this argument of attend() goes in version 0.4: {instead}"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)

@@ -179,13 +179,18 @@ class _Trace:
             return None
         axis = getattr(layer, "axis", None)
         along_channels = axis in (-1, [-1], len(source.shape) - 1, [len(source.shape) - 1])
-        relu = _relu(layer, kinds)
+        gate = []
+        if relu := _relu(layer, kinds):  # its own output tells whether it is open
+            gate = [relu | {"is_rest": False, "tensor": self._tensor(call.node.output_tensors[0])}]
         if kinds & {"Dense", "Conv2D"}:
             is_plain = _activation(layer) == "linear" or call.node is self._last
-            dense = self._dense(layer, kinds, classified) if is_plain or relu else None
-            return None if dense is None else [*self._opened(relu, call), dense]
-        if relu is not None:
-            return self._opened(relu, call)
+            is_wide = "Conv2D" in kinds and (layer.kernel_size != (1, 1) or layer.groups != 1)
+            if is_wide or not (is_plain or gate):
+                return None
+            self._refuse_if_changed(layer)
+            return [*gate, self._weighted("dense", {"kernel": layer.kernel, "bias": layer.bias}, classified)]
+        if gate:
+            return gate
         if "BatchNormalization" in kinds and along_channels:
             found = {"gamma": layer.gamma, "beta": layer.beta}
             found |= {"mean": layer.moving_mean, "variance": layer.moving_variance}
@@ -199,7 +204,7 @@ class _Trace:
             return [self._weighted("scale", {}, classified) | constants]
         return None
 
-    def _dense(self, layer, kinds: set[str], classified: bool) -> dict[str, Any] | None:
+    def _refuse_if_changed(self, layer) -> None:
         quantized, adapted = getattr(layer, "quantization_mode", None), getattr(layer, "lora_enabled", False)
         if quantized or adapted:
             changed = "quantized" if quantized else "adapted by LoRA"
@@ -207,18 +212,6 @@ class _Trace:
                 f"{self._model_name} has no evidence: its layer {layer.name!r} is {changed}, so that its "
                 "weights are not those of a linear layer; take the evidence of the model as it was before"
             )
-        if "Conv2D" in kinds and (layer.kernel_size != (1, 1) or layer.groups != 1):
-            return None
-        found = {"kernel": layer.kernel, "bias": layer.bias if layer.use_bias else None}
-        return self._weighted("dense", found, classified)
-
-    def _opened(self, relu: dict[str, Any] | None, call: _Call) -> list[dict[str, Any]]:
-        """The step of a ReLU, which its own output tells open or closed."""
-        if relu is None:
-            return []
-        return [
-            {"kind": "relu", "is_rest": False, "tensor": self._tensor(call.node.output_tensors[0]), **relu}
-        ]
 
     def _pool(self, call: _Call) -> dict[str, Any] | None:
         """The leaf: a map that is pooled here; None where this is something else."""
@@ -272,7 +265,7 @@ def _activation(layer) -> str | None:
 
 
 def _relu(layer, kinds: set[str]) -> dict[str, Any] | None:
-    """What a ReLU does below 0 and far above, of a layer, an activation or an operation; None for others."""
+    """The step of a ReLU: what a layer, an activation or an operation does below 0 and far above, or None."""
     slope, ceiling = 0.0, None
     name = _activation(layer)
     if kinds & {"ReLU", "LeakyReLU"}:
@@ -285,7 +278,7 @@ def _relu(layer, kinds: set[str]) -> dict[str, Any] | None:
         ceiling = 6.0
     elif "Relu" not in kinds and name != "relu":
         return None
-    return {"slope": slope, "ceiling": ceiling}
+    return {"kind": "relu", "slope": slope, "ceiling": ceiling}
 
 
 def _places(tensor) -> int:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Literal, get_args
 
 from attention_keras.errors import UserError
-from attention_keras.layers.choices import Compat, Normalization
+from attention_keras.layers.choices import Compat, Normalization, check_choices
 
 Variant = Literal["attention", "plain", "gap", "pan", "hires"]
 Aggregate = Literal["concat", "indep"]
@@ -82,10 +82,7 @@ class ModelSpec:
     taps: tuple[str, ...] = ()
 
     def __post_init__(self):
-        for field, allowed in _ALLOWED.items():
-            value = getattr(self, field)
-            if value not in allowed:
-                raise UserError(f"{field} must be one of {', '.join(map(str, allowed))}; got {value!r}")
+        check_choices(self)
         if self.head == "class":
             for axis in _SCORE_AXES:
                 if getattr(self, axis) != getattr(type(self), axis):
@@ -140,18 +137,15 @@ class ModelSpec:
         if self.head == "class":
             return "-".join([*parts, "class"])
         linear = self.head == "linear"
-        if self.levels > 1 and not (linear and self.aggregate == "concat"):
-            parts.append(self.aggregate)
-        if linear:
-            parts.append("linear")
-        parts.append(self.compat)
-        if self.normalization == "sigmoid":
-            parts.append("sigmoid")
-        if self.project == "up":
-            parts.append("lup")
-        if self.globals == "per_level" and self.levels > 1:
-            parts.append(f"{self.levels}g")
-        return "-".join(parts)
+        said = {
+            self.aggregate: self.levels > 1 and not (linear and self.aggregate == "concat"),
+            "linear": linear,
+            self.compat: True,
+            "sigmoid": self.normalization == "sigmoid",
+            "lup": self.project == "up",
+            f"{self.levels}g": self.globals == "per_level" and self.levels > 1,
+        }
+        return "-".join([*parts, *(word for word, is_said in said.items() if is_said)])
 
     @classmethod
     def parse(cls, name: str) -> "ModelSpec":
@@ -197,12 +191,3 @@ class ModelSpec:
 
 
 _SCORE_AXES = ("compat", "aggregate", "normalization", "project", "globals")
-_ALLOWED = {
-    "variant": get_args(Variant),
-    "compat": get_args(Compat),
-    "aggregate": get_args(Aggregate),
-    "head": get_args(Head),
-    "normalization": get_args(Normalization),
-    "project": get_args(Projection),
-    "globals": get_args(Globals),
-}

@@ -6,11 +6,11 @@ from attention_keras.errors import UserError
 from attention_keras.models import resnet, vgg
 from attention_keras.models.applications import build_application
 from attention_keras.models.attend import attend
-from attention_keras.models.blocks import Builder, InitScheme, image_input
+from attention_keras.models.blocks import Builder, InitScheme
 from attention_keras.models.class_head import ClassHead
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.heads import Head, LinearHead, PaperHead
-from attention_keras.models.spec import ModelSpec
+from attention_keras.models.spec import BASELINES, ModelSpec
 
 PAPER_DROPOUT = 0.5
 _BASELINES = {
@@ -30,23 +30,17 @@ def list_models() -> list[str]:
         >>> "vgg-att2-concat-pc" in list_models()
         True
     """
-    names = ["vgg", "vgg-gap", "vgg-pan", "vgg-hires", "vgg-att1-dp", "vgg-att1-pc"]
-    names += ["vgg-att1-scaled", "vgg-att1-mean"]
+    scores = ("dp", "pc", "scaled")
+    names = [name for name in BASELINES if name.startswith("vgg")]
+    names += [f"vgg-att1-{score}" for score in (*scores, "mean")]
     for levels in (2, 3):
-        for aggregate in ("concat", "indep"):
-            names += [f"vgg-att{levels}-{aggregate}-{compat}" for compat in ("dp", "pc", "scaled")]
+        names += [f"vgg-att{levels}-{way}-{score}" for way in ("concat", "indep") for score in scores]
         names.append(f"vgg-att{levels}-concat-mean")
     names += ["vgg-att3-concat-pc-lup", "vgg-att2-concat-pc-2g", "vgg-att3-concat-pc-3g"]
     names += ["vgg-att1-linear-scaled", "vgg-att3-linear-scaled"]
-    names += [f"vgg-att2-linear-{compat}" for compat in ("scaled", "pc", "mean")]
-    names += [
-        "rn164",
-        "rn164-hires",
-        "rn164-att1-dp",
-        "rn164-att1-pc",
-        "rn164-att1-scaled",
-    ]
-    names += [f"rn164-att2-{a}-{compat}" for a in ("concat", "indep") for compat in ("dp", "pc", "scaled")]
+    names += [f"vgg-att2-linear-{score}" for score in ("scaled", "pc", "mean")]
+    names += ["rn164", "rn164-hires", *(f"rn164-att1-{score}" for score in scores)]
+    names += [f"rn164-att2-{way}-{score}" for way in ("concat", "indep") for score in scores]
     return [*names, "rn164-att2-concat-mean", "rn164-att2-linear-scaled"]
 
 
@@ -97,7 +91,7 @@ def build_model(
         return attend(
             backbone, spec.taps or "auto", num_classes, preprocess=preprocess, head=head, name=spec.name
         )
-    images = image_input(input_shape)
+    images = keras.Input(input_shape, dtype="float32", name="images")
     pixels = images if preprocess is None else preprocess(images)
     if spec.variant != "attention":
         outputs = _BASELINES[spec.backbone, spec.variant](pixels, builder, num_classes)
@@ -123,7 +117,7 @@ def _vgg(pixels, spec: ModelSpec, builder: Builder):
     g = vgg.global_branch(taps["conv13"], builder)
     if spec.globals == "per_level" and spec.levels > 1:
         higher = {
-            name: vgg.level_global_branch(x, name, builder) for name, x in used.items() if name != "conv13"
+            name: vgg.level_global_branch(used[name], name, builder) for name in vgg.TAPS[-spec.levels : -1]
         }
         return used, {**higher, "conv13": g}, PAPER_DROPOUT
     return used, g, PAPER_DROPOUT

@@ -77,33 +77,6 @@ def test_scores_and_attention_match_the_oracle_on_random_shapes(kind):
         np.testing.assert_allclose(numpy(descriptor), expected_descriptor, atol=1e-5)
 
 
-def test_gradients_match_finite_differences(gradients):
-    rng = np.random.default_rng(0)
-    for kind in ("dp", "pc", "scaled", "additive"):
-        layer, pool = CompatibilityScore(kind), AttentionPool()
-        local, g = rng.normal(size=(1, 3, 2, 4)), rng.normal(size=(1, 4))
-        weights = rng.normal(size=4)
-        layer(local.astype("float32"), g.astype("float32"))
-        u = numpy(layer.u)[:, 0].astype("float64") if kind in ("pc", "additive") else np.zeros(4)
-
-        def loss(local, g, kind=kind, u=u, weights=weights):
-            return (pool_oracle("softmax", local, score_oracle(kind, local, g, u, 0.0))[0] @ weights).item()
-
-        def weighted(local, g, layer=layer, pool=pool, weights=weights):
-            descriptor, _ = pool(local, layer(local, g))
-            return keras.ops.sum(descriptor * keras.ops.cast(weights, "float32"))
-
-        for found, at in zip(gradients(weighted, local, g), (local, g)):
-            numeric = np.zeros_like(at)
-            for index in np.ndindex(at.shape):
-                step = np.zeros_like(at)
-                step[index] = 1e-5
-                up = [a + step if a is at else a for a in (local, g)]
-                down = [a - step if a is at else a for a in (local, g)]
-                numeric[index] = (loss(*up) - loss(*down)) / 2e-5
-            np.testing.assert_allclose(found, numeric, atol=1e-4)
-
-
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_extreme_logits_in_half_precision(policy):
     scores = np.array([[[1e4, -1e4], [0.0, 1e4]]], "float32")

@@ -41,20 +41,6 @@ def test_taps_by_tensor_and_a_global_of_ones_own():
     assert model.get_layer("global_features").output.shape == (None, 6)
 
 
-def test_wrong_taps():
-    network = backbone()
-    pooled = keras.layers.GlobalAveragePooling2D(name="global_pool")(network.output)
-    network = keras.Model(network.input, pooled)
-    for taps, said in (
-        (["erly"], "no layer 'erly'; the closest names are early"),
-        ([], "taps is empty"),
-        ([3], "taps are layer names"),
-        (["global_pool"], "a feature map"),
-    ):
-        with pytest.raises(UserError, match=said):
-            attend(network, taps, 5)
-
-
 def test_wrong_applications():
     with pytest.raises(UserError, match="closest names are MobileNet"):
         build_model(ModelSpec(backbone="keras:MobilNet", taps=("x",)))

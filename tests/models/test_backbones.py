@@ -28,17 +28,6 @@ def sequential_around_an_application():
     return attend(backbone, [f"mobilenetv2/{MOBILENET_TAP}", "mobilenetv2/out_relu"], 5, head="linear")
 
 
-def application_as_a_layer():
-    images = keras.Input((32, 32, 3))
-    x = layers.Rescaling(1 / 127.5, offset=-1)(images)
-    return attend(
-        keras.Model(images, mobilenet()(x, training=False)),
-        [f"mobilenetv2/{MOBILENET_TAP}"],
-        5,
-        head="linear",
-    )
-
-
 def two_levels_of_nesting():
     images = keras.Input((32, 32, 3))
     inner = keras.Sequential([keras.Input((32, 32, 3)), convolutions()], name="inner")
@@ -125,7 +114,6 @@ KINDS = {
     keras_hub_resnet: {"stack0_block0_out": (8, 8), "stack1_block0_out": (4, 4)},
     functional: {"early": (16, 16), "late": (8, 8)},
     sequential_around_an_application: {MOBILENET_TAP: (2, 2), "out_relu": (1, 1)},
-    application_as_a_layer: {MOBILENET_TAP: (2, 2)},
     two_levels_of_nesting: {"early": (16, 16)},
     several_outputs: {"early": (16, 16)},
     any_image_size: {"early": (16, 16), "late": (8, 8)},

@@ -56,6 +56,11 @@ def named_as_the_head():
     )
 
 
+def pooled():
+    backbone = convolutions()
+    return keras.Model(backbone.input, layers.GlobalAveragePooling2D(name="pool")(backbone.output))
+
+
 def two_of_one_name():
     images = keras.Input((32, 32, 3))
     one, two = convolutions(), convolutions()
@@ -76,6 +81,9 @@ def two_of_one_name():
         (two_of_one_name, "several layers called late; give a mapping"),
         (lambda: attend(convolutions((None, None, 3)), "auto", 5), "needs images of a fixed size"),
         (lambda: attend(convolutions(), "early", 5), "layer names in a list"),
+        (lambda: attend(convolutions(), [], 5), "taps is empty"),
+        (lambda: attend(convolutions(), [3], 5), "taps are layer names"),
+        (lambda: attend(pooled(), ["pool"], 5), "a feature map"),
         (lambda: attend(convolutions(), ["early/x"], 5), "no layer 'early/x'; the closest"),
         (lambda: attend(mobilenet(), ["x/block"], 5), "no layer 'x/block'; the closest names"),
         (lambda: attend(convolutions(), ["early"], 5, preprocess="ResNet5"), "closest names are ResNet50"),

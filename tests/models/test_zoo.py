@@ -178,10 +178,3 @@ def check_fresh_process(names, directory, fresh_process):
 
 def test_files_load_in_a_fresh_process(tmp_path, fresh_process):
     check_fresh_process(["vgg-att2-concat-pc", "vgg-pan", "vgg-att3-indep-dp"], tmp_path, fresh_process)
-
-
-@pytest.mark.slow
-def test_files_of_every_kind_load_in_a_fresh_process(tmp_path, fresh_process):
-    kinds = ["vgg", "vgg-gap", "vgg-hires", "vgg-att1-mean", "vgg-att2-linear-scaled"]
-    kinds += ["vgg-att3-concat-pc-lup", "vgg-att3-concat-pc-3g", "rn164-att2-indep-scaled"]
-    check_fresh_process([*kinds, *EXTRA], tmp_path, fresh_process)
