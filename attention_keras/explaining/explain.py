@@ -72,7 +72,8 @@ def explain(
         raise UserError("versus= is for one class of each image; leave it out with of='all'")
     # One pass gives the answers and the evidence.
     asked = [] if word else [_numbers(of, class_names, len(pixels))]
-    outputs = _outputs(model, word or "asked", prepared, *asked)
+    kind: Asked = "all" if word == ALL else "predicted" if word else "asked"
+    outputs = _outputs(model, kind, prepared, *asked)
     probabilities = _probabilities(model, prediction, outputs[name])
     classes = asked[0] if asked else probabilities.argmax(-1)
     rivals = None
