@@ -38,11 +38,10 @@ def weigh_levels(model: keras.Model, x, y, independent: bool) -> list[float]:
 def _batches(x, y) -> Iterator[tuple[Any, Any]]:
     """Images and labels: of arrays, of a `PyDataset`, or of anything that gives batches."""
     if y is not None:
-        starts = range(0, len(y), BATCH)
-        x = ((x[start : start + BATCH], y[start : start + BATCH]) for start in starts)
-    elif isinstance(x, keras.utils.PyDataset):
-        x = (x[i] for i in range(len(x)))
-    for images, labels, *_ in x:
+        batches = ((x[start : start + BATCH], y[start : start + BATCH]) for start in range(0, len(y), BATCH))
+    else:
+        batches = (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x
+    for images, labels, *_ in batches:
         yield images, labels[LOGITS] if isinstance(labels, Mapping) else labels
 
 

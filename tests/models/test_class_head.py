@@ -141,8 +141,8 @@ def test_a_model_from_a_file_has_evidence_where_names_count_from_the_start(tmp_p
     keras.utils.clear_session()
     model = keras.models.load_model(tmp_path / "model.keras", compile=False)
     found = evidence_model(model, of="predicted")(RNG.uniform(0, 1, (2, 16, 16, 3)).astype("float32"))
-    logits = keras.ops.convert_to_numpy(found["logits"])
-    total = keras.ops.convert_to_numpy(found["evidence_top"]).sum((1, 2)) + found["evidence_rest"]
+    found = {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}
+    logits, total = found["logits"], found["evidence_top"].sum((1, 2)) + found["evidence_rest"]
     np.testing.assert_allclose(total, logits.max(1) - logits.mean(1), rtol=1e-4)
 
 
