@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from attention_keras import evidence_model
+from attention_keras import evidence_model, explain
 from attention_keras.errors import UserError
 from attention_keras.models.evidence import final_activation
 from attention_keras.models.graph import functional
@@ -229,3 +229,51 @@ def test_families_of_applications(name):
     images = np.random.default_rng(0).uniform(-1, 1, (2, size, size, 3)).astype("float32")
     with_softmax = keras.Model(model.input, layers.Softmax()(model.output))
     assert list(check(with_softmax, model.output, images)) == [FAMILIES[name]]
+
+
+def hub_models(hub):
+    """Small classifiers of keras_hub by the names of their backbones; DenseNet's is pooled by maximum."""
+    resnet = hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[3],
+        stackwise_num_filters=[64, 8],
+        stackwise_num_blocks=[1, 1],
+        stackwise_num_strides=[1, 2],
+        block_type="basic_block",
+        use_pre_activation=True,
+        image_shape=(32, 32, 3),
+    )
+    efficientnet = hub.models.EfficientNetBackbone(
+        stackwise_width_coefficients=[1.0] * 2,
+        stackwise_depth_coefficients=[1.0] * 2,
+        stackwise_kernel_sizes=[3, 3],
+        stackwise_num_repeats=[1, 2],
+        stackwise_input_filters=[8, 8],
+        stackwise_output_filters=[8, 8],
+        stackwise_expansion_ratios=[1, 2],
+        stackwise_squeeze_and_excite_ratios=[0.25, 0.25],
+        stackwise_strides=[1, 2],
+        stackwise_block_types=["v1", "v1"],
+        stackwise_force_input_filters=[0, 0],
+        stackwise_nores_option=[False, False],
+        num_features=16,
+        input_shape=(32, 32, 3),
+    )
+    densenet = hub.models.DenseNetBackbone(
+        stackwise_num_repeats=[1, 2], compression_ratio=0.5, growth_rate=4, image_shape=(32, 32, 3)
+    )
+    pooled = {resnet: "avg", efficientnet: "avg", densenet: "max"}
+    return {
+        type(backbone).__name__: hub.models.ImageClassifier(backbone, 5, pooling=pooling)
+        for backbone, pooling in pooled.items()
+    }
+
+
+def test_classifiers_of_keras_hub():
+    hub = pytest.importorskip("keras_hub")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    models = hub_models(hub)
+    assert set(models) == {name for name in FAMILIES if name.endswith("Backbone")}
+    for name, model in models.items():
+        assert list(check(scattered(model), model.output, images)) == [FAMILIES[name]]
+        assert explain(model, images).total.shape == (2, 32, 32)
