@@ -9,6 +9,7 @@ from .models.attend import attend
 from .models.classifier import Classifier
 from .models.evidence import combine_evidence, evidence_model
 from .models.outputs import attention_maps, evidence_maps
+from .models.tiled import tiled
 from .models.zoo import build_model, list_models
 from .runs.model_file import load_model
 
@@ -32,4 +33,5 @@ __all__ = [
     "list_models",
     "load_model",
     "overlay",
+    "tiled",
 ]

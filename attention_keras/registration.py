@@ -23,6 +23,7 @@ def register() -> None:
         predicted_class,
         progressive,
         standardize,
+        tiles,
         yuv_lcn,
     )
     from attention_keras.models import classifier  # noqa: F401

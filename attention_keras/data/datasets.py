@@ -55,6 +55,7 @@ def load_dataset(
     skip_broken: bool = False,
     columns: Sequence[str] = (),
     group_by: GroupBy = "none",
+    whole: bool = False,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     cache_dir: str | Path | None = None,
 ) -> ImageDataset:
@@ -80,6 +81,7 @@ def load_dataset(
         skip_broken: leave out unreadable images of a folder, and say which, instead of refusing.
         columns: other names of columns in a table, such as `label=species`.
         group_by: `parent` keeps images of a folder `CLASS/GROUP` on one side of the split.
+        whole: images of files stay as large as they are, each of its own size, and in their files.
         memory_limit: bytes of images per split above which they are kept in a file and read by row, or, of
             a folder, decoded from their own files in each epoch. The pixels are the same.
         cache_dir: folder for such files; by default in the user's cache folder.
@@ -105,7 +107,7 @@ def load_dataset(
     store, cut = ArrayStore(memory_limit, cache_dir), Cut(seed, validation_fraction, limit)
     if name.startswith(IMAGE_FILES):
         table = read_files(name, columns, group_by)
-        to = PictureFormat((image_size or DEFAULT_SIZE,) * 2, resize)
+        to = None if whole else PictureFormat((image_size or DEFAULT_SIZE,) * 2, resize)
         return dataset_of_table(name, table, to, cut, store, skip_broken)
     if name.startswith("tfds:"):
         with needs(name, extra="train"):
@@ -132,7 +134,7 @@ def seen_in_training(files: Mapping[str, FileRecord]) -> set[str]:
 
 
 def load_unseen(
-    name: str, to: PictureFormat, *, columns: Sequence[str] = (), without: Container[str] = ()
+    name: str, to: PictureFormat | None, *, columns: Sequence[str] = (), without: Container[str] = ()
 ) -> ImageDataset:
     """Every image of `folder:PATH` or `table:FILE` as a test split, for models that were trained elsewhere.
 

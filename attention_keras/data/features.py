@@ -1,7 +1,10 @@
 """What a frozen network makes of the images, once for all epochs: bfloat16, in memory or on disk."""
 
-from collections.abc import Iterator, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -67,3 +70,53 @@ class FeatureRows:
                 f"the features in {store.cache_dir} are not those of this run; delete that folder"
             )
         return features
+
+
+@dataclass(frozen=True, eq=False)
+class MapFiles:
+    """Maps `(h, w, c)` of several sizes, each in a file of its own, read as float32 `(b, h, w, c)`.
+
+    Rows that are read together are padded with zeros to the largest of them; `valid` says where.
+    """
+
+    files: tuple[Path, ...]
+    sizes: np.ndarray
+
+    @classmethod
+    def kept(cls, folder: Path, count: int, compute: Callable[[int], Iterable[np.ndarray]]) -> "MapFiles":
+        """`count` maps in a folder; `compute` gives one that is not there yet, in bands `(h, w, c)`.
+
+        A map is there whole or not at all, so that whoever was stopped goes on with the next one.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        files = tuple(folder / f"{row:07d}.npy" for row in range(count))
+        for row, file in enumerate(files):
+            if not file.exists():
+                bands = [tf.bitcast(tf.cast(band, tf.bfloat16), tf.uint16).numpy() for band in compute(row)]
+                with tempfile.NamedTemporaryFile(dir=folder, delete=False) as unfinished:
+                    np.save(unfinished, np.concatenate(bands), allow_pickle=False)
+                os.replace(unfinished.name, file)
+        return cls(files, np.array([np.load(file, mmap_mode="r").shape for file in files]))
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The largest height and width stand for all."""
+        return len(self), *self.sizes.max(axis=0).tolist()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, rows) -> np.ndarray:
+        numbers = np.arange(len(self))[rows]
+        maps = np.zeros((len(numbers), *self.sizes[numbers].max(axis=0)), "float32")
+        for padded, row in zip(maps, numbers):
+            height, width, _ = self.sizes[row]
+            padded[:height, :width] = Floats(np.load(self.files[row], mmap_mode="r"))[:]
+        return maps
+
+    def valid(self, rows) -> np.ndarray:
+        """Which places of `self[rows]` are no padding: `(b, h * w)` bool."""
+        sizes = self.sizes[rows]
+        height, width, _ = sizes.max(axis=0)
+        inside = np.arange(height)[None] < sizes[:, :1], np.arange(width)[None] < sizes[:, 1:2]
+        return (inside[0][:, :, None] & inside[1][:, None]).reshape(len(sizes), -1)

@@ -77,18 +77,21 @@ def check_image(path: Path) -> None:
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """A file whose pixels are still to be decoded; whatever goes wrong meanwhile is UnreadableImage."""
+def open_image(path: Path, megapixels: int | None = MEGAPIXELS) -> Iterator[Image.Image]:
+    """A file whose pixels are still to be decoded; whatever goes wrong meanwhile is UnreadableImage.
+
+    So is an image of more than so many `megapixels`; None opens any.
+    """
     if not can_be_opened(path):
         raise UnreadableImage("not a regular file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            image = _opened(path, megapixels)
         with image:
-            if image.width * image.height > MEGAPIXELS * 1e6:
+            if megapixels is not None and image.width * image.height > megapixels * 1e6:
                 raise UnreadableImage(
-                    f"{image.width}x{image.height} is over {MEGAPIXELS} megapixels; shrink it, such as with "
+                    f"{image.width}x{image.height} is over {megapixels} megapixels; shrink it, such as with "
                     "Image.thumbnail of Pillow"
                 )
             yield image
@@ -99,14 +102,25 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         raise UnreadableImage(reason or type(error).__name__) from None
 
 
+def _opened(path: Path, megapixels: int | None) -> Image.Image:
+    """Opened by Pillow, which refuses headers of 179 megapixels unless it is told otherwise."""
+    if megapixels == MEGAPIXELS:
+        return Image.open(path)
+    usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        return Image.open(path)
+    finally:
+        Image.MAX_IMAGE_PIXELS = usual
+
+
 def can_be_opened(path: Path) -> bool:
     """Whether opening it gives content or says why not: a folder has none, and a FIFO waits for some."""
     return os.path.isfile(path) or not os.path.exists(path)
 
 
-def upright_size(path: Path) -> tuple[int, int]:
+def upright_size(path: Path, megapixels: int | None = MEGAPIXELS) -> tuple[int, int]:
     """Height and width of an image as the camera turned it, from its header; raises UnreadableImage."""
-    with open_image(path) as image:
+    with open_image(path, megapixels) as image:
         return _upright_size(image)
 
 

@@ -8,13 +8,15 @@ that still lie where they are.
 import errno
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from attention_keras.data.bands import read_bands
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.images import UnreadableImage, open_image, read_image, resized_crop
 from attention_keras.errors import UserError
@@ -75,7 +77,8 @@ class ImageRows(Rows):
     """Images `(n, h, w, 3)` uint8 that are decoded from their files when they are indexed, and not kept.
 
     `states` `(n, 2)` are the `file_state` of each file when it was found good. A file that has another one
-    since is refused, for what a run learns from must not change under it.
+    since is refused, for what a run learns from must not change under it. With `to` None they stay of the
+    size that they have, and are read by `bands`.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -89,9 +92,10 @@ class ImageRows(Rows):
         ((1, 32, 32, 3), (2, 32, 32, 3), (1, 32, 32, 3))
     """
 
-    def __init__(self, files: np.ndarray, states: np.ndarray, to: PictureFormat):
+    def __init__(self, files: np.ndarray, states: np.ndarray, to: PictureFormat | None):
         self.files, self.states, self.to = files, states, to
-        self.shape, self.dtype = (len(files), *to.size, 3), np.dtype("uint8")
+        size = to.size if to else (None, None)
+        self.shape, self.dtype = (len(files), *size, 3), np.dtype("uint8")
 
     def __getitem__(self, index) -> np.ndarray:
         rows = np.arange(len(self))[index]
@@ -105,6 +109,11 @@ class ImageRows(Rows):
         """Random-resized crops of `rows` `(b,)`; `draws` `(b, 4)` in [0, 1) decide which parts."""
         return self._decoded(self._part, rows, draws)
 
+    def bands(self, row: int, height: int) -> Iterator[np.ndarray]:
+        """The image of a row from top to bottom, in bands `(height, W, 3)` uint8."""
+        with self._as_it_was(row) as file:
+            yield from read_bands(file, height)
+
     def _whole(self, file: Path) -> np.ndarray:
         return read_image(file, self.to)
 
@@ -116,21 +125,26 @@ class ImageRows(Rows):
         """What `decode` makes of each file, in order; UserError if one is gone or not what it was."""
 
         def read(row: int, *own) -> np.ndarray:
-            file = Path(self.files[row])
-            name = str(file).encode("utf-8", "backslashreplace").decode()
-            try:
-                pixels = decode(file, *own)
-                found = file_state(file)
-                if found == GONE:  # since it was decoded
-                    raise UnreadableImage(os.strerror(errno.ENOENT))
-            except UnreadableImage as reason:
-                raise UserError(f"{name} can no longer be read: {reason}; put it back") from None
-            if found != tuple(self.states[row]):
-                raise UserError(f"{name} has changed since it was found good; put it back as it was")
-            return pixels
+            with self._as_it_was(row) as file:
+                return decode(file, *own)
 
         images = list(_decoders().map(read, rows, *arguments))
         return np.stack(images) if images else np.empty((0, *self.shape[1:]), "uint8")
+
+    @contextmanager
+    def _as_it_was(self, row: int) -> Iterator[Path]:
+        """The file of a row; UserError if it cannot be read inside, or is not what it was."""
+        file = Path(self.files[row])
+        name = str(file).encode("utf-8", "backslashreplace").decode()
+        try:
+            yield file
+            found = file_state(file)
+            if found == GONE:  # since it was decoded
+                raise UnreadableImage(os.strerror(errno.ENOENT))
+        except UnreadableImage as reason:
+            raise UserError(f"{name} can no longer be read: {reason}; put it back") from None
+        if found != tuple(self.states[row]):
+            raise UserError(f"{name} has changed since it was found good; put it back as it was")
 
 
 def file_state(file: Path) -> tuple[int, int]:

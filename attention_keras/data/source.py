@@ -77,7 +77,7 @@ def dataset_of_source(name: str, source: Source, cut: Cut) -> ImageDataset:
 def dataset_of_table(
     name: str,
     table: ImageTable,
-    to: PictureFormat,
+    to: PictureFormat | None,
     cut: Cut,
     store: ArrayStore,
     skip_broken: bool = False,

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from attention_keras.data.array_store import ArrayStore
+from attention_keras.data.array_store import ArrayStore, Columns
+from attention_keras.data.bands import check_bands
 from attention_keras.data.file_records import FileRecord
 from attention_keras.data.geometry import PictureFormat, fit_box
 from attention_keras.data.images import UnreadableImage, check_image, read_image, read_mask, upright_size
@@ -116,28 +117,37 @@ def _turns(labels: np.ndarray, roles: np.ndarray) -> np.ndarray:
 
 
 def read_images(
-    table: ImageTable, rows: np.ndarray, to: PictureFormat, store: ArrayStore, skip_broken: bool = False
+    table: ImageTable,
+    rows: np.ndarray,
+    to: PictureFormat | None,
+    store: ArrayStore,
+    skip_broken: bool = False,
 ) -> tuple[Split, np.ndarray]:
     """The images at `rows`, and the numbers of those among them that could be read.
+
+    Without a format `to` they stay as large as they are, and come without masks and boxes.
 
     They are decoded into arrays, or, where these would be larger than `store` keeps in memory, only checked
     now and decoded whenever they are needed. One that cannot be read is an error, or left out and named.
     """
     files, masks = ([table.root / path for path in table.paths[rows]], table.masks[rows])
-    count, has_masks = len(files), any(masks)
-    checked = {"good": ((count,), "int64")} | ({"masks": ((count, *to.size), "bool")} if has_masks else {})
-    if table.boxes[rows].any():
-        checked["boxes"] = ((count, 4), "float32")
-    decoded = checked | {"images": ((count, *to.size, 3), "uint8")}
-    columns, forced = decoded, os.environ.get(STREAM) in ("1", "on")
-    if forced or not store.fits(decoded):
+    count = len(files)
+    checked: Columns = {"good": ((count,), "int64")}
+    columns = checked
+    if to is not None:
+        if any(masks):
+            checked["masks"] = ((count, *to.size), "bool")
+        if table.boxes[rows].any():
+            checked["boxes"] = ((count, 4), "float32")
+        columns = checked | {"images": ((count, *to.size, 3), "uint8")}
+    if to is None or os.environ.get(STREAM) in ("1", "on") or not store.fits(columns):
         # A few bytes an image go to disk, so that a folder is checked once: that decodes all of it.
         columns, store = checked, dataclasses.replace(store, memory_limit=0)
     states = [file_state(file) for file in files]
     mask_states = [mask and file_state(table.root / mask) for mask in masks]
     names = [ascii(str(file.absolute())) for file in files]
     content = list(zip(names, states, masks, mask_states, table.boxes[rows].tolist()))
-    key = f"image files {content} {columns} {to.resize} {skip_broken}"
+    key = f"image files {content} {columns} {to and to.resize} {skip_broken}"
     found = store.build(key, columns, lambda arrays: _fill(arrays, table, rows, to, skip_broken))
     good = found.pop("good")
     images = ImageRows(np.array(files, object), np.array(states, "int64").reshape(count, 2), to).take(good)
@@ -149,7 +159,11 @@ def read_images(
 
 
 def _fill(
-    arrays: dict[str, np.ndarray], table: ImageTable, rows: np.ndarray, to: PictureFormat, skip_broken: bool
+    arrays: dict[str, np.ndarray],
+    table: ImageTable,
+    rows: np.ndarray,
+    to: PictureFormat | None,
+    skip_broken: bool,
 ) -> int:
     count, broken = 0, []
     show = {"desc": "reading images", "unit": " images", "leave": False, "disable": None, "delay": 3}
@@ -180,7 +194,7 @@ def _fill(
 
 
 def _read_all(
-    arrays: dict[str, np.ndarray], table: ImageTable, rows: np.ndarray, to: PictureFormat
+    arrays: dict[str, np.ndarray], table: ImageTable, rows: np.ndarray, to: PictureFormat | None
 ) -> Iterator[tuple | UnreadableImage]:
     """Images, where they are kept, and masks, in order.
 
@@ -190,6 +204,12 @@ def _read_all(
 
     def attempt(row: int):
         file, mask = table.root / table.paths[row], table.masks[row]
+        if to is None:
+            try:
+                check_bands(file)
+            except UnreadableImage as reason:
+                return reason
+            return None, None, NO_BOX
         try:
             image = read_image(file, to) if "images" in arrays else check_image(file)
         except UnreadableImage as reason:

@@ -13,6 +13,7 @@ from attention_keras.evaluation.report.result import TaskResult, file_name, writ
 from attention_keras.evaluation.report.table import to_terminal
 from attention_keras.evaluation.subjects.dataset import check_fit, dataset_of
 from attention_keras.evaluation.subjects.load import load_subjects, run_of
+from attention_keras.evaluation.subjects.predictor import TiledPredictor
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.context import Context
 from attention_keras.extras import needs
@@ -65,6 +66,9 @@ def evaluate(options: CommonOptions, report: Callable[[str], None], command: str
 
 
 def _measure(task: str, context: Context) -> TaskResult:
+    tiled = [subject.name for subject in context.subjects if isinstance(subject.predictor, TiledPredictor)]
+    if tiled and task != "classification":
+        raise NotApplicable(f"{tiled[0]} reads images in tiles, good for classification only")
     with needs(f"the task {task}", extra="evaluate"):
         module = importlib.import_module(f"attention_keras.evaluation.tasks.{task}")
     return module.measure(context)

@@ -25,8 +25,8 @@ def _layer_macs(layer) -> int:
     if isinstance(layer, keras.layers.SeparableConv2D):
         kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
         return math.prod(layer.output.shape[1:3]) * sum(math.prod(kernel.shape) for kernel in kernels)
-    if isinstance(layer, keras.layers.Dense):
-        return math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
+    if isinstance(layer, keras.layers.Dense):  # of images of any size: for one place
+        return math.prod(layer.kernel.shape) * math.prod(side or 1 for side in layer.output.shape[1:-1])
     if isinstance(layer, AttentionPool) or getattr(layer, "compat", "mean") != "mean":
         return math.prod(layer.input[0].shape[1:])
     return 0

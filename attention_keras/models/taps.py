@@ -15,6 +15,8 @@ from attention_keras.models.maps import map_size
 from attention_keras.models.outputs import REST
 from attention_keras.models.spec import AUTOMATIC_LEVELS
 
+TILES = "tiles"
+"""Name of the layer, and so of the tap, that is the map of an image of any size."""
 _PREPARES = (layers.ZeroPadding2D, layers.Cropping2D)
 
 logger = logging.getLogger("attention_keras")
@@ -30,7 +32,9 @@ def find_taps(
     """
     model = functional(backbone)
     paths = layer_paths(model)
-    if isinstance(taps, str) and taps == "auto":
+    if isinstance(taps, str) and taps == "auto" and TILES in paths:
+        taps = [TILES]
+    elif isinstance(taps, str) and taps == "auto":
         taps = automatic_taps(paths, levels)
         logger.info("attend: taps chosen are %s", ", ".join(taps))
     chosen = dict(taps) if isinstance(taps, Mapping) else _named(taps)

@@ -13,7 +13,7 @@ from attention_keras.runs.recipes import Values
 
 def check_together(values: Values, spec: ModelSpec) -> None:
     """Raise UserError for the first of them; `spec` is the network that the values name."""
-    for check in (_check_data, _check_network, _check_training, _check_attend_to):
+    for check in (_check_data, _check_tiles, _check_network, _check_training, _check_attend_to):
         check(SimpleNamespace(**values), spec)
 
 
@@ -26,6 +26,24 @@ def _check_data(given: SimpleNamespace, spec: ModelSpec) -> None:
     crops = parse_augment(given.augment).crops
     if crops and not given.dataset.startswith(IMAGE_FILES):
         raise UserError(f"augment {crops[0]} {NEEDS_FILES}; got {given.dataset}")
+
+
+def _check_tiles(given: SimpleNamespace, spec: ModelSpec) -> None:
+    if not given.tiles:
+        if given.margin:
+            raise UserError("a margin is of tiles; give their side, such as 224")
+        return
+    if not given.dataset.startswith(IMAGE_FILES):
+        raise UserError(f"tiles are for folder:PATH and table:FILE; got {given.dataset}")
+    if given.image_size or given.resize != "crop":
+        raise UserError("tiles keep images as large as they are; leave out image_size and resize")
+    if spec.head != "class" or given.epochs or not spec.is_brought:
+        raise UserError(
+            "tiles need a class head on a trained backbone that stays frozen: give backbone "
+            "keras:<Application> with weights, or FILE.keras, and 0 epochs"
+        )
+    if given.preprocess in ("meanstd", "yuv_lcn", "gcn_zca"):
+        raise UserError(f"preprocess {given.preprocess} needs images of one size, and tiles leave them as is")
 
 
 def _check_network(given: SimpleNamespace, spec: ModelSpec) -> None:

@@ -61,6 +61,12 @@ class RunConfig:
     """Use the first N training and N/5 test images, for a try."""
     image_size: int = _images(0, default="0, the dataset's own, or 32", rule=at_least(0))
     """Side of the images, for folder: and tfds: datasets and cub200."""
+    tiles: int = _images(0, default="0, off", rule=at_least(0))
+    """Read images of any size in tiles of this side, at their own resolution, with a trained backbone that
+    stays frozen. Attention spans the whole image."""
+    margin: int = _images(0, default="0, none", rule=at_least(0), rare=True)
+    """Pixels on each side of a tile that are read and left out, such as 32: tiles overlap, and no place is at
+    the border of one."""
     resize: Resize = _images("crop")
     """Images of other shapes: crop takes the middle, stretch distorts, pad adds black."""
     skip_broken: bool = _images(False)
@@ -200,7 +206,8 @@ class RunConfig:
         """What `load_dataset` takes beside the name, the seed and the place."""
         names = ("validation_fraction", "resize", "skip_broken", "columns", "group_by")
         given = {name: getattr(self, name) for name in names}
-        return given | {"limit": self.limit or None, "image_size": self.image_size or None}
+        sizes = {"image_size": self.image_size or None, "whole": bool(self.tiles)}
+        return given | sizes | {"limit": self.limit or None}
 
     def replace(self, **changes: Any) -> "RunConfig":
         """This config with some values changed; what was filled in is filled in anew."""

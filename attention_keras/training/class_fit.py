@@ -21,6 +21,7 @@ from attention_keras.models.level_weights import fit_level_weights
 FOLDS = 5
 PROBE_C = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)  # scikit-learn's: one over the penalty of the squared weights
 STEPS, BATCH, RATE = 300, 64, 3e-3
+PLACES = 2**15  # of the images of a step, of which large ones are fewer
 BYTES = 2**28  # of local features at once
 
 
@@ -93,6 +94,7 @@ def fit_class_head(
 ) -> ClassFit:
     """Fit the class head to features `(n, h, w, c)` of each tap, the deepest last, in memory or on disk.
 
+    Of one tap they may be maps of several sizes, `MapFiles`.
     Images of one of the `groups` `(n,)` are in one fold, and `importance` `(n,)` says how much each counts.
     """
     folds = assign_folds(labels, groups, seed)
@@ -131,8 +133,13 @@ def assign_folds(labels: np.ndarray, groups: np.ndarray | None, seed: int) -> np
 
 
 def averages(features: np.ndarray) -> np.ndarray:
-    """`(n, c)` float32."""
-    parts = [features[rows].mean(axis=(1, 2), dtype="float32") for rows in _slices(features)]
+    """`(n, c)` float32, of the valid places."""
+    parts = []
+    for rows in _slices(features):
+        average = features[rows].mean(axis=(1, 2), dtype="float32")
+        if hasattr(features, "valid"):
+            average /= features.valid(rows).mean(axis=1, keepdims=True, dtype="float32")
+        parts.append(average)
     return np.concatenate(parts)
 
 
@@ -210,32 +217,36 @@ def _train(features, labels, num_classes: int, sees: np.ndarray, statistics: Sta
     kernel = np.zeros((channels, heads * num_classes), "float32")
     bias = np.zeros((heads, num_classes), "float32")
     steps = [_Adam(kernel), _Adam(bias)]
-    for step, rows in enumerate(_batches(len(labels), seed)):
+    size = max(BATCH // 4, min(BATCH, PLACES // int(np.prod(features.shape[1:3]))))
+    for step, rows in enumerate(_batches(len(labels), seed, size)):
         rows = np.sort(rows)  # features on disk are read in order
-        x = features[rows].astype("float32", copy=False).reshape(-1, channels)
-        scaled = kernel / deviation
-        local = (x @ scaled - mean @ scaled).reshape(len(rows), -1, heads, num_classes)
-        attention = softmax(local, axis=1)
-        core = (attention * local).sum(axis=1)
-        weight = sees[:, rows].T / np.maximum((sees[:, rows] > 0).sum(axis=1, dtype="float32"), 1)
-        slope = (softmax(core + bias, axis=-1) - targets[rows][:, None]) * weight[..., None]
-        by_local = slope[:, None] * attention * (1 + local - core[:, None])
-        by_local = by_local.reshape(len(x), -1)
-        by_kernel = (x.T @ by_local - np.outer(mean, by_local.sum(axis=0))) / deviation
+        by_kernel, by_bias = np.zeros_like(kernel), np.zeros_like(bias)
+        for own in (rows[part] for part in _slices(features, len(rows))):  # of large images, a few at once
+            x = features[own].astype("float32", copy=False).reshape(-1, channels)
+            scaled = kernel / deviation
+            local = (x @ scaled - mean @ scaled).reshape(len(own), -1, heads, num_classes)
+            attention = _attention(local, features, own)
+            core = (attention * local).sum(axis=1)
+            weight = sees[:, own].T / np.maximum((sees[:, rows] > 0).sum(axis=1, dtype="float32"), 1)
+            slope = (softmax(core + bias, axis=-1) - targets[own][:, None]) * weight[..., None]
+            by_local = slope[:, None] * attention * (1 + local - core[:, None])
+            by_local = by_local.reshape(len(x), -1)
+            by_kernel += (x.T @ by_local - np.outer(mean, by_local.sum(axis=0))) / deviation
+            by_bias += slope.sum(axis=0)
         rate = RATE * (1 + math.cos(math.pi * step / STEPS)) / 2
         steps[0](kernel, by_kernel + 2 * PENALTY * kernel, rate)
-        steps[1](bias, slope.sum(axis=0), rate)
+        steps[1](bias, by_bias, rate)
     return kernel.reshape(channels, heads, num_classes).transpose(1, 0, 2), bias
 
 
-def _batches(count: int, seed: int):
+def _batches(count: int, seed: int, size: int = BATCH):
     """Rows of each step, every image once before any comes again."""
     random, waiting = np.random.default_rng([seed, 2]), np.empty(0, int)
     for _ in range(STEPS):
-        while len(waiting) < min(BATCH, count):
+        while len(waiting) < min(size, count):
             waiting = np.concatenate([waiting, random.permutation(count)])
-        yield waiting[:BATCH]
-        waiting = waiting[BATCH:]
+        yield waiting[:size]
+        waiting = waiting[size:]
 
 
 class _Adam:
@@ -259,8 +270,16 @@ def attended(features: np.ndarray, classifier: Linear, statistics: Statistics, r
     for part in _slices(features, len(rows)):
         local = classifier(statistics.standardize(features[rows[part]].astype("float32", copy=False)))
         local = local.reshape(len(local), -1, local.shape[-1])
-        found.append((softmax(local, axis=1) * local).sum(axis=1))
+        found.append((_attention(local, features, rows[part]) * local).sum(axis=1))
     return np.concatenate(found)
+
+
+def _attention(local: np.ndarray, features, rows) -> np.ndarray:
+    """Softmax over the places of `(b, n, ...)`; of maps of several sizes, over those that are no padding."""
+    if hasattr(features, "valid"):
+        valid = np.expand_dims(features.valid(rows), tuple(range(2, local.ndim)))
+        local = np.where(valid, local, -1e9)
+    return softmax(local, axis=1)
 
 
 def _slices(features: np.ndarray, count: int | None = None):

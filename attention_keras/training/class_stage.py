@@ -1,12 +1,13 @@
 """The frozen stage of a class head: one epoch, in which it is fitted and not trained step by step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.special import log_softmax
 
-from attention_keras.data.features import FeatureRows, Floats
+from attention_keras.data.features import FeatureRows, Floats, MapFiles
 from attention_keras.data.split import Split
 from attention_keras.layers.standardize import Standardize
 from attention_keras.models.class_head import LOCAL, PROBE, SCORES
@@ -14,6 +15,7 @@ from attention_keras.models.classifier import Classifier
 from attention_keras.models.graph import graph_nodes
 from attention_keras.models.level_weights import find_weighted_levels
 from attention_keras.models.outputs import LOGITS
+from attention_keras.models.taps import TILES
 from attention_keras.runs.config import RunConfig
 from attention_keras.training.callbacks import History
 from attention_keras.training.class_fit import ClassFit, Linear, fit_class_head
@@ -23,15 +25,15 @@ from attention_keras.training.losses import class_weights
 def fit_epoch(
     head: Classifier,
     train: Split,
-    batches: tf.data.Dataset,
-    validation: tf.data.Dataset,
+    validation: Split,
+    in_order: Callable[[Split], tf.data.Dataset],
     history: History,
     callbacks: Sequence[keras.callbacks.Callback],
     config: RunConfig,
 ) -> None:
     """Fit the compiled head to the features of the training split, as one epoch of the run.
 
-    `batches` are those of an epoch, which the training loss and accuracy are of; `callbacks` see the epoch
+    `in_order` makes batches of a split, of which loss and accuracy are told; `callbacks` see the epoch
     as they see one of `Classifier.fit`. What is fitted is a function of the features and the seed, so a run
     that was interrupted meanwhile fits again.
     """
@@ -44,16 +46,27 @@ def fit_epoch(
         importance = class_weights(np.bincount(labels, minlength=num_classes))[labels]
     maps = maps_of(head, train.images)
     how = {"groups": train.units, "importance": importance, "seed": config.seed}
-    assign(head, fit_class_head(maps, labels, num_classes, **how))
-    logs = head.evaluate(batches, verbose=0, return_dict=True)
+    fitted = fit_class_head(maps, labels, num_classes, **how)
+    assign(head, fitted)
+
+    def measured(split: Split) -> dict[str, float]:
+        if not isinstance(split.images, MapFiles):
+            return head.evaluate(in_order(split), verbose=0, return_dict=True)
+        logits, given = fitted.logits(maps_of(head, split.images)), np.asarray(split.labels)
+        loss = -log_softmax(logits, axis=1)[np.arange(len(given)), given].mean()
+        return {"loss": float(loss), "accuracy": float((logits.argmax(1) == given).mean())}
+
+    logs = measured(train)
     told.on_train_batch_end(history.steps_per_epoch - 1, logs)
-    validated = head.evaluate(validation, verbose=0, return_dict=True)
+    validated = measured(validation)
     told.on_epoch_end(0, logs | {f"val_{name}": value for name, value in validated.items()})
     told.on_train_end()
 
 
-def maps_of(head: Classifier, rows: FeatureRows) -> dict[str, Floats]:
+def maps_of(head: Classifier, rows: FeatureRows | MapFiles) -> dict[str, Floats | MapFiles]:
     """Tap -> its features, in the order of the taps."""
+    if isinstance(rows, MapFiles):
+        return {TILES: rows}
     columns = {id(tensor): column for tensor, column in zip(head.inputs, rows.columns, strict=True)}
     # Not layer.input, which is of the whole network's graph.
     found = {

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from attention_keras.data.array_store import ArrayStore
-from attention_keras.data.features import FeatureRows
+from attention_keras.data.features import FeatureRows, MapFiles
 from attention_keras.data.pipeline import evaluation_batches
+from attention_keras.data.rows import ImageRows
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.frozen import split_frozen
+from attention_keras.models.tiled import TiledModel, reads_tiles
 from attention_keras.training.strategy import Strategy, replicated
 
 
@@ -23,17 +26,20 @@ from attention_keras.training.strategy import Strategy, replicated
 class FrozenPart:
     """What is frozen of a network, and the head that learns meanwhile; they share the network's layers.
 
-    `features` goes from images `(b, h, w, 3)` to a list of tensors, `head` from these to the outputs.
+    `features` goes from images `(b, h, w, 3)` to a list of tensors, `head` from these to the outputs. Where
+    images are read in `tiles`, that gives their features.
     """
 
     features: keras.Model
     head: Classifier
+    tiles: TiledModel | None
 
     @classmethod
     def of(cls, model: Classifier, strategy: Strategy | None) -> "FrozenPart":
         """The parts of a network with a frozen backbone."""
         features, head = split_frozen(model)
-        return cls(features, replicated(head, strategy))
+        tiles = TiledModel(model) if reads_tiles(model) else None
+        return cls(features, replicated(head, strategy), tiles)
 
     @functools.cached_property
     def compute(self) -> Callable[[tf.Tensor], list[tf.Tensor]]:
@@ -54,10 +60,14 @@ class FrozenPart:
         """
         splits = []
         for name in ("train", "validation"):
-            split, store = getattr(dataset, name), ArrayStore(cache_dir=folder / name)
-            shapes = [tuple(tensor.shape[1:]) for tensor in self.features.outputs]
-            batches = self._computed(split, dataset.num_classes, batch_size, f"features, {name}", show)
-            rows = FeatureRows.kept(batches, shapes, len(split), store)
+            split, title = getattr(dataset, name), f"features, {name}"
+            rows: FeatureRows | MapFiles
+            if self.tiles:
+                rows = self._of_tiles(self.tiles, split.images, folder / name, title, show)
+            else:
+                shapes = [tuple(tensor.shape[1:]) for tensor in self.features.outputs]
+                batches = self._computed(split, dataset.num_classes, batch_size, title, show)
+                rows = FeatureRows.kept(batches, shapes, len(split), ArrayStore(cache_dir=folder / name))
             splits.append(dataclasses.replace(split, images=rows, masks=None, boxes=None))
         return splits[0], splits[1]
 
@@ -69,3 +79,15 @@ class FrozenPart:
             for images, _ in evaluation_batches(split, num_classes=num_classes, batch_size=batch_size):
                 yield self.compute(tf.cast(images, tf.float32))
                 bar.update(len(images))
+
+    def _of_tiles(
+        self, tiles: TiledModel, images: ImageRows, folder: Path, title: str, show: bool
+    ) -> MapFiles:
+        hidden = None if show else True
+        with tqdm(total=len(images), desc=title, unit=" images", leave=False, disable=hidden) as bar:
+
+            def compute(row: int) -> Iterator[np.ndarray]:
+                yield from tiles.features(images.bands(row, tiles.side))
+                bar.update(row + 1 - bar.n)
+
+            return MapFiles.kept(folder, len(images), compute)

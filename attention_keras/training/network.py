@@ -25,6 +25,7 @@ from attention_keras.models.frozen import thaw
 from attention_keras.models.graph import all_layers
 from attention_keras.models.hub import build_preset, preset_pixels
 from attention_keras.models.image_size import for_image_size
+from attention_keras.models.tiled import tiled
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
@@ -47,7 +48,7 @@ def settle(config: RunConfig, earlier: Run | None, strategy: Strategy | None) ->
         precision = earlier.config.precision
     elif precision == "auto":
         precision = "float32" if spans_workers(strategy) else choose_precision()
-    if not size and has_free_size(config.dataset):
+    if not size and not config.tiles and has_free_size(config.dataset):
         if spec.file:
             size = image_side(spec.file) or DEFAULT_SIZE
         elif spec.preset:
@@ -74,15 +75,18 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
     earlier_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:
-        backbone = _backbone(config, dataset.image_shape)
+        backbone = _backbone(config, (config.tiles,) * 2 + (3,) if config.tiles else dataset.image_shape)
+        preprocess, spec = _preprocess(config, dataset, backbone), config.spec
+        if config.tiles:
+            backbone, spec = tiled(backbone, spec.taps or "auto", config.margin), spec.replace(taps=())
         return build_model(
-            config.spec,
+            spec,
             input_shape=dataset.image_shape,
             num_classes=dataset.num_classes,
             width=config.width,
             dropout=config.dropout,
             init=config.init,
-            preprocess=_preprocess(config, dataset, backbone),
+            preprocess=preprocess,
             backbone=backbone,
         )
     finally:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from attention_keras.data.datasets import ImageDataset
+from attention_keras.data.images import upright_size
 from attention_keras.data.rows import ImageRows
 from attention_keras.models.compute import count_macs, count_parameters
 from attention_keras.runs.config import RunConfig
@@ -28,13 +29,14 @@ def summarize(
     """Lines for a person to check before a run takes hours."""
     devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
     height, width, _ = dataset.image_shape
+    size = f"any size, in tiles of {config.tiles}" if config.tiles else f"{width}x{height}"
     seconds = estimate_seconds(config, dataset, model, frozen)
-    streamed = isinstance(dataset.train.images, ImageRows)
+    streamed = isinstance(dataset.train.images, ImageRows) and not config.tiles
     lines = [
         f"model     {config.model}, width {config.width:g}: {count_parameters(model):,} parameters, "
-        f"{count_macs(model) / 1e6:,.0f} M multiply-adds per image",
+        f"{count_macs(model) / 1e6:,.0f} M multiply-adds per {'tile' if config.tiles else 'image'}",
         f"data      {dataset.name}: {len(dataset.train):,} training and {len(dataset.validation):,} "
-        f"validation images of {width}x{height}, {dataset.num_classes} classes"
+        f"validation images of {size}, {dataset.num_classes} classes"
         f"{', decoded from their files in each epoch' if streamed else ''}",
         f"recipe    {config.recipe}: {', '.join(words_of(config))}",
         f"device    {len(devices)} x {devices[0].device_type}, {config.precision}, strategy "
@@ -63,9 +65,15 @@ def estimate_seconds(
 
     A frozen backbone sees the images once for all its epochs. Reading them takes time where they are files.
     """
-    start = time.perf_counter()
-    images = tf.constant(dataset.train.images[: min(config.batch_size, 16 if frozen else 64)], "float32")
-    reading = time.perf_counter() - start
+    start, count = time.perf_counter(), len(dataset.train)
+    if config.tiles:
+        sizes = (upright_size(Path(file), None) for file in dataset.train.images.files)
+        step = max(1, config.tiles - 2 * config.margin)
+        count = sum(-(-height // step) * -(-width // step) for height, width in sizes)
+        images = tf.zeros((1, config.tiles, config.tiles, 3))
+    else:
+        images = tf.constant(dataset.train.images[: min(config.batch_size, 16 if frozen else 64)], "float32")
+    reading = 0 if config.tiles else time.perf_counter() - start
     whole = tf.function(lambda pixels: [model(pixels, training=False)["logits"]], autograph=False)
     forward = frozen.compute if frozen else whole
     for _ in range(2):  # the first one compiles
@@ -74,7 +82,7 @@ def estimate_seconds(
         forth = time.perf_counter() - start
     epochs, once = config.epochs, bool(config.frozen_epochs)
     seconds = (3 * epochs + once) * forth + (epochs + once) * reading
-    return seconds / len(images) * len(dataset.train)
+    return seconds / len(images) * count
 
 
 class Progress(keras.callbacks.Callback):

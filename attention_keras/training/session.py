@@ -84,7 +84,7 @@ class Session:
         config = settle(config, None if config.restart else run, strategy)
         place = {"data_dir": config.data_dir or None}
         dataset = load_dataset(config.dataset, seed=config.seed, **place, **config.for_loading())
-        config = dataclasses.replace(config, image_size=dataset.image_shape[0])
+        config = dataclasses.replace(config, image_size=dataset.image_shape[0] or 0)
         if not config.restart:
             run.refuse_changed_files(dataset.name, dataset.files)
         # Names of layers count up in a process; a resumed run must find those it was saved under.
@@ -205,6 +205,7 @@ class Session:
         run, validation = self.run, self.dataset.validation
         run.write_history(history.records)  # so far
         names, epochs = self.dataset.class_names, panel_epochs(stages)
+        shown = [] if self.config.tiles else [self.model, validation, names, epochs, run.tensorboard]
 
         def write(epoch, logs):
             run.write_history(history.records)
@@ -213,7 +214,7 @@ class Session:
 
         return [
             Scalars(run.tensorboard, history),
-            AttentionImages(self.model, validation, names, epochs, run.tensorboard),
+            *([AttentionImages(*shown)] if shown else []),
             keras.callbacks.LambdaCallback(on_epoch_end=write),
         ]
 
@@ -242,18 +243,15 @@ class Session:
             objects=self.objects and self.objects.train,
             **self._form,
         )
-        validation = self._in_order(validation, self.objects and self.objects.validation)
         with saving.listening():  # which is the last callback, because it saves the rest
             if stage.frozen and config.spec.head == "class":
-                fit_epoch(
-                    trained, train, batches(epochs=1), validation, history, [*callbacks, saving], config
-                )
+                fit_epoch(trained, train, validation, self._in_order, history, [*callbacks, saving], config)
                 return
             average = [AverageInPlace(stage.last)] if config.ema else []
             fit_rest(
                 trained,
                 batches,
-                validation,
+                self._in_order(validation, self.objects and self.objects.validation),
                 stage=stage,
                 step=history.step,
                 steps_per_epoch=self.steps_per_epoch,
@@ -272,6 +270,10 @@ class Session:
 
     def _logits(self, split: Split) -> np.ndarray:
         """`(n, k)`, without the maps, which nobody reads here."""
+        if self.config.tiles:
+            tiles = self.frozen.tiles
+            bands = (split.images.bands(row, tiles.side) for row in range(len(split)))
+            return np.stack([tiles.answer(image).logits for image in bands])
         model = self.frozen.head if self.frozen and not self.strategy else self.model
         classifier = keras.Model(model.input, model.output[LOGITS])
         if model is self.model:

@@ -10,7 +10,7 @@ import numpy as np
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.images import UnreadableImage, check_channels, read_image
 from attention_keras.errors import UserError
-from attention_keras.evaluation.subjects.predictor import Predictor
+from attention_keras.evaluation.subjects.predictor import Predictor, TiledPredictor
 from attention_keras.explaining.explanation import Explanation
 from attention_keras.models.outputs import PROBABILITIES
 
@@ -36,9 +36,14 @@ def predict_files(
     predictor: Predictor, files: Sequence[Path], *, batch_size: int = 32, explain: bool = True
 ) -> Iterator[Answer]:
     """One answer a file, in order. Images are read while the batches before are predicted."""
+    if isinstance(predictor, TiledPredictor):
+        yield from (_of_tiles(predictor, file, explain) for file in files)
+        return
     *size, channels = predictor.image_shape
     if not all(size):
-        raise UserError("the model takes images of any size; predict needs one with a fixed size")
+        raise UserError(
+            "the model takes images of any size, and predict needs a fixed size, or a run that reads tiles"
+        )
     check_channels(channels)
     to = PictureFormat(tuple(size), predictor.resize)
     batch_size = min(batch_size, len(files) or 1)
@@ -53,6 +58,16 @@ def predict_files(
             images = [image.result() for image in waiting.pop(0)]
             waiting += map(read, batches[number + AHEAD : number + AHEAD + 1])
             yield from _answers(predictor, batch, images, batch_size, explain)
+
+
+def _of_tiles(predictor: TiledPredictor, file: Path, explain: bool) -> Answer:
+    try:
+        if not explain:
+            return Answer(file, predictor.probabilities_of_file(file))
+        explanation = predictor.explain_file(file)
+        return Answer(file, explanation.probabilities[0], explanation=explanation)
+    except UnreadableImage as reason:
+        return Answer(file, reason=str(reason))
 
 
 def _read(file: Path, to: PictureFormat, channels: int) -> np.ndarray | str:

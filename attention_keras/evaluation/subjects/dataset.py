@@ -16,6 +16,7 @@ from attention_keras.data.geometry import PictureFormat, Resize
 from attention_keras.data.registry import IMAGE_FILES, TABLE
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
+from attention_keras.evaluation.subjects.predictor import TiledPredictor
 from attention_keras.evaluation.subjects.subject import Subject
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,10 @@ def dataset_of(
     if not same:
         to = picture_format(subjects)
         if not name.startswith(IMAGE_FILES):
+            if to is None:
+                raise UserError(
+                    f"{subjects[0].name} reads image files in tiles; give folder:PATH or table:FILE"
+                )
             size = to.size[0] if has_free_size(name) else None
             folder = tfds_folder(subjects, data_dir)
             return load_dataset(name, data_dir=folder, image_size=size, resize=to.resize)
@@ -68,9 +73,10 @@ def tfds_folder(subjects: Sequence[Subject], given: str = "") -> str | None:
     return given or next((subject.data_dir for subject in subjects if subject.data_dir), None)
 
 
-def picture_format(subjects: Sequence[Subject]) -> PictureFormat:
-    """What images from elsewhere are brought to for these subjects."""
-    return PictureFormat(subjects[0].predictor.image_shape[:2], one_resize(subjects))
+def picture_format(subjects: Sequence[Subject]) -> PictureFormat | None:
+    """What images from elsewhere are brought to for these subjects; None where they stay as they are."""
+    size = subjects[0].predictor.image_shape[:2]
+    return PictureFormat(size, one_resize(subjects)) if all(size) else None
 
 
 def one_resize(subjects: Sequence[Subject]) -> Resize:
@@ -109,6 +115,10 @@ def check_fit(subject: Subject, dataset: ImageDataset, test: Split) -> None:
         differs = (
             f"answers with classes such as {known[0]!r}, {dataset.name} has classes such as "
             f"{dataset.class_names[0]!r}"
+        )
+    elif test.images.shape[1] is None and not isinstance(subject.predictor, TiledPredictor):
+        raise UserError(
+            f"{model} takes batches of images, and {dataset.name} has files of any size; give the run"
         )
     elif tuple(test.images.shape[1:]) != tuple(subject.predictor.image_shape):
         raise UserError(

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from attention_keras.errors import UserError
-from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor
+from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, TiledPredictor
 from attention_keras.evaluation.subjects.subject import Subject
+from attention_keras.models.tiled import reads_tiles
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import LABELS, Run
 from attention_keras.runs.model_file import load_model
@@ -54,7 +55,7 @@ def load_predictor(path: str | Path) -> Predictor:
             names = run.class_names() if (run.path / LABELS).exists() else None
             model.class_names, model.temperature = names, run.temperature
             resize = run.config.resize_of_others
-        predictor = KerasPredictor(model, resize)
+        predictor = (TiledPredictor if reads_tiles(model) else KerasPredictor)(model, resize)
     names = predictor.class_names
     if names is not None and len(names) != predictor.num_classes:
         raise UserError(

@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import keras
 import numpy as np
+from tqdm import tqdm
 
+from attention_keras.data.bands import read_bands
 from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.explaining.batches import in_batches
 from attention_keras.explaining.explain import PREDICTED, explain
 from attention_keras.explaining.explanation import Explanation
+from attention_keras.explaining.large import LargeExplanation, explain_large
 from attention_keras.models.classifier import probabilities_of
 from attention_keras.models.evidence import has_evidence
 from attention_keras.models.outputs import ATTENTION, LOGITS, PROBABILITIES
+from attention_keras.models.tiled import TiledModel
 from attention_keras.serving.served_model import LoadedModel
 
 
@@ -61,6 +66,29 @@ class KerasPredictor:
     @cached_property
     def _has_evidence(self) -> bool:
         return has_evidence(self.model)
+
+
+class TiledPredictor(KerasPredictor):
+    """The same of a model that reads image files in tiles, each of its own size (`ImageRows`)."""
+
+    def __init__(self, model: keras.Model, resize: Resize = "crop"):
+        super().__init__(model, resize)
+        self._tiles = TiledModel(model)
+
+    def predict(self, images, batch_size=128):
+        rows = tqdm(range(len(images)), unit=" images", disable=None, leave=False, delay=3)
+        found = [self._tiles.answer(images.bands(row, self._tiles.side)).logits for row in rows]
+        return {PROBABILITIES: keras.ops.convert_to_numpy(self._to_probabilities(np.stack(found)))}
+
+    def probabilities_of_file(self, path: Path) -> np.ndarray:
+        """`(k,)`; raises UnreadableImage."""
+        logits = self._tiles.answer(read_bands(path, self._tiles.side)).logits
+        return keras.ops.convert_to_numpy(self._to_probabilities(logits))
+
+    def explain_file(self, path: Path) -> LargeExplanation:
+        """Of the predicted class; raises UnreadableImage."""
+        names = self.class_names or map(str, range(self.num_classes))
+        return explain_large(self._tiles, self.model, path, names)
 
 
 Predictor = KerasPredictor | LoadedModel

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from attention_keras.evaluation.explanations.own import total_evidence
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.report.result import Figure, Gallery, file_name
 from attention_keras.evaluation.report.table import Cell, decimal, integer, text
+from attention_keras.evaluation.subjects.predictor import TiledPredictor
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.context import Context, one_of_each_class
 
@@ -56,21 +58,26 @@ def answer_galleries(
     rows = np.concatenate([wrong, right])
     if not len(rows):
         return []
-    shown = test.take(rows)
-    images, paths = np.asarray(shown.images[:]), paths_of(shown)
-    predicted, names = probabilities[rows].argmax(axis=-1), context.class_names
-    maps = {tap: level[rows] for tap, level in attention.items()}
-    maps, evidence, contrast = _maps(context, subject, images, predicted, labels[rows], maps)
+    shown, names = test.take(rows), context.class_names
+    paths, predicted = paths_of(shown), probabilities[rows].argmax(axis=-1)
+    large = subject.predictor if isinstance(subject.predictor, TiledPredictor) else None
+    if large is None:
+        images = np.asarray(shown.images[:])
+        maps = {tap: level[rows] for tap, level in attention.items()}
+        maps, evidence, contrast = _maps(context, subject, images, predicted, labels[rows], maps)
     figures = []
     for number, row in enumerate(rows):
         title, correct = prediction_title(probabilities[row], names, labels[row])
-        levels = {name: level[number] for name, level in maps.items()}
-        signed = {}
-        if evidence is not None:
-            signed[f"for {names[predicted[number]]}"] = evidence[number]
-            if not correct:
-                signed[f"not {names[labels[row]]}"] = contrast[number]
-        image = panel(images[number], levels, title, correct=correct, evidence=signed)
+        if large is not None:
+            image = large.explain_file(Path(paths[number])).draw(0, title, correct)
+        else:
+            levels = {name: level[number] for name, level in maps.items()}
+            signed = {}
+            if evidence is not None:
+                signed[f"for {names[predicted[number]]}"] = evidence[number]
+                if not correct:
+                    signed[f"not {names[labels[row]]}"] = contrast[number]
+            image = panel(images[number], levels, title, correct=correct, evidence=signed)
         figures.append(Figure(f"{number:02d}", image, paths[number], small=True, right=correct, title=title))
     single = len(context.subjects) == 1
     folder = PANELS if single else f"{PANELS}/{file_name(subject.name)}"

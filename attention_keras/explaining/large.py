@@ -1,0 +1,135 @@
+"""The explanation of an image that need not fit in memory: an overview, and its strongest regions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from attention_keras.data.bands import overview_of, read_bands, read_regions
+from attention_keras.data.images import upright_size
+from attention_keras.drawing.cells import Cell, attention_cell, compose, evidence_cell, fitted
+from attention_keras.explaining.explanation import Explanation
+from attention_keras.models.classifier import probabilities_of
+from attention_keras.models.evidence import combine_evidence
+from attention_keras.models.taps import TILES
+from attention_keras.models.tiled import TiledModel
+
+OVERVIEW, SHOWN = 1024, 448
+"""Pixels of the longer side of an overview, and of one in a drawing."""
+REGIONS = 3
+
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LargeExplanation(Explanation):
+    """Of one image: `images` `(1, H, W, 3)` and `total` are of an overview, `evidence` is of all places.
+
+    Attributes:
+        size: height and width of the image in its file.
+        boxes: of the regions that say most for the class, `(left, top, right, bottom)` in pixels of the file.
+        regions: their pixels.
+        shares: the sum of the evidence in each.
+    """
+
+    size: tuple[int, int]
+    boxes: list[Box]
+    regions: list[np.ndarray]
+    shares: list[float]
+
+    def cells(self, index: int) -> list:
+        image = fitted(self.images[index], SHOWN)
+        attention, evidence = (
+            shrunk(maps[TILES][index], image.shape[:2]) for maps in (self.attention, self.evidence)
+        )
+        head, (height, width) = f"for {self.class_names[self.classes[index]]}", self.size
+        return [
+            Cell(image, f"{width} x {height}"),
+            attention_cell(image, attention, TILES),
+            evidence_cell(image, evidence, head),
+        ]
+
+    def draw(self, index: int, title: str = "", right: bool | None = None) -> np.ndarray:
+        """The overview with its maps; below, the regions at full resolution, with where they are."""
+        below = [
+            Cell(pixels, f"x {left} to {right_}, y {top} to {bottom}", f"evidence {share:+.2g}")
+            for pixels, share, (left, top, right_, bottom) in zip(self.regions, self.shares, self.boxes)
+        ]
+        best = self.predicted[index]
+        title = title or f"predicted: {self.class_names[best]} ({self.probabilities[index, best]:.0%})"
+        return compose([self.cells(index), *([below] if below else [])], title, right)
+
+
+def explain_large(
+    tiles: TiledModel, model: keras.Model, path: Path, class_names, asked: int | None = None
+) -> LargeExplanation:
+    """What a model on tiles says of an image file, and each place for the class `asked`, or the predicted.
+
+    The file is read twice, band by band. Raises UnreadableImage.
+    """
+    size = upright_size(path, None)
+    bands, overview = overview_of(read_bands(path, tiles.side), size, OVERVIEW)
+    found = tiles.answer(bands)
+    to_probabilities = probabilities_of(model, getattr(model, "temperature", 1.0))
+    probabilities = keras.ops.convert_to_numpy(to_probabilities(found.logits[None]))
+    best = int(probabilities.argmax())
+    explained = best if asked is None else asked
+    evidence = found.evidence[None, ..., explained]
+    small = shrunk(evidence[0], overview.shape[:2])[None]
+    total = combine_evidence({TILES: small}, overview.shape[:2])
+    boxes, shares = strongest_boxes(evidence[0], size, tiles.side)
+    return LargeExplanation(
+        images=overview[None],
+        names=[path.name],
+        class_names=list(class_names),
+        probabilities=probabilities,
+        predicted=np.array([best]),
+        classes=np.array([explained]),
+        attention={TILES: found.attention[None, ..., best]},
+        evidence={TILES: evidence},
+        total=keras.ops.convert_to_numpy(total),
+        rest=found.rest[None, explained],
+        size=size,
+        boxes=boxes,
+        regions=read_regions(path, boxes, tiles.side),
+        shares=shares,
+    )
+
+
+def shrunk(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A map `(h, w)` with at most `size` places, each the sum of as many as it stands for.
+
+    Example:
+        >>> shrunk(np.ones((5, 3)), (2, 3)).tolist()
+        [[3.0, 3.0, 3.0], [2.0, 2.0, 2.0]]
+    """
+    for axis, most in enumerate(size):
+        starts = np.arange(0, level.shape[axis], -(-level.shape[axis] // most))
+        level = np.add.reduceat(level, starts, axis=axis)
+    return level
+
+
+def strongest_boxes(
+    evidence: np.ndarray, size: tuple[int, int], side: int, count: int = REGIONS
+) -> tuple[list[Box], list[float]]:
+    """Squares of `side` pixels that do not overlap, with the most evidence `(h, w)`, and how much is in each.
+
+    Example:
+        >>> evidence = np.zeros((8, 12))
+        >>> evidence[1, 2], evidence[6, 10], evidence[0, 9] = 3, 2, -1
+        >>> strongest_boxes(evidence, (64, 96), 32)
+        ([(0, 0, 32, 32), (56, 24, 88, 56)], [3.0, 2.0])
+    """
+    pixel = max(size[0] / evidence.shape[0], 1), max(size[1] / evidence.shape[1], 1)
+    tall, wide = (max(1, min(round(side / p), n)) for p, n in zip(pixel, evidence.shape))
+    sums = np.pad(evidence.astype("float64"), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    inside = sums[tall:, wide:] - sums[:-tall, wide:] - sums[tall:, :-wide] + sums[:-tall, :-wide]
+    boxes, shares = [], []
+    while len(boxes) < count and inside.max() > 0:
+        row, column = np.unravel_index(inside.argmax(), inside.shape)
+        top, left = round(row * pixel[0]), round(column * pixel[1])
+        boxes.append((left, top, min(left + side, size[1]), min(top + side, size[0])))
+        shares.append(float(inside[row, column]))
+        inside[max(row - tall + 1, 0) : row + tall, max(column - wide + 1, 0) : column + wide] = -np.inf
+    return boxes, shares

@@ -1,0 +1,174 @@
+"""A backbone that reads images of any size in tiles, and answers for images that need not fit in memory."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from attention_keras.errors import UserError
+from attention_keras.layers.tiles import JoinTiles, Tiles
+from attention_keras.models.class_head import LOCAL, PROBE, SCORES
+from attention_keras.models.graph import all_layers, graph_nodes, is_graph
+from attention_keras.models.level_weights import find_weighted_levels
+from attention_keras.models.maps import local_features, map_size
+from attention_keras.models.taps import TILES, find_taps
+
+CUT = "cut"
+"""Name of the layer that makes tiles."""
+AT_ONCE = 8
+"""Tiles that the backbone reads together."""
+
+
+def tiled(backbone: keras.Model, taps: Sequence[str] | str = "auto", margin: int = 0) -> keras.Model:
+    """The backbone for images of any size and shape, which it reads in tiles of the size that it takes.
+
+    The maps of the tiles are put together to one map of the image, `(b, h, w, c)`, in a layer called `tiles`.
+    So `attend` of it attends over the whole image, and evidence is exact for each place of it. Layers and
+    weights are shared with the backbone.
+
+    At the borders of a tile the backbone sees zeros, which makes the places there strange, and an object is
+    cut in two. With a margin, tiles overlap, and places in the margin are left out.
+
+    Args:
+        backbone: a model of square images of a fixed size.
+        taps: the one layer whose map is taken, as for `attend`.
+        margin: pixels of a tile on each side that are left out, a multiple of the pixels of a place.
+
+    Raises:
+        UserError: the backbone takes images of any size, or its map does not divide a tile or a margin.
+
+    Example:
+        >>> mobilenet = keras.applications.MobileNetV2
+        >>> backbone = tiled(mobilenet(include_top=False, weights=None, input_shape=(64, 64, 3)))
+        >>> backbone(np.zeros((1, 100, 150, 3))).shape
+        TensorShape([1, 4, 5, 1280])
+    """
+    model, local, _ = find_taps(backbone, taps, None, levels=1)
+    height, width, channels = model.inputs[0].shape[1:]
+    if height is None or height != width:
+        raise UserError(f"{backbone.name} takes images of {(height, width)}; tiles need a square, fixed size")
+    if len(local) != 1:
+        raise UserError(f"tiles have one tap; got {', '.join(local)}")
+    ((tap, tensor),) = local.items()
+    rows, _ = map_size(tensor) or (0, 0)
+    if not rows or height % rows:
+        raise UserError(f"tiles of {height} pixels are not divided by a map of {rows} rows")
+    place = height // rows
+    if margin % place or not 0 <= 2 * margin < height:
+        raise UserError(f"a margin is 0, {place}, {2 * place} and so on, less than half a tile; got {margin}")
+    images = keras.Input((None, None, channels), name="images")
+    inside = keras.Model(model.inputs[0], local_features(tensor, tap), name=model.name)
+    maps = inside(Tiles(height, margin, name=CUT)(images))
+    joined = JoinTiles(height, margin, name=TILES)(maps, images)
+    return keras.Model(images, joined, name=f"tiled_{model.name}")
+
+
+def reads_tiles(model: keras.Model) -> bool:
+    """Whether it is a model on a `tiled` backbone."""
+    return any(isinstance(layer, JoinTiles) for layer in all_layers(model))
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """What a class head says of one image: `logits` `(k,)`, and maps `(h, w, k)` for all classes.
+
+    Attention sums to 1 for each class; the evidence and `rest` `(k,)` sum to the logits less their mean.
+    """
+
+    logits: np.ndarray
+    attention: np.ndarray
+    evidence: np.ndarray
+    rest: np.ndarray
+
+
+class TiledModel:
+    """A classifier with a class head on a `tiled` backbone, for images that come in bands.
+
+    What the graph computes of all features at once, this sums over the places: for each class only the two
+    numbers of a place are kept, what the probe and what class attention say of it. They are those of
+    `evidence_model` up to rounding.
+    """
+
+    def __init__(self, model: keras.Model):
+        levels = find_weighted_levels(model)
+        if not reads_tiles(model) or levels is None:
+            raise UserError(f"{model.name} does not read images in tiles with a class head")
+        self._levels, self._model = levels, model
+        self._cut = next(layer for layer in all_layers(model) if isinstance(layer, Tiles))
+        self.side: int = self._cut.side
+        self._network = _of_one_tile(model)
+        self._network.jit_compile = False  # Keras's own choice is XLA on a GPU, also where it aborts
+
+    def features(self, bands: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The features `(h, w, c)` of each row of tiles of an image, which comes in bands `(any, W, 3)`."""
+        side, margin, step = self.side, self._cut.margin, self._cut.step
+        for rows, valid in self._rows_of_tiles(bands):
+            width = rows.shape[1]
+            columns = np.arange(-(-width // step))[:, None] * step + np.arange(side) - margin
+            tiles = rows[:, np.clip(columns, 0, width - 1)].swapaxes(0, 1).astype("float32")
+            found = []
+            for start in range(0, len(tiles), AT_ONCE):
+                part = tiles[start : start + AT_ONCE]
+                whole = np.concatenate([part, np.zeros((AT_ONCE - len(part), *part.shape[1:]), "float32")])
+                found.append(self._network.predict_on_batch(whole)[: len(part)].astype("float32"))
+            maps = np.concatenate(found)
+            count = maps.shape[1]
+            cut = margin * count // side
+            maps = maps[:, cut : count - cut, cut : count - cut].swapaxes(0, 1)
+            joined = maps.reshape(len(maps), -1, maps.shape[-1])
+            yield joined[: -(-valid * count // side), : -(-width * count // side)]
+
+    def _rows_of_tiles(self, bands: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
+        """Pixels `(side, W, 3)` for each row of tiles, and how many of them are its own and of the image."""
+        side, step, seen, begun = self.side, self._cut.step, 0, 0
+        waiting = np.empty(0)
+        for band in bands:
+            above = waiting if seen else np.repeat(band[:1], self._cut.margin, axis=0)
+            waiting, seen = np.concatenate([above, band]), seen + len(band)
+            while len(waiting) >= side:
+                yield waiting[:side], step
+                waiting, begun = waiting[step:], begun + step
+        while begun < seen:
+            below = np.repeat(waiting[-1:], max(0, side - len(waiting)), axis=0)
+            yield np.concatenate([waiting, below])[:side], min(step, seen - begun)
+            waiting, begun = waiting[step:], begun + step
+
+    def answer(self, bands: Iterable[np.ndarray]) -> Places:
+        """Logits and maps of an image; the bands need not be in memory together."""
+        layer, convert = self._model.get_layer, keras.ops.convert_to_numpy
+        scale, shift = map(convert, layer(LOCAL + TILES).affine())
+        probe, scores = (
+            [convert(weight) for weight in (layer(name).kernel, layer(name).bias)]
+            for name in (PROBE, SCORES + TILES)
+        )
+        of_probe, said = [], []
+        for features in self.features(bands):
+            x = features * scale + shift
+            of_probe.append(x @ probe[0])
+            said.append(x @ scores[0] + scores[1])
+        votes, local = np.concatenate(of_probe), np.concatenate(said)
+        alpha, gamma = convert(self._levels.weight)
+        attention = np.exp(local - local.max(axis=(0, 1)))
+        attention /= attention.sum(axis=(0, 1))
+        evidence = alpha * votes / (votes.shape[0] * votes.shape[1]) + gamma * attention * local
+        rest = alpha * probe[1]
+        logits = evidence.sum(axis=(0, 1)) + rest
+        evidence -= evidence.mean(axis=-1, keepdims=True)
+        return Places(logits, attention, evidence, rest - rest.mean())
+
+
+def _of_one_tile(model: keras.Model) -> keras.Model:
+    """From the pixels of tiles to their maps: what stands before the cut, if anything, and the backbone."""
+    graph, around = model, None
+    while CUT not in (names := {node.operation.name: node for node in graph_nodes(graph)}):
+        around = next(
+            node for node in graph_nodes(graph) if is_graph(node.operation) and reads_tiles(node.operation)
+        )
+        graph = around.operation
+    inside = keras.Model(names[CUT].output_tensors[0], names[TILES].input_tensors[0])
+    before = around.input_tensors[0] if around else names[CUT].input_tensors[0]
+    tiles = keras.Input(inside.input_shape[1:], name="tiles")
+    if any(before is image for image in model.inputs):
+        return keras.Model(tiles, inside(tiles))
+    return keras.Model(tiles, inside(keras.Model(model.input, before)(tiles)))
