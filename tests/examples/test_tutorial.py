@@ -68,7 +68,7 @@ def test_it_is_committed_as_it_ran(notebook):
     cells = code_cells(notebook)
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell["outputs"]]
-    assert {output["output_type"] for output in outputs} == {"stream", "display_data", "execute_result"}
+    assert {output["output_type"] for output in outputs} == {"stream", "display_data"}
     assert {output["name"] for output in outputs if output["output_type"] == "stream"} == {"stdout"}
     pictures = [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 3
