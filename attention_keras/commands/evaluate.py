@@ -43,12 +43,7 @@ def run(options: CommonOptions, command: str = "") -> int:
 
 
 def split_task(words: Sequence[str]) -> tuple[str, list[str]]:
-    """The task, and the words without it. The first word is a task or a run; of `--task` the last one counts.
-
-    Example:
-        >>> split_task(["runs/demo", "--task", "maps", "--rows", "4"])
-        ('maps', ['runs/demo', '--rows', '4'])
-    """
+    """The task, and the words without it. The first one is a task or a run; of `--task` the last counts."""
     first, others, task = "".join(words[:1]), [], DEFAULT
     if first in _OPTIONS:
         return first, list(words[1:])

@@ -45,12 +45,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def overview() -> str:
-    """The subcommands in lines.
-
-    Example:
-        >>> overview().splitlines()[0]
-        'usage: attention-keras COMMAND [options]'
-    """
+    """The subcommands in lines."""
     listed = "\n".join(f"  {name:<14}{about}" for name, (about, _) in COMMANDS.items())
     return f"""usage: {PROGRAM} COMMAND [options]
 

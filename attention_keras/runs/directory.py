@@ -34,10 +34,6 @@ class Run:
     | `model.keras`, `best.keras` | the model after the last and after the best epoch |
     | `features/` | what a frozen backbone makes of the images, while it is frozen and they need much memory |
     | `checkpoints/`, `tensorboard/`, `evaluation/` | |
-
-    Example:
-        >>> Run("runs/demo").checkpoints.as_posix()
-        'runs/demo/checkpoints'
     """
 
     def __init__(self, path: str | Path):

@@ -26,10 +26,6 @@ class Experiment:
     """One table: a dataset, its rows, the options that all of them share, and what is measured on each run.
 
     A row is a network's name, or a key of `variants`, which are the options of rows with names of their own.
-
-    Example:
-        >>> TABLES["cifar10-cpu"].config("vgg-hires", seed=1).name
-        'vgg-hires-s1'
     """
 
     about: str

@@ -62,12 +62,7 @@ def words_of(config: RunConfig) -> list[str]:
 
 
 def safe_name(text: str) -> str:
-    """Text as part of a file name.
-
-    Example:
-        >>> safe_name("my photos/2026")
-        'my_photos_2026'
-    """
+    """Text as part of a file name."""
     return re.sub(r"[^\w.\-]+", "_", text).strip("_")
 
 

@@ -39,12 +39,7 @@ def _git(folder: str, *words: str) -> str:
 
 
 def hardware() -> str:
-    """Processor and cores this process may use, and the GPUs TensorFlow sees.
-
-    Example:
-        >>> "cores" in hardware()
-        True
-    """
+    """Processor and cores this process may use, and the GPUs TensorFlow sees."""
     import tensorflow as tf
 
     processor = platform.machine()

@@ -113,10 +113,6 @@ def find_recipe(
     """What a recipe says of a dataset and a backbone, its `recipe` among it: the name that `auto` stands for.
 
     `auto` is `finetune` for a pretrained backbone, `embedded` for cluttered_digits, else `paper`.
-
-    Example:
-        >>> find_recipe("auto", "svhn", "vgg")["learning_rate"]
-        0.01
     """
     if name == "auto":
         name = "finetune" if pretrained else "embedded" if dataset == "cluttered_digits" else "paper"

@@ -21,13 +21,7 @@ class Stage(NamedTuple):
 
 
 def stages_of(config: RunConfig) -> list[Stage]:
-    """The stages of a run that have epochs.
-
-    Example:
-        >>> config = RunConfig(backbone="keras:VGG16", weights="imagenet", epochs=3)
-        >>> [(stage.first, stage.last, stage.frozen) for stage in stages_of(config)]
-        [(0, 1, True), (1, 4, False)]
-    """
+    """The stages of a run that have epochs."""
     frozen = Stage(0, config.frozen_epochs, config.frozen_learning_rate, "none", True)
     whole = Stage(config.frozen_epochs, config.all_epochs, config.learning_rate, config.augment, False)
     return [stage for stage in (frozen, whole) if stage.first < stage.last]
