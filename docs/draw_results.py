@@ -8,6 +8,7 @@ networks from scratch are written down from `benchmarks.jax_training`.
 
 from pathlib import Path
 
+import matplotlib
 import pandas as pd
 
 from attention_keras.drawing.canvas import SERIES, new_figure
@@ -75,5 +76,6 @@ def save(figure, name: str) -> None:
 
 
 if __name__ == "__main__":
+    matplotlib.rcParams["svg.hashsalt"] = "results"  # the same names within the file each time
     draw_error_by_size()
     draw_from_scratch()
