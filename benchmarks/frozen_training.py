@@ -56,13 +56,13 @@ def splits_of(run: Run, folder: str) -> tuple[dict[str, list[Path]], dict[str, l
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.frozen_training", description=__doc__.splitlines()[0]
     )
     parser.add_argument("folder", help="of images, a folder a class")
     parser.add_argument("backbone", help="FILE.keras")
     parser.add_argument("--preprocess", default="imagenet", help="as `train` takes it")
-    parser.add_argument("--side", type=int, default=224)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--side", type=int, default=224, help="of the images")
+    parser.add_argument("--rounds", type=int, default=2, help="of both, one after the other")
     options = parser.parse_args()
     config = RunConfig(
         dataset=f"folder:{options.folder}",
