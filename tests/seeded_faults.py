@@ -74,8 +74,8 @@ TABLE = {
         ("resume that skips a step", "tf.constant(first_step,", "tf.constant(first_step + 1,"),
         (
             "swapped order of classes",
-            "one_hot(tf.gather(labels, rows)",
-            "one_hot(2 - tf.gather(labels, rows)",
+            "images, tf.gather(targets, rows)",
+            "images, tf.gather(targets, rows)[:, ::-1]",
         ),
     ],
     "tests/data/test_objects.py": [

@@ -84,6 +84,8 @@ def main(words: Sequence[str], prog: str) -> int:
     from attention_keras.serving.remote import RemoteModel
 
     predictor = RemoteModel(options.url) if options.url else load_predictor(options.model)
+    if options.overview and predictor.activation == "linear":
+        raise UserError("--overview is for classes and tags; this model answers with a number")
     names = predictor.class_names or [str(number) for number in range(predictor.num_classes)]
     top, maps = min(options.top, len(names)), options.maps == "npz"
     name = "predictions-{}-of-{}".format(*part) if options.shard else "predictions"

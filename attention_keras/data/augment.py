@@ -40,12 +40,6 @@ def mix_batch(images: tf.Tensor, labels: tf.Tensor, mixes: tuple[str, ...], seed
 
     Images are float32 after mixup and else of the dtype they had. Labels still sum to 1. A batch of one image
     has no other to mix with.
-
-    Example:
-        >>> images = tf.fill((4, 8, 8, 3), tf.constant(200, tf.uint8))
-        >>> images, labels = mix_batch(images, tf.eye(4), ("cutout",), tf.constant([0, 0]))
-        >>> images.dtype.name, sorted(set(images.numpy().ravel().tolist()))
-        ('uint8', [0, 200])
     """
     for number, name in enumerate(mixes):
         images, labels = _MIXES[name](images, labels, tf.random.fold_in(seed, number))
@@ -75,12 +69,12 @@ def policy_map(names: tuple[str, ...]) -> Callable[[tf.Tensor, tf.Tensor], Batch
     finally:
         keras.config.set_dtype_policy(of_the_model)
 
-    def apply(images, labels):
+    def apply(images, *labels):
         shape = images.shape
         images = tf.cast(images, tf.float32)
         for layer in layers:
             images = layer(images)
-        return tf.ensure_shape(tf.clip_by_value(images, 0.0, 255.0), shape), labels
+        return tf.ensure_shape(tf.clip_by_value(images, 0.0, 255.0), shape), *labels
 
     return apply
 

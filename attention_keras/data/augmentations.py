@@ -37,12 +37,7 @@ class Augment:
 
 
 def parse_augment(augment: str) -> Augment:
-    """Parse `none`, or names joined by `+`, such as `flip+crop+cutmix`.
-
-    Example:
-        >>> parse_augment("cutmix+flip+crop_reflect")
-        Augment(moves=('flip', 'crop_reflect'), mixes=('cutmix',), policies=(), crops=())
-    """
+    """Parse `none`, or names joined by `+`, such as `flip+crop+cutmix`."""
     kinds = (MOVES, MIXES, POLICIES, CROPS)
     known = [name for kind in kinds for name in kind]
     names = () if augment == "none" else tuple(augment.split("+"))

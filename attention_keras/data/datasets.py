@@ -16,9 +16,11 @@ from attention_keras.data.registry import (
     FOLDER,
     IMAGE_FILES,
     PETS,
+    TABLE,
     VALIDATION_FRACTION,
     DatasetSpec,
     GroupBy,
+    Labels,
     find_dataset,
 )
 from attention_keras.data.source import Cut, Source, all_objects_or_none, dataset_of_source, dataset_of_table
@@ -56,6 +58,7 @@ def load_dataset(
     columns: Sequence[str] = (),
     group_by: GroupBy = "none",
     whole: bool = False,
+    labels: Labels = "auto",
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     cache_dir: str | Path | None = None,
 ) -> ImageDataset:
@@ -82,6 +85,8 @@ def load_dataset(
         columns: other names of columns in a table, such as `label=species`.
         group_by: `parent` keeps images of a folder `CLASS/GROUP` on one side of the split.
         whole: images of files stay as large as they are, each of its own size, and in their files.
+        labels: of a table: `single`, a class each; `multi`, tags such as `a;b`; `number`; or `auto`, which is
+            `multi` where there is a semicolon.
         memory_limit: bytes of images per split above which they are kept in a file and read by row, or, of
             a folder, decoded from their own files in each epoch. The pixels are the same.
         cache_dir: folder for such files; by default in the user's cache folder.
@@ -102,11 +107,13 @@ def load_dataset(
         raise UserError(f"limit must be 2 or more, so that training and validation have images; got {limit}")
     if image_size is not None and not (8 <= image_size <= 1024):
         raise UserError(f"image_size must be from 8 to 1024 pixels; got {image_size}")
+    if labels not in ("auto", "single") and not name.startswith(TABLE):
+        raise UserError(f"labels {labels} is for table:FILE; got {name!r}")
     if skip_broken and not name.startswith(IMAGE_FILES):
         raise UserError(f"skip_broken is for folder:PATH and table:FILE; got {name!r}")
     store, cut = ArrayStore(memory_limit, cache_dir), Cut(seed, validation_fraction, limit)
     if name.startswith(IMAGE_FILES):
-        table = read_files(name, columns, group_by)
+        table = read_files(name, columns, group_by, labels)
         to = None if whole else PictureFormat((image_size or DEFAULT_SIZE,) * 2, resize)
         return dataset_of_table(name, table, to, cut, store, skip_broken)
     if name.startswith("tfds:"):
@@ -123,25 +130,24 @@ def load_dataset(
 
 
 def seen_in_training(files: Mapping[str, FileRecord]) -> set[str]:
-    """Digests of the files that a run has trained on or chosen by: all but its test images.
-
-    Example:
-        >>> trained, tested = FileRecord("05", "cat", "train"), FileRecord("07", "cat", "test")
-        >>> seen_in_training({"1.png": trained, "2.png": tested})
-        {'05'}
-    """
+    """Digests of the files that a run has trained on or chosen by: all but its test images."""
     return {record.digest for record in files.values() if record.role != "test"}
 
 
 def load_unseen(
-    name: str, to: PictureFormat | None, *, columns: Sequence[str] = (), without: Container[str] = ()
+    name: str,
+    to: PictureFormat | None,
+    *,
+    columns: Sequence[str] = (),
+    labels: Labels = "auto",
+    without: Container[str] = (),
 ) -> ImageDataset:
     """Every image of `folder:PATH` or `table:FILE` as a test split, for models that were trained elsewhere.
 
     Where it has a test split, only that is taken. Files whose digest is in `without` are left out,
     because a model has seen them.
     """
-    table = read_files(name, columns)
+    table = read_files(name, columns, labels=labels)
     rows = np.flatnonzero(table.roles == ("test" if "test" in table.roles else "train"))
     unseen = np.array([f"{digest:016x}" not in without for digest in table.digests[rows].tolist()], bool)
     if not unseen.any():

@@ -65,11 +65,6 @@ def generate_scenes(split: str, count: int) -> Split:
 
     A scene is dark, tinted, noisy ground; 4 to 7 bright pieces cut from other digits of the split; and one
     bright digit of 16 to 24 pixels on top, at a random position. Scene i depends on `(split, i)` alone.
-
-    Example:
-        >>> scenes = generate_scenes("test", 8)
-        >>> scenes.images.shape, scenes.masks.shape, scenes.boxes.shape
-        ((8, 32, 32, 3), (8, 32, 32), (8, 4))
     """
     blocks = [_draw_block(split, block) for block in range(-(-count // _BLOCK))]
     fields = (np.concatenate(field)[:count] for field in zip(*blocks))

@@ -23,12 +23,7 @@ class Changes:
 
     @classmethod
     def between(cls, before: Mapping[str, Any], now: Mapping[str, Any]) -> "Changes":
-        """From what was known of each file by its path, and what is.
-
-        Example:
-            >>> Changes.between({"a/1.png": "05", "a/2.png": "0f"}, {"a/1.png": "06", "b/3.png": "0f"})
-            Changes(new=1, gone=1, changed=1)
-        """
+        """From what was known of each file by its path, and what is."""
         both = before.keys() & now.keys()
         changed = sum(before[name] != now[name] for name in both)
         return cls(len(now) - len(both), len(before) - len(both), changed)

@@ -134,12 +134,7 @@ def endings_in_words() -> str:
 
 
 def in_words(passed_over: Counter[str]) -> str:
-    """The most frequent first.
-
-    Example:
-        >>> in_words(Counter({".txt": 1, "hidden": 1200}))
-        '1,200 hidden, 1 .txt'
-    """
+    """The most frequent first."""
     return ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common())
 
 
@@ -152,10 +147,6 @@ def unique_stem(path: Path) -> str:
     """A name for what is made of an image: its own, shortened, and a digest that tells equal ones apart.
 
     It depends on no other file, so that it stays when images are added and in every shard.
-
-    Example:
-        >>> unique_stem(Path("a/cat.png")), unique_stem(Path("b/cat.jpg"))
-        ('cat-def4f09d9c', 'cat-19b924fd1a')
     """
     stem = path.stem
     while len(os.fsencode(stem)) > LONGEST_STEM:

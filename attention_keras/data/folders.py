@@ -8,6 +8,8 @@ from collections import Counter
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from attention_keras.data.files import NO_IMAGES, endings_in_words, folder_id, images_below, in_words
 from attention_keras.data.images import EXTENSIONS
 from attention_keras.data.registry import GroupBy
@@ -79,7 +81,7 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
         raise UserError(f"{roots['train']} has one class only, {names[0]!r}; a classifier needs two")
     if passed_over:
         logger.warning("folder:%s: %d images; passed over: %s", path, len(rows), in_words(passed_over))
-    return ImageTable.of(root, *zip(*rows))
+    return _table(root, rows)
 
 
 def read_masked_folder(path: str | Path) -> ImageTable:
@@ -101,7 +103,13 @@ def read_masked_folder(path: str | Path) -> ImageTable:
             f"{root} has no image with a mask; expected {root}/SET/IMAGE.jpg and "
             f"{root}/SET/{GROUND_TRUTH}/IMAGE.png"
         )
-    return ImageTable.of(root, *zip(*rows))
+    return _table(root, rows)
+
+
+def _table(root: Path, rows: list[Row]) -> ImageTable:
+    paths, labels, *others = zip(*rows)
+    class_names, numbers = np.unique(np.array(labels, object), return_inverse=True)
+    return ImageTable.of(root, class_names.tolist(), paths, numbers.astype("int32"), *others)
 
 
 def mask_files(folder: Path) -> dict[str, Path]:

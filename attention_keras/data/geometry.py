@@ -18,21 +18,19 @@ class PictureFormat:
     """What images of any shape are brought to. Training and all that comes after it must agree on it.
 
     `crop` takes the middle, `stretch` does not keep the aspect ratio, `pad` keeps all of the image with black
-    at the sides. All of them are bilinear, with antialiasing. `size` is `(h, w)`.
+    at the sides. All of them are bilinear, with antialiasing. `size` is `(h, w)`. Of grey images of more than
+    8 bits, or of floating point, `values` become black and white; None for 0 to 65535.
     """
 
     size: tuple[int, int]
     resize: Resize
+    values: tuple[float, float] | None = None
 
 
 def crop_box(height, width, size: tuple[Any, Any], *, smaller=min, larger=max) -> tuple[Any, Any, Any, Any]:
     """`(top, left, height, width)` of the largest part in the middle that has the shape of `size`.
 
     In a TensorFlow graph `smaller` and `larger` are `tf.minimum` and `tf.maximum`.
-
-    Example:
-        >>> crop_box(100, 200, (32, 32))
-        (0, 50, 100, 100)
     """
     tall, wide = size
     inner_height = larger(1, smaller(height, width * tall // wide))
@@ -41,12 +39,7 @@ def crop_box(height, width, size: tuple[Any, Any], *, smaller=min, larger=max) -
 
 
 def padded_box(height, width, size: tuple[int, int], **functions) -> tuple[Any, Any, Any, Any]:
-    """`(top, left, height, width)` of the whole image inside `size`, as large as it fits.
-
-    Example:
-        >>> padded_box(100, 200, (32, 32))
-        (8, 0, 16, 32)
-    """
+    """`(top, left, height, width)` of the whole image inside `size`, as large as it fits."""
     return crop_box(*size, (height, width), **functions)
 
 
@@ -56,12 +49,6 @@ def fit_box(
     """`[y0, x0, y1, x1]` in the network's image, of left, top, right, bottom in an image of this `(h, w)`.
 
     What was cut away is gone; a box without area is left where all of it was.
-
-    Example:
-        >>> fit_box((50, 0, 100, 50), (100, 200), PictureFormat((32, 32), "crop"))
-        (0.0, 0.0, 16.0, 16.0)
-        >>> fit_box((50, 0, 100, 50), (100, 200), PictureFormat((32, 32), "pad"))
-        (8.0, 8.0, 16.0, 16.0)
     """
     seen, place = (0, 0, *image), (0, 0, *to.size)
     if to.resize == "crop":
@@ -81,12 +68,6 @@ def to_size(image: "tf.Tensor", size: tuple[int, int], resize: Resize) -> "tf.Te
     """An image `(h, w, c)` of any shape as uint8 `(*size, c)`, in a TensorFlow graph.
 
     It agrees with `images.fit` within one grey level.
-
-    Example:
-        >>> import tensorflow as tf
-        >>> wide = tf.concat([tf.zeros((4, 4, 3)), tf.fill((4, 4, 3), 200.0)], axis=1)
-        >>> [to_size(wide, (2, 2), how)[0, :, 0].numpy().tolist() for how in ("stretch", "pad")]
-        [[29, 171], [29, 171]]
     """
     import tensorflow as tf
 

@@ -12,7 +12,9 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,7 @@ SCALE = (0.35, 1.0)
 hundred has no use for parts in which the object is mostly cut off."""
 RATIO = (3 / 4, 4 / 3)
 """Width over height of a part that becomes a square."""
+_FEW = 64
 _GAP = 1.25
 """A part is first brought to this many times the size of the result, or more, in the cheapest way: a JPEG is
 decoded at an n-th of its size, pixels are averaged. Then it is resized with antialiasing. A pixel of a
@@ -48,7 +51,7 @@ def read_image(path: Path, to: PictureFormat, channels: int = 3) -> np.ndarray:
     """One image as `(h, w, 3)` uint8, or in grey `(h, w, 1)`; raises UnreadableImage."""
     with open_image(path) as image:
         # Not `draft`, which decodes large JPEGs sooner and to other pixels than an exported model does.
-        pixels = fit(upright_rgb(image), to.size, to.resize)
+        pixels = fit(upright_rgb(image, to.values), to.size, to.resize)
     return pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
 
 
@@ -61,10 +64,10 @@ def check_channels(channels: int | None) -> int:
 
 def read_mask(path: Path, to: PictureFormat) -> np.ndarray:
     """One mask, white on the object, as `(h, w)` bool; raises UnreadableImage."""
-    return read_image(path, to).mean(axis=-1) > 127
+    return read_image(path, replace(to, values=None)).mean(axis=-1) > 127
 
 
-def check_image(path: Path) -> None:
+def check_image(path: Path, values: tuple[float, float] | None = None) -> None:
     """Decode all of an image and keep nothing of it; raises UnreadableImage where `read_image` does.
 
     A header says nothing of what is cut off behind it, and `Image.verify` looks no further in a JPEG. A
@@ -73,7 +76,36 @@ def check_image(path: Path) -> None:
     """
     with open_image(path) as image:
         image.draft(None, (1, 1))
-        upright_rgb(image)
+        upright_rgb(image, values)
+
+
+def range_of_deep(files: Sequence[Path]) -> tuple[float, float] | None:
+    """The least and the greatest value of grey images of more than 8 bits; None where there are none.
+
+    Whether there are any, a few of the files tell. Those that cannot be read are passed over.
+    """
+
+    def ends(file: Path) -> tuple[float, float] | None:
+        try:
+            with open_image(file) as image:
+                if not _is_deep(image):
+                    return None
+                pixels = np.asarray(image)
+                found = pixels[np.isfinite(pixels)]
+                return (float(found.min()), float(found.max())) if found.size else None
+        except UnreadableImage:
+            return None
+
+    with ThreadPoolExecutor() as threads:
+        few = files[:: -(-len(files) // _FEW)] if len(files) else files
+        if not any(threads.map(ends, few)):
+            return None
+        low, high = zip(*filter(None, threads.map(ends, files)))
+    return (min(low), max(high)) if min(low) < max(high) else None
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or image.mode == "F"
 
 
 @contextmanager
@@ -124,13 +156,19 @@ def upright_size(path: Path, megapixels: int | None = MEGAPIXELS) -> tuple[int, 
         return _upright_size(image)
 
 
-def upright_rgb(image: Image.Image) -> Image.Image:
+def upright_rgb(image: Image.Image, values: tuple[float, float] | None = None) -> Image.Image:
     """Turned as the camera says, in place, and in three channels of 8 bits.
 
-    Grey is repeated, alpha dropped (as the exported model does), CMYK and palettes are converted, 16 bits cut
-    to the upper 8. Of an animation it is the first frame.
+    Grey is repeated, alpha dropped (as the exported model does), CMYK and palettes are converted. Of more
+    than 8 bits `values` become 0 and 255; without them 16 bits are cut to the upper 8. Of an animation it is
+    the first frame.
     """
     ImageOps.exif_transpose(image, in_place=True)
+    if _is_deep(image) and values:
+        low, high = values
+        levels = (np.asarray(image, "float32") - low) * np.float32(255 / (high - low))
+        levels = np.rint(np.clip(np.nan_to_num(levels), 0, 255)).astype("uint8")
+        return Image.fromarray(levels).convert("RGB")
     if image.mode.startswith("I"):
         return Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype("uint8")).convert("RGB")
     if image.mode == "F":
@@ -161,12 +199,6 @@ def random_box(draws: Sequence[float], aspect: float = 1.0) -> tuple[float, floa
     height, by the same of the result. Area and logarithm of the ratio are uniform among those that fit into
     the image, as is the position, so that one draw is enough. An image so long that no part has both an area
     of `SCALE` and a ratio of `RATIO` gives the largest ones that have the ratio.
-
-    Example:
-        >>> random_box((0.0, 0.5, 0.5, 0.0), aspect=1.0)[:2]
-        (0.204..., 0.0)
-        >>> random_box((0.999999, 0.5, 0.9, 0.9), aspect=1.0)[2:]
-        (0.999..., 0.999...)
     """
     area_at, ratio_at, top_at, left_at = map(float, draws)
     most = min(SCALE[1], RATIO[1] / aspect, aspect / RATIO[0])
@@ -180,15 +212,13 @@ def random_box(draws: Sequence[float], aspect: float = 1.0) -> tuple[float, floa
 
 
 def resized_crop(
-    image: Image.Image, draws: Sequence[float], size: tuple[int, int], resize: Resize
+    image: Image.Image,
+    draws: Sequence[float],
+    size: tuple[int, int],
+    resize: Resize,
+    values: tuple[float, float] | None = None,
 ) -> np.ndarray:
-    """Pixels `(h, w, 3)` uint8 of a random part of an image that is opened and not yet decoded.
-
-    Example:
-        >>> grey = Image.new("RGB", (300, 200), (9, 9, 9))
-        >>> resized_crop(grey, (0.5, 0.5, 0.5, 0.5), (32, 48), "crop").shape
-        (32, 48, 3)
-    """
+    """Pixels `(h, w, 3)` uint8 of a random part of an image that is opened and not yet decoded."""
     if not isinstance(image, JpegImageFile):
         image = ImageOps.exif_transpose(image)
     height, width = _framed(*_upright_size(image), size, resize)
@@ -197,7 +227,7 @@ def resized_crop(
     needed = _GAP * max(size[0] / (tall * height), size[1] / (wide * width))
     if needed < 1:
         image.draft(None, (math.ceil(image.width * needed), math.ceil(image.height * needed)))
-    image = upright_rgb(image)
+    image = upright_rgb(image, values)
     if resize == "pad":
         image = _padded(image, size)
     lower, right = min(1.0, top + tall) * image.height, min(1.0, left + wide) * image.width

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from attention_keras.data.labels import members
+
 TEST_FRACTION = 0.2
 
 
@@ -48,12 +50,6 @@ def choose_roles(
 
     Roles that nobody has in `given` `(n,)` are cut from train: a fifth for `test`, the same one for every
     seed, and `validation_fraction` of what is left. Images of the same unit `(n,)` uint64 stay together.
-
-    Example:
-        >>> units = np.arange(10_000, dtype="uint64")
-        >>> roles = choose_roles(np.full(10_000, "train", object), units, units % 10, 0.1, seed=0)
-        >>> [round(float((roles == role).mean()), 1) for role in ("train", "validation", "test")]
-        [0.7, 0.1, 0.2]
     """
     roles = np.array(given, object)
     cuts = [("test", TEST_FRACTION, "test"), ("validation", validation_fraction, f"validation {seed}")]
@@ -72,8 +68,8 @@ def _held_out(
     distinct, unit_of = np.unique(units, return_inverse=True)
     draws = np.array([_draw(unit, purpose) for unit in distinct.tolist()])[unit_of]
     chosen = []
-    for label in np.unique(labels):
-        drawn = np.unique(draws[labels == label])
+    for of_class in members(labels):
+        drawn = np.unique(draws[of_class])
         most = max(0, len(drawn) - spared)
         below = int(np.searchsorted(drawn, fraction))
         chosen.append(drawn[: min(max(below, 1), most)])
@@ -90,11 +86,6 @@ def cut_by_class(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.nda
     """Row numbers to keep and to hold out, ascending, for images that are no files: drawn from `seed`.
 
     `round(n * fraction)` rows are held out, at least one, the same share of every class.
-
-    Example:
-        >>> kept, held = cut_by_class(np.array([0, 1] * 10), 0.2, seed=0)
-        >>> len(kept), np.bincount([0, 1] * 10)[held % 2].size
-        (16, 4)
     """
     count = len(labels)
     shuffled = np.random.default_rng(seed).permutation(count)

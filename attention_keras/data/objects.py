@@ -29,11 +29,6 @@ def choose_objects(split: Split, fraction: float, seed: int) -> np.ndarray:
     """The images `(n,)` bool whose object the training may know: a share of those that have one, or one.
 
     A smaller fraction of the same seed is a part of a larger one.
-
-    Example:
-        >>> split = Split(np.zeros((10, 8, 8, 3), "uint8"), np.zeros(10, "int32"), np.ones((10, 8, 8), bool))
-        >>> int(choose_objects(split, 0.3, seed=0).sum())
-        3
     """
     rows = np.flatnonzero(images_with_object(split))
     count = min(len(rows), max(1, round(fraction * len(rows))))
@@ -64,13 +59,7 @@ class Objects:
 
 
 class BoxMasks(Rows):
-    """Masks `(n, h, w)` of boxes `(n, 4)`, made when they are read: the pixels whose centres lie in the box.
-
-    Example:
-        >>> masks = BoxMasks(np.array([[0.0, 1.0, 1.0, 3.0]]), (2, 3))
-        >>> masks.shape, masks[[0]].astype(int).tolist()
-        ((1, 2, 3), [[[0, 1, 1], [0, 0, 0]]])
-    """
+    """Masks `(n, h, w)` of boxes `(n, 4)`, made when they are read: the pixels with their centre in it."""
 
     def __init__(self, boxes: np.ndarray, size: tuple[int, int]):
         self._boxes, self._size = boxes, size

@@ -23,6 +23,7 @@ import tensorflow as tf
 from attention_keras.data.augment import mix_batch, move_batch, policy_map
 from attention_keras.data.augmentations import NEEDS_FILES, parse_augment
 from attention_keras.data.features import FeatureRows
+from attention_keras.data.labels import targets_of
 from attention_keras.data.objects import BoxMasks
 from attention_keras.data.rows import ImageRows, Rows
 from attention_keras.data.split import Split
@@ -35,12 +36,7 @@ _MOVING, _MIXING, _CROPPING = 1, 2, 3
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
-    """Batches in an epoch of `n` images; the last one may be smaller.
-
-    Example:
-        >>> steps_per_epoch(100, 32)
-        4
-    """
+    """Batches in an epoch of `n` images; the last one may be smaller."""
     return -(-n // batch_size)
 
 
@@ -58,16 +54,10 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of all epochs, in one dataset of known length.
 
-    A batch is `(images (b, h, w, 3), one-hot labels (b, k) float32)`; images are uint8, or float32 in
-    [0, 255] after mixup or a policy. With `objects` `(n,)` bool, the images whose object is told, the second
-    is a dictionary: `logits`, the labels, and `objects` `(b, h, w)` uint8. `start_step` steps are skipped
-    without reading an image.
-
-    Example:
-        >>> split = Split(np.zeros((10, 8, 8, 3), "uint8"), np.arange(10, dtype="int32"))
-        >>> batches = training_batches(split, num_classes=10, batch_size=4, seed=0, epochs=2, start_step=1)
-        >>> [len(images) for images, labels in batches]
-        [4, 2, 4, 4, 2]
+    A batch is `(images (b, h, w, 3), targets (b, k) float32)` (`labels.targets_of`); images are uint8, or
+    float32 in [0, 255] after mixup or a policy. With `objects` `(n,)` bool, the images whose object is told,
+    the second is a dictionary: `logits`, the labels, and `objects` `(b, h, w)` uint8. Of a split with weights
+    these come third, `(b,)`. `start_step` steps are skipped without reading an image.
     """
     plan = parse_augment(augment)
     if objects is not None and plan.without_masks:
@@ -91,12 +81,16 @@ def training_batches(
         of_epoch = tf.random.fold_in(tf.constant([seed, purpose], tf.int64), epoch)
         return tf.random.fold_in(of_epoch, step)
 
+    weights = None if split.weights is None else _on_cpu(split.weights / split.weights.mean())
+
     def batch_of(epoch, step, rows):
         images, labels = fetch(rows, seed_of(_CROPPING, epoch, step))
         images = move_batch(images, plan.moves, seed_of(_MOVING, epoch, step))
         if objects is not None:
-            return _with_objects(images, labels)
-        return mix_batch(images, labels, plan.mixes, seed_of(_MIXING, epoch, step))
+            batch = _with_objects(images, labels)
+        else:
+            batch = mix_batch(images, labels, plan.mixes, seed_of(_MIXING, epoch, step))
+        return batch if weights is None else (*batch, tf.gather(weights, rows))
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(steps_of)
     batches = batches.map(batch_of, tf.data.AUTOTUNE)
@@ -141,10 +135,6 @@ def last_batch_start(count: int, batch_size: int, replicas: int = 1) -> int:
     without an image ends Keras's `fit` with an error in a collective operation (TensorFlow 2.21, Keras 3.15).
     So where the last batch is too small, it takes as few images as it needs from the batch before. With one
     replica nothing changes.
-
-    Example:
-        >>> last_batch_start(139, 128), last_batch_start(139, 128, replicas=8)
-        (128, 124)
     """
 
     def reaches_all(images: int) -> bool:
@@ -169,13 +159,13 @@ def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped
     """
     read_images = _crop_reader(split.files) if cropped else _reader(split.images)
     read_objects = None if objects is None else _object_reader(split, objects)
-    labels = _on_cpu(np.asarray(split.labels, "int32"))
+    targets = _on_cpu(targets_of(np.asarray(split.labels), num_classes))
 
     def fetch(rows, seed=None):
         images = read_images(rows, seed) if cropped else read_images(rows)
         if read_objects is not None:
             images = tf.concat([images, read_objects(rows)[..., None]], axis=-1)
-        return images, tf.one_hot(tf.gather(labels, rows), num_classes)
+        return images, tf.gather(targets, rows)
 
     return fetch
 
@@ -266,15 +256,6 @@ def user_errors() -> Iterator[None]:
     """Raise the `UserError` of a Python function that tf.data called, such as an image that has vanished.
 
     TensorFlow hands on the text of an exception alone, wrapped in an error of its own with both tracebacks.
-
-    Example:
-        >>> def read(row):
-        ...     raise UserError("cat.jpg is gone")
-        >>> rows = tf.data.Dataset.range(1).map(lambda row: tf.numpy_function(read, [row], tf.int64))
-        >>> with user_errors():
-        ...     list(rows)
-        Traceback (most recent call last):
-        attention_keras.errors.UserError: cat.jpg is gone
     """
     try:
         yield

@@ -14,6 +14,8 @@ IMAGE_FILES = (FOLDER, TABLE)
 """How the names of datasets begin whose images are files; a path follows."""
 GroupBy = Literal["none", "parent"]
 """What makes a group of the images of a folder: nothing, or the folder below that of their class."""
+Labels = Literal["auto", "single", "multi", "number"]
+"""What the labels of a table are: a class each, tags such as a;b, a number; auto sees tags by a semicolon."""
 
 VALIDATION_FRACTION = 0.1
 """Share of the training images held out for validation, where a dataset has no split for it."""
@@ -100,12 +102,7 @@ _SIGNS = {
 
 
 def is_mirror_symmetric(dataset: str) -> bool:
-    """Whether a mirrored image of this dataset still belongs to its class.
-
-    Example:
-        >>> is_mirror_symmetric("cifar10"), is_mirror_symmetric("tfds:mnist")
-        (True, False)
-    """
+    """Whether a mirrored image of this dataset still belongs to its class."""
     return dataset.removeprefix("tfds:").split("/")[0].split(":")[0] not in _SIGNS
 
 
@@ -117,10 +114,5 @@ WHERE_MASKS_ARE = (
 
 
 def has_no_masks(dataset: str) -> bool:
-    """Whether it is known from the name that no image of this dataset has a mask of its object.
-
-    Example:
-        >>> has_no_masks("svhn"), has_no_masks("cub200"), has_no_masks("folder:photos")
-        (True, False, False)
-    """
+    """Whether it is known from the name that no image of this dataset has a mask of its object."""
     return dataset.startswith("tfds:") or (dataset in DATASETS and not DATASETS[dataset].has_masks)

@@ -54,13 +54,7 @@ class Rows(ABC):
 
 
 class DiskRows(Rows):
-    """Rows of a memory map.
-
-    Example:
-        >>> rows = DiskRows(np.arange(12).reshape(4, 3)).take([3, 1])
-        >>> rows.shape, rows[0].tolist(), rows[:].shape
-        ((2, 3), [9, 10, 11], (2, 3))
-    """
+    """Rows of a memory map."""
 
     def __init__(self, stored: np.ndarray, rows: np.ndarray | None = None):
         self._stored, self._rows = stored, np.arange(len(stored)) if rows is None else rows
@@ -79,17 +73,6 @@ class ImageRows(Rows):
     `states` `(n, 2)` are the `file_state` of each file when it was found good. A file that has another one
     since is refused, for what a run learns from must not change under it. With `to` None they stay of the
     size that they have, and are read by `bands`.
-
-    Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> from PIL import Image
-        >>> with TemporaryDirectory() as folder:
-        ...     file = Path(folder, "grey.png")
-        ...     Image.new("RGB", (60, 40), (9, 9, 9)).save(file)
-        ...     to = PictureFormat((32, 32), "crop")
-        ...     rows = ImageRows(np.array([file]), np.array([file_state(file)]), to)
-        ...     rows.shape, rows[[0, 0]].shape, rows.crops([0], [[0.1, 0.2, 0.3, 0.4]]).shape
-        ((1, 32, 32, 3), (2, 32, 32, 3), (1, 32, 32, 3))
     """
 
     def __init__(self, files: np.ndarray, states: np.ndarray, to: PictureFormat | None):
@@ -119,7 +102,7 @@ class ImageRows(Rows):
 
     def _part(self, file: Path, draws: np.ndarray) -> np.ndarray:
         with open_image(file) as image:
-            return resized_crop(image, draws, self.to.size, self.to.resize)
+            return resized_crop(image, draws, self.to.size, self.to.resize, self.to.values)
 
     def _decoded(self, decode: Callable[..., np.ndarray], rows: Iterable[int], *arguments) -> np.ndarray:
         """What `decode` makes of each file, in order; UserError if one is gone or not what it was."""

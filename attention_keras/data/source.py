@@ -12,6 +12,8 @@ import numpy as np
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.file_records import FileRecord
 from attention_keras.data.geometry import PictureFormat
+from attention_keras.data.images import range_of_deep
+from attention_keras.data.labels import class_counts, in_words
 from attention_keras.data.membership import TEST_FRACTION, choose_roles, cut_by_class
 from attention_keras.data.objects import images_with_object
 from attention_keras.data.registry import VALIDATION_FRACTION, is_mirror_symmetric
@@ -91,6 +93,13 @@ def dataset_of_table(
     chosen = {
         role: np.flatnonzero(roles == role)[: cut.most(role)] for role in ("train", "validation", "test")
     }
+    trained = [table.root / path for path in table.paths[chosen["train"]]]
+    if to and (values := range_of_deep(trained)):
+        to = dataclasses.replace(to, values=values)
+        said = (
+            "%s: pixels of more than 8 bits; %g becomes black and %g white, the range of the training images"
+        )
+        logger.warning(said, name, *values)
     has_test = "test" in table.roles
     now = np.sort(np.concatenate([rows for role, rows in chosen.items() if role != "test" or not has_test]))
     read, good = read_images(table, now, to, store, skip_broken)
@@ -172,7 +181,7 @@ def _check_fraction(name: str, roles, cut: Cut) -> None:
 def _check_classes(name: str, table: ImageTable, roles: np.ndarray) -> None:
     """Refuse a class without a training image, and tell of classes that a held-out role lacks."""
     for role in ("train", "validation", "test"):
-        counts = np.bincount(table.labels[roles == role], minlength=len(table.class_names))
+        counts = class_counts(table.labels[roles == role], len(table.class_names))
         lost = ", ".join(table.class_names[label] for label in np.flatnonzero(counts == 0))
         if lost and role == "train":
             raise UserError(
@@ -195,18 +204,14 @@ def _check_groups(name: str, table: ImageTable, roles: np.ndarray) -> None:
 
 def _tell_two_labels(name: str, table: ImageTable) -> None:
     """Warn of files with the same content and different labels."""
-    order = np.lexsort((table.labels, table.digests))
-    digests, labels = table.digests[order], table.labels[order]
+    _, labels = np.unique(in_words(table.labels, table.class_names), return_inverse=True)
+    order = np.lexsort((labels, table.digests))
+    digests, labels = table.digests[order], labels[order]
     twice = np.flatnonzero((digests[1:] == digests[:-1]) & (labels[1:] != labels[:-1]) & (digests[1:] > 0))
     if len(twice):
         one, other = table.paths[order[twice[0]]], table.paths[order[twice[0] + 1]]
-        logger.warning(
-            "%s: %d files are in several classes, such as %s and %s; keep each in one",
-            name,
-            len(twice),
-            one,
-            other,
-        )
+        said = "%s: %d files have the content of another and a different label, such as %s and %s; keep one"
+        logger.warning(said, name, len(twice), one, other)
 
 
 def _tell_set_aside(name: str, test: Split) -> None:

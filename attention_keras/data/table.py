@@ -18,6 +18,7 @@ from attention_keras.data.bands import check_bands
 from attention_keras.data.file_records import FileRecord
 from attention_keras.data.geometry import PictureFormat, fit_box
 from attention_keras.data.images import UnreadableImage, check_image, read_image, read_mask, upright_size
+from attention_keras.data.labels import class_counts, in_words, strata
 from attention_keras.data.membership import content_digests, text_digest
 from attention_keras.data.rows import ImageRows, file_state
 from attention_keras.data.split import Split
@@ -52,26 +53,26 @@ class ImageTable:
     weights: np.ndarray
 
     @classmethod
-    def of(cls, root: Path, paths, labels, roles, masks=None, groups=None, boxes=None, weights=None):
+    def of(
+        cls, root: Path, class_names, paths, labels, roles, masks=None, groups=None, boxes=None, weights=None
+    ) -> "ImageTable":
         """A table of columns in any order.
 
         Paths and masks are relative to `root`, boxes are left, top, right, bottom in pixels of the upright
         image. No mask is None, no group an empty text, and a box without area none.
         """
-        count = len(paths)
+        count, labels = len(paths), np.asarray(labels)
         columns = (
             np.array(paths, object),
-            np.unique(np.array(labels, object), return_inverse=True),
+            labels,
             np.array(roles, object),
             np.full(count, None, object) if masks is None else np.array(masks, object),
             np.full(count, "", object) if groups is None else np.array(groups, object),
             np.zeros((count, 4), "float32") if boxes is None else np.array(boxes, "float32"),
             np.ones(count, "float32") if weights is None else np.array(weights, "float32"),
         )
-        paths, (class_names, numbers), roles, *others = columns
-        columns = (paths, numbers.astype("int32"), roles, *others)
-        order = np.argsort(_turns(numbers, roles), kind="stable")
-        return cls(root, tuple(class_names.tolist()), *(column[order] for column in columns))
+        order = np.argsort(_turns(strata(labels), columns[2]), kind="stable")
+        return cls(root, tuple(class_names), *(column[order] for column in columns))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -101,14 +102,14 @@ class ImageTable:
     def files(self, roles: np.ndarray) -> dict[str, FileRecord]:
         """Path of each file -> what a run keeps of it."""
         digests = (f"{digest:016x}" for digest in self.digests.tolist())
-        labels = (self.class_names[label] for label in self.labels)
+        labels = in_words(self.labels, self.class_names)
         return {path: FileRecord(*record) for path, *record in zip(self.paths, digests, labels, roles)}
 
 
 def _turns(labels: np.ndarray, roles: np.ndarray) -> np.ndarray:
     """For each row its number among those of its class and role, then its class: the turns of a round."""
     kinds = labels.max(initial=0) + 1
-    of = np.unique(roles.astype("U"), return_inverse=True)[1] * kinds + labels
+    of = sum((roles == role) * number for number, role in enumerate(sorted({*roles}))) * kinds + labels
     order = np.argsort(of, kind="stable")
     _, first, size = np.unique(of[order], return_index=True, return_counts=True)
     turns = np.empty(len(of), "int64")
@@ -147,15 +148,17 @@ def read_images(
     mask_states = [mask and file_state(table.root / mask) for mask in masks]
     names = [ascii(str(file.absolute())) for file in files]
     content = list(zip(names, states, masks, mask_states, table.boxes[rows].tolist()))
-    key = f"image files {content} {columns} {to and to.resize} {skip_broken}"
+    key = f"image files {content} {columns} {to and (to.resize, to.values)} {skip_broken}"
     found = store.build(key, columns, lambda arrays: _fill(arrays, table, rows, to, skip_broken))
     good = found.pop("good")
     images = ImageRows(np.array(files, object), np.array(states, "int64").reshape(count, 2), to).take(good)
     labels, digests = table.labels[rows][good], table.digests[rows][good]
     masks, boxes = found.get("masks"), found.get("boxes")
     boxes = None if boxes is None else np.asarray(boxes)
-    units = table.units[rows][good]
-    return Split(found.get("images", images), labels, masks, boxes, digests, images, units), good
+    units, groups, weights = (c[rows][good] for c in (table.units, table.groups, table.weights))
+    groups, weights = groups if any(groups) else None, None if (weights == 1).all() else weights
+    pixels = found.get("images", images)
+    return Split(pixels, labels, masks, boxes, digests, images, units, groups, weights), good
 
 
 def _fill(
@@ -186,9 +189,13 @@ def _fill(
         if not skip_broken:
             raise UserError(f"{problem}; repair or remove them, or leave them out with skip_broken")
         logger.warning("left out: %s", problem)
-        trained = np.where(table.roles[rows] == "train", table.labels[rows], -1)
-        if lost := {*trained.tolist()} - {*trained[arrays["good"][:count]].tolist()} - {-1}:
-            name = table.class_names[min(lost)]
+        trained, good = table.roles[rows] == "train", arrays["good"][:count]
+        before, after = (
+            class_counts(table.labels[rows[of]][trained[of]], len(table.class_names))
+            for of in (np.arange(len(rows)), good)
+        )
+        if (lost := (before > 0) & (after == 0)).any():
+            name = table.class_names[int(lost.argmax())]
             raise UserError(f"no image of the class {name!r} can be read; repair some or remove it")
     return count
 
@@ -211,7 +218,7 @@ def _read_all(
                 return reason
             return None, None, NO_BOX
         try:
-            image = read_image(file, to) if "images" in arrays else check_image(file)
+            image = read_image(file, to) if "images" in arrays else check_image(file, to.values)
         except UnreadableImage as reason:
             return reason
         try:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attention_keras.data.folders import ROLE_NAMES, is_a_line, read_folder
-from attention_keras.data.registry import TABLE, GroupBy
+from attention_keras.data.labels import SEPARATOR, in_words
+from attention_keras.data.registry import TABLE, GroupBy, Labels
 from attention_keras.data.table import ImageTable
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
@@ -24,36 +25,38 @@ if TYPE_CHECKING:
 BOX = ("left", "top", "right", "bottom")
 COLUMNS = ("path", "label", "split", "group", "weight", "mask", *BOX)
 _NEEDED = COLUMNS[:2]
-_ENDINGS = {".csv": "text", ".tsv": "text", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 
 
-def read_files(name: str, columns: Sequence[str] = (), group_by: GroupBy = "none") -> ImageTable:
+def read_files(
+    name: str, columns: Sequence[str] = (), group_by: GroupBy = "none", labels: Labels = "auto"
+) -> ImageTable:
     """The table of a dataset `folder:PATH` or `table:FILE`."""
     kind, _, path = name.partition(":")
     if f"{kind}:" == TABLE:
         if group_by != "none":
             raise UserError("group_by is for folder:PATH; a table has a column group")
-        return read_table(path, columns)
+        return read_table(path, columns, labels)
     if columns:
         raise UserError("columns are for table:FILE; a folder has none")
     return read_folder(path, group_by)
 
 
-def read_table(path: str | Path, columns: Sequence[str] = ()) -> ImageTable:
+def read_table(path: str | Path, columns: Sequence[str] = (), kind: Labels = "auto") -> ImageTable:
     """A table of the rows of a file, without opening an image; `columns` are as `label=species`.
+
+    Of several tags in a label a semicolon stands in between, and an image may have none.
 
     What is wrong is told with file and row; the line of column names is row 1, as in a spreadsheet. Bytes
     that are not UTF-8 are kept, as file names may have them.
     """
     file, names = Path(path).expanduser(), _names(columns)
     if not file.is_file():
-        raise UserError(f"there is no table {file}; give table:FILE, with {' or '.join(_ENDINGS)}")
-    kind = _ENDINGS.get(file.suffix.lower())
-    if kind is None:
-        raise UserError(f"{file} is no table; save it as one of {', '.join(_ENDINGS)}")
+        raise UserError(f"there is no table {file}; give table:FILE, with {' or '.join(_READERS)}")
+    read = _READERS.get(file.suffix.lower())
+    if read is None:
+        raise UserError(f"{file} is no table; save it as one of {', '.join(_READERS)}")
     with needs("a table", extra="train"):
         import pandas
-    read = {"text": _read_text, "json": _read_json, "parquet": pandas.read_parquet}[kind]
     try:
         frame = _texts(file, read(file), names)
     except (OSError, ValueError) as error:  # of a damaged file, that of pandas and pyarrow
@@ -73,19 +76,34 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> ImageTable:
         return np.array(found, object)[codes]
 
     paths = frame["path"]
-    refuse(
-        (paths == "") | paths.str.contains("\0") | frame["mask"].str.contains("\0"),
-        lambda row: f"{row.path!r} is no path of a file",
-    )
+    refuse(paths == "", lambda row: "'' is no path of a file")
+    if "\0" in "".join(paths) + "".join(frame["mask"]):
+        raise UserError(f"{file} has a path with a zero byte, which is no path of a file")
     refuse(paths.duplicated(), lambda row: f"{row.path!r} is in row {(paths == row.path).idxmax()}; keep one")
-    labels = checked("label", lambda text: text != "" and is_a_line(text), "is not a line of UTF-8")
+    if kind == "auto":
+        kind = "multi" if SEPARATOR in "".join(frame["label"]) else "single"
+    if kind == "number":
+        labels = pandas.to_numeric(frame["label"], errors="coerce").to_numpy("float32")
+        refuse(~np.isfinite(labels), lambda row: f"label {row.label!r} is no number")
+        class_names = [names["label"]]
+    else:
+        allowed = lambda text: is_a_line(text) and (kind == "multi" or text != "")  # noqa: E731
+        texts = pandas.Series(checked("label", allowed, "is not a line of UTF-8"))
+        if kind == "multi":
+            codes, found = pandas.factorize(texts)
+            each = [{tag.strip() for tag in text.split(SEPARATOR)} - {""} for text in found]
+            class_names = sorted(set().union(*each))
+            labels = np.array([[name in tags for name in class_names] for tags in each], "uint8")[codes]
+        else:
+            labels, class_names = pandas.factorize(texts, sort=True)
+            labels = labels.astype("int32")
     wanted = "must be train, validation or test"
     roles = checked("split", lambda text: text.casefold() in ("", *ROLE_NAMES), wanted)
     roles = np.array([ROLE_NAMES.get(role.casefold(), "train") for role in roles], object)
-    weights = pandas.to_numeric(frame["weight"].where(frame["weight"] != "", "1"), "coerce").to_numpy()
-    refuse(
-        ~((weights > 0) & (weights < np.inf)), lambda row: f"weight {row.weight!r} must be a number above 0"
-    )
+    weights = np.ones(len(frame), "float32")
+    if (given := frame["weight"] != "").any():
+        weights[given] = pandas.to_numeric(frame["weight"][given], errors="coerce")
+        refuse(~((weights > 0) & (weights < np.inf)), lambda row: f"weight {row.weight!r} must be above 0")
     boxed = (frame[[*BOX]] != "").any(axis=1).to_numpy()
     refuse(boxed & (frame["mask"] != ""), lambda row: "it has a mask and a box; keep one of them")
     boxes = np.zeros((len(frame), 4))
@@ -97,12 +115,14 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> ImageTable:
             f"{', '.join(BOX)} must be numbers, left < right and top < bottom; got {', '.join(row[[*BOX]])}"
         ),
     )
-    if len({*labels}) < 2:
-        found = f"one class only, {labels[0]!r}" if len(labels) else "no rows"
-        raise UserError(f"{file} has {found}; a classifier needs images of two classes")
+    if len(np.unique(labels)) < 2:
+        found = f"one label only, {frame['label'].iloc[0]!r}" if len(labels) else "no rows"
+        raise UserError(f"{file} has {found}; a network learns to tell two apart")
     masks = np.where(frame["mask"] == "", None, frame["mask"])
     groups = checked("group", lambda text: True, "")
-    return ImageTable.of(file.parent, paths.to_numpy(object), labels, roles, masks, groups, boxes, weights)
+    return ImageTable.of(
+        file.parent, class_names, paths.to_numpy(object), labels, roles, masks, groups, boxes, weights
+    )
 
 
 def _names(columns: Sequence[str]) -> dict[str, str | None]:
@@ -163,6 +183,21 @@ def _read_json(file: Path) -> "DataFrame":
     return pandas.DataFrame(list(records.values()), index=list(records), dtype=object)
 
 
+def _read_parquet(file: Path) -> "DataFrame":
+    import pandas
+
+    return pandas.read_parquet(file)
+
+
+_READERS = {
+    ".csv": _read_text,
+    ".tsv": _read_text,
+    ".jsonl": _read_json,
+    ".ndjson": _read_json,
+    ".parquet": _read_parquet,
+}
+
+
 def _texts(file: Path, found: "DataFrame", names: dict[str, str | None]) -> "DataFrame":
     """What each row says in each of `COLUMNS`, as text; nothing in those that there are not."""
     import pandas
@@ -206,7 +241,7 @@ def write_table(table: ImageTable, path: str | Path) -> Path:
 
     columns = {
         "path": [*map(beside, table.paths)],
-        "label": [table.class_names[label] for label in table.labels],
+        "label": in_words(table.labels, table.class_names),
         "split": [] if {*table.roles} == {"train"} else table.roles,
         "group": table.groups,
         "weight": [] if (table.weights == 1).all() else [f"{weight:.9g}" for weight in table.weights],

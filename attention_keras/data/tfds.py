@@ -63,12 +63,7 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
 
 
 def unreachable_hosts(urls: Iterable[str], seconds: float = 8.0) -> str | None:
-    """The hosts of these addresses, where none of them answers; behind a proxy that is not known before.
-
-    Example:
-        >>> unreachable_hosts(["http://127.0.0.1:1/file"])
-        '127.0.0.1:1'
-    """
+    """The hosts of these addresses, where none of them answers; behind a proxy that is not known before."""
     if urllib.request.getproxies():
         return None
     hosts = {parts.netloc: parts for parts in map(urlsplit, urls) if parts.hostname}

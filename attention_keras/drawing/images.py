@@ -38,10 +38,33 @@ def panel(
     return compose([cells(image, maps, evidence)], title, correct)
 
 
+def tags_of(probabilities: np.ndarray, thresholds: Sequence[float] | None = None) -> np.ndarray:
+    """Which tags an image has: `(..., k)` bool."""
+    return probabilities >= np.asarray(0.5 if thresholds is None else thresholds, "float32")
+
+
 def prediction_title(
-    probabilities: np.ndarray, class_names: Sequence[str], label: int | None = None
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    label=None,
+    activation: str = "softmax",
+    thresholds: Sequence[float] | None = None,
 ) -> tuple[str, bool | None]:
-    """Title of a panel, and whether the prediction is right (None without a label)."""
+    """Title of a panel, and whether the answer is right; None without a label, and of numbers.
+
+    A label is the number of a class, tags `(k,)`, or a number.
+    """
+    if activation == "linear":
+        title = f"{class_names[0]}: {probabilities[0]:.4g}"
+        return (title if label is None else f"true: {label:.4g}    predicted {title}"), None
+    if activation == "sigmoid":
+        tags = tags_of(probabilities, thresholds)
+        said = [f"{class_names[tag]} ({probabilities[tag]:.0%})" for tag in np.flatnonzero(tags)]
+        title = f"predicted: {', '.join(said) or 'no tag'}"
+        if label is None:
+            return title, None
+        true = ", ".join(class_names[tag] for tag in np.flatnonzero(label)) or "no tag"
+        return f"true: {true}    {title}", bool((tags == (label > 0)).all())
     predicted = int(probabilities.argmax())
     title = f"predicted: {class_names[predicted]} ({probabilities[predicted]:.0%})"
     if label is None:

@@ -69,6 +69,8 @@ def _measure(task: str, context: Context) -> TaskResult:
     tiled = [subject.name for subject in context.subjects if isinstance(subject.predictor, TiledPredictor)]
     if tiled and task != "classification":
         raise NotApplicable(f"{tiled[0]} reads images in tiles, good for classification only")
+    if context.dataset.kind != "single" and task != "classification":
+        raise NotApplicable(f"{task} is for images of one class each; tags and numbers have classification")
     with needs(f"the task {task}", extra="evaluate"):
         module = importlib.import_module(f"attention_keras.evaluation.tasks.{task}")
     return module.measure(context)

@@ -104,7 +104,8 @@ def _read(model: keras.Model, images: Any) -> tuple[np.ndarray, list[str]]:
     if isinstance(images, str | Path):
         images = [images]
     if isinstance(images, list | tuple) and images and isinstance(images[0], str | Path):
-        return _read_files([str(image) for image in images], shape)
+        values = getattr(model, "value_range", None)
+        return _read_files([str(image) for image in images], shape, values)
     pixels = np.asarray(keras.ops.convert_to_numpy(images))
     pixels = pixels[None] if pixels.ndim == len(shape) else pixels
     if pixels.ndim != 4 or any(side not in (None, own) for side, own in zip(shape, pixels.shape[1:])):
@@ -116,7 +117,9 @@ def _read(model: keras.Model, images: Any) -> tuple[np.ndarray, list[str]]:
     ]
 
 
-def _read_files(paths: list[str], shape: tuple[int | None, ...]) -> tuple[np.ndarray, list[str]]:
+def _read_files(
+    paths: list[str], shape: tuple[int | None, ...], values: tuple[float, float] | None
+) -> tuple[np.ndarray, list[str]]:
     with needs("reading image files", extra="serve"):
         from attention_keras.data.files import find_images
         from attention_keras.data.geometry import PictureFormat
@@ -128,7 +131,7 @@ def _read_files(paths: list[str], shape: tuple[int | None, ...]) -> tuple[np.nda
             if height is None or width is None:  # any size: that of the first image
                 with open_image(file) as image:
                     width, height = image.size
-            found.append(read_image(file, PictureFormat((height, width), "crop"), channels))
+            found.append(read_image(file, PictureFormat((height, width), "crop", values), channels))
         except UnreadableImage as reason:
             raise UserError(f"cannot read {file}: {reason}") from None
     return np.stack(found), [str(file) for file in files]
@@ -139,8 +142,9 @@ def _probabilities(model: keras.Model, prediction, values: np.ndarray) -> np.nda
     values = values.astype("float32")
     if activation_of(prediction) is not None:
         return values
-    scaled = keras.ops.convert_to_tensor(values / getattr(model, "temperature", 1.0))
-    return keras.ops.convert_to_numpy(keras.activations.get(final_activation(model))(scaled))
+    scaled = values / np.asarray(getattr(model, "temperature", 1.0), "float32")
+    activation = keras.activations.get(final_activation(model))
+    return keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(scaled)))
 
 
 def _class_names(model: keras.Model, count: int) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import keras
+import numpy as np
 from keras import ops
 
 from attention_keras.errors import UserError
@@ -46,7 +47,8 @@ class Classifier(keras.Model):
 
     Loss, metrics and labels may be given by the name of the output too, `{"logits": ...}`.
 
-    What the numbers mean travels in the model's file: `activation`, `class_names` and `temperature`.
+    What the numbers mean travels in the model's file: `activation`, `class_names`, `temperature`,
+    `thresholds`, and the `value_range` of image files of more than 8 bits.
 
     Args:
         inputs: as `keras.Model` takes them.
@@ -54,7 +56,9 @@ class Classifier(keras.Model):
         name: of the model.
         activation: what makes probabilities of the logits: `softmax`, `sigmoid`, or nothing, `linear`.
         class_names: k names, where they are known.
-        temperature: what the logits are divided by before the activation.
+        temperature: what the logits are divided by before the activation; of tags, a number for each.
+        thresholds: of tags, the probability from which on an image has each; None for 0.5.
+        value_range: the values in image files that become 0 and 255, where these have more than 8 bits.
 
     Raises:
         UserError: by `compile` and `fit`: a loss, metrics or labels for another output.
@@ -79,7 +83,9 @@ class Classifier(keras.Model):
         *,
         activation: Activation = "softmax",
         class_names: Sequence[str] | None = None,
-        temperature: float = 1.0,
+        temperature: float | Sequence[float] = 1.0,
+        thresholds: Sequence[float] | None = None,
+        value_range: Sequence[float] | None = None,
         **options,
     ):
         super().__init__(inputs, outputs, name=name, **options)
@@ -87,14 +93,17 @@ class Classifier(keras.Model):
             raise UserError(
                 f"activation must be one of {', '.join(get_args(Activation))}; got {activation!r}"
             )
-        self.activation, self.temperature = activation, float(temperature)
+        self.activation, self.temperature, self.thresholds = activation, temperature, thresholds
+        self.value_range = value_range
         self.class_names = None if class_names is None else tuple(class_names)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What this class is made with besides its graph."""
         names = None if self.class_names is None else list(self.class_names)
-        return {"activation": self.activation, "class_names": names, "temperature": self.temperature}
+        found = {"activation": self.activation, "class_names": names, "temperature": _plain(self.temperature)}
+        more = {"thresholds": self.thresholds, "value_range": self.value_range}
+        return found | {name: _plain(value) for name, value in more.items() if value is not None}
 
     def like(self, inputs, outputs, name: str | None = None) -> "Classifier":
         """A plain Classifier with another graph and the same settings."""
@@ -160,7 +169,7 @@ class Classifier(keras.Model):
             >>> len(model.weigh(np.zeros((4, 32, 32, 3)), np.array([0, 1, 0, 1])))
             2
         """
-        return weigh_levels(self, x, y, independent=self.activation == "sigmoid")
+        return weigh_levels(self, x, y, self.activation)
 
     @property
     def metrics(self):
@@ -203,7 +212,12 @@ class Classifier(keras.Model):
         return targets[LOGITS] if has_more else _of_logits(targets)
 
 
-def probabilities_of(model: keras.Model, temperature: float = 1.0) -> Callable:
+def _plain(given: Any) -> Any:
+    """A number, or a list of numbers, as JSON has them."""
+    return np.asarray(given, "float64").tolist()
+
+
+def probabilities_of(model: keras.Model, temperature: float | Sequence[float] = 1.0) -> Callable:
     """What makes probabilities of a model's logits `(..., k)`; a model of another class has a softmax."""
     activation = getattr(model, "activation", "softmax")
     if activation == "softmax" and model.output[LOGITS].shape[-1] == 1:
@@ -212,7 +226,8 @@ def probabilities_of(model: keras.Model, temperature: float = 1.0) -> Callable:
             "'sigmoid' and save it again"
         )
     function = keras.activations.get(activation)
-    return lambda logits: function(logits / temperature)
+    divisor = np.asarray(temperature, "float32")
+    return lambda logits: function(logits / divisor)
 
 
 def _of_logits(given: Any) -> Any:

@@ -19,7 +19,7 @@ def find_weighted_levels(model: keras.Model) -> WeightedLevels | None:
     return next((layer for layer in model.layers if isinstance(layer, WeightedLevels)), None)
 
 
-def weigh_levels(model: keras.Model, x, y, independent: bool) -> list[float]:
+def weigh_levels(model: keras.Model, x, y, activation: str) -> list[float]:
     """Set the weights of a model by images and labels; see `Classifier.weigh`."""
     layer = find_weighted_levels(model)
     if layer is None:
@@ -30,7 +30,7 @@ def weigh_levels(model: keras.Model, x, y, independent: bool) -> list[float]:
         found = model.predict_on_batch(images)[LEVEL_LOGITS][: len(labels)]
         level_logits.append(found)
         targets.append(_targets(labels, found.shape[-1]))
-    weights = fit_level_weights(np.concatenate(level_logits), np.concatenate(targets), independent)
+    weights = fit_level_weights(np.concatenate(level_logits), np.concatenate(targets), activation)
     layer.weight.assign(weights.astype("float32"))
     return [float(weight) for weight in weights]
 
@@ -53,23 +53,26 @@ def _targets(labels, num_classes: int) -> np.ndarray:
     return labels.reshape(len(labels), num_classes)
 
 
-def fit_level_weights(level_logits: np.ndarray, targets: np.ndarray, independent: bool = False) -> np.ndarray:
+def fit_level_weights(
+    level_logits: np.ndarray, targets: np.ndarray, activation: str = "softmax"
+) -> np.ndarray:
     """The positive weights `(L,)` under which `sum of w_l level_logits_l` is most likely.
 
     `level_logits` `(n, L, k)` are of images that no classifier was trained on, `targets` `(n, k)` their
-    classes, and `independent` classes have a sigmoid each, not a softmax. The likelihood is concave in the
-    weights, and a class counts as any other, so projected Newton steps find its maximum.
+    classes; with a `sigmoid` these are independent, and numbers, `linear`, have a normal error. The
+    likelihood is concave in the weights, and a class counts as any other, so projected Newton steps find its
+    maximum.
     """
     levels, targets = level_logits.astype("float64"), targets.astype("float64")
     weights = np.full(levels.shape[1], 1 / levels.shape[1])
-    loss, slope, curvature = _likelihood(levels, targets, weights, independent)
+    loss, slope, curvature = _likelihood(levels, targets, weights, activation)
     for _ in range(100):
         free = (weights > SMALLEST) | (slope < 0)
         step = np.zeros_like(weights)
         step[free] = -np.linalg.solve(curvature[np.ix_(free, free)], slope[free])
         for size in 0.5 ** np.arange(20):
             new = np.maximum(weights + size * step, SMALLEST)
-            found = _likelihood(levels, targets, new, independent)
+            found = _likelihood(levels, targets, new, activation)
             if found[0] <= loss:
                 break
         else:
@@ -81,10 +84,13 @@ def fit_level_weights(level_logits: np.ndarray, targets: np.ndarray, independent
     return weights
 
 
-def _likelihood(levels, targets, weights, independent: bool):
+def _likelihood(levels, targets, weights, activation: str):
     """Mean negative log-likelihood, and its first and second derivatives by the weights."""
     logits, spread = np.einsum("nlk,l->nk", levels, weights), levels
-    if independent:
+    if activation == "linear":
+        losses, probabilities = np.square(logits - targets) / 2, logits
+        density = np.ones_like(logits)
+    elif activation == "sigmoid":
         losses = np.logaddexp(0, logits) - targets * logits
         probabilities = np.exp(-np.logaddexp(0, -logits))
         density = probabilities * (1 - probabilities)

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from attention_keras.data.geometry import Resize
-from attention_keras.data.registry import IMAGE_FILES, VALIDATION_FRACTION, GroupBy
+from attention_keras.data.registry import IMAGE_FILES, VALIDATION_FRACTION, GroupBy, Labels
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import Compat
 from attention_keras.models.spec import Head, Init, ModelSpec
@@ -73,6 +73,8 @@ class RunConfig:
     """Leave out unreadable images of a folder, and list them."""
     columns: tuple[str, ...] = _images((), default="path, label, ...", rare=True)
     """Other names of columns in a table, such as label=species group=patient."""
+    labels: Labels = _images("auto", default="auto, tags where a label has a semicolon", rare=True)
+    """What the labels of a table are: single, a class each; multi, tags such as cat;dog; number."""
     group_by: GroupBy = _images("none", rare=True)
     """parent keeps all images of a folder PATH/CLASS/GROUP on one side of the split."""
 
@@ -204,7 +206,7 @@ class RunConfig:
 
     def for_loading(self) -> Values:
         """What `load_dataset` takes beside the name, the seed and the place."""
-        names = ("validation_fraction", "resize", "skip_broken", "columns", "group_by")
+        names = ("validation_fraction", "resize", "skip_broken", "columns", "group_by", "labels")
         given = {name: getattr(self, name) for name in names}
         sizes = {"image_size": self.image_size or None, "whole": bool(self.tiles)}
         return given | sizes | {"limit": self.limit or None}

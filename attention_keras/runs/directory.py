@@ -97,12 +97,13 @@ class Run:
         return _read_json(self._metrics, self.path)
 
     @property
-    def temperature(self) -> float:
-        """What logits are divided by before the softmax; 1 in an unfinished run and in one that has none."""
+    def temperature(self) -> float | list[float]:
+        """What logits are divided by, of tags each; 1 in an unfinished run and in one that has none."""
         found = self.metrics().get(TEMPERATURE, 1.0) if self.is_finished else 1.0
-        if not isinstance(found, int | float) or not found > 0:
+        each = found if isinstance(found, list) else [found]
+        if not all(isinstance(value, int | float) and value > 0 for value in each):
             raise UserError(f"{self._metrics}: {TEMPERATURE} must be a number above 0; got {found!r}")
-        return float(found)
+        return found if isinstance(found, list) else float(found)
 
     def history(self) -> list[dict[str, Any]]:
         """The records of the finished epochs."""

@@ -18,6 +18,10 @@ EVIDENCE = (
     "the sum of `evidence` over the pixels plus `evidence_rest` is that logit less the mean of all logits "
     "(for indep networks summed over the levels)."
 )
+EVIDENCE_OF_LOGIT = (
+    "The evidence maps of `explain` and `explain_class` say what each pixel adds to the logit of a tag, or "
+    "to the number: the sum of `evidence` over the pixels plus `evidence_rest` is that logit, or the number."
+)
 NO_EVIDENCE = "None: the logits of this network are no sum over positions."
 
 
@@ -30,11 +34,15 @@ def complete_card(
         "classes": list(class_names),
         "input": {"shape": list(model.inputs[0].shape[1:]), "dtype": "uint8", "range": [0, 255]},
         "signatures": {name: _inputs_and_outputs(function) for name, function in signatures.items()},
-        "evidence": EVIDENCE if "explain_class" in signatures else NO_EVIDENCE,
+        "evidence": _evidence(card["activation"]) if "explain_class" in signatures else NO_EVIDENCE,
         "parameters": model.count_params(),
         "versions": provenance.library_versions(),
         "commit": provenance.commit(),
     }
+
+
+def _evidence(activation: str) -> str:
+    return EVIDENCE if activation == "softmax" else EVIDENCE_OF_LOGIT
 
 
 def _inputs_and_outputs(function) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Image files to pixels inside the graph, where a bad file costs its own row and nothing else."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from attention_keras.data.geometry import Resize, to_size
@@ -7,8 +9,12 @@ from attention_keras.data.geometry import Resize, to_size
 PARALLEL = 4
 
 
-def decode_images(image_bytes, image_shape: tuple[int, int, int], resize: Resize):
+def decode_images(
+    image_bytes, image_shape: tuple[int, int, int], resize: Resize, values: Sequence[float] | None = None
+):
     """Pixels of a batch of image files, uint8 `(b, H, W, c)`, and which of them are images, bool `(b)`.
+
+    Of a grey PNG of 16 bits `values` become 0 and 255, where they are given.
 
     JPEG, PNG, GIF (its first frame) and BMP, brought to `image_shape`. What cannot be decoded is black.
 
@@ -24,14 +30,29 @@ def decode_images(image_bytes, image_shape: tuple[int, int, int], resize: Resize
     """
 
     def read(number, content):
-        image = tf.cond(
+        if values:
+            # Bits and colours of a PNG stand at these places of its header.
+            is_deep = tf.strings.substr(content, 24, 2) == b"\x10\x00"
+            is_deep &= tf.strings.substr(content, 1, 3) == b"PNG"
+            image = tf.cond(is_deep, lambda: deep(content), lambda: plain(content))
+        else:
+            image = plain(content)
+        image = tf.ensure_shape(image, (None, None, image_shape[-1]))
+        return number, to_size(image, image_shape[:2], resize)
+
+    def deep(content):
+        low, high = values
+        pixels = tf.cast(tf.io.decode_png(content, image_shape[-1], tf.uint16), tf.float32)
+        levels = (pixels - low) * tf.constant(255 / (high - low), tf.float32)
+        return tf.cast(tf.round(tf.clip_by_value(levels, 0.0, 255.0)), tf.uint8)
+
+    def plain(content):
+        return tf.cond(
             tf.io.is_jpeg(content),
             # As Pillow decodes it; TensorFlow's default is up to six levels of grey away.
             lambda: tf.io.decode_jpeg(content, image_shape[-1], dct_method="INTEGER_ACCURATE"),
             lambda: tf.io.decode_image(content, channels=image_shape[-1], expand_animations=False),
         )
-        image = tf.ensure_shape(image, (None, None, image_shape[-1]))
-        return number, to_size(image, image_shape[:2], resize)
 
     rows = tf.shape(image_bytes)[0]
     files = tf.data.Dataset.from_tensor_slices((tf.range(rows), image_bytes))

@@ -71,8 +71,7 @@ def export_run(
         "name": run.name,
         "run": run.id,
         "dataset": config.dataset,
-        "test_error": metrics.get("test_error"),
-        "validation_error": metrics.get("validation_error"),
+        **{name: value for name, value in metrics.items() if name.startswith(("test_", "validation_"))},
         "preprocessing": f"inside the model ({config.preprocess}); inputs are raw pixels",
         "config": config.identity(),
     }
@@ -97,7 +96,7 @@ def export_model(
     class_names: Sequence[str],
     card: dict[str, Any],
     version: int | None = None,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] = 1.0,
     resize: Resize = "crop",
     precision: Precision = "trained",
 ) -> list[Exported]:
@@ -132,7 +131,9 @@ def export_model(
     if version is not None:
         for name in formats:
             refuse_taken(directory, version, SUFFIXES.get(name, ""))
+    meaning = {"activation": "softmax", "thresholds": None, "value_range": None}
     card = {**card, TEMPERATURE: temperature}
+    card |= {name: getattr(model, name, usual) for name, usual in meaning.items()}
     facts = {"class_names": class_names, "card": card, "probabilities": probabilities, "resize": resize}
     try:
         with unfinished_version(directory) as folder:

@@ -49,6 +49,11 @@ class RemoteModel(ServedModel):
         if "describe" in self.signatures:  # exports of version 0.2 do not have it
             described = self.call("describe", rows=np.zeros(1, int))
             self.class_names, self.resize = described["class_names"][0].tolist(), str(described["resize"][0])
+            if "activation" in described:
+                self.activation = str(described["activation"][0])
+            for name in ("thresholds", "value_range"):
+                if name in described:
+                    setattr(self, name, described[name][0].tolist())
 
     def call(self, signature, **inputs):
         columns = {name: values.tolist() for name, values in inputs.items()}

@@ -36,7 +36,8 @@ def write_saved_model(
 ) -> SavedNetwork:
     """A complete version at `path`. The dead global branch of softmaxed pc models is left out."""
     pruned = prune_dead_branch(model)
-    served = ServedClassifier(pruned, class_names, probabilities, resize)
+    meaning = {name: card[name] for name in ("activation", "thresholds", "value_range")}
+    served = ServedClassifier(pruned, class_names, probabilities, resize, **meaning)
     card = {**card, "resize": resize, "precision": precision(pruned)}
     signatures = served.signatures()
     card = complete_card(card, pruned, class_names, signatures)

@@ -20,11 +20,14 @@ class ServedModel(ABC):
     """A `Predictor` by the signatures of an export; its graph has applied the temperature already."""
 
     batch = 128
-    temperature = 1.0
+    temperature: float | list[float] = 1.0
     card: dict[str, Any] | None = None
     image_shape: tuple[int | None, ...]
     num_classes: int
     class_names: list[str] | None = None
+    activation = "softmax"
+    thresholds: list[float] | None = None
+    value_range: list[float] | None = None
     resize: Resize
     signatures: Collection[str]
 
@@ -74,7 +77,9 @@ class LoadedModel(ServedModel):
             raise UserError(f"cannot load the SavedModel {path}: {reason}") from None
         self.signatures = set(self._loaded.signatures)
         self.class_names = self.card.get("classes")
-        self.temperature = float(self.card.get(TEMPERATURE, 1.0))
+        self.temperature = self.card.get(TEMPERATURE, 1.0)
+        self.activation = self.card.get("activation", "softmax")
+        self.thresholds, self.value_range = self.card.get("thresholds"), self.card.get("value_range")
         self.resize = self.card.get("resize", "stretch")
 
     def call(self, signature, **inputs):

@@ -24,6 +24,9 @@ class ServedClassifier(tf.Module):
     | `serve_bytes` | `image_bytes` string (b) | as `serving_default`, and `valid` bool (b) |
     | `describe` | `rows` int32 (b), any numbers | `class_names` string (b, k), `resize` string (b) |
 
+    Of tags, `probabilities` come with `tags` bool (b, k), those that reach their thresholds, and `describe`
+    has `thresholds` (b, k). Of a number, `probabilities` (b, 1) is the number, which `number` (b) is too.
+
     docs/serving.md says what the numbers mean. A network whose logits are no sum over positions (`vgg`) has
     no evidence: its `explain` gives probabilities and attention, and there is no `explain_class`.
 
@@ -37,9 +40,14 @@ class ServedClassifier(tf.Module):
         class_names: Sequence[str],
         probabilities: Callable = keras.activations.softmax,
         resize: Resize = "crop",
+        activation: str = "softmax",
+        thresholds: Sequence[float] | None = None,
+        value_range: Sequence[float] | None = None,
     ):
         super().__init__(name="served_classifier")
         self.class_names, self.probabilities, self.resize = tuple(class_names), probabilities, resize
+        self.activation, self.value_range = activation, value_range
+        self.thresholds = tuple(thresholds or [0.5] * len(self.class_names))
         self.image_shape = tuple(model.inputs[0].shape[1:])
         # A tf.Module saves what its attributes hold, and a Keras model holds its weights under names of
         # its own: only the variables are attributes, so that each is saved once.
@@ -89,10 +97,19 @@ class ServedClassifier(tf.Module):
         outputs = self._predict(images, classes)
         predicted = outputs["predicted"]
         logits = tf.cast(predicted["logits"], tf.float32)
-        served = {"probabilities": self.probabilities(logits)}
+        served = self._said(self.probabilities(logits))
         served |= {f"attention_{tap}": level for tap, level in attention_maps(predicted).items()}
         answers = {"served": served} | {asked: _evidence(levels) for asked, levels in outputs.items()}
         return tf.nest.map_structure(lambda value: value[:rows], answers)
+
+    def _said(self, probabilities) -> dict:
+        """Probabilities, and what follows from them."""
+        said = {"probabilities": probabilities}
+        if self.activation == "sigmoid":
+            said["tags"] = probabilities >= tf.constant(self.thresholds, tf.float32)
+        if self.activation == "linear" and probabilities.shape[-1] == 1:
+            said["number"] = probabilities[:, 0]
+        return said
 
     def serve(self, images):
         """Probabilities and attention maps."""
@@ -100,13 +117,14 @@ class ServedClassifier(tf.Module):
 
     def classify(self, images):
         """Probabilities alone; the maps are not computed where the classifier does not need them."""
-        return {"probabilities": self.serve(images)["probabilities"]}
+        return self._said(self.serve(images)["probabilities"])
 
     def explain(self, images):
         """Maps at image size: attention, and evidence for the predicted class."""
         answers, size = self._without_class(images), self._size(images)
         served = dict(answers["served"])
-        explained = {"probabilities": served.pop("probabilities")}
+        explained = self._said(served["probabilities"])
+        served = {name: value for name, value in served.items() if name not in explained}
         attention = {name: tf.image.resize(level[..., None], size)[..., 0] for name, level in served.items()}
         if attention:
             peaks = [tf.reduce_max(level, axis=(1, 2), keepdims=True) for level in attention.values()]
@@ -119,20 +137,25 @@ class ServedClassifier(tf.Module):
         """Evidence at image size for the classes asked about."""
         answers = self._answer(images, classes)
         evidence = _at_size(answers["asked"], self._size(images))
-        return {"probabilities": answers["served"]["probabilities"], **evidence}
+        return {**self._said(answers["served"]["probabilities"]), **evidence}
 
     def serve_bytes(self, image_bytes):
         """Probabilities and attention maps of image files of any size."""
-        images, valid = decode_images(image_bytes, self.image_shape, self.resize)
+        images, valid = decode_images(image_bytes, self.image_shape, self.resize, self.value_range)
         outputs = dict(self.serve(images))
-        outputs["probabilities"] *= tf.cast(valid, tf.float32)[:, None]
-        return {**outputs, "valid": valid}
+        probabilities = outputs["probabilities"] * tf.cast(valid, tf.float32)[:, None]
+        return {**outputs, **self._said(probabilities), "valid": valid}
 
     def describe(self, rows):
         """What a client needs to know to show answers, once for each row."""
         count = tf.shape(rows)[0]
         names = tf.ensure_shape(tf.tile([self.class_names], (count, 1)), (None, len(self.class_names)))
-        return {"class_names": names, "resize": tf.fill((count,), self.resize)}
+        said = {"class_names": names, "resize": tf.fill((count,), self.resize)}
+        if self.activation == "sigmoid":
+            said["thresholds"] = tf.tile(tf.constant([self.thresholds], tf.float32), (count, 1))
+        if self.value_range:
+            said["value_range"] = tf.tile(tf.constant([self.value_range], tf.float32), (count, 1))
+        return said | {"activation": tf.fill((count,), self.activation)}
 
     def _without_class(self, images):
         return self._answer(images, tf.zeros(tf.shape(images)[:1], tf.int32))

@@ -1,15 +1,20 @@
 """The end of a run: calibrated on the validation images, tested on the test images, in numbers."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import expit, log_softmax
+from sklearn.metrics import precision_recall_curve
 
+from attention_keras.data.labels import kind_of
+from attention_keras.measures.tags import score_numbers, score_tags
 from attention_keras.models.compute import count_macs, count_parameters
 from attention_keras.runs import provenance
 from attention_keras.runs.config import RunConfig
+from attention_keras.runs.directory import TEMPERATURE
 from attention_keras.training.callbacks import History
 
 COLDEST, HOTTEST = 0.05, 20.0
@@ -52,19 +57,71 @@ def _likeliest(logits: np.ndarray, labels: np.ndarray, doubt: float) -> float:
     return float(np.exp(found.x))
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """What makes answers of logits: one temperature and no thresholds, or one of each for every tag."""
+
+    temperature: float | list[float] = 1.0
+    thresholds: list[float] | None = None
+
+
+def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
+    """The temperature of classes; of tags those and the thresholds of the highest F1; nothing of numbers.
+
+    A tag that all of the images have, or none of them, keeps 1 and 0.5.
+    """
+    kind = kind_of(labels)
+    if kind == "number":
+        return Calibration()
+    if kind == "single":
+        return Calibration(fit_temperature(logits, labels))
+    found = [_of_tag(column, there) for column, there in zip(logits.T.astype("float64"), labels.T)]
+    return Calibration([temperature for temperature, _ in found], [threshold for _, threshold in found])
+
+
+def _of_tag(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Temperature and threshold of one tag: a sigmoid is a softmax beside a logit of 0."""
+    if len(np.unique(labels)) < 2:
+        return 1.0, 0.5
+    temperature = fit_temperature(np.stack([np.zeros(len(logits)), logits], axis=1), labels.astype(int))
+    chances = expit(logits / temperature)
+    precision, recall, least = precision_recall_curve(labels, chances)
+    best = int((2 * precision * recall / np.maximum(precision + recall, 1e-12))[:-1].argmax())
+    below = chances[chances < least[best]].max(initial=0.0)
+    return temperature, float((least[best] + below) / 2)
+
+
+def test_scores(answers: np.ndarray, labels: np.ndarray, found: Calibration) -> dict[str, Any]:
+    """Error of classes; macro mAP and F1 of tags; R2 and mean absolute error of numbers.
+
+    `answers` `(n, k)` are probabilities, or numbers.
+    """
+    scores = {"test_images": len(labels), TEMPERATURE: found.temperature}
+    kind = kind_of(labels)
+    if kind == "multi":
+        tags = score_tags(answers, labels, found.thresholds)
+        return {"test_mAP": tags.mean_ap, "test_F1": tags.mean_f1} | scores
+    if kind == "number":
+        numbers = score_numbers(answers[:, 0], labels)
+        return {"test_R2": numbers.r2, "test_MAE": numbers.mean_absolute_error} | scores
+    accuracy = float(np.mean(answers.argmax(axis=-1) == labels))
+    return {"test_error": 1 - accuracy, "test_accuracy": accuracy} | scores
+
+
 def final_metrics(
-    config: RunConfig, model: keras.Model, history: History, correct: np.ndarray, seconds: float
+    config: RunConfig, model: keras.Model, history: History, scores: dict[str, Any], seconds: float
 ) -> dict[str, Any]:
-    """What `metrics.json` holds; `correct` `(n,)` says which test images were."""
-    last = history.records[-1]
+    """What `metrics.json` holds; `scores` are of the test images."""
+    last, name = history.records[-1], f"val_{history.measure}"
     tested = history.best if config.patience else last
-    accuracy = float(correct.mean())
+    validated = {"validation": tested[name], "best_validation": history.best[name]}
+    if history.measure == "accuracy":
+        validated = {f"{when}_error": 1 - value for when, value in validated.items()}
+    else:
+        validated = {f"{when}_{history.measure}": value for when, value in validated.items()}
     return {
-        "test_error": 1 - accuracy,
-        "test_accuracy": accuracy,
-        "test_images": len(correct),
-        "validation_error": 1 - tested["val_accuracy"],
-        "best_validation_error": 1 - history.best["val_accuracy"],
+        **scores,
+        **validated,
         "parameters": count_parameters(model),
         "macs": count_macs(model),
         "images_per_second": float(np.median([record["images_per_second"] for record in history.records])),

@@ -15,7 +15,7 @@ class History(keras.callbacks.Callback):
     """Counts steps and images, and keeps a record of each finished epoch. Must be the first callback.
 
     A resumed run brings the `records` and the `step` that earlier processes came to. `leave_out` names what
-    Keras logs without having measured it.
+    Keras logs without having measured it, and `measure` what a validation is judged by.
     """
 
     def __init__(
@@ -27,10 +27,11 @@ class History(keras.callbacks.Callback):
         records: Sequence[dict[str, Any]] = (),
         step: int = 0,
         leave_out: Collection[str] = (),
+        measure: str = "accuracy",
     ):
         super().__init__()
         self.steps_per_epoch, self.images_per_epoch = steps_per_epoch, images_per_epoch
-        self.batch_size, self.leave_out = batch_size, leave_out
+        self.batch_size, self.leave_out, self.measure = batch_size, leave_out, measure
         self.records, self.step = list(records), step
 
     @property
@@ -46,8 +47,8 @@ class History(keras.callbacks.Callback):
 
     @property
     def best(self) -> dict[str, Any]:
-        """The record of the first epoch with the highest validation accuracy; epoch 0 before the first."""
-        return max(self.records, key=lambda record: record["val_accuracy"], default={"epoch": 0})
+        """The record of the first epoch that validates best; epoch 0 before the first."""
+        return max(self.records, key=lambda record: record[f"val_{self.measure}"], default={"epoch": 0})
 
     def on_epoch_begin(self, epoch, logs=None):
         self._first_step, self._first_image = self.step, self.images_seen

@@ -11,29 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, softmax
 
-from attention_keras.extras import needs
+from attention_keras.data.labels import kind_of, strata, targets_of
 from attention_keras.layers.standardize import variance_of
 from attention_keras.models.class_head import ATTENTION_WEIGHT, PENALTY, PROBE_WEIGHT
 from attention_keras.models.level_weights import fit_level_weights
+from attention_keras.training.probe_fit import FOLDS, Linear, fit_probe
+from attention_keras.training.targets import ACTIVATIONS
 
-FOLDS = 5
-PROBE_C = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)  # scikit-learn's: one over the penalty of the squared weights
 STEPS, BATCH, RATE = 300, 64, 3e-3
 PLACES = 2**15  # of the images of a step, of which large ones are fewer
 BYTES = 2**28  # of local features at once
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A classifier of a standardised map: what `Dense` is made of."""
-
-    kernel: np.ndarray
-    bias: np.ndarray
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        return x @ self.kernel + self.bias
 
 
 @dataclass(frozen=True)
@@ -95,9 +84,12 @@ def fit_class_head(
     """Fit the class head to features `(n, h, w, c)` of each tap, the deepest last, in memory or on disk.
 
     Of one tap they may be maps of several sizes, `MapFiles`.
-    Images of one of the `groups` `(n,)` are in one fold, and `importance` `(n,)` says how much each counts.
+    Images of one of the `groups` `(n,)` are in one fold, and `importance` `(n,)` says how much each counts,
+    of tags also `(n, k)`. Labels are classes, tags or numbers (`data/labels.py`): the loss is the
+    cross-entropy of a softmax, of a sigmoid for each tag, or the squared error.
     """
-    folds = assign_folds(labels, groups, seed)
+    activation, targets = ACTIVATIONS[kind_of(labels)], targets_of(labels, num_classes)
+    folds = assign_folds(strata(labels), groups, seed)
     average = {tap: averages(features) for tap, features in maps.items()}
     statistics = {tap: Statistics.of(values) for tap, values in average.items()}
     *_, top = maps
@@ -106,13 +98,13 @@ def fit_class_head(
     levels, attention = [unseen], {}
     for tap, features in maps.items():
         attention[tap], unseen = fit_attention(
-            features, labels, num_classes, folds, statistics[tap], seed, importance
+            features, targets, activation, folds, statistics[tap], seed, importance
         )
         levels.append(unseen)
     held_out = folds >= 0
     if held_out.any():
         level_logits = np.stack(levels, axis=1)[held_out]
-        weights = fit_level_weights(level_logits, np.eye(num_classes)[labels[held_out]])
+        weights = fit_level_weights(level_logits, targets[held_out], activation)
     else:
         weights = np.array([PROBE_WEIGHT] + [ATTENTION_WEIGHT / len(maps)] * len(maps))
     return ClassFit(statistics, probe, attention, weights, penalty_c)
@@ -143,50 +135,10 @@ def averages(features: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, importance=None):
-    """The probe of all images, its C, and for each image the logits `(n, k)` of one that has not seen it."""
-    with needs("fitting a linear probe", extra="train"):
-        from sklearn.linear_model import LogisticRegression
-        from threadpoolctl import threadpool_limits
-
-    # Each goes on from the C before, which halves the work.
-    paths = [LogisticRegression(max_iter=1000, warm_start=True) for _ in range(FOLDS + 1)]
-
-    def fit(fold: int, c: float) -> Linear:
-        rows = folds != fold
-        counts = None if importance is None else importance[rows]
-        found = paths[fold].set_params(C=c).fit(x[rows], labels[rows], counts)
-        kernel, bias = found.coef_.T, found.intercept_
-        if len(found.classes_) == 2:
-            kernel, bias = kernel * [-0.5, 0.5], bias * [-0.5, 0.5]
-        # A class without images is a class that nothing speaks for.
-        whole = Linear(
-            np.zeros((x.shape[1], num_classes), "float32"), np.full(num_classes, bias.min() - 10, "float32")
-        )
-        whole.kernel[:, found.classes_], whole.bias[found.classes_] = kernel, bias
-        return whole
-
-    held_out = folds >= 0
-    best_loss, best_c, best_logits = np.inf, PROBE_C[2], np.zeros((len(x), num_classes), "float32")
-    # The problems are small: several threads for each product only wait for each other.
-    with threadpool_limits(1):
-        for c in PROBE_C if held_out.any() else ():
-            logits = np.zeros((len(x), num_classes), "float32")
-            for fold in range(FOLDS):
-                rows = folds == fold
-                if rows.any():
-                    logits[rows] = fit(fold, c)(x[rows])
-            loss = -log_softmax(logits[held_out], axis=1)[np.arange(held_out.sum()), labels[held_out]].mean()
-            if loss >= best_loss:
-                break  # the likelihood has one maximum along the path
-            best_loss, best_c, best_logits = loss, c, logits
-        return fit(FOLDS, best_c), best_c, best_logits
-
-
 def fit_attention(
     features: np.ndarray,
-    labels: np.ndarray,
-    num_classes: int,
+    targets: np.ndarray,
+    activation: str,
     folds: np.ndarray,
     statistics: Statistics,
     seed: int,
@@ -197,11 +149,12 @@ def fit_attention(
     The classifiers of the folds are trained on the same batches, side by side, each blind to its fold: one
     product for all.
     """
-    sees = np.stack([folds != fold for fold in range(FOLDS)] + [np.ones(len(labels), bool)])
-    sees = sees * (np.ones(1, "float32") if importance is None else importance.astype("float32"))
-    kernels, biases = _train(features, labels, num_classes, sees, statistics, seed)
+    sees = np.stack([folds != fold for fold in range(FOLDS)] + [np.ones(len(targets), bool)])
+    importance = np.ones((len(targets), 1), "float32") if importance is None else importance
+    importance = importance.reshape(len(targets), -1).astype("float32")
+    kernels, biases = _train(features, targets, activation, sees, importance, statistics, seed)
     each = [Linear(kernel, bias) for kernel, bias in zip(kernels, biases)]
-    unseen = np.zeros((len(labels), num_classes), "float32")
+    unseen = np.zeros(targets.shape, "float32")
     for fold in range(FOLDS):
         (rows,) = np.nonzero(folds == fold)
         if len(rows):
@@ -209,16 +162,15 @@ def fit_attention(
     return each[-1], unseen
 
 
-def _train(features, labels, num_classes: int, sees: np.ndarray, statistics: Statistics, seed: int):
-    """Kernels `(heads, c, k)` and biases `(heads, k)`, of which head j counts the images as `sees[j]`."""
-    heads, channels = len(sees), features.shape[-1]
-    targets = np.eye(num_classes, dtype="float32")[labels]
+def _train(features, targets, activation: str, sees, importance, statistics: Statistics, seed: int):
+    """Kernels `(heads, c, k)` and biases `(heads, k)`, of which head j counts the images that it sees."""
+    heads, channels, num_classes = len(sees), features.shape[-1], targets.shape[1]
     mean, deviation = statistics.mean, statistics.deviation[:, None]
     kernel = np.zeros((channels, heads * num_classes), "float32")
     bias = np.zeros((heads, num_classes), "float32")
     steps = [_Adam(kernel), _Adam(bias)]
     size = max(BATCH // 4, min(BATCH, PLACES // int(np.prod(features.shape[1:3]))))
-    for step, rows in enumerate(_batches(len(labels), seed, size)):
+    for step, rows in enumerate(_batches(len(targets), seed, size)):
         rows = np.sort(rows)  # features on disk are read in order
         by_kernel, by_bias = np.zeros_like(kernel), np.zeros_like(bias)
         for own in (rows[part] for part in _slices(features, len(rows))):  # of large images, a few at once
@@ -227,8 +179,9 @@ def _train(features, labels, num_classes: int, sees: np.ndarray, statistics: Sta
             local = (x @ scaled - mean @ scaled).reshape(len(own), -1, heads, num_classes)
             attention = _attention(local, features, own)
             core = (attention * local).sum(axis=1)
-            weight = sees[:, own].T / np.maximum((sees[:, rows] > 0).sum(axis=1, dtype="float32"), 1)
-            slope = (softmax(core + bias, axis=-1) - targets[own][:, None]) * weight[..., None]
+            weight = sees[:, own].T / np.maximum(sees[:, rows].sum(axis=1, dtype="float32"), 1)
+            weight = weight[..., None] * importance[own][:, None]
+            slope = (_answer(core + bias, activation) - targets[own][:, None]) * weight
             by_local = slope[:, None] * attention * (1 + local - core[:, None])
             by_local = by_local.reshape(len(x), -1)
             by_kernel += (x.T @ by_local - np.outer(mean, by_local.sum(axis=0))) / deviation
@@ -286,3 +239,10 @@ def _slices(features: np.ndarray, count: int | None = None):
     """Rows that fit into memory."""
     step = max(1, BYTES // (4 * int(np.prod(features.shape[1:]))))
     return [slice(start, start + step) for start in range(0, count or len(features), step)]
+
+
+def _answer(logits: np.ndarray, activation: str) -> np.ndarray:
+    """What is compared with the targets."""
+    if activation == "linear":
+        return logits
+    return softmax(logits, axis=-1) if activation == "softmax" else expit(logits)

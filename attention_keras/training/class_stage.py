@@ -19,7 +19,7 @@ from attention_keras.models.taps import TILES
 from attention_keras.runs.config import RunConfig
 from attention_keras.training.callbacks import History
 from attention_keras.training.class_fit import ClassFit, Linear, fit_class_head
-from attention_keras.training.losses import class_weights
+from attention_keras.training.targets import importance_of
 
 
 def fit_epoch(
@@ -41,9 +41,7 @@ def fit_epoch(
     told.on_train_begin()
     told.on_epoch_begin(0)
     labels, num_classes = np.asarray(train.labels), head.output[LOGITS].shape[-1]
-    importance = None
-    if config.balance:
-        importance = class_weights(np.bincount(labels, minlength=num_classes))[labels]
+    importance = importance_of(train, num_classes, config.balance)
     maps = maps_of(head, train.images)
     how = {"groups": train.units, "importance": importance, "seed": config.seed}
     fitted = fit_class_head(maps, labels, num_classes, **how)

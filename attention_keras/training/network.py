@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from attention_keras.data.datasets import ImageDataset, has_free_size
+from attention_keras.data.labels import kind_of
 from attention_keras.data.pipeline import steps_per_epoch
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import AUTO, RAW
@@ -31,10 +32,11 @@ from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import image_side, load_model
 from attention_keras.training.device import choose_precision, jit_compile
-from attention_keras.training.losses import GuidanceLoss, MeanOffObject, build_loss
+from attention_keras.training.losses import GuidanceLoss, MeanOffObject
 from attention_keras.training.optimizers import build_optimizer, build_schedule
 from attention_keras.training.stages import Stage
 from attention_keras.training.strategy import Strategy, hooks_of, spans_workers
+from attention_keras.training.targets import loss_of, metric_of
 
 
 def settle(config: RunConfig, earlier: Run | None, strategy: Strategy | None) -> RunConfig:
@@ -161,7 +163,7 @@ def compile_network(
 ) -> None:
     """Give what a stage trains its loss and optimiser.
 
-    `labels` `(n,)` are those of an epoch's training images, of which `told` come with their object.
+    `labels` are those of an epoch's training images, of which `told` come with their object.
     """
     updates = steps_per_epoch(len(labels), config.step_batch_size) / config.accumulate
     schedule = build_schedule(config.schedule, stage.learning_rate, updates, stage.last - stage.first)
@@ -177,8 +179,8 @@ def compile_network(
     classes = model.output["logits"].shape[-1]
     model.compile(
         optimizer=optimizer,
-        loss=build_loss(config.label_smoothing, np.bincount(labels, minlength=classes), config.balance),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        loss=loss_of(config, labels, classes),
+        metrics=[metric_of(kind_of(labels), classes)],
         hooks=TrainingHooks(**guidance, **hooks_of(strategy)),
         jit_compile=jit_compile(),
         steps_per_execution=config.steps_per_execution,

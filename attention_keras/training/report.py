@@ -18,6 +18,7 @@ from attention_keras.runs.names import words_of
 from attention_keras.training.callbacks import History
 from attention_keras.training.frozen import FrozenPart
 from attention_keras.training.stages import Stage
+from attention_keras.training.targets import WORDS
 
 DAY = 86400
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
@@ -36,7 +37,7 @@ def summarize(
         f"model     {config.model}, width {config.width:g}: {count_parameters(model):,} parameters, "
         f"{count_macs(model) / 1e6:,.0f} M multiply-adds per {'tile' if config.tiles else 'image'}",
         f"data      {dataset.name}: {len(dataset.train):,} training and {len(dataset.validation):,} "
-        f"validation images of {size}, {dataset.num_classes} classes"
+        f"validation images of {size}, {dataset.num_classes} {WORDS[dataset.kind]}"
         f"{', decoded from their files in each epoch' if streamed else ''}",
         f"recipe    {config.recipe}: {', '.join(words_of(config))}",
         f"device    {len(devices)} x {devices[0].device_type}, {config.precision}, strategy "
@@ -112,7 +113,7 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self._bar.update(self.history.images_seen - self._bar.n)
         if logs and not self._bar.disable and self.history.step % 10 == 0:
-            said = f"loss {logs['loss']:.3f} accuracy {logs['accuracy']:.1%}"
+            said = f"loss {logs['loss']:.3f} {measured(self.history.measure, logs)}"
             self._bar.set_postfix_str(said, refresh=False)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -125,9 +126,16 @@ class Progress(keras.callbacks.Callback):
         self._bar.clear()
         self.report(
             f"epoch {epoch + 1:>3}/{self.epochs}  loss {record['loss']:.4f}  "
-            f"accuracy {record['accuracy']:.1%}  validation {record['val_accuracy']:.1%}  "
+            f"{measured(self.history.measure, record)}  "
+            f"validation {measured(self.history.measure, record, 'val_').split()[1]}  "
             f"{speed:,.{0 if speed >= 10 else 1}f} images/s  {left} left{of_what}"
         )
+
+
+def measured(name: str, record, prefix: str = "") -> str:
+    """`accuracy 93.1%`, `mAP 0.912`."""
+    value = float(record[prefix + name])
+    return f"{name} {value:.1%}" if name == "accuracy" else f"{name} {value:.3f}"
 
 
 def duration(seconds: float) -> str:

@@ -18,13 +18,14 @@ from attention_keras.data.objects import Objects
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
-from attention_keras.models.classifier import Classifier
+from attention_keras.models.classifier import Classifier, probabilities_of
 from attention_keras.models.frozen import frozen_layers, thaw
 from attention_keras.models.outputs import LOGITS
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.directory import TEMPERATURE, Run
+from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import load_model, save_model
-from attention_keras.training.calibrate import final_metrics, fit_temperature
+from attention_keras.training import targets
+from attention_keras.training.calibrate import calibrate, final_metrics, test_scores
 from attention_keras.training.callbacks import AverageInPlace, History, NonFiniteGuard, Patience
 from attention_keras.training.checkpoint import load_newest
 from attention_keras.training.checkpointing import Checkpointing
@@ -85,13 +86,14 @@ class Session:
         place = {"data_dir": config.data_dir or None}
         dataset = load_dataset(config.dataset, seed=config.seed, **place, **config.for_loading())
         config = dataclasses.replace(config, image_size=dataset.image_shape[0] or 0)
+        targets.check_labels_fit(config, dataset)
         if not config.restart:
             run.refuse_changed_files(dataset.name, dataset.files)
         # Names of layers count up in a process; a resumed run must find those it was saved under.
         keras.utils.clear_session(free_memory=False)
         with scope(strategy):
             model = build_network(config, dataset)
-            model.class_names = tuple(dataset.class_names)
+            targets.give_meaning(model, dataset)
             synchronize_batch_norm(model, strategy is not None)
             # A checkpoint has all weights; the run that they began with may be gone.
             if config.init_from and (config.restart or not load_newest(run.checkpoints, lambda line: None)):
@@ -103,8 +105,8 @@ class Session:
         if session.is_chief:
             for line in summarize(config, dataset, model, strategy, frozen):
                 report(line)
-            if session.objects:
-                report(f"attention trained with the object of {session.objects.count:,} training images")
+            if told := session.objects:
+                report(f"attention trained with the object of {told.count:,} training images")
         return session
 
     @property
@@ -115,13 +117,18 @@ class Session:
     @cached_property
     def objects(self) -> Objects | None:
         """The images that tell where their object is; None where attention is not trained."""
-        config = self.config
-        return Objects.of(self.dataset, config.attend_to_fraction, config.seed) if config.attend_to else None
+        how = self.config
+        return Objects.of(self.dataset, how.attend_to_fraction, how.seed) if how.attend_to else None
 
-    @property
-    def replicas(self) -> int:
-        """Devices that share a batch."""
-        return self.strategy.num_replicas_in_sync if self.strategy else 1
+    @cached_property
+    def units(self) -> tuple[float, float] | None:
+        """Mean and deviation of the training images' numbers; None of classes and tags."""
+        return targets.units_of(self.dataset)
+
+    @cached_property
+    def answering(self) -> Classifier:
+        """The model as it is saved: one that is trained on scaled numbers answers in their units."""
+        return targets.in_units(self.model, *self.units) if self.units else self.model
 
     @property
     def steps_per_epoch(self) -> int:
@@ -153,6 +160,7 @@ class Session:
             records=resumed.record["history"] if resumed else (),
             step=resumed.step if resumed else 0,
             leave_out=(f"val_{OFF_OBJECT}",) if unmeasured else (),
+            measure=targets.MEASURES[self.dataset.kind],
         )
         checkpointing = Checkpointing(
             self.model,
@@ -163,8 +171,7 @@ class Session:
             writes=self.is_chief,
             saves_on_signal=not spans_workers(self.strategy),
         )
-        stages = stages_of(self.config)
-        last = stages[-1]
+        *_, last = stages = stages_of(self.config)
         if resumed:
             self.report(f"resuming at step {history.step:,} of {self.steps_per_epoch * last.last:,}")
         patience = Patience(history, self.config.patience, last.first)
@@ -182,19 +189,18 @@ class Session:
         """Save the model, then read the test set, once; the metrics finish the run."""
         shutil.rmtree(self.run.features, ignore_errors=True)
         if self.config.patience:
-            self.model.set_weights(load_model(self.run.best_model).get_weights())
-        test = self.dataset.test()
+            self.answering.set_weights(load_model(self.run.best_model).get_weights())
+        test, validation, model = self.dataset.test(), self.dataset.validation, self.answering
         self.report(f"testing on {len(test):,} images")
-        validation = self.dataset.validation
-        temperature = fit_temperature(self._logits(validation), np.asarray(validation.labels))
-        predicted = self._logits(test).argmax(axis=-1)
-        self.model.temperature = temperature
+        found, labels = calibrate(self._logits(validation), validation.labels), np.asarray(test.labels)
+        model.temperature, model.thresholds = found.temperature, found.thresholds
         self._save(self.run.model)
-        metrics = final_metrics(self.config, self.model, history, predicted == test.labels, seconds)
-        metrics[TEMPERATURE] = temperature
+        answers = keras.ops.convert_to_numpy(probabilities_of(model, found.temperature)(self._logits(test)))
+        metrics = final_metrics(self.config, model, history, test_scores(answers, labels, found), seconds)
         if self.is_chief:
             names, epoch = self.dataset.class_names, history.records[-1]["epoch"]
-            log_confusion(self.run.tensorboard, test.labels, predicted, names, epoch)
+            if self.dataset.kind == "single":
+                log_confusion(self.run.tensorboard, labels, answers.argmax(axis=-1), names, epoch)
             self.run.write_metrics(metrics)
         return metrics
 
@@ -205,7 +211,7 @@ class Session:
         run, validation = self.run, self.dataset.validation
         run.write_history(history.records)  # so far
         names, epochs = self.dataset.class_names, panel_epochs(stages)
-        shown = [] if self.config.tiles else [self.model, validation, names, epochs, run.tensorboard]
+        shown = [] if self.config.tiles else [self.answering, validation, names, epochs, run.tensorboard]
 
         def write(epoch, logs):
             run.write_history(history.records)
@@ -232,6 +238,8 @@ class Session:
             )
         elif self.frozen:
             thaw(frozen_layers(self.model))
+        if self.units:
+            train, validation = targets.scaled(train, *self.units), targets.scaled(validation, *self.units)
         told = self.objects.count if self.objects else 0
         compile_network(trained, config, stage, np.asarray(train.labels), told, self.strategy)
         saving.restore(trained, stage.first * self.steps_per_epoch)
@@ -262,8 +270,8 @@ class Session:
     @property
     def _form(self) -> dict[str, int]:
         """Of every batch."""
-        batch_size, replicas = self.config.step_batch_size, self.replicas
-        return {"num_classes": self.dataset.num_classes, "batch_size": batch_size, "replicas": replicas}
+        sizes = {"num_classes": self.dataset.num_classes, "batch_size": self.config.step_batch_size}
+        return sizes | {"replicas": self.strategy.num_replicas_in_sync if self.strategy else 1}
 
     def _in_order(self, split: Split, objects: np.ndarray | None = None) -> tf.data.Dataset:
         return evaluation_batches(split, objects=objects, **self._form)
@@ -272,19 +280,22 @@ class Session:
         """`(n, k)`, without the maps, which nobody reads here."""
         if self.config.tiles:
             tiles = self.frozen.tiles
-            bands = (split.images.bands(row, tiles.side) for row in range(len(split)))
-            return np.stack([tiles.answer(image).logits for image in bands])
+            return np.stack(
+                [tiles.answer(split.images.bands(i, tiles.side)).logits for i in range(len(split))]
+            )
         model = self.frozen.head if self.frozen and not self.strategy else self.model
         classifier = keras.Model(model.input, model.output[LOGITS])
         if model is self.model:
             classifier.jit_compile = False  # Keras's own choice is XLA on a GPU, also where it aborts
-            return classifier.predict(self._in_order(split), verbose=0)
-        features = (self.frozen.compute(tf.cast(images, "float32")) for images, _ in self._in_order(split))
-        return np.concatenate([keras.ops.convert_to_numpy(classifier(each)) for each in features])
+            logits = classifier.predict(self._in_order(split), verbose=0)
+        else:
+            features = (self.frozen.compute(tf.cast(x, "float32")) for x, _ in self._in_order(split))
+            logits = np.concatenate([keras.ops.convert_to_numpy(classifier(each)) for each in features])
+        return logits * self.units[1] + self.units[0] if self.units else logits
 
     def _save(self, path: Path) -> None:
         """The model as it computes on one device; workers other than the chief write nothing."""
         synchronize_batch_norm(self.model, False)
         if self.is_chief:
-            save_model(self.model, path)
+            save_model(self.answering, path)
         synchronize_batch_norm(self.model, self.strategy is not None)

@@ -6,7 +6,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy.special import softmax
 from sklearn.metrics import confusion_matrix
 
 from attention_keras.data.split import Split
@@ -14,6 +13,7 @@ from attention_keras.drawing.charts import confusion_figure
 from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.errors import UserError
 from attention_keras.measures.maps import normalized_entropy
+from attention_keras.models.classifier import Classifier, probabilities_of
 from attention_keras.models.evidence import combine_evidence, evidence_model
 from attention_keras.models.outputs import attention_maps, evidence_maps
 from attention_keras.training.callbacks import History
@@ -36,7 +36,7 @@ class Scalars(keras.callbacks.Callback):
         record = self.history.records[-1]
         for part, prefix in (("train", ""), ("validation", "val_")):
             with self.writers[part].as_default():
-                for name in ("loss", "accuracy", OFF_OBJECT):
+                for name in ("loss", self.history.measure, OFF_OBJECT):
                     if prefix + name in record:
                         tf.summary.scalar(f"epoch/{name}", record[prefix + name], step=epoch + 1)
         with self.writers["train"].as_default():
@@ -55,7 +55,7 @@ class AttentionImages(keras.callbacks.Callback):
 
     def __init__(
         self,
-        model: keras.Model,
+        model: Classifier,
         shown: Split,
         class_names: Sequence[str],
         epochs: Container[int],
@@ -67,6 +67,7 @@ class AttentionImages(keras.callbacks.Callback):
             self.explained = evidence_model(model, of="predicted")
         except UserError:  # a network without evidence
             self.explained = model
+        self.activation, self.probabilities = model.activation, probabilities_of(model)
         first = shown.take(slice(0, PANELS))
         self.images, self.labels = np.asarray(first.images), np.asarray(first.labels)
         self.epochs, self.class_names = epochs, class_names
@@ -79,7 +80,7 @@ class AttentionImages(keras.callbacks.Callback):
         evidence = combine_evidence(evidence_maps(outputs), self.images.shape[1:3])
         outputs = {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
         maps = attention_maps(outputs)
-        probabilities = softmax(outputs["logits"], axis=-1)
+        probabilities = keras.ops.convert_to_numpy(self.probabilities(outputs["logits"]))
         predicted = probabilities.argmax(axis=-1)
         with self.writer.as_default():
             for name, level in maps.items():
@@ -88,7 +89,9 @@ class AttentionImages(keras.callbacks.Callback):
             if not maps and evidence is None:
                 return
             for index, image in enumerate(self.images):
-                title, correct = prediction_title(probabilities[index], self.class_names, self.labels[index])
+                title, correct = prediction_title(
+                    probabilities[index], self.class_names, self.labels[index], self.activation
+                )
                 levels = {name: level[index] for name, level in maps.items()}
                 signed = {}
                 if evidence is not None:

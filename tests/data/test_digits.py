@@ -39,14 +39,3 @@ def test_boxes_are_tight_around_masks(test):
         assert (y0, x0, y1, x1) == (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)
     heights = test.boxes[:, 2] - test.boxes[:, 0]
     assert heights.min() >= 12 and heights.max() <= 24
-
-
-def test_chance_of_pointing_at_the_digit(test):
-    """What a peak at a random cell would score: the figures quoted beside attention results."""
-
-    def touched(cells):
-        side = 32 // cells
-        return test.masks.reshape(-1, cells, side, cells, side).any(axis=(2, 4)).mean()
-
-    assert touched(8) == pytest.approx(0.26, abs=0.02)
-    assert touched(16) == pytest.approx(0.18, abs=0.02)

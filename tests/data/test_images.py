@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from attention_keras.data.geometry import RESIZES, PictureFormat, crop_box, padded_box
-from attention_keras.data.images import EXTENSIONS, UnreadableImage, check_image, read_image, read_mask
+from attention_keras.data.images import UnreadableImage, check_image, read_image, read_mask
 from attention_keras.serving.decode import decode_images
 
 SHAPES = [(64, 64), (300, 200), (97, 411), (1, 1), (5, 40), (700, 500)]
@@ -98,12 +98,6 @@ def test_kinds_of_images(tmp_path):
         image = read_image(tmp_path / name, PictureFormat((6, 5), "stretch"))
         assert image.shape == (6, 5, 3) and image.dtype == np.uint8
         np.testing.assert_array_equal(image, np.broadcast_to(expected, (6, 5, 3)), str((mode, name)))
-
-
-@pytest.mark.skipif(".avif" not in EXTENSIONS, reason="this Pillow reads no AVIF")
-def test_avif_is_read(tmp_path):
-    Image.new("RGB", (8, 8), (200, 200, 200)).save(tmp_path / "a.avif")
-    assert abs(read_image(tmp_path / "a.avif", PictureFormat((4, 4), "crop")).astype(int) - 200).max() <= 2
 
 
 def test_a_turned_photograph_is_upright_before_its_middle_is_taken(tmp_path):

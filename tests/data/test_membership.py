@@ -8,7 +8,6 @@ from PIL import Image
 
 from attention_keras.data import table
 from attention_keras.data.datasets import load_dataset, load_unseen, seen_in_training
-from attention_keras.data.file_records import Changes
 from attention_keras.data.folders import read_folder
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.membership import choose_roles, content_digests, cut_by_class
@@ -171,7 +170,7 @@ def test_files_that_are_many_bytes_are_read_once_until_one_changes(folder, tmp_p
 def test_a_file_in_two_classes_is_told(folder, caplog):
     shutil.copy(folder / "a" / "0.png", folder / "b" / "same.png")
     sides(folder)
-    assert "1 files are in several classes, such as a/0.png and b/same.png; keep each in one" in caplog.text
+    assert "1 files have the content of another and a different label, such as a/0.png" in caplog.text
 
 
 def test_a_class_that_is_too_small_is_told(folder, caplog):
@@ -194,27 +193,6 @@ def test_a_moved_folder_is_known_by_its_images(folder):
     everything = {record.digest for record in files_in(copy).values()}
     with pytest.raises(UserError, match="the model was trained on every image of"):
         load_unseen(f"folder:{copy}", TO, without=everything)
-
-
-def test_a_run_without_a_test_folder_has_not_seen_what_was_cut(folder):
-    shutil.copytree(folder, folder.parent / "roles" / "train")
-    for number in range(1000, 1004):
-        draw(folder.parent / "roles" / "valid" / "ab"[number % 2] / f"{number}.png", number)
-    dataset = load_dataset(f"folder:{folder.parent}/roles", image_size=8)
-    seen = seen_in_training(dataset.files)
-    tested = {f"{digest:016x}" for digest in dataset.test().digests.tolist()}
-    assert len(tested) > 5 and seen == {record.digest for record in dataset.files.values()} - tested
-
-
-def test_changes_are_counted(folder):
-    before = files_in(folder)
-    draw(folder / "a" / "0.png", 1000)
-    (folder / "b" / "1.png").unlink()
-    draw(folder / "b" / "new.png", 1001)
-    draw(folder / "b" / "newer.png", 1002)
-    changes = Changes.between(before, files_in(folder))
-    assert changes == Changes(new=2, gone=1, changed=1) and str(changes) == "2 new, 1 gone, 1 changed"
-    assert not Changes.between(before, before)
 
 
 @pytest.mark.parametrize("count, fraction", [(100, 0.1), (97, 0.25), (20, 0.05)])

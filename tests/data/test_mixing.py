@@ -89,17 +89,6 @@ def test_mixup_mixes_pixels_and_labels_by_one_lambda():
     assert len(set(own)) > 0.8 * COUNT, "each image has its own"
 
 
-def test_lambda_of_mixup_is_beta_distributed():
-    """Mean 1/2 and variance 1 / (4 (2 alpha + 1)), for alpha = 0.2."""
-    labels = np.arange(20_000, dtype="float32")[:, None] % 2
-    _, mixes = mixed(np.zeros((20_000, 1, 1, 3), "uint8"), labels, "mixup")
-    # A label moves by 1 - lambda where the partner has the other one, which is half of the time.
-    moved = np.abs(mixes - labels).astype("float64")
-    mean, square = 2 * moved.mean(), 2 * (moved**2).mean()
-    assert mean == pytest.approx(0.5, abs=0.015)
-    assert square - mean**2 == pytest.approx(0.25 / 1.4, abs=0.006)
-
-
 @pytest.mark.parametrize("height, width, side", [(32, 32, 16), (7, 20, 3)])
 def test_cutout_blacks_out_a_square_of_half_the_side(height, width, side):
     count = 250

@@ -66,12 +66,6 @@ def test_start_step_equals_skipping(split):
         assert_same(read(split, start_step=start_step), whole[start_step:])
 
 
-def test_augmentation_differs_between_epochs(split):
-    one = Split(split.images[:1], split.labels[:1])
-    seen = {images.tobytes() for images, _ in read(one, epochs=20)}
-    assert len(seen) > 10
-
-
 def test_neither_threads_nor_prefetching_show(split):
     batches = training_batches(
         split, num_classes=CLASSES, batch_size=8, seed=3, epochs=2, augment="flip+crop"
@@ -99,11 +93,6 @@ def test_evaluation_is_in_order_and_complete(split):
     images, labels = (np.concatenate(part) for part in zip(*batches.as_numpy_iterator()))
     np.testing.assert_array_equal(images, split.images)
     np.testing.assert_array_equal(labels, np.eye(CLASSES)[split.labels])
-
-
-def test_unknown_augmentation_is_told(split):
-    with pytest.raises(UserError, match="unknown augmentation 'flop'; allowed: none, or any of flip, crop"):
-        read(split, augment="flip+flop")
 
 
 def pieces(batch, replicas):

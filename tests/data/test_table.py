@@ -11,7 +11,6 @@ from PIL import ExifTags, Image
 from attention_keras.data import rows as rows_of_files
 from attention_keras.data.datasets import load_dataset, load_unseen
 from attention_keras.data.geometry import RESIZES, PictureFormat
-from attention_keras.data.images import read_image
 from attention_keras.data.pipeline import evaluation_batches, training_batches, user_errors
 from attention_keras.data.rows import ImageRows
 from attention_keras.errors import UserError
@@ -235,13 +234,6 @@ def test_crops_are_a_function_of_seed_epoch_and_step(load, monkeypatch):
     assert len({images[0].tobytes() for images, _ in one}) == 9, "another part in each epoch"
 
 
-def test_a_changed_folder_is_read_again(photos, load):
-    load(True)
-    photograph(99).save(photos / "a" / "99.png")
-    dataset = load(True)
-    assert len(dataset.train) + len(dataset.validation) + len(dataset.test()) == 41
-
-
 @pytest.mark.parametrize("augment", ["none", "flip+resized_crop"])
 def test_an_image_that_vanishes_or_changes_meanwhile_is_told_in_a_line(load, augment):
     train = load(True).train
@@ -261,20 +253,6 @@ def test_an_image_that_vanishes_or_changes_meanwhile_is_told_in_a_line(load, aug
     with pytest.raises(UserError, match="has changed"):
         train.images[[7]]
     assert len(train.images[[6, 8]]) == 2
-
-
-def test_an_image_that_vanishes_once_it_is_decoded_has_not_changed(load, monkeypatch):
-    """A folder that is moved while its images are read: whichever moment it is, it is told the same."""
-    rows = load(True).train.images
-
-    def read_and_take(path, to):
-        pixels = read_image(path, to)
-        path.unlink()
-        return pixels
-
-    monkeypatch.setattr(rows_of_files, "read_image", read_and_take)
-    with pytest.raises(UserError, match=r"can no longer be read: No such file or directory; put it back$"):
-        rows[:1]
 
 
 def test_crops_belong_to_files_and_leave_masks_alone(load):

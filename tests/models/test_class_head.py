@@ -124,7 +124,7 @@ def test_weights_are_those_of_the_highest_likelihood(independent):
         targets = (RNG.uniform(size=logits.shape) < 1 / (1 + np.exp(-logits))).astype(float)
     else:
         targets = np.eye(4)[(logits + RNG.gumbel(size=logits.shape)).argmax(1)]
-    weights = fit_level_weights(levels, targets, independent)
+    weights = fit_level_weights(levels, targets, "sigmoid" if independent else "softmax")
     np.testing.assert_allclose(weights, true, atol=0.05)
 
     def loss(weights):

@@ -42,7 +42,7 @@ def test_signatures_and_names(exported):
         "explain": sorted(["attention", *maps, *evidence, "probabilities"]),
         "explain_class": [*evidence, "probabilities"],
         "serve_bytes": [*maps, "probabilities", "valid"],
-        "describe": ["class_names", "resize"],
+        "describe": ["activation", "class_names", "resize"],
     }
 
 

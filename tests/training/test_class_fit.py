@@ -60,7 +60,10 @@ def test_the_logits_of_an_image_know_nothing_of_its_label(data):
     x = statistics.standardize(averages(maps))
     other = labels.copy()
     other[7] = (labels[7] + 1) % CLASSES
-    found = [fit_attention(maps, y, CLASSES, folds, statistics, seed=0)[1] for y in (labels, other)]
+    found = [
+        fit_attention(maps, np.eye(CLASSES)[y], "softmax", folds, statistics, seed=0)[1]
+        for y in (labels, other)
+    ]
     np.testing.assert_array_equal(found[0][7], found[1][7])
     assert np.abs(found[0] - found[1])[folds != folds[7]].max() > 1e-3
     probes = [fit_probe(x, y, CLASSES, folds) for y in (labels, other)]
@@ -73,7 +76,9 @@ def test_class_attention_is_trained_as_keras_does(data, monkeypatch):
     monkeypatch.setattr(class_fit, "STEPS", 20)
     maps, labels = data
     statistics = Statistics.of(averages(maps))
-    fitted, _ = fit_attention(maps, labels, CLASSES, np.full(COUNT, -1), statistics, seed=3)
+    fitted, _ = fit_attention(
+        maps, np.eye(CLASSES)[labels], "softmax", np.full(COUNT, -1), statistics, seed=3
+    )
     images = keras.Input(maps.shape[1:])
     backbone = keras.Model(images, keras.layers.Identity(name="top")(images))
     model = attend(backbone, ["top"], CLASSES, head="class")

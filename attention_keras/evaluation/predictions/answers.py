@@ -1,14 +1,15 @@
 """Answers for image files, a batch at a time: a folder of any size needs the memory of a few batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.images import UnreadableImage, check_channels, read_image
+from attention_keras.drawing.images import tags_of
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import Predictor, TiledPredictor
 from attention_keras.explaining.explanation import Explanation
@@ -22,7 +23,8 @@ AHEAD = 2
 class Answer:
     """What a model says of one image file: probabilities `(k,)`, or the reason why it could not be read.
 
-    Where it was asked to explain, `explanation` is that of the whole batch, and `row` its place there.
+    Where it was asked to explain, `explanation` is that of the whole batch, and `row` its place there. Of a
+    model of tags, `tags` are those of the image, the likeliest first, each with its evidence `(H, W)`.
     """
 
     path: Path
@@ -30,6 +32,8 @@ class Answer:
     reason: str | None = None
     explanation: Explanation | None = None
     row: int = 0
+    activation: str = "softmax"
+    tags: Mapping[int, np.ndarray | None] = field(default_factory=dict)
 
 
 def predict_files(
@@ -45,7 +49,7 @@ def predict_files(
             "the model takes images of any size, and predict needs a fixed size, or a run that reads tiles"
         )
     check_channels(channels)
-    to = PictureFormat(tuple(size), predictor.resize)
+    to = PictureFormat(tuple(size), predictor.resize, predictor.value_range)
     batch_size = min(batch_size, len(files) or 1)
     batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     with ThreadPoolExecutor() as readers:
@@ -89,10 +93,30 @@ def _answers(predictor, batch, images: list, batch_size: int, explain: bool) -> 
             probabilities = explanation.probabilities
         else:
             probabilities = predictor.predict(pixels, batch_size)[PROBABILITIES]
+    tags, evidence = _tags(predictor, pixels, probabilities, len(good), explain) if good else (None, {})
     row = 0
     for path, image in zip(batch, images):
         if isinstance(image, str):
-            yield Answer(path, reason=image)
+            yield Answer(path, reason=image, activation=predictor.activation)
         else:
-            yield Answer(path, probabilities[row], explanation=explanation, row=row)
+            answer = Answer(path, probabilities[row], None, explanation, row, predictor.activation)
+            if tags is not None:
+                likely = sorted(
+                    np.flatnonzero(tags[row]).tolist(), key=lambda tag: -answer.probabilities[tag]
+                )
+                maps = {tag: evidence[tag] for tag in likely}
+                maps = {tag: None if level is None else level[row] for tag, level in maps.items()}
+                answer = replace(answer, tags=maps)
+            yield answer
             row += 1
+
+
+def _tags(predictor: Predictor, pixels, probabilities, count: int, explain: bool):
+    """The tags of the first `count` images `(n, k)`, and the evidence `(n, H, W)` for each that one has."""
+    if predictor.activation != "sigmoid":
+        return None, {}
+    tags = tags_of(probabilities[:count], predictor.thresholds)
+    there = np.flatnonzero(tags.any(axis=0)).tolist()
+    if not explain:
+        return tags, dict.fromkeys(there)
+    return tags, {tag: predictor.explain(pixels, [tag] * len(pixels)).total for tag in there}

@@ -14,7 +14,8 @@ from attention_keras.runs.durable import hold_alone, write_json, write_whole, wr
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
 
 Row = dict[str, Any]
-"""`path`, `class` and `probability`, `top` with more of them, `drawing`, `reason`, and `maps` if wanted."""
+"""`path`, `class` and `probability`, `top` with more of them, `drawing`, `reason`, and `maps` if wanted. Of a
+model of tags also `tags`; of one of numbers the number in place of class and probability."""
 
 
 @contextlib.contextmanager
@@ -105,8 +106,10 @@ def write_table(record: Path, form: Literal["csv", "parquet"], top: int) -> Path
 
 
 def _flat(row: Row, top: int) -> Row:
+    if "class" not in row:  # a number
+        return {key: value for key, value in row.items() if key != "top"}
     classes = [*row["top"], *[{"class": None, "probability": None}] * (top - len(row["top"]))]
-    cells = {"path": row["path"]}
+    cells = {"path": row["path"]} | ({"tags": ";".join(row["tags"])} if "tags" in row else {})
     for number, best in enumerate(classes, start=1):
         ending = f"_{number}" * (number > 1)
         cells |= {f"class{ending}": best["class"], f"probability{ending}": best["probability"]}

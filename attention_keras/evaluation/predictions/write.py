@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from attention_keras.data.files import DRAWINGS, unique_stem
 from attention_keras.drawing.canvas import png
+from attention_keras.drawing.images import panel
 from attention_keras.evaluation.predictions.answers import Answer
 from attention_keras.evaluation.predictions.record import Record, Row
-from attention_keras.explaining.explanation import Explanation
 from attention_keras.runs.durable import write_whole, writing_to
 
 MAPS = "maps"
@@ -69,24 +69,47 @@ def write_predictions(
 
 def _row(answer: Answer, names: Sequence[str], top: int) -> Row:
     """The most likely classes and their probabilities; none for a file that was not read."""
+    if answer.activation == "linear":
+        number = None if answer.probabilities is None else float(answer.probabilities[0])
+        return {
+            "path": str(answer.path),
+            names[0]: number,
+            "top": [],
+            "drawing": None,
+            "reason": answer.reason,
+        }
     classes = []
     if answer.probabilities is not None:
         order = np.argsort(-answer.probabilities, kind="stable")[:top]
         classes = [{"class": names[n], "probability": float(answer.probabilities[n])} for n in order]
     best = classes[0] if classes else {"class": None, "probability": None}
-    return {"path": str(answer.path), **best, "top": classes, "drawing": None, "reason": answer.reason}
+    tags = {"tags": sorted(names[tag] for tag in answer.tags)} if answer.activation == "sigmoid" else {}
+    row = {"path": str(answer.path)} | tags | best
+    return row | {"top": classes, "drawing": None, "reason": answer.reason}
 
 
 def _write(path: Path, make, answer: Answer) -> None:
-    write_whole(path, make(answer.explanation, answer.row))
+    write_whole(path, make(answer))
 
 
-def _drawing(explanation: Explanation, row: int) -> bytes:
-    return png(explanation.draw(row))
+def _drawing(answer: Answer) -> bytes:
+    found, row = answer.explanation, answer.row
+    if answer.activation == "softmax":
+        return png(found.draw(row))
+    names, number = found.class_names, answer.probabilities[0]
+    if answer.activation == "sigmoid":
+        said = ", ".join(f"{names[tag]} ({answer.probabilities[tag]:.0%})" for tag in answer.tags) or "no tag"
+        maps = answer.tags
+    else:
+        said, maps = f"{names[0]}: {number:.4g}", {0: None if found.total is None else found.total[row]}
+    evidence = {f"for {names[tag]}": level for tag, level in maps.items() if level is not None}
+    colours = np.broadcast_to(found.images[row], (*found.images[row].shape[:2], 3))  # grey is repeated
+    return png(panel(colours.astype("uint8"), {}, said, evidence=evidence))
 
 
-def _numbers(explanation: Explanation, row: int) -> bytes:
+def _numbers(answer: Answer) -> bytes:
     """All maps of one image as the content of an `.npz` file."""
+    explanation, row = answer.explanation, answer.row
     arrays = {"probabilities": explanation.probabilities[row]}
     arrays |= {f"attention_{tap}": level[row] for tap, level in explanation.attention.items()}
     arrays |= {f"evidence_{tap}": level[row] for tap, level in explanation.evidence.items()}

@@ -13,11 +13,15 @@ from attention_keras.data.datasets import (
 )
 from attention_keras.data.file_records import Changes, FileRecord
 from attention_keras.data.geometry import PictureFormat, Resize
+from attention_keras.data.labels import Kind
 from attention_keras.data.registry import IMAGE_FILES, TABLE
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import TiledPredictor
 from attention_keras.evaluation.subjects.subject import Subject
+
+LABELS_OF: dict[str, Kind] = {"softmax": "single", "sigmoid": "multi", "linear": "number"}
+"""What a model answers, by its activation."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +57,8 @@ def dataset_of(
             return load_dataset(name, data_dir=folder, image_size=size, resize=to.resize)
         seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
         columns = trained[0].trained.columns if trained and name.startswith(TABLE) else ()
-        return load_unseen(name, to, columns=columns, without=seen)
+        labels = LABELS_OF[subjects[0].predictor.activation] if name.startswith(TABLE) else "auto"
+        return load_unseen(name, to, columns=columns, labels=labels, without=seen)
     if has_free_size(name):
         one_resize(same)
     whole = max(same, key=lambda subject: subject.trained.limit or float("inf"))
@@ -75,8 +80,9 @@ def tfds_folder(subjects: Sequence[Subject], given: str = "") -> str | None:
 
 def picture_format(subjects: Sequence[Subject]) -> PictureFormat | None:
     """What images from elsewhere are brought to for these subjects; None where they stay as they are."""
-    size = subjects[0].predictor.image_shape[:2]
-    return PictureFormat(size, one_resize(subjects)) if all(size) else None
+    first = subjects[0].predictor
+    size = first.image_shape[:2]
+    return PictureFormat(size, one_resize(subjects), first.value_range) if all(size) else None
 
 
 def one_resize(subjects: Sequence[Subject]) -> Resize:
@@ -105,8 +111,10 @@ def _tested(files: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
 def check_fit(subject: Subject, dataset: ImageDataset, test: Split) -> None:
     """Raise UserError unless the subject tells the dataset's classes apart on images of its size."""
     model = "the model" if subject.trained is None else subject.name
-    known = subject.predictor.class_names
-    if len(dataset.class_names) != subject.predictor.num_classes:
+    known, answers = subject.predictor.class_names, LABELS_OF[subject.predictor.activation]
+    if answers != dataset.kind:
+        differs = f"answers with {answers} labels and {dataset.name} has {dataset.kind} ones"
+    elif len(dataset.class_names) != subject.predictor.num_classes:
         differs = (
             f"tells {subject.predictor.num_classes} classes apart and {dataset.name} has "
             f"{len(dataset.class_names)}"

@@ -40,6 +40,9 @@ class KerasPredictor:
         names = getattr(model, "class_names", None)
         self.class_names = None if names is None else list(names)
         self.temperature = getattr(model, "temperature", 1.0)
+        self.activation = getattr(model, "activation", "softmax")
+        self.thresholds = getattr(model, "thresholds", None)
+        self.value_range = getattr(model, "value_range", None)
         self._to_probabilities = probabilities_of(model, self.temperature)
 
     def predict(self, images: np.ndarray, batch_size: int = 128) -> dict[str, np.ndarray]:

@@ -22,16 +22,18 @@ PANELS = "panels"
 COLUMNS = [
     text("run"),
     integer("image"),
-    *map(text, ("path", "true", "predicted")),
+    *map(text, ("path", "group", "true", "predicted")),
     decimal("probability"),
 ]
 
 
 def answer_rows(run: str, test: Split, probabilities: np.ndarray, class_names) -> list[list[Cell]]:
     """The run's answer to every test image, in the order of `COLUMNS`."""
+    groups = [""] * len(test) if test.groups is None else test.groups
+    each = enumerate(zip(paths_of(test), groups, test.labels, probabilities))
     return [
-        [run, number, path, class_names[label], class_names[row.argmax()], float(row.max())]
-        for number, (path, label, row) in enumerate(zip(paths_of(test), test.labels, probabilities))
+        [run, number, path, group, class_names[label], class_names[row.argmax()], float(row.max())]
+        for number, (path, group, label, row) in each
     ]
 
 

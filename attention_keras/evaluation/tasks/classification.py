@@ -14,6 +14,8 @@ from attention_keras.evaluation.report.table import Table, decimal, integer, per
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.answers import COLUMNS, PANELS, answer_galleries, answer_rows
 from attention_keras.evaluation.tasks.context import Context
+from attention_keras.evaluation.tasks.groups import GROUPS, errors_by_group, group_row
+from attention_keras.evaluation.tasks.targets import measure_targets
 from attention_keras.measures.answers import classify, reliability, uncalibrated
 from attention_keras.measures.localization import localize
 from attention_keras.models.outputs import attention_maps
@@ -39,7 +41,10 @@ _HARDEST = 3
 
 def measure(context: Context[ClassificationOptions]) -> TaskResult:
     """Classify every test image with every run."""
+    if context.dataset.kind != "single":
+        return measure_targets(context)
     test, names = context.images(), context.class_names
+    groups = []
     values, galleries, figures = {}, [], []
     errors, calibrations, pointing, answers = [], [], [], []
     for subject in context.subjects:
@@ -52,6 +57,9 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
         before = reliability(uncalibrated(probabilities, temperature), test.labels)
         calibration = {"temperature": temperature, "before": before.error, "after": after.error}
         values[subject.name] = {**asdict(result), "calibration": calibration, "localization": scores}
+        if by_group := errors_by_group(test, probabilities.argmax(axis=-1) != test.labels):
+            groups.append(group_row(subject.name, by_group))
+            values[subject.name]["groups"] = by_group
         hardest = _hardest(result.per_class_accuracy)
         errors.append([subject.name, subject.kind, result.error, result.images, *subject.parameters, hardest])
         calibrations.append([subject.name, *calibration.values()])
@@ -70,6 +78,8 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
         Table("Test error", _ERRORS, errors),
         Table("Is it as often right as it is sure?", _CALIBRATION, calibrations),
     ]
+    if groups:
+        tables.append(Table("Error by group", GROUPS, groups))
     if pointing:
         tables.append(Table("Do the maps point at the object?", _POINTING, pointing))
     return TaskResult(
