@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -58,6 +60,22 @@ def test_labels_stay_with_images_and_are_one_hot(split):
     labels = np.concatenate([labels for _, labels in batches])
     assert labels.dtype == np.float32
     np.testing.assert_array_equal(labels, np.eye(CLASSES)[rows_of(batches) % CLASSES])
+
+
+def test_weights_come_third_and_are_1_on_average(split):
+    weights = np.arange(1, COUNT + 1, dtype="float32")
+    batches = list(
+        training_batches(
+            replace(split, weights=weights),
+            num_classes=CLASSES,
+            batch_size=8,
+            seed=3,
+            epochs=1,
+            augment="flip",
+        ).as_numpy_iterator()
+    )
+    found = np.concatenate([each for *_, each in batches])
+    np.testing.assert_allclose(found, weights[rows_of([batch[:2] for batch in batches])] / weights.mean())
 
 
 def test_start_step_equals_skipping(split):
