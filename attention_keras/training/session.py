@@ -255,7 +255,6 @@ class Session:
             if stage.frozen and config.spec.head == "class":
                 fit_epoch(trained, train, validation, self._in_order, history, [*callbacks, saving], config)
                 return
-            average = [AverageInPlace(stage.last)] if config.ema else []
             fit_rest(
                 trained,
                 batches,
@@ -263,7 +262,7 @@ class Session:
                 stage=stage,
                 step=history.step,
                 steps_per_epoch=self.steps_per_epoch,
-                callbacks=[*callbacks, *average, saving],
+                callbacks=[*callbacks, *([AverageInPlace(stage.last)] if config.ema else []), saving],
                 is_over=lambda: patience.is_over,
             )
 
