@@ -12,9 +12,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import average_precision_score
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import train_test_split
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -80,9 +80,8 @@ def main() -> None:
         (features, tags, _), (unseen, true, boxes) = made
         fitted = fit_class_head({TOP: features}, tags, len(names), seed=seed)
         levels = fitted.level_logits({TOP: unseen})
-        one = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        search = {"logisticregression__C": PROBE_C}
-        peer = OneVsRestClassifier(GridSearchCV(one, search, cv=5, scoring="neg_log_loss"))
+        regression = LogisticRegressionCV(Cs=PROBE_C, cv=5, max_iter=1000, scoring="neg_log_loss")
+        peer = OneVsRestClassifier(make_pipeline(StandardScaler(), regression))
         peer.fit(features.mean(axis=(1, 2)), tags)
         answers = {
             "one-vs-rest logistic regression (scikit-learn)": peer.predict_proba(unseen.mean(axis=(1, 2))),
