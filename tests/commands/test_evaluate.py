@@ -67,6 +67,7 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
         "classification.csv",
         "classification-2.csv",
         "classification-3.csv",
+        "classification-4.csv",
         "classification-confusion.png",
         "classification-reliability.png",
         "panels",
@@ -77,6 +78,10 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
     evaluate(trained, batch_size=7, panels=1)
     assert sorted(p.name for p in (folder / "panels").iterdir()) == ["00.png", "mine.png"]
     metrics = results(folder)
+    by_class = (folder / "classification-4.csv").read_text().splitlines()[1:]
+    shares = [(line.split(",")[0], float(line.split(",")[2])) for line in by_class]
+    wrong = {name: share for name, share in metrics["per_class_accuracy"].items() if share not in (1, None)}
+    assert dict(shares) == wrong and [share for _, share in shares] == sorted(wrong.values())
     test = load_dataset("cluttered_digits", limit=100).test()
     assert metrics["images"] == len(test) == 20
     logits = keras.models.load_model(trained / "model.keras")(test.images.astype("float32"))["logits"]
@@ -84,7 +89,7 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
     assert set(metrics["localization"]) == {"conv10", "conv13", "evidence"}
     network = build_model("vgg-att2-concat-pc", width=0.03)
     parameters = f"{count_parameters(network)},{network.count_params()}"
-    assert f",20,{parameters}," in (folder / "classification.csv").read_text()
+    assert f",20,{parameters}\n" in (folder / "classification.csv").read_text()
     assert "Do the maps point at the object?" in capsys.readouterr().out
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from attention_keras.drawing.charts import confusion_figure
-from attention_keras.drawing.images import panel, prediction_title
+from attention_keras.drawing.images import panel
 from attention_keras.drawing.maps import normalize
 
 
@@ -48,13 +48,6 @@ def test_the_ends_of_a_scale_stay_under_their_map():
         if not framed or not white[280:, beside].all() or white[280:].all():
             wrong.append((size, maps))
     assert not wrong
-
-
-def test_titles():
-    names = ["cat", "dog"]
-    assert prediction_title(np.array([0.2, 0.8]), names, 1) == ("true: dog    predicted: dog (80%)", True)
-    assert prediction_title(np.array([0.2, 0.8]), names, 0)[1] is False
-    assert prediction_title(np.array([0.2, 0.8]), names) == ("predicted: dog (80%)", None)
 
 
 def test_confusion_figures_of_any_size():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from attention_keras.drawing.cells import fitted
-from attention_keras.drawing.maps import normalize, overlay, signed_overlay
+from attention_keras.drawing.maps import overlay, signed_overlay
 
 
 def test_the_hottest_pixel_is_where_attention_peaks():
@@ -13,11 +13,6 @@ def test_the_hottest_pixel_is_where_attention_peaks():
     heat = overlay(image, attention).astype(int).sum(axis=-1)
     y, x = np.unravel_index(heat.argmax(), heat.shape)
     assert (y // 4, x // 4) == (1, 6)
-
-
-def test_a_shared_scale_compares_maps():
-    assert normalize(np.array([[0.0, 0.5]]), maximum=1.0).tolist() == [[0, 0.5]]
-    assert normalize(np.array([[0.0, 0.5]])).tolist() == [[0, 1]]
 
 
 def test_small_pixels_stay_squares_and_a_mask_stays_a_mask():

@@ -74,9 +74,8 @@ def test_images_of_an_exports_answers_show_its_evidence(attended):
         probabilities = subject.predictor.predict(IMAGES)["probabilities"]
         split = Split(IMAGES, ((probabilities.argmax(-1) + [0, 0, 1, 1, 1]) % 3).astype("int32"))
         dataset, options = SimpleNamespace(class_names=NAMES), ClassificationOptions(runs=("",))
-        galleries = answer_galleries(
-            Context([subject], dataset, split, options), subject, split, probabilities, {}
-        )
+        context = Context([subject], dataset, split, options)
+        galleries = answer_galleries(context, subject, split, probabilities)
         drawn.append([figure for gallery in galleries for figure in gallery.figures])
     assert [[figure.right for figure in figures] for figures in drawn] == [[False] * 3 + [True] * 2] * 2
     for one, other in zip(*drawn):

@@ -67,12 +67,6 @@ def test_the_batch_comes_first_in_every_output(served, images):
             assert {value.shape[0] for value in served[name](**inputs).values()} == {batch}, name
 
 
-def test_it_describes_itself(served):
-    said = served["describe"](rows=[0, 0])
-    assert [[name.decode() for name in row] for row in said["class_names"]] == [NAMES, NAMES]
-    assert said["resize"].tolist() == [b"crop", b"crop"]
-
-
 def test_explain_brings_maps_to_image_size(served, images, expected):
     answers = served["explain"](images=images)
     relative = []

@@ -1,7 +1,6 @@
 """Answers to test images: a row for each in a table, and images of some with where the network looked."""
 
 import contextlib
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ from attention_keras.data.split import Split
 from attention_keras.drawing.images import panel, prediction_title
 from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.explanations.kinds import shown_kinds
-from attention_keras.evaluation.explanations.own import total_evidence
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.report.result import Figure, Gallery, file_name
 from attention_keras.evaluation.report.table import Cell, decimal, integer, text
@@ -47,7 +45,6 @@ def answer_galleries(
     subject: Subject,
     test: Split,
     probabilities: np.ndarray,
-    attention: Mapping[str, np.ndarray],
 ) -> list[Gallery]:
     """One gallery of wrong and one of right answers; the option `panels` says how many images in all.
 
@@ -65,8 +62,12 @@ def answer_galleries(
     large = subject.predictor if isinstance(subject.predictor, TiledPredictor) else None
     if large is None:
         images = np.asarray(shown.images[:])
-        maps = {tap: level[rows] for tap, level in attention.items()}
-        maps, evidence, contrast = _maps(context, subject, images, predicted, labels[rows], maps)
+        found = subject.explain(images, predicted)
+        maps = found.attention
+        if not maps and found.total is None:
+            maps = _post_hoc(context, subject, images, predicted)
+        if found.total is not None and len(wrong):
+            contrast = found.total[: len(wrong)] - subject.explain(images[: len(wrong)], labels[wrong]).total
     figures = []
     for number, row in enumerate(rows):
         title, correct = prediction_title(probabilities[row], names, labels[row])
@@ -75,8 +76,8 @@ def answer_galleries(
         else:
             levels = {name: level[number] for name, level in maps.items()}
             signed = {}
-            if evidence is not None:
-                signed[f"for {names[predicted[number]]}"] = evidence[number]
+            if found.total is not None:
+                signed[f"for {names[predicted[number]]}"] = found.total[number]
                 if not correct:
                     signed[f"not {names[labels[row]]}"] = contrast[number]
             image = panel(images[number], levels, title, correct=correct, evidence=signed)
@@ -106,26 +107,11 @@ def chosen_answers(
     return wrong, right[one_of_each_class(labels[right], count - len(wrong))]
 
 
-def _maps(
-    context: Context[ClassificationOptions],
-    subject: Subject,
-    images: np.ndarray,
-    predicted: np.ndarray,
-    labels: np.ndarray,
-    attention: dict[str, np.ndarray],
-) -> tuple[dict[str, np.ndarray], np.ndarray | None, np.ndarray | None]:
-    """Maps without signs; the evidence for the prediction; and that for it rather than for the true class."""
-    size = context.options.batch_size
-    evidence = total_evidence(subject, images, predicted, size)
-    if evidence is None:
-        if subject.shows_layers and not attention:
-            settings = {"batch_size": size, "seed": context.options.seed}
-            with contextlib.suppress(NotApplicable):  # no feature map to explain
-                [kind] = shown_kinds(subject.model)
-                attention = kind.compute(subject.model, images, predicted, **settings)
-        return attention, None, None
-    errors = int((predicted != labels).sum())  # they come first; of a right answer there is no contrast
-    if not errors:
-        return attention, evidence, None
-    true = total_evidence(subject, images[:errors], labels[:errors], size)
-    return attention, evidence, evidence[:errors] - true
+def _post_hoc(context: Context, subject: Subject, images: np.ndarray, predicted: np.ndarray) -> dict:
+    """What stands for a network that has no maps of its own; nothing where its layers cannot be seen."""
+    if subject.shows_layers:
+        settings = {"batch_size": context.options.batch_size, "seed": context.options.seed}
+        with contextlib.suppress(NotApplicable):  # no feature map to explain
+            [kind] = shown_kinds(subject.model)
+            return kind.compute(subject.model, images, predicted, **settings)
+    return {}

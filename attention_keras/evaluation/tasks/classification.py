@@ -1,5 +1,6 @@
 """Top-1 error, confusion, images of answers, and whether attention points at the object."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -16,7 +17,7 @@ from attention_keras.evaluation.tasks.answers import COLUMNS, PANELS, answer_gal
 from attention_keras.evaluation.tasks.context import Context
 from attention_keras.evaluation.tasks.groups import GROUPS, errors_by_group, group_row
 from attention_keras.evaluation.tasks.targets import measure_targets
-from attention_keras.measures.answers import classify, reliability, uncalibrated
+from attention_keras.measures.answers import Classification, classify, reliability, uncalibrated
 from attention_keras.measures.localization import localize
 from attention_keras.models.outputs import attention_maps
 
@@ -24,7 +25,6 @@ _ERRORS = [
     *map(text, ("run", "network")),
     percent("error", 2),
     *map(integer, ("images", "trainable parameters", "all parameters")),
-    text("hardest classes"),
 ]
 _CALIBRATION = [
     text("run"),
@@ -36,7 +36,7 @@ _POINTING = [
     *map(text, ("run", "map")),
     *map(percent, ("peak on object", "best fixed point", "chance", "mass on object", "area")),
 ]
-_HARDEST = 3
+_MOST_CLASSES = 30
 
 
 def measure(context: Context[ClassificationOptions]) -> TaskResult:
@@ -45,7 +45,7 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
         return measure_targets(context)
     test, names = context.images(), context.class_names
     groups = []
-    values, galleries, figures = {}, [], []
+    values, galleries, figures, results = {}, [], [], {}
     errors, calibrations, pointing, answers = [], [], [], []
     for subject in context.subjects:
         outputs = subject.predictor.predict(test.images, context.options.batch_size)
@@ -60,12 +60,12 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
         if by_group := errors_by_group(test, probabilities.argmax(axis=-1) != test.labels):
             groups.append(group_row(subject.name, by_group))
             values[subject.name]["groups"] = by_group
-        hardest = _hardest(result.per_class_accuracy)
-        errors.append([subject.name, subject.kind, result.error, result.images, *subject.parameters, hardest])
+        results[subject.name] = result
+        errors.append([subject.name, subject.kind, result.error, result.images, *subject.parameters])
         calibrations.append([subject.name, *calibration.values()])
         pointing += [[subject.name, name, *s.values()] for name, s in scores.items()]
         answers += answer_rows(subject.name, test, probabilities, names)
-        galleries += answer_galleries(context, subject, test, probabilities, maps)
+        galleries += answer_galleries(context, subject, test, probabilities)
         lines = {"answers": after} if temperature == 1 else {"before": before, "after": after}
         for name, pixels, caption in (
             ("confusion", confusion_figure(np.array(result.confusion), names), "confusion matrix"),
@@ -82,6 +82,7 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
         tables.append(Table("Error by group", GROUPS, groups))
     if pointing:
         tables.append(Table("Do the maps point at the object?", _POINTING, pointing))
+    tables += _by_class(results)
     return TaskResult(
         "classification",
         "Classification",
@@ -111,10 +112,22 @@ def _localization(
     return localize(maps, np.asarray(test.masks[:])) if maps else {}
 
 
-def _hardest(accuracy: dict[str, float | None]) -> str:
-    """The classes that are most often not recognised, with their accuracy."""
-    erring = sorted((share, name) for name, share in accuracy.items() if share is not None and share < 1)
-    return ", ".join(f"{name} {share:.1%}" for share, name in erring[:_HARDEST])
+def _by_class(results: Mapping[str, Classification]) -> list[Table]:
+    """The classes that any run errs on, the least recognised first; no table where there are none."""
+    shares = {name: [r.per_class_accuracy[name] for r in results.values()] for name in _names(results)}
+    erring = {name: found for name, found in shares.items() if None not in found and min(found) < 1}
+    worst = sorted(erring, key=lambda name: (sum(erring[name]), name))[:_MOST_CLASSES]
+    if not worst:
+        return []
+    counts = dict(zip(_names(results), np.sum(next(iter(results.values())).confusion, axis=1).tolist()))
+    columns = [text("class"), integer("images"), *map(percent, results)]
+    left = f" ({len(worst)} of {len(erring)} classes with errors)" if len(worst) < len(erring) else ""
+    rows = [[name, counts[name], *erring[name]] for name in worst]
+    return [Table(f"Accuracy by class, where there are errors{left}", columns, rows)]
+
+
+def _names(results: Mapping[str, Classification]) -> list[str]:
+    return list(next(iter(results.values())).per_class_accuracy)
 
 
 def _notes(images: int, dataset: str, pointing: bool) -> list[str]:
