@@ -73,7 +73,8 @@ def reads_tiles(model: keras.Model) -> bool:
 class Places:
     """What a class head says of one image: `logits` `(k,)`, and maps `(h, w, k)` for all classes.
 
-    Attention sums to 1 for each class; the evidence and `rest` `(k,)` sum to the logits less their mean.
+    Attention sums to 1 for each class; the evidence and `rest` `(k,)` sum to the logits, with a softmax less
+    their mean.
     """
 
     logits: np.ndarray
@@ -154,8 +155,9 @@ class TiledModel:
         evidence = alpha * votes / (votes.shape[0] * votes.shape[1]) + gamma * attention * local
         rest = alpha * probe[1]
         logits = evidence.sum(axis=(0, 1)) + rest
-        evidence -= evidence.mean(axis=-1, keepdims=True)
-        return Places(logits, attention, evidence, rest - rest.mean())
+        if len(logits) > 1 and getattr(self._model, "activation", "softmax") == "softmax":
+            evidence, rest = evidence - evidence.mean(axis=-1, keepdims=True), rest - rest.mean()
+        return Places(logits, attention, evidence, rest)
 
 
 def _of_one_tile(model: keras.Model) -> keras.Model:

@@ -21,7 +21,6 @@ from attention_keras.training.probe_fit import FOLDS, Linear, fit_probe
 from attention_keras.training.targets import ACTIVATIONS
 
 STEPS, BATCH, RATE = 300, 64, 3e-3
-PLACES = 2**15  # of the images of a step, of which large ones are fewer
 BYTES = 2**28  # of local features at once
 
 
@@ -169,8 +168,7 @@ def _train(features, targets, activation: str, sees, importance, statistics: Sta
     kernel = np.zeros((channels, heads * num_classes), "float32")
     bias = np.zeros((heads, num_classes), "float32")
     steps = [_Adam(kernel), _Adam(bias)]
-    size = max(BATCH // 4, min(BATCH, PLACES // int(np.prod(features.shape[1:3]))))
-    for step, rows in enumerate(_batches(len(targets), seed, size)):
+    for step, rows in enumerate(_batches(len(targets), seed)):
         rows = np.sort(rows)  # features on disk are read in order
         by_kernel, by_bias = np.zeros_like(kernel), np.zeros_like(bias)
         for own in (rows[part] for part in _slices(features, len(rows))):  # of large images, a few at once
@@ -192,14 +190,14 @@ def _train(features, targets, activation: str, sees, importance, statistics: Sta
     return kernel.reshape(channels, heads, num_classes).transpose(1, 0, 2), bias
 
 
-def _batches(count: int, seed: int, size: int = BATCH):
+def _batches(count: int, seed: int):
     """Rows of each step, every image once before any comes again."""
     random, waiting = np.random.default_rng([seed, 2]), np.empty(0, int)
     for _ in range(STEPS):
-        while len(waiting) < min(size, count):
+        while len(waiting) < min(BATCH, count):
             waiting = np.concatenate([waiting, random.permutation(count)])
-        yield waiting[:size]
-        waiting = waiting[size:]
+        yield waiting[:BATCH]
+        waiting = waiting[BATCH:]
 
 
 class _Adam:

@@ -80,6 +80,8 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
         backbone = _backbone(config, (config.tiles,) * 2 + (3,) if config.tiles else dataset.image_shape)
         preprocess, spec = _preprocess(config, dataset, backbone), config.spec
         if config.tiles:
+            if kind_of(np.asarray(dataset.train.labels)) != "single":
+                raise UserError("tiles are for images of one class each; leave them out for tags and numbers")
             backbone, spec = tiled(backbone, spec.taps or "auto", config.margin), spec.replace(taps=())
         return build_model(
             spec,
