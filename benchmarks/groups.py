@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="a table (.csv) with a column group")
     parser.add_argument("--preprocess", default="imagenet", help="as attend() takes it; imagenet by default")
     parser.add_argument("--size", type=int, help="side of the images; the backbone's by default")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="each with a split of its own")
     parser.add_argument("--cache", type=Path, default=Path("features.npy"), help="file for the features")
     options = parser.parse_args()
     size = options.size or load_model(options.backbone).input_shape[1]

@@ -55,12 +55,14 @@ def seconds(predictor, files, output: Path, batch: int, pictures: bool) -> float
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", default="MobileNetV2")
-    parser.add_argument("--side", type=int, default=224)
-    parser.add_argument("--images", type=int, default=256)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.predict_files", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--network", default="MobileNetV2", help="of keras.applications")
+    parser.add_argument("--side", type=int, default=224, help="of its images, in pixels")
+    parser.add_argument("--images", type=int, default=256, help="that are predicted")
+    parser.add_argument("--batch-size", type=int, default=32, help="images in a batch")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements; the median counts")
     options = parser.parse_args()
     predictor = KerasPredictor(network(options.network, options.side))
     times: dict[str, list[float]] = {"bare": [], "rows": [], "drawings": [], "drawing": []}

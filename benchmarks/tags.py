@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--object", type=float, default=0.3, help="side of an object, of the image's")
     parser.add_argument("--train", type=int, default=500, help="scenes to train on")
     parser.add_argument("--test", type=int, default=300, help="scenes to test on")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="each with a split of its own")
     options = parser.parse_args()
     size = options.size or load_model(options.backbone).input_shape[1]
     predict = predictor(options.backbone, size, options.preprocess)
