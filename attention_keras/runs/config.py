@@ -61,7 +61,7 @@ class RunConfig:
     """Use the first N training and N/5 test images, for a try."""
     image_size: int = _images(0, default="0, the dataset's own, or 32", rule=at_least(0))
     """Side of the images, for folder: and tfds: datasets and cub200."""
-    tiles: int = _images(0, default="0, off", rule=at_least(0))
+    tiles: int = _images(0, default="0, off", rule=at_least(0), rare=True)
     """Read images of any size in tiles of this side, at their own resolution, with a trained backbone that
     stays frozen. Attention spans the whole image."""
     margin: int = _images(0, default="0, none", rule=at_least(0), rare=True)
@@ -149,7 +149,7 @@ class RunConfig:
     attend_to_fraction: float = _training(1.0, rule=UP_TO_ONE, rare=True)
     """Share of the training images with a mask whose mask is used."""
     seed: int = _training(0, rule=SEED)
-    """Fixes initial weights, data order, augmentation and dropout."""
+    """Fixes weights, order, augmentation, dropout."""
     deterministic: bool = _training(False, rare=True)
     """Bit-identical results from the same seed on the same machine (slower)."""
     precision: Precision = _training("auto", rare=True)
