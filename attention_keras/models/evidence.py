@@ -177,5 +177,6 @@ def _spread(side, full):
     pixels = (ops.arange(full, dtype="float32") + 0.5) * side_length / full_length - 0.5
     pixels = ops.clip(pixels, 0, side_length - 1)
     distance = ops.abs(pixels[None] - ops.arange(side, dtype="float32")[:, None])
-    shares = ops.maximum(1 - distance, 0)
+    # A map finer than the pixels is averaged; a triangle of one place would miss some of them.
+    shares = ops.maximum(1 - distance / ops.maximum(side_length / full_length, 1.0), 0)
     return shares / ops.sum(shares, axis=1, keepdims=True)

@@ -217,7 +217,7 @@ def test_wrong_uses_are_one_line():
         evidence_model(keras.Model(vector, keras.layers.Dense(3)(vector)))
 
 
-@pytest.mark.parametrize("size", [(16, 16), (20, 28), (7, 5)])
+@pytest.mark.parametrize("size", [(16, 16), (20, 28), (7, 5), (2, 3)])
 def test_the_combined_map_has_the_sum_of_all_taps(size):
     rng = np.random.default_rng(0)
     maps = {"fine": rng.normal(size=(2, 5, 7, 3)), "coarse": rng.normal(size=(2, 3, 2, 3))}
