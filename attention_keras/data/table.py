@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from attention_keras.data.array_store import ArrayStore, Columns
 from attention_keras.data.bands import check_bands
@@ -23,6 +22,7 @@ from attention_keras.data.membership import content_digests, text_digest
 from attention_keras.data.rows import ImageRows, file_state
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
+from attention_keras.progress import Bar
 
 STREAM = "ATTENTION_KERAS_STREAM"
 """Environment variable for tests: 1 decodes images whenever they are needed, however few they are."""
@@ -169,8 +169,9 @@ def _fill(
     skip_broken: bool,
 ) -> int:
     count, broken = 0, []
-    show = {"desc": "reading images", "unit": " images", "leave": False, "disable": None, "delay": 3}
-    for number, found in enumerate(tqdm(_read_all(arrays, table, rows, to), total=len(rows), **show)):
+    found_in_order = _read_all(arrays, table, rows, to)
+    show = {"desc": "reading images", "unit": " images", "total": len(rows)}
+    for number, found in enumerate(Bar(found_in_order, **show)):
         if isinstance(found, UnreadableImage):
             broken.append(f"{table.paths[rows[number]]} ({found})")
             continue

@@ -23,6 +23,6 @@ def in_batches(call: Callable, arrays, size: int, *, progress: bool = False):
 
 
 def _bar(count: int):
-    from tqdm import tqdm
+    from attention_keras.progress import Bar  # the core of the package has no tqdm
 
-    return tqdm(total=count, unit=" images", disable=None, leave=False, delay=3)
+    return Bar(total=count, unit=" images")

@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.features import FeatureRows, MapFiles
@@ -19,6 +18,7 @@ from attention_keras.data.split import ImageDataset, Split
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.frozen import split_frozen
 from attention_keras.models.tiled import TiledModel, reads_tiles
+from attention_keras.progress import Bar
 from attention_keras.training.strategy import Strategy, replicated
 
 
@@ -74,8 +74,7 @@ class FrozenPart:
     def _computed(
         self, split: Split, num_classes: int, batch_size: int, title: str, show: bool
     ) -> Iterator[list[tf.Tensor]]:
-        hidden = None if show else True  # None: shown on a terminal only
-        with tqdm(total=len(split), desc=title, unit=" images", leave=False, disable=hidden) as bar:
+        with Bar(total=len(split), desc=title, unit=" images", disable=not show) as bar:
             for images, _ in evaluation_batches(split, num_classes=num_classes, batch_size=batch_size):
                 yield self.compute(tf.cast(images, tf.float32))
                 bar.update(len(images))
@@ -83,8 +82,7 @@ class FrozenPart:
     def _of_tiles(
         self, tiles: TiledModel, images: ImageRows, folder: Path, title: str, show: bool
     ) -> MapFiles:
-        hidden = None if show else True
-        with tqdm(total=len(images), desc=title, unit=" images", leave=False, disable=hidden) as bar:
+        with Bar(total=len(images), desc=title, unit=" images", disable=not show) as bar:
 
             def compute(row: int) -> Iterator[np.ndarray]:
                 yield from tiles.features(images.bands(row, tiles.side))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
 from attention_keras.data.datasets import ImageDataset
 from attention_keras.data.images import upright_size
 from attention_keras.data.rows import ImageRows
 from attention_keras.models.compute import count_macs, count_parameters
+from attention_keras.progress import Bar
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.names import words_of
 from attention_keras.training.callbacks import History
@@ -99,14 +99,14 @@ class Progress(keras.callbacks.Callback):
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Inside, the bar is there."""
-        with tqdm(
+        with Bar(
             total=self.epochs * self.history.images_per_epoch,
             initial=self.history.images_seen,
             unit=" images",
             unit_scale=True,
             dynamic_ncols=True,
-            disable=None if self.show_bar else True,
-            leave=False,
+            disable=not self.show_bar,
+            delay=0,
         ) as self._bar:
             yield
 

@@ -157,7 +157,7 @@ def test_numbers_of_maps_parquet_and_a_list_from_stdin(loaded, model, folder, tm
         np.testing.assert_allclose(maps["probabilities"], probabilities, atol=1e-6)
         np.testing.assert_allclose(maps["attention_conv13"], outputs["attention_conv13"], atol=1e-6)
         total = maps["evidence"].sum() + maps["evidence_rest"]
-        assert total == pytest.approx(outputs["logits"].max() - outputs["logits"].mean(), abs=1e-5)
+        assert total == pytest.approx(outputs["logits"].max() - outputs["logits"].mean(), rel=1e-6)
         parts = maps["evidence_conv10"].sum() + maps["evidence_conv13"].sum()
         assert maps["evidence"].shape == (32, 32) and parts == pytest.approx(maps["evidence"].sum(), abs=1e-5)
 

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "attention_keras"
 # A room imports from its own floor and from those before it in this list.
 FLOORS = [
     {"errors"},
-    {"extras"},
+    {"extras", "progress"},
     {"layers"},
     {"models", "data", "measures"},
     {"runs"},

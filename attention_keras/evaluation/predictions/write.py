@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from attention_keras.data.files import DRAWINGS, unique_stem
 from attention_keras.drawing.canvas import png
 from attention_keras.drawing.images import panel
 from attention_keras.evaluation.predictions.answers import Answer
 from attention_keras.evaluation.predictions.record import Record, Row
+from attention_keras.progress import Bar
 from attention_keras.runs.durable import write_whole, writing_to
 
 MAPS = "maps"
@@ -52,7 +52,7 @@ def write_predictions(
         for name in [DRAWINGS] * pictures + [MAPS] * maps:
             (folder / name).mkdir(exist_ok=True)
         try:
-            for answer in tqdm(answers, total=count, unit=" images", disable=None, leave=False, delay=3):
+            for answer in Bar(answers, total=count, unit=" images"):
                 row, files = _row(answer, class_names, top) | ({"maps": None} if maps else {}), []
                 for wanted, key, name, make in (
                     (pictures, "drawing", f"{DRAWINGS}/{{}}.png", _drawing),

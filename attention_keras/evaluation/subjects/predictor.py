@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from attention_keras.data.bands import read_bands
 from attention_keras.data.geometry import Resize
@@ -19,6 +18,7 @@ from attention_keras.models.classifier import probabilities_of
 from attention_keras.models.evidence import has_evidence
 from attention_keras.models.outputs import ATTENTION, LOGITS, PROBABILITIES
 from attention_keras.models.tiled import TiledModel
+from attention_keras.progress import Bar
 from attention_keras.serving.served_model import LoadedModel
 
 
@@ -79,7 +79,7 @@ class TiledPredictor(KerasPredictor):
         self._tiles = TiledModel(model)
 
     def predict(self, images, batch_size=128):
-        rows = tqdm(range(len(images)), unit=" images", disable=None, leave=False, delay=3)
+        rows = Bar(range(len(images)), unit=" images")
         found = [self._tiles.answer(images.bands(row, self._tiles.side)).logits for row in rows]
         return {PROBABILITIES: keras.ops.convert_to_numpy(self._to_probabilities(np.stack(found)))}
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from attention_keras.evaluation.explanations.kinds import RANDOM, MapKind, compute_maps, kinds_of
 from attention_keras.evaluation.subjects.views import logits_view, probability_function, randomized
@@ -27,6 +26,7 @@ from attention_keras.measures.perturbation import (
     perturbation_curves,
     pixel_order,
 )
+from attention_keras.progress import Bar
 
 MOST_MOSAICS = 32
 
@@ -75,8 +75,7 @@ def score_maps(
     quarters = _own_quarters(kinds, model, images[right], labels[right], **settings)
     mean, blurred = baselines(images)
     scores = Scores({}, {}, here, predicted)
-    quiet = None if progress else True
-    for method, maps in tqdm(here.items(), desc=progress, unit=" maps", disable=quiet, leave=False):
+    for method, maps in Bar(here.items(), desc=progress, unit=" maps", disable=not progress):
         order = pixel_order(maps, images.shape[1:3], seed)
         insertion, deletion = (
             perturbation_curves(predict, start, end, order, predicted, steps)

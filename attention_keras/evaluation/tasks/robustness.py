@@ -1,7 +1,6 @@
 """Accuracy and fooling rate under FGSM (the paper), PGD, and random noise of the same size."""
 
 import numpy as np
-from tqdm import tqdm
 
 from attention_keras.drawing.charts import line_chart
 from attention_keras.evaluation.attacks import ATTACKS, Attacker
@@ -11,6 +10,7 @@ from attention_keras.evaluation.report.table import Table, percent, text
 from attention_keras.evaluation.subjects.subject import Subject
 from attention_keras.evaluation.tasks.context import Context
 from attention_keras.measures.robustness import fooling_rate, unsound, worst_case
+from attention_keras.progress import Bar
 
 
 def measure(context: Context[RobustnessOptions]) -> TaskResult:
@@ -64,7 +64,7 @@ def _attack(subject: Subject, images, labels, epsilons, options: RobustnessOptio
     before = attacker.predict(images)
     accuracy, fooled = ({attack: [] for attack in ATTACKS} for _ in range(2))
     correct = []
-    for epsilon in tqdm(epsilons, desc=subject.name, unit=" epsilon", disable=None, leave=False):
+    for epsilon in Bar(epsilons, desc=subject.name, unit=" epsilon"):
         correct.append([])
         for attack in ATTACKS:
             after = attacker.predict(attacker.attack(attack, images, labels, epsilon))

@@ -3,7 +3,6 @@
 from dataclasses import asdict
 
 import numpy as np
-from tqdm import tqdm
 
 from attention_keras.data.datasets import ImageDataset, has_free_size, load_dataset
 from attention_keras.errors import NotApplicable, UserError
@@ -18,6 +17,7 @@ from attention_keras.measures.linear_probe import (
     linear_accuracy,
     shared_classes,
 )
+from attention_keras.progress import Bar
 
 LARGEST_SHARED = 0.5
 """Share of the target's classes that the run must know before its own answers are scored."""
@@ -37,7 +37,7 @@ def measure(context: Context[TransferOptions]) -> TaskResult:
         if np.unique(train.labels, return_counts=True)[1].min() < 2:
             raise NotApplicable(f"of {name} a class has fewer than two training images; raise limit")
         sizes.append(f"{name} ({len(train):,} to train, {len(test):,} to test)")
-        for subject in tqdm(context.subjects, desc=name, unit=" runs", disable=None, leave=False):
+        for subject in Bar(context.subjects, desc=name, unit=" runs"):
             describe = descriptor_model(subject.model)
             features, test_features = (
                 predict_batches(describe, split.images, options.batch_size) for split in (train, test)

@@ -1,0 +1,37 @@
+"""How far a long piece of work is: a bar on a terminal, and a line now and then in a file or a pipe."""
+
+import sys
+
+from tqdm import tqdm
+
+BETWEEN_LINES = 30
+"""Seconds."""
+
+
+class Bar(tqdm):
+    """tqdm for work that takes more than some seconds; quicker work shows nothing. A bar leaves no trace.
+
+    Example:
+        >>> sum(Bar([1, 2, 3], unit=" images"))
+        6
+    """
+
+    def __init__(self, iterable=None, **settings):
+        if sys.stderr.isatty():
+            settings = {"delay": 3} | settings
+        else:
+            settings |= {"delay": BETWEEN_LINES, "mininterval": BETWEEN_LINES, "miniters": 1}
+        super().__init__(iterable, leave=False, **settings)
+
+    @staticmethod
+    def status_printer(file):
+        """What shows the state: over the line before on a terminal, else as a line of its own."""
+        if file.isatty():
+            return tqdm.status_printer(file)
+
+        def line(text: str) -> None:
+            if text:
+                file.write(f"{text}\n")
+                file.flush()
+
+        return line
