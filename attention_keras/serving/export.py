@@ -115,6 +115,13 @@ def export_model(
     kept with it. The version is by default the highest there is plus one; files without a SavedModel take the
     number of the newest SavedModel with the `run` of the card, where there is one. Logits are divided by
     `temperature`. `resize` says how images of another shape are brought to the model's.
+
+    Raises:
+        UserError: a format or name that does not fit, a folder that cannot be written, or other answers.
+
+    Example:
+        >>> export_model(model, "saved_models/mine", class_names=["cat", "dog"], card={})  # doctest: +SKIP
+        [Exported(...)]
     """
     import tensorflow as tf
 

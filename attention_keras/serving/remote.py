@@ -19,11 +19,14 @@ class RemoteModel(ServedModel):
     A refused connection or a busy server is tried again after 1 s and 2 s. A request that the server took and
     did not answer in time is not, because that would only add to the load.
 
-    `url` is `http://HOST:8501/v1/models/NAME`, and `/versions/N` or `/labels/LABEL` may follow.
-    """
+    Raises:
+        UserError: nobody answers at the URL, or no model of this package does.
 
-    card = None
-    temperature = 1.0  # the graph has applied its own already
+    Example:
+        >>> served = RemoteModel("http://localhost:8501/v1/models/demo")  # doctest: +SKIP
+        >>> served.predict(images)["probabilities"].shape  # doctest: +SKIP
+        (12, 10)
+    """
 
     def __init__(self, url: str, timeout: float = TIMEOUT):
         with needs("a model on a server", extra="serve"):
