@@ -14,7 +14,7 @@ from attention_keras.runs.config import RunConfig
 
 def subject(folder, name="run", **options):
     config = RunConfig(dataset=f"folder:{folder}", **options)
-    predictor = SimpleNamespace(image_shape=(16, 16, 3), resize=config.resize, card=None)
+    predictor = SimpleNamespace(image_shape=(16, 16, 3), resize=config.resize, card=None, value_range=None)
     return Subject(name, Path(name), predictor, config)
 
 

@@ -15,6 +15,7 @@ CHANGES = {
     "weight_decay": 0.5, "label_smoothing": 0.3, "ema": 0.9, "augment": "flip", "attend_to": 0.5,
     "seed": 5, "deterministic": True, "precision": "float32", "steps_per_execution": 2,
 }  # fmt: skip
+TILED = {"dataset": "folder:photos", "backbone": "keras:VGG16", "weights": "imagenet", "tiles": 224}
 TOGETHER = {
     "columns": ({"dataset": "table:photos.csv"}, ("label=species",)),
     "group_by": ({"dataset": "folder:photos"}, "parent"),
@@ -24,6 +25,9 @@ TOGETHER = {
     "weights": ({"backbone": "keras:VGG16"}, "imagenet"),
     "frozen_epochs": ({"backbone": "keras:VGG16"}, 2),
     "backbone": ({"backbone": "keras:VGG16"}, "keras:VGG19"),
+    "labels": ({"dataset": "table:photos.csv"}, "number"),
+    "tiles": (TILED, 448),
+    "margin": (TILED, 32),
 }
 
 
