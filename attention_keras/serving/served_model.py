@@ -17,7 +17,7 @@ from attention_keras.serving.card import read_card
 
 
 class ServedModel(ABC):
-    """A `Predictor` by the signatures of an export; its graph has applied the temperature already."""
+    """A model by the signatures of its export; the graph has applied the temperature already."""
 
     batch = 128
     temperature: float | list[float] = 1.0
