@@ -10,7 +10,7 @@ from attention_keras.layers.attention_pool import softmax_over_places
 class ClassAttention(keras.layers.Layer):
     """Each class looks where it finds itself: attention `(b, h, w, k)` and logits `(b, k)` from local logits.
 
-    A linear classifier gives every place i a logit for every class k, s_ik = <x_i, w_k> + b_k. The same
+    A linear classifier gives every place i a logit for every class k, `s_ik = <x_i, w_k> + b_k`. The same
     numbers say where the class looks:
 
         a_ik = softmax over the places i of beta s_ik
@@ -32,7 +32,7 @@ class ClassAttention(keras.layers.Layer):
             all are. Other places get no attention. An image needs at least one.
 
     Returns:
-        `(logits, attention)`: `(b, k)` and `(b, h, w, k)`, which sums to 1 over the places of each class.
+        Logits `(b, k)`, and attention `(b, h, w, k)`, which sums to 1 over the places of each class.
 
     Raises:
         ValueError: the local logits are not `(b, h, w, k)`.
