@@ -91,3 +91,69 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(digits, se
         (digits / "saving").unlink(missing_ok=True)
     assert -signal.SIGKILL in ends
     complete(digits, name)
+
+
+# Features of 150 images of several sizes, computed in forks of a process that has imported everything. All
+# but the first and the last are killed. A file is written in two halves, so that kills come between them.
+STORE = """
+import io, os, random, signal, sys, time
+from pathlib import Path
+import keras
+import numpy as np
+from attention_keras import attend, tiled
+from attention_keras.data.features import MapFiles
+from attention_keras.models.tiled import TiledModel
+
+def slowly(file, array, save=np.save, **how):
+    save(whole := io.BytesIO(), array, **how)
+    half = len(whole.getvalue()) // 2
+    file.write(whole.getvalue()[:half])
+    file.flush()
+    time.sleep(0.01)
+    file.write(whole.getvalue()[half:])
+
+def compute(folder):
+    np.save = slowly
+    keras.utils.set_random_seed(0)
+    images = keras.Input((16, 16, 3))
+    backbone = keras.Model(images, keras.layers.Conv2D(4, 3, 8, padding="same", activation="relu")(images))
+    tiles = TiledModel(attend(tiled(backbone), num_classes=2, preprocess="imagenet"))
+    def features(row):
+        with (folder.parent / "begun").open("a") as begun:
+            begun.write(f"{row} ")
+        pixels = np.random.default_rng(row).integers(0, 256, (20 + row, 170 - row, 3))
+        yield from tiles.features([pixels])
+    MapFiles.kept(folder, 150, features)
+
+def start(folder):
+    process = os.fork()
+    if not process:
+        compute(folder)
+        os._exit(0)
+    return process
+
+place, moments = Path(sys.argv[1]), random.Random(0)
+assert os.waitpid(start(place / "whole"), 0)[1] == 0
+(place / "begun").unlink()
+for number in range(20):
+    there = len(list(place.glob("killed/*")))
+    process = start(place / "killed")
+    while len(list(place.glob("killed/*"))) == there and os.waitpid(process, os.WNOHANG) == (0, 0):
+        time.sleep(0.001)
+    time.sleep(moments.uniform(0, 0.1))
+    os.kill(process, signal.SIGKILL)
+    assert os.WIFSIGNALED(os.waitpid(process, 0)[1]), "it was killed too late"
+assert os.waitpid(start(place / "killed"), 0)[1] == 0
+"""
+
+
+@pytest.mark.slow
+def test_features_of_tiles_that_are_killed_again_and_again_are_those_of_one_process(tmp_path, fresh_process):
+    fresh_process(STORE, str(tmp_path), cwd=ROOT)
+    whole, killed = (
+        {f.name: f.read_bytes() for f in (tmp_path / n).glob("*.npy")} for n in ("whole", "killed")
+    )
+    assert len(whole) == 150 and killed == whole
+    begun = (tmp_path / "begun").read_text().split()
+    assert set(begun) == set(map(str, range(150)))
+    assert len(begun) <= 150 + 20  # a kill costs one image at most: what is there is not computed again
