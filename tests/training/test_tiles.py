@@ -280,3 +280,6 @@ def test_an_export_answers_for_an_image_of_any_size_as_the_bands_do(run, tmp_pat
         np.testing.assert_allclose(served["evidence"], wide, atol=1e-6)
     with pytest.raises(UserError, match="needs images of one size"):
         export_run(result.run.path, tmp_path / "other", formats=["litert"])
+    with pytest.raises(UserError, match="images of any size; give predict the run"):
+        main(["predict", str(written.path), str(folder / "photos"), "--output", str(tmp_path / "answers")])
+    assert not list((tmp_path / "answers").glob("predictions*"))  # the run can answer into this folder

@@ -39,17 +39,29 @@ class Answer:
 def predict_files(
     predictor: Predictor, files: Sequence[Path], *, batch_size: int = 32, explain: bool = True
 ) -> Iterator[Answer]:
-    """One answer a file, in order. Images are read while the batches before are predicted."""
+    """One answer a file, in order. Images are read while the batches before are predicted.
+
+    Raises:
+        UserError: at once, before the first answer, the model takes images of any size.
+    """
     if isinstance(predictor, TiledPredictor):
-        yield from (_of_tiles(predictor, file, explain) for file in files)
-        return
+        return (_of_tiles(predictor, file, explain) for file in files)
     *size, channels = predictor.image_shape
     if not all(size):
-        raise UserError(
-            "the model takes images of any size, and predict needs a fixed size, or a run that reads tiles"
-        )
+        raise UserError("the model takes images of any size; give predict the run, if it reads tiles")
     check_channels(channels)
     to = PictureFormat(tuple(size), predictor.resize, predictor.value_range)
+    return _in_batches(predictor, files, to, channels, batch_size, explain)
+
+
+def _in_batches(
+    predictor: Predictor,
+    files: Sequence[Path],
+    to: PictureFormat,
+    channels: int,
+    batch_size: int,
+    explain: bool,
+) -> Iterator[Answer]:
     batch_size = min(batch_size, len(files) or 1)
     batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     with ThreadPoolExecutor() as readers:
