@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.runs.options import at_least, check_values, option
-from attention_keras.serving.formats import SAVED_MODEL, Format, Precision
+from attention_keras.serving.formats import SAVED_MODEL, Format, Layout, Precision
 
 DESCRIPTION = """Write a finished run as a SavedModel for TensorFlow Serving, or for other runtimes.
 
@@ -30,6 +30,9 @@ class ExportOptions:
     precision: Precision = option("trained")
     """What the SavedModel computes in: as it was trained, or float32. The other formats are float32."""
 
+    layout: Layout = option("plain")
+    """triton writes onnx as <to>/<name>/<version>/model.onnx, with config.pbtxt, for the Triton server."""
+
     __post_init__ = check_values
 
 
@@ -40,7 +43,12 @@ def main(words: Sequence[str], prog: str) -> int:
     from attention_keras.serving.export import export_run
 
     for written in export_run(
-        options.run, options.to, options.version or None, options.format, options.precision
+        options.run,
+        options.to,
+        options.version or None,
+        options.format,
+        options.precision,
+        options.layout,
     ):
         print(written)
     return 0

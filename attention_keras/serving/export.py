@@ -13,10 +13,12 @@ from attention_keras.serving.formats import (
     SAVED_MODEL,
     SUFFIXES,
     Format,
+    Layout,
     Precision,
     check_formats,
     write_format,
 )
+from attention_keras.serving.triton import publish_for_triton, refuse_mixed
 from attention_keras.serving.versions import (
     next_number,
     publish,
@@ -59,11 +61,12 @@ def export_run(
     version: int | None = None,
     formats: Sequence[Format] = (SAVED_MODEL,),
     precision: Precision = "trained",
+    layout: Layout = "plain",
 ) -> list[Exported]:
     """Export the model of a finished run to `<export_dir>/<name>/`: see `export_model`."""
     from attention_keras.runs.model_file import load_model
 
-    check_formats(formats)
+    check_formats(formats, layout)
     run = Run.open(run_path)
     metrics, config = run.metrics(), run.config
     directory = Path(export_dir) / run.name
@@ -85,6 +88,7 @@ def export_run(
         temperature=run.temperature,
         resize=config.resize_of_others,
         precision=precision,
+        layout=layout,
     )
 
 
@@ -99,6 +103,7 @@ def export_model(
     temperature: float | Sequence[float] = 1.0,
     resize: Resize = "crop",
     precision: Precision = "trained",
+    layout: Layout = "plain",
 ) -> list[Exported]:
     """Write a model in one or several formats, and hold each file against the Keras model.
 
@@ -107,6 +112,7 @@ def export_model(
     | `saved_model` | `<directory>/<number>/` | that of training, or float32 |
     | `litert` | `<directory>/<name>-<number>.tflite` | float32 |
     | `onnx` | `<directory>/<name>-<number>.onnx` | float32 |
+    | `onnx`, in the `layout` of Triton | `<directory>/<number>/model.onnx` | float32 |
 
     Each is written under a temporary name, run on a few noise images, and renamed, so that readers see it
     whole or not at all. Where an answer is not the Keras model's, nothing is exported.
@@ -127,17 +133,20 @@ def export_model(
 
     from attention_keras.models.classifier import probabilities_of
 
-    check_formats(formats)
+    triton = layout == "triton"
+    check_formats(formats, layout)
     probabilities = probabilities_of(model, temperature)
     classes = model.output["logits"].shape[-1]
     if len(class_names) != classes:
         raise UserError(f"the model has {classes} classes, but there are {len(class_names)} names for them")
     directory = Path(directory)
-    if version is None and SAVED_MODEL not in formats:
+    if triton or SAVED_MODEL in formats:
+        refuse_mixed(directory, triton)
+    elif version is None:
         version = _number_of_run(directory, card.get("run"))
     if version is not None:
         for name in formats:
-            refuse_taken(directory, version, SUFFIXES.get(name, ""))
+            refuse_taken(directory, version, "" if triton else SUFFIXES.get(name, ""))
     meaning = {"activation": "softmax", "thresholds": None, "value_range": None}
     card = {**card, TEMPERATURE: temperature}
     card |= {name: getattr(model, name, usual) for name, usual in meaning.items()}
@@ -145,6 +154,8 @@ def export_model(
     try:
         with unfinished_version(directory) as folder:
             written = _write(model, formats, precision, folder, facts)
+            if triton:
+                return [replace(written[0], path=publish_for_triton(written[0].path, directory, version))]
             return _publish(written, directory, version)
     except (OSError, tf.errors.OpError) as error:  # the second is what TensorFlow's own file system raises
         reason = error.strerror or error if isinstance(error, OSError) else error.message.splitlines()[0]
@@ -186,7 +197,10 @@ def _write(
             file = saved[network].path
             if name != SAVED_MODEL:
                 file = write_format(name, saved[network], folder / f"model{SUFFIXES[name]}")
-            difference = check.check_file(name, file, images, precision_of(network), answers[network])
+            wanted = answers[network]
+            if name == "onnx":
+                wanted = wanted | check.evidence_answers(network, images)
+            difference = check.check_file(name, file, images, precision_of(network), wanted)
             rounding = None
             if network is not model:
                 rounding = check.largest_difference(answers[network], answers[model])[check.PROBABILITIES]

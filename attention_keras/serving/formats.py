@@ -1,6 +1,7 @@
 """How a SavedModel in float32 becomes a LiteRT or an ONNX file."""
 
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -10,14 +11,17 @@ from attention_keras.extras import needs
 
 Format = Literal["saved_model", "litert", "onnx"]
 Precision = Literal["trained", "float32"]
+Layout = Literal["plain", "triton"]
 SAVED_MODEL: Format = "saved_model"
 SUFFIXES: dict[Format, str] = {"litert": ".tflite", "onnx": ".onnx"}
 OPSET = 17  # of ONNX
 _TEXT = ("serve_bytes", "describe")  # with strings, which LiteRT has in TensorFlow's operations only
 
 
-def check_formats(formats: Sequence[str]) -> None:
+def check_formats(formats: Sequence[str], layout: Layout = "plain") -> None:
     """Say now what would fail after minutes: an unknown format, one named twice, a missing package.
+
+    The `layout` of Triton is for onnx alone.
 
     Example:
         >>> check_formats(["litert", "litert"])
@@ -32,6 +36,8 @@ def check_formats(formats: Sequence[str]) -> None:
             raise UserError(f"format must be one of {', '.join(allowed)}; got {name!r}")
         if list(formats).count(name) > 1:
             raise UserError(f"the format {name} is named twice")
+    if layout == "triton" and list(formats) != ["onnx"]:
+        raise UserError(f"triton is for the format onnx alone; got {', '.join(formats)}")
     if "onnx" in formats:
         with needs("the format onnx", extra="formats"):
             import onnx  # noqa: F401
@@ -42,7 +48,7 @@ def write_format(name: Format, network: Any, file: Path) -> Path:
     """Write a `SavedNetwork` in float32 as LiteRT or ONNX, and return the file.
 
     LiteRT has the signatures of the SavedModel that take images. ONNX has one: `images` uint8 (b, H, W, c) to
-    `probabilities` and `attention_<tap>`.
+    the outputs of `serving_default`, and evidence as `explain`.
     """
     if name == "litert" and None in network.served.image_shape:
         # It gets the shapes of maps wrong that depend on the size of the images.
@@ -69,17 +75,22 @@ def _write_litert(network: Any, file: Path) -> None:
 
 def _write_onnx(network: Any, file: Path) -> None:
     import onnx
+    import tensorflow as tf
     import tf2onnx
 
     for name in ("tensorflow", "tf2onnx"):  # remarks on what tf2onnx calls of TensorFlow, 14 lines
         logging.getLogger(name).setLevel(logging.ERROR)
-    signature = network.signatures["serving_default"]
-    images = signature.structured_input_signature[0][0]
+    [images] = network.signatures["serving_default"].structured_input_signature[0]
+    served, module = network.served, tf.Module()
+    module.weights = served.weights
+    signature = tf.function(served.serve_with_evidence).get_concrete_function(images)
     shapes = {images.name: images.shape} | {k: v.shape for k, v in signature.structured_outputs.items()}
     # Not from_function or from_keras: they make inputs of constants, such as a Normalization's.
-    graph, inputs, outputs, names = tf2onnx.tf_loader.from_saved_model(
-        str(network.path), None, None, ["serve"], ["serving_default"], return_tensors_to_rename=True
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=signature)
+        graph, inputs, outputs, names = tf2onnx.tf_loader.from_saved_model(
+            folder, None, None, ["serve"], ["serving_default"], return_tensors_to_rename=True
+        )
     proto, _ = tf2onnx.convert.from_graph_def(
         graph, input_names=inputs, output_names=outputs, tensors_to_rename=names, opset=OPSET
     )

@@ -99,7 +99,7 @@ class ServedClassifier(tf.Module):
         logits = tf.cast(predicted["logits"], tf.float32)
         served = self._said(self.probabilities(logits))
         served |= {f"attention_{tap}": level for tap, level in attention_maps(predicted).items()}
-        answers = {"served": served} | {asked: _evidence(levels) for asked, levels in outputs.items()}
+        answers = {"served": served} | {asked: evidence_outputs(levels) for asked, levels in outputs.items()}
         return tf.nest.map_structure(lambda value: value[:rows], answers)
 
     def _said(self, probabilities) -> dict:
@@ -131,12 +131,17 @@ class ServedClassifier(tf.Module):
             relative = [level / (peak + 1e-12) for level, peak in zip(attention.values(), peaks)]
             logarithms = [tf.math.log(level + 1e-12) for level in relative]
             attention["attention"] = tf.exp(tf.add_n(logarithms) / len(relative))
-        return {**explained, **attention, **_at_size(answers["predicted"], size)}
+        return {**explained, **attention, **evidence_at_size(answers["predicted"], size)}
+
+    def serve_with_evidence(self, images):
+        """Of formats with one signature: as `serve`, and the evidence of `explain`."""
+        answers = self._without_class(images)
+        return {**answers["served"], **evidence_at_size(answers["predicted"], self._size(images))}
 
     def explain_class(self, images, classes):
         """Evidence at image size for the classes asked about."""
         answers = self._answer(images, classes)
-        evidence = _at_size(answers["asked"], self._size(images))
+        evidence = evidence_at_size(answers["asked"], self._size(images))
         return {**self._said(answers["served"]["probabilities"]), **evidence}
 
     def serve_bytes(self, image_bytes):
@@ -176,7 +181,7 @@ def _with_evidence(model: keras.Model) -> keras.Model:
     return keras.Model(asked.inputs, {"predicted": predicted.output, "asked": asked.output})
 
 
-def _evidence(outputs: Mapping) -> dict:
+def evidence_outputs(outputs: Mapping) -> dict:
     """The evidence among a model's outputs, and the rest as `(b,)`: of `(b, L)`, the sum over the levels."""
     found = {f"{EVIDENCE}{tap}": level for tap, level in evidence_maps(outputs).items()}
     if found:
@@ -185,7 +190,7 @@ def _evidence(outputs: Mapping) -> dict:
     return found
 
 
-def _at_size(outputs: Mapping, size) -> dict:
+def evidence_at_size(outputs: Mapping, size) -> dict:
     """Evidence `(b, H, W)`: of each tap, and their sum."""
     maps = {name: combine_evidence({name: level}, size) for name, level in evidence_maps(outputs).items()}
     if not maps:

@@ -1,6 +1,8 @@
 """Other runtimes than TensorFlow get the Keras model's numbers, and nothing is left of what went wrong."""
 
 import re
+import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,14 +10,15 @@ import pytest
 import tensorflow as tf
 from small_run import NAMES, TEMPERATURE, scatter
 
-from attention_keras import attend, build_model
+from attention_keras import attend, build_model, combine_evidence, explain
 from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.models.copies import in_float32
 from attention_keras.serving import check, formats
 from attention_keras.serving.card import read_card
-from attention_keras.serving.export import export_model
+from attention_keras.serving.export import export_model, export_run
 from attention_keras.serving.saved_model import SavedNetwork
+from attention_keras.serving.triton import publish_for_triton
 
 LOW = 1e-3  # two graphs of the same network round to bfloat16 at other places
 
@@ -58,7 +61,18 @@ def test_litert(written, served, images):
             same(found, served[signature](**inputs))
 
 
-def test_onnx(written, images, expected):
+@pytest.fixture(scope="module")
+def with_evidence(model, images, expected):
+    """What an ONNX file answers, of the Keras model."""
+    e = explain(model, images)
+    levels = {
+        f"evidence_{tap}": np.asarray(combine_evidence({tap: level}, (32, 32)))
+        for tap, level in e.evidence.items()
+    }
+    return expected | levels | {"evidence": e.total, "evidence_rest": e.rest}
+
+
+def test_onnx(written, images, with_evidence, logits):
     runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(written["onnx"].path)
     shapes = {value.name: value.shape for value in (*session.get_inputs(), *session.get_outputs())}
@@ -67,19 +81,70 @@ def test_onnx(written, images, expected):
         "probabilities": ["batch", 3],
         "attention_conv10": ["batch", 16, 16],
         "attention_conv13": ["batch", 8, 8],
+        "evidence_conv10": ["batch", 32, 32],
+        "evidence_conv13": ["batch", 32, 32],
+        "evidence": ["batch", 32, 32],
+        "evidence_rest": ["batch"],
     }
     names = [output.name for output in session.get_outputs()]
     for batch in (1, 3):
         found = dict(zip(names, session.run(None, {"images": images[:batch]})))
-        same(found, {name: value[:batch] for name, value in expected.items()})
+        same(found, {name: value[:batch] for name, value in with_evidence.items()})
+    total = found["evidence"].sum(axis=(1, 2)) + found["evidence_rest"]
+    np.testing.assert_allclose(total, logits.max(axis=1) - logits.mean(axis=1), atol=1e-4)
+
+
+def test_a_repository_of_triton(run_path, written, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    to = tmp_path / "models"
+    (to / "digits").mkdir(parents=True)
+
+    def publish():
+        (to / "digits" / ".part").mkdir()
+        part = Path(shutil.copy(written["onnx"].path, to / "digits" / ".part" / "model.onnx"))
+        return publish_for_triton(part, to / "digits", None)
+
+    [first] = export_run(run_path, to, formats=["onnx"], layout="triton")
+    assert first.path == to / "digits" / "1" / "model.onnx" and first.path.exists()
+    file = publish()
+    assert file == to / "digits" / "2" / "model.onnx" and file.exists()
+    (to / "digits" / ".part").rmdir()
+    config = (to / "digits" / "config.pbtxt").read_text()
+    assert config.startswith('name: "digits"\nbackend: "onnxruntime"\nmax_batch_size: 32\n')
+    types = {"UINT8": onnx.TensorProto.UINT8, "FP32": onnx.TensorProto.FLOAT}
+    block = r'(\w+) \{\s+name: "(\w+)"\s+data_type: TYPE_(\w+)\s+dims: \[ (.*) \]\s+'
+    block += r"(reshape \{ shape: \[ \] \}\s+)?\}"
+    found = {
+        (kind, name): (types[data_type], [] if reshape else [int(side) for side in dims.split(", ")])
+        for kind, name, data_type, dims, reshape in re.findall(block, config)
+    }
+    graph = onnx.load(file).graph
+    assert found == {
+        (kind, value.name): (
+            value.type.tensor_type.elem_type,
+            [axis.dim_value for axis in value.type.tensor_type.shape.dim[1:]],
+        )
+        for kind, values in (("input", graph.input), ("output", graph.output))
+        for value in values
+    }
+    assert len(found) == 8
+    with pytest.raises(UserError, match="is a folder of Triton, which reads no SavedModel"):
+        export_run(run_path, to)
+    with pytest.raises(UserError, match="has SavedModels, which Triton does not read"):
+        export_run(run_path, written["onnx"].path.parents[1], formats=["onnx"], layout="triton")
+    with pytest.raises(UserError, match=r"triton is for the format onnx alone; got saved_model"):
+        export_run(run_path, to, layout="triton")
+    (to / "digits" / "config.pbtxt").write_text(config.replace("[ 16, 16 ]", "[ 8, 8 ]"))
+    with pytest.raises(UserError, match="other inputs or outputs than this network"):
+        publish()
 
 
 @pytest.mark.slow
-def test_openvino_reads_the_onnx_file(written, images, expected):
+def test_openvino_reads_the_onnx_file(written, images, with_evidence):
     openvino = pytest.importorskip("openvino")
     exact = {"INFERENCE_PRECISION_HINT": "f32"}  # else it rounds to bfloat16 on processors that have it
     network = openvino.Core().compile_model(written["onnx"].path, "CPU", exact)
-    same({output.any_name: value for output, value in network(images).items()}, expected)
+    same({output.any_name: value for output, value in network(images).items()}, with_evidence)
 
 
 @pytest.mark.slow
@@ -137,11 +202,14 @@ class TestUnhappyEndings:
             assert file.exists()
             return check.model_answers(model, images, tempered)
 
+        def with_evidence(file, images):
+            return answers(file, images) | check.evidence_answers(model, images)
+
         monkeypatch.setattr("attention_keras.serving.saved_model.write_saved_model", write)
         monkeypatch.setitem(formats._WRITERS, "onnx", lambda network, file: file.write_bytes(b"a file"))
-        monkeypatch.setattr("attention_keras.serving.export.check_formats", lambda names: None)
+        monkeypatch.setattr("attention_keras.serving.export.check_formats", lambda *names: None)
         monkeypatch.setitem(check.RUNTIMES, "saved_model", answers)
-        monkeypatch.setitem(check.RUNTIMES, "onnx", answers)
+        monkeypatch.setitem(check.RUNTIMES, "onnx", with_evidence)
 
     def test_a_file_that_is_not_the_model_is_removed(self, model, tmp_path, monkeypatch):
         right = check.RUNTIMES["onnx"]
