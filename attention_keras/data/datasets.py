@@ -59,6 +59,8 @@ def load_dataset(
     group_by: GroupBy = "none",
     whole: bool = False,
     labels: Labels = "auto",
+    range: Sequence[float] = (),
+    channels: int = 3,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     cache_dir: str | Path | None = None,
 ) -> ImageDataset:
@@ -87,6 +89,10 @@ def load_dataset(
         whole: images of files stay as large as they are, each of its own size, and in their files.
         labels: of a table: `single`, a class each; `multi`, tags such as `a;b`; `number`; or `auto`, which is
             `multi` where there is a semicolon.
+        range: the two values that become black and white in images of more than 8 bits; by default the least
+            and the greatest of the training images.
+        channels: of files: 3 is RGB and 1 grey; others are those of arrays `(h, w, c)` in `.npy` files, or
+            the channels or pages of TIFF.
         memory_limit: bytes of images per split above which they are kept in a file and read by row, or, of
             a folder, decoded from their own files in each epoch. The pixels are the same.
         cache_dir: folder for such files; by default in the user's cache folder.
@@ -114,7 +120,8 @@ def load_dataset(
     store, cut = ArrayStore(memory_limit, cache_dir), Cut(seed, validation_fraction, limit)
     if name.startswith(IMAGE_FILES):
         table = read_files(name, columns, group_by, labels)
-        to = None if whole else PictureFormat((image_size or DEFAULT_SIZE,) * 2, resize)
+        size = (image_size or DEFAULT_SIZE,) * 2
+        to = None if whole else PictureFormat(size, resize, tuple(range) or None, channels)
         return dataset_of_table(name, table, to, cut, store, skip_broken)
     if name.startswith("tfds:"):
         with needs(name, extra="train"):

@@ -18,13 +18,15 @@ class PictureFormat:
     """What images of any shape are brought to. Training and all that comes after it must agree on it.
 
     `crop` takes the middle, `stretch` does not keep the aspect ratio, `pad` keeps all of the image with black
-    at the sides. All of them are bilinear, with antialiasing. `size` is `(h, w)`. Of grey images of more than
-    8 bits, or of floating point, `values` become black and white; None for 0 to 65535.
+    at the sides. All of them are bilinear, with antialiasing. `size` is `(h, w)`. Of images of more than
+    8 bits, or of floating point, `values` become black and white; None for 0 to 65535. Of `channels` 1 is
+    grey and 3 RGB; others are as in the file.
     """
 
     size: tuple[int, int]
     resize: Resize
     values: tuple[float, float] | None = None
+    channels: int = 3
 
 
 def crop_box(height, width, size: tuple[Any, Any], *, smaller=min, larger=max) -> tuple[Any, Any, Any, Any]:

@@ -11,7 +11,7 @@ of the image with the black at its sides.
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,11 +21,13 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 
+from attention_keras.data.arrays import read_array
 from attention_keras.data.geometry import PictureFormat, Resize, crop_box, padded_box
 from attention_keras.errors import UserError
 
 EXTENSIONS = frozenset(
-    [".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
+    [".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"]
+    + [".webp"]
     + [".avif"] * bool(features.check("avif"))
 )
 MEGAPIXELS = 100
@@ -47,18 +49,66 @@ class UnreadableImage(Exception):
     """The file is not an image that can be used; the message says why."""
 
 
-def read_image(path: Path, to: PictureFormat, channels: int = 3) -> np.ndarray:
-    """One image as `(h, w, 3)` uint8, or in grey `(h, w, 1)`; raises UnreadableImage."""
-    with open_image(path) as image:
-        # Not `draft`, which decodes large JPEGs sooner and to other pixels than an exported model does.
-        pixels = fit(upright_rgb(image, to.values), to.size, to.resize)
-    return pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+def read_image(path: Path, to: PictureFormat) -> np.ndarray:
+    """One image as `(h, w, c)` uint8; raises UnreadableImage."""
+    # Not `draft`, which decodes large JPEGs sooner and to other pixels than an exported model does.
+    return _made(path, to, lambda image: fit(upright_rgb(image, to.values), to.size, to.resize))
 
 
-def check_channels(channels: int | None) -> int:
-    """The channels of a model's images; refused where no file gives them."""
-    if channels is None or channels not in (1, 3):
-        raise UserError(f"the model takes {channels} channels; image files are read in 1 (grey) or 3 (RGB)")
+def read_part(path: Path, draws: Sequence[float], to: PictureFormat) -> np.ndarray:
+    """A random-resized crop of one image, `(h, w, c)` uint8; raises UnreadableImage."""
+    return _made(path, to, lambda image: resized_crop(image, draws, to.size, to.resize, to.values))
+
+
+def _made(path: Path, to: PictureFormat, make: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+    """What `make` gives of the file, in the channels of the model; grey is made of colours and repeated."""
+    layers = _layers(path, to)
+    if layers is None:
+        with open_image(path) as image:
+            pixels = make(image)
+    else:
+        pixels = np.concatenate([make(layer)[..., : len(layer.getbands())] for layer in layers], axis=-1)
+    if pixels.shape[-1] == to.channels:
+        return pixels
+    if to.channels == 3:
+        return pixels.repeat(3, axis=-1)
+    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+
+
+def _layers(path: Path, to: PictureFormat) -> list[Image.Image] | None:
+    """Images of 8 bits, of one or three channels each, of a file that is read as an array; else None."""
+    array = _array(path, to.channels)
+    if array is None and to.channels in (1, 3):
+        return None
+    turn = None
+    if not (path.suffix.lower() == ".npy" and array is not None):
+        try:
+            with open_image(path) as image:
+                turn = image.getexif().get(ExifTags.Base.Orientation)
+                array = np.atleast_3d(image) if array is None else array
+        except UnreadableImage:
+            if array is None:
+                raise
+    count = array.shape[-1]
+    if count != to.channels and {count, to.channels} != {1, 3}:
+        raise UnreadableImage(f"{count} channels, and the model takes {to.channels}")
+    levels = array if array.dtype == np.uint8 else _levels(array, to.values)
+    parts = [levels] if count == 3 else [levels[..., channel] for channel in range(count)]
+    layers = [Image.fromarray(np.ascontiguousarray(part)) for part in parts]
+    for layer in layers:
+        layer.getexif().update({ExifTags.Base.Orientation: turn} if turn else {})
+    return layers
+
+
+def _array(path: Path, channels: int) -> np.ndarray | None:
+    with _reasons(path):
+        return read_array(path, channels, MEGAPIXELS * 1e6)
+
+
+def model_channels(channels: int | None) -> int:
+    """The channels of a model's images; refused where it does not say."""
+    if channels is None:
+        raise UserError("the model takes images of any number of channels; give its input one")
     return channels
 
 
@@ -67,41 +117,51 @@ def read_mask(path: Path, to: PictureFormat) -> np.ndarray:
     return read_image(path, replace(to, values=None)).mean(axis=-1) > 127
 
 
-def check_image(path: Path, values: tuple[float, float] | None = None) -> None:
+def check_image(path: Path, to: PictureFormat | None = None) -> None:
     """Decode all of an image and keep nothing of it; raises UnreadableImage where `read_image` does.
 
     A header says nothing of what is cut off behind it, and `Image.verify` looks no further in a JPEG. A
     JPEG's pixels are made at an eighth of the size, which takes half the time or less and fails where
     decoding in full does.
     """
+    if to and _layers(path, to) is not None:
+        return
     with open_image(path) as image:
         image.draft(None, (1, 1))
-        upright_rgb(image, values)
+        upright_rgb(image, to and to.values)
 
 
-def range_of_deep(files: Sequence[Path]) -> tuple[float, float] | None:
-    """The least and the greatest value of grey images of more than 8 bits; None where there are none.
-
-    Whether there are any, a few of the files tell. Those that cannot be read are passed over.
-    """
-
-    def ends(file: Path) -> tuple[float, float] | None:
-        try:
-            with open_image(file) as image:
-                if not _is_deep(image):
-                    return None
-                pixels = np.asarray(image)
-                found = pixels[np.isfinite(pixels)]
-                return (float(found.min()), float(found.max())) if found.size else None
-        except UnreadableImage:
-            return None
-
+def any_deep(files: Sequence[Path], channels: int) -> bool:
+    """Whether there are images of more than 8 bits, of which a few of the files tell."""
+    few = files[:: -(-len(files) // _FEW)] if len(files) else files
     with ThreadPoolExecutor() as threads:
-        few = files[:: -(-len(files) // _FEW)] if len(files) else files
-        if not any(threads.map(ends, few)):
-            return None
-        low, high = zip(*filter(None, threads.map(ends, files)))
-    return (min(low), max(high)) if min(low) < max(high) else None
+        return any(threads.map(lambda file: _ends(file, channels), few))
+
+
+def range_of_deep(files: Sequence[Path], channels: int) -> tuple[float, float] | None:
+    """The least and the greatest value of images of more than 8 bits; None where there are none.
+
+    Files that cannot be read are passed over.
+    """
+    with ThreadPoolExecutor() as threads:
+        found = [*filter(None, threads.map(lambda file: _ends(file, channels), files))]
+    low, high = min(found, default=(0.0,))[0], max((high for _, high in found), default=0.0)
+    return (low, high) if low < high else None
+
+
+def _ends(file: Path, channels: int) -> tuple[float, float] | None:
+    """The least and the greatest value of an image of more than 8 bits that can be read."""
+    try:
+        pixels = _array(file, channels)
+        if pixels is None:
+            with open_image(file) as image:
+                pixels = np.asarray(image) if _is_deep(image) else None
+    except UnreadableImage:
+        return None
+    if pixels is None or pixels.dtype == np.uint8:
+        return None
+    found = pixels[np.isfinite(pixels)]
+    return (float(found.min()), float(found.max())) if found.size else None
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -114,9 +174,7 @@ def open_image(path: Path, megapixels: int | None = MEGAPIXELS) -> Iterator[Imag
 
     So is an image of more than so many `megapixels`; None opens any.
     """
-    if not can_be_opened(path):
-        raise UnreadableImage("not a regular file")
-    try:
+    with _reasons(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = _opened(path, megapixels)
@@ -127,6 +185,15 @@ def open_image(path: Path, megapixels: int | None = MEGAPIXELS) -> Iterator[Imag
                     "Image.thumbnail of Pillow"
                 )
             yield image
+
+
+@contextmanager
+def _reasons(path: Path) -> Iterator[None]:
+    """What goes wrong inside becomes UnreadableImage."""
+    if not can_be_opened(path):
+        raise UnreadableImage("not a regular file")
+    try:
+        yield
     except UnidentifiedImageError:
         raise UnreadableImage("not an image") from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
@@ -152,8 +219,14 @@ def can_be_opened(path: Path) -> bool:
 
 def upright_size(path: Path, megapixels: int | None = MEGAPIXELS) -> tuple[int, int]:
     """Height and width of an image as the camera turned it, from its header; raises UnreadableImage."""
-    with open_image(path, megapixels) as image:
-        return _upright_size(image)
+    try:
+        with open_image(path, megapixels) as image:
+            return _upright_size(image)
+    except UnreadableImage:
+        array = _array(path, 3)
+        if array is None:
+            raise
+        return array.shape[0], array.shape[1]
 
 
 def upright_rgb(image: Image.Image, values: tuple[float, float] | None = None) -> Image.Image:
@@ -164,18 +237,22 @@ def upright_rgb(image: Image.Image, values: tuple[float, float] | None = None) -
     the first frame.
     """
     ImageOps.exif_transpose(image, in_place=True)
-    if _is_deep(image) and values:
-        low, high = values
-        levels = (np.asarray(image, "float32") - low) * np.float32(255 / (high - low))
-        levels = np.rint(np.clip(np.nan_to_num(levels), 0, 255)).astype("uint8")
-        return Image.fromarray(levels).convert("RGB")
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype("uint8")).convert("RGB")
-    if image.mode == "F":
-        raise UnreadableImage("floating-point pixels have no agreed range")
+    if _is_deep(image):
+        return Image.fromarray(_levels(np.asarray(image), values)).convert("RGB")
     # It is dropped anyway, and Pillow warns of every palette with it.
     image.info.pop("transparency", None)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _levels(array: np.ndarray, values: tuple[float, float] | None) -> np.ndarray:
+    """Numbers of more than 8 bits as uint8."""
+    if values:
+        low, high = values
+        levels = (array.astype("float32") - low) * np.float32(255 / (high - low))
+        return np.rint(np.clip(np.nan_to_num(levels), 0, 255)).astype("uint8")
+    if array.dtype.kind == "f":
+        raise UnreadableImage("floating-point pixels have no agreed range")
+    return (np.clip(array, 0, 65535) >> 8).astype("uint8")
 
 
 def fit(image: Image.Image, size: tuple[int, int], resize: Resize) -> np.ndarray:
@@ -238,6 +315,7 @@ def resized_crop(
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     """Height and width once the camera's orientation is applied."""
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    turned &= image.format != "TIFF"  # whose size Pillow turns itself
     return image.size if turned else image.size[::-1]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from attention_keras.data.bands import read_bands
 from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import UnreadableImage, open_image, read_image, resized_crop
+from attention_keras.data.images import UnreadableImage, read_image, read_part
 from attention_keras.errors import UserError
 
 GONE = (0, 0)
@@ -68,7 +68,7 @@ class DiskRows(Rows):
 
 
 class ImageRows(Rows):
-    """Images `(n, h, w, 3)` uint8 that are decoded from their files when they are indexed, and not kept.
+    """Images `(n, h, w, c)` uint8 that are decoded from their files when they are indexed, and not kept.
 
     `states` `(n, 2)` are the `file_state` of each file when it was found good. A file that has another one
     since is refused, for what a run learns from must not change under it. With `to` None they stay of the
@@ -78,7 +78,7 @@ class ImageRows(Rows):
     def __init__(self, files: np.ndarray, states: np.ndarray, to: PictureFormat | None):
         self.files, self.states, self.to = files, states, to
         size = to.size if to else (None, None)
-        self.shape, self.dtype = (len(files), *size, 3), np.dtype("uint8")
+        self.shape, self.dtype = (len(files), *size, to.channels if to else 3), np.dtype("uint8")
 
     def __getitem__(self, index) -> np.ndarray:
         rows = np.arange(len(self))[index]
@@ -101,8 +101,7 @@ class ImageRows(Rows):
         return read_image(file, self.to)
 
     def _part(self, file: Path, draws: np.ndarray) -> np.ndarray:
-        with open_image(file) as image:
-            return resized_crop(image, draws, self.to.size, self.to.resize, self.to.values)
+        return read_part(file, draws, self.to)
 
     def _decoded(self, decode: Callable[..., np.ndarray], rows: Iterable[int], *arguments) -> np.ndarray:
         """What `decode` makes of each file, in order; UserError if one is gone or not what it was."""

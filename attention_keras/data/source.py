@@ -12,7 +12,7 @@ import numpy as np
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.file_records import FileRecord
 from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import range_of_deep
+from attention_keras.data.images import any_deep, range_of_deep
 from attention_keras.data.labels import class_counts, in_words
 from attention_keras.data.membership import TEST_FRACTION, choose_roles, cut_by_class
 from attention_keras.data.objects import images_with_object
@@ -94,12 +94,15 @@ def dataset_of_table(
         role: np.flatnonzero(roles == role)[: cut.most(role)] for role in ("train", "validation", "test")
     }
     trained = [table.root / path for path in table.paths[chosen["train"]]]
-    if to and (values := range_of_deep(trained)):
+    if to and not any_deep(trained, to.channels):
+        if to.values:
+            logger.warning("%s: no image has more than 8 bits, and the range is for these alone", name)
+        to = dataclasses.replace(to, values=None)
+    elif to and (values := to.values or range_of_deep(trained, to.channels)):
+        whose = "as given" if to.values else "the range of the training images"
         to = dataclasses.replace(to, values=values)
-        said = (
-            "%s: pixels of more than 8 bits; %g becomes black and %g white, the range of the training images"
-        )
-        logger.warning(said, name, *values)
+        said = "%s: pixels of more than 8 bits; %g becomes black and %g white, %s"
+        logger.warning(said, name, *values, whose)
     has_test = "test" in table.roles
     now = np.sort(np.concatenate([rows for role, rows in chosen.items() if role != "test" or not has_test]))
     read, good = read_images(table, now, to, store, skip_broken)

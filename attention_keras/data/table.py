@@ -140,7 +140,7 @@ def read_images(
             checked["masks"] = ((count, *to.size), "bool")
         if table.boxes[rows].any():
             checked["boxes"] = ((count, 4), "float32")
-        columns = checked | {"images": ((count, *to.size, 3), "uint8")}
+        columns = checked | {"images": ((count, *to.size, to.channels), "uint8")}
     if to is None or os.environ.get(STREAM) in ("1", "on") or not store.fits(columns):
         # A few bytes an image go to disk, so that a folder is checked once: that decodes all of it.
         columns, store = checked, dataclasses.replace(store, memory_limit=0)
@@ -148,7 +148,7 @@ def read_images(
     mask_states = [mask and file_state(table.root / mask) for mask in masks]
     names = [ascii(str(file.absolute())) for file in files]
     content = list(zip(names, states, masks, mask_states, table.boxes[rows].tolist()))
-    key = f"image files {content} {columns} {to and (to.resize, to.values)} {skip_broken}"
+    key = f"image files {content} {columns} {to and (to.resize, to.values, to.channels)} {skip_broken}"
     found = store.build(key, columns, lambda arrays: _fill(arrays, table, rows, to, skip_broken))
     good = found.pop("good")
     images = ImageRows(np.array(files, object), np.array(states, "int64").reshape(count, 2), to).take(good)
@@ -219,7 +219,7 @@ def _read_all(
                 return reason
             return None, None, NO_BOX
         try:
-            image = read_image(file, to) if "images" in arrays else check_image(file, to.values)
+            image = read_image(file, to) if "images" in arrays else check_image(file, to)
         except UnreadableImage as reason:
             return reason
         try:

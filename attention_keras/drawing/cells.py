@@ -56,6 +56,11 @@ def evidence_cell(image: np.ndarray, level: np.ndarray, head: str, limit: float 
     return Cell(signed_overlay(image, level, limit), head, colours=EVIDENCE, ends=words, unit=PER_AREA)
 
 
+def seen(image: np.ndarray) -> np.ndarray:
+    """The first three channels of an image, or its first one in grey."""
+    return image[..., :3] if image.shape[-1] >= 3 else image[..., :1].repeat(3, axis=-1)
+
+
 def fitted(image: np.ndarray, side: int = SIDE) -> np.ndarray:
     """An image or mask `(h, w, ...)` whose longer side is `side`; small pixels stay squares.
 
@@ -64,6 +69,7 @@ def fitted(image: np.ndarray, side: int = SIDE) -> np.ndarray:
         (160, 200, 3)
     """
     height, width = image.shape[:2]
+    image = seen(image) if image.ndim == 3 else image
     size = [max(1, round(length * side / max(height, width))) for length in (width, height)]
     if image.dtype == bool or 2 * max(height, width) <= side:
         return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.NEAREST))

@@ -82,7 +82,9 @@ def explain(
         other = _outputs(model, "asked", prepared, rivals)
         outputs |= {key: outputs[key] - value for key, value in other.items() if key.startswith(EVIDENCE)}
     classes = None if word == ALL else classes
-    return Explanation.of_outputs(pixels, probabilities, outputs, class_names, classes, names, rivals)
+    return Explanation.of_outputs(
+        pixels, probabilities, outputs, class_names, classes, names, rivals, final_activation(model)
+    )
 
 
 def _prepared(model: keras.Model, pixels: np.ndarray, preprocess) -> np.ndarray:
@@ -123,15 +125,14 @@ def _read_files(
     with needs("reading image files", extra="serve"):
         from attention_keras.data.files import find_images
         from attention_keras.data.geometry import PictureFormat
-        from attention_keras.data.images import UnreadableImage, check_channels, open_image, read_image
-    (height, width), channels = shape[:2], check_channels(shape[2])
+        from attention_keras.data.images import UnreadableImage, model_channels, read_image, upright_size
+    (height, width), channels = shape[:2], model_channels(shape[2])
     files, found = find_images(paths).files, []
     for file in files:
         try:
             if height is None or width is None:  # any size: that of the first image
-                with open_image(file) as image:
-                    width, height = image.size
-            found.append(read_image(file, PictureFormat((height, width), "crop", values), channels))
+                height, width = upright_size(file)
+            found.append(read_image(file, PictureFormat((height, width), "crop", values, channels)))
         except UnreadableImage as reason:
             raise UserError(f"cannot read {file}: {reason}") from None
     return np.stack(found), [str(file) for file in files]

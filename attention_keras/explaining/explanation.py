@@ -37,6 +37,7 @@ class Explanation:
             `(n, h, w, k)`. In units of logits. A served model gives it at the size of the images.
         total: the evidence of all maps at the size of the images: `(n, H, W)`, for all classes
             `(n, H, W, k)`; None where a served model or `predict` has no evidence.
+        activation: of the model's last layer; `linear` of numbers.
         rest: `(n,)` or `(n, k)`, what the classifier adds wherever it looks; None where there is no evidence.
 
     Example:
@@ -57,6 +58,7 @@ class Explanation:
     total: np.ndarray | None
     rest: np.ndarray | None
     rivals: np.ndarray | None = None
+    activation: str = "softmax"
 
     @classmethod
     def of_outputs(
@@ -68,6 +70,7 @@ class Explanation:
         classes: np.ndarray | None,
         names: Sequence[str] | None = None,
         rivals: np.ndarray | None = None,
+        activation: str = "softmax",
     ) -> "Explanation":
         """From the outputs of an evidence model or of a server, asked for these classes; None is for all."""
         evidence, total, rest = evidence_maps(outputs), outputs.get(TOTAL), outputs.get(EVIDENCE_REST)
@@ -87,6 +90,7 @@ class Explanation:
             total=total,
             rest=rest,
             rivals=rivals,
+            activation=activation,
         )
 
     def __len__(self) -> int:
@@ -162,7 +166,8 @@ class Explanation:
         with needs("a drawing", extra="serve"):
             from attention_keras.drawing.cells import compose
             from attention_keras.drawing.images import prediction_title
-        title, _ = prediction_title(self.probabilities[index], self.class_names)
+        numbers = "linear" if self.activation == "linear" else "softmax"
+        title, _ = prediction_title(self.probabilities[index], self.class_names, None, numbers)
         return compose([self.cells(index)], title)
 
     def cells(self, index: int) -> list:
@@ -185,10 +190,10 @@ class Explanation:
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
-    """An image as uint8 RGB, whatever numbers the model takes."""
+    """An image as uint8, whatever numbers the model takes."""
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
         if low < 0 or high <= 1 or high > 255:
             image = (image - low) * (255 / ((high - low) or 1.0))
         image = image.round().astype("uint8")
-    return image[..., :3] if image.shape[-1] >= 3 else image[..., :1].repeat(3, axis=-1)
+    return image

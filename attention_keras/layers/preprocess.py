@@ -20,10 +20,10 @@ def build_preprocess(kind: str, train_images: np.ndarray) -> keras.layers.Layer:
     Args:
         kind: `none` maps [0, 255] to [-1, 1]; `meanstd` standardises each colour channel;
             `yuv_lcn` and `gcn_zca` are the official code's (see their layers).
-        train_images: `(n, h, w, 3)` uint8, the training split only.
+        train_images: `(n, h, w, c)` uint8, the training split only.
 
     Returns:
-        A layer from pixels `(b, h, w, 3)` to normalised pixels of the same shape.
+        A layer from pixels `(b, h, w, c)` to normalised pixels of the same shape.
 
     Raises:
         ValueError: `kind` is not one of the above.
@@ -60,12 +60,13 @@ def build_preprocess(kind: str, train_images: np.ndarray) -> keras.layers.Layer:
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean `(3,)` and covariance `(3, 3)` of the colours, without a float copy of the set."""
-    total, products = np.zeros(3), np.zeros((3, 3))
+    """Mean `(c,)` and covariance `(c, c)` of the channels, without a float copy of the set."""
+    channels = images.shape[-1]
+    total, products = np.zeros(channels), np.zeros((channels, channels))
     for start in range(0, len(images), 1024):
-        colours = images[start : start + 1024].reshape(-1, 3).astype("float64")
+        colours = images[start : start + 1024].reshape(-1, channels).astype("float64")
         total += colours.sum(axis=0)
         products += colours.T @ colours
-    count = images.size // 3
+    count = images.size // channels
     mean = total / count
     return mean, products / count - np.outer(mean, mean)

@@ -6,7 +6,7 @@ from typing import get_args
 from attention_keras.data.augmentations import MIXES, MOVES, NEEDS_FILES, parse_augment
 from attention_keras.data.registry import IMAGE_FILES, WHERE_MASKS_ARE, has_no_masks
 from attention_keras.errors import UserError
-from attention_keras.layers.choices import AUTO, Preprocessing
+from attention_keras.layers.choices import AUTO, RAW, Preprocessing
 from attention_keras.models.spec import APPLICATION, ModelSpec
 from attention_keras.runs.recipes import Values
 
@@ -23,9 +23,27 @@ def _check_data(given: SimpleNamespace, spec: ModelSpec) -> None:
             "resize is for folder:PATH, table:FILE and tfds:NAME, with pictures of any shape; got "
             f"{given.dataset}"
         )
+    if given.range and (given.tiles or not given.dataset.startswith(IMAGE_FILES)):
+        raise UserError("range is for images of folder:PATH and table:FILE that are not read in tiles")
+    if given.channels != 3:
+        _check_channels(given, spec)
     crops = parse_augment(given.augment).crops
     if crops and not given.dataset.startswith(IMAGE_FILES):
         raise UserError(f"augment {crops[0]} {NEEDS_FILES}; got {given.dataset}")
+
+
+def _check_channels(given: SimpleNamespace, spec: ModelSpec) -> None:
+    """Refuse what is for colours."""
+    if given.tiles or not given.dataset.startswith(IMAGE_FILES):
+        raise UserError("channels are for images of folder:PATH and table:FILE that are not read in tiles")
+    wrong = {
+        f"weights {given.weights}": given.weights == "imagenet",
+        f"backbone {given.backbone}": bool(spec.preset),
+        f"preprocess {given.preprocess}": given.preprocess not in (AUTO, RAW, "none", "meanstd", "gcn_zca"),
+        f"augment {given.augment}": "randaugment" in given.augment,
+    }
+    if found := next((what for what, is_for_colours in wrong.items() if is_for_colours), None):
+        raise UserError(f"{found} is for images of 3 channels; got channels {given.channels}")
 
 
 def _check_tiles(given: SimpleNamespace, spec: ModelSpec) -> None:

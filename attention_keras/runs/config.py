@@ -18,9 +18,11 @@ from attention_keras.runs.filling import DEFAULT_MODEL, absolute_paths, fill, fi
 from attention_keras.runs.options import (
     BELOW_ONE,
     BETWEEN_0_AND_1,
+    LOW_AND_HIGH,
     NAME,
     POSITIVE,
     SEED,
+    UP_TO_16,
     UP_TO_ONE,
     ZERO_OR_POSITIVE,
     at_least,
@@ -71,6 +73,12 @@ class RunConfig:
     """Images of other shapes: crop takes the middle, stretch distorts, pad adds black."""
     skip_broken: bool = _images(False)
     """Leave out unreadable images of a folder, and list them."""
+    range: tuple[float, ...] = _images(
+        (), default="that of the training images", rule=LOW_AND_HIGH, rare=True
+    )
+    """Values LOW HIGH that become black and white in images of more than 8 bits."""
+    channels: int = _images(3, rule=UP_TO_16, rare=True)
+    """1 is grey, 3 RGB; others, to 16, are those of .npy arrays (h, w, c), or channels or pages of TIFF."""
     columns: tuple[str, ...] = _images((), default="path, label, ...", rare=True)
     """Other names of columns in a table, such as label=species group=patient."""
     labels: Labels = _images("auto", default="auto, tags where a label has a semicolon", rare=True)
@@ -207,7 +215,7 @@ class RunConfig:
     def for_loading(self) -> Values:
         """What `load_dataset` takes beside the name, the seed and the place."""
         names = ("validation_fraction", "resize", "skip_broken", "columns", "group_by", "labels")
-        given = {name: getattr(self, name) for name in names}
+        given = {name: getattr(self, name) for name in (*names, "range", "channels")}
         sizes = {"image_size": self.image_size or None, "whole": bool(self.tiles)}
         return given | sizes | {"limit": self.limit or None}
 

@@ -70,7 +70,7 @@ def _said(label: str, value: Any, between: str = "") -> str:
     if isinstance(value, bool):
         return label if value else f"no{between or '-'}{label}"
     if isinstance(value, tuple):
-        value = "-".join(value)
+        value = "-".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
     if isinstance(value, str):
         return f"{label}{between or '-'}{_word(value)}"
     return f"{label}{between}{value}".removesuffix(".0")

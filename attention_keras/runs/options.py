@@ -32,6 +32,11 @@ ZERO_OR_POSITIVE = Rule(lambda value: math.isfinite(value) and value >= 0, "0 or
 BELOW_ONE = Rule(lambda value: 0 <= value < 1, "from 0 up to 1")
 BETWEEN_0_AND_1 = Rule(lambda value: 0 < value < 1, "between 0 and 1")
 UP_TO_ONE = Rule(lambda value: 0 < value <= 1, "above 0 and at most 1")
+UP_TO_16 = Rule(lambda value: 1 <= value <= 16, "from 1 to 16")
+LOW_AND_HIGH = Rule(
+    lambda value: not value or (len(value) == 2 and -math.inf < value[0] < value[1] < math.inf),
+    "two numbers, the lower one first",
+)
 SEED = Rule(lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
 NAME = Rule(
     lambda value: re.fullmatch(r"(\w[\w.\- ]{0,199})?", value), "letters, digits, '.', '_', '-' or spaces"

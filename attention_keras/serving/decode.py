@@ -14,7 +14,7 @@ def decode_images(
 ):
     """Pixels of a batch of image files, uint8 `(b, H, W, c)`, and which of them are images, bool `(b)`.
 
-    Of a grey PNG of 16 bits `values` become 0 and 255, where they are given.
+    Of a PNG of 16 bits `values` become 0 and 255, where they are given.
 
     JPEG, PNG, GIF (its first frame) and BMP, brought to `image_shape`. What cannot be decoded is black.
 
@@ -31,8 +31,8 @@ def decode_images(
 
     def read(number, content):
         if values:
-            # Bits and colours of a PNG stand at these places of its header.
-            is_deep = tf.strings.substr(content, 24, 2) == b"\x10\x00"
+            # The bits of a PNG stand at this place of its header.
+            is_deep = tf.strings.substr(content, 24, 1) == b"\x10"
             is_deep &= tf.strings.substr(content, 1, 3) == b"PNG"
             image = tf.cond(is_deep, lambda: deep(content), lambda: plain(content))
         else:

@@ -1,5 +1,6 @@
 """What a served model answers: its signatures over one Keras model, everything inside the graph."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
@@ -10,6 +11,8 @@ from attention_keras.errors import UserError
 from attention_keras.models.evidence import combine_evidence, evidence_model
 from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, attention_maps, evidence_maps
 from attention_keras.serving.decode import decode_images
+
+logger = logging.getLogger(__name__)
 
 
 class ServedClassifier(tf.Module):
@@ -78,6 +81,9 @@ class ServedClassifier(tf.Module):
         if None not in self.image_shape and self.image_shape[-1] in (1, 3):
             image_bytes = tf.TensorSpec((None,), tf.string, name="image_bytes")
             functions["serve_bytes"] = (self.serve_bytes, image_bytes)
+        elif self.image_shape[-1] not in (1, 3):
+            said = "the served model of %s channels takes pixels; it has no signature for image files"
+            logger.warning(said, self.image_shape[-1])
         return {
             name: tf.function(function).get_concrete_function(*inputs)
             for name, (function, *inputs) in functions.items()

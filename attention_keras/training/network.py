@@ -121,6 +121,11 @@ def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Mod
     else:
         backbone = load_model(model.file)
         takes = tuple(backbone.input_shape[1:])
+        if takes[-1] not in (None, image_shape[-1]):
+            raise UserError(
+                f"{model.file} takes images of {takes[-1]} channels, and these have {image_shape[-1]}; "
+                f"give channels {takes[-1]} or another backbone"
+            )
         if any(side not in (None, wanted) for side, wanted in zip(takes, image_shape)):
             backbone = for_image_size(backbone, image_shape[:2])
     if config.frozen_epochs:
@@ -141,6 +146,8 @@ def _preprocess(
         return None
     if kind != AUTO:
         return preprocessing_layer(kind)
+    if config.spec.application and config.channels != 3:
+        return build_preprocess("none", dataset.train.images)
     if config.spec.application:
         return preprocessing_layer(config.spec.application)
     if config.spec.preset and (pixels := preset_pixels(config.spec.preset)):

@@ -11,8 +11,10 @@ import tensorflow as tf
 from PIL import Image
 
 from attention_keras.commands.main import main
+from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.load import load_predictor
+from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.serving.card import read_card
 
@@ -172,3 +174,77 @@ def test_more_than_8_bits(desk, ending, caplog):
         wanted = [float(row["probability"]) for row in rows_of("answers/predictions.csv")]
         np.testing.assert_allclose(answers["probabilities"].numpy().max(axis=1), wanted, atol=0.01)
         assert answers["valid"].numpy().all()
+
+
+def test_a_given_range_of_deep_colours(desk):
+    """PNG of 16 bits in colour, of which Pillow gives 8: classes differ by 150 of 65536 values."""
+    draw, rows = np.random.default_rng(0), []
+    for number in range(60):
+        scan = draw.integers(1000, 1100, (SIDE, SIDE, 3)).astype("uint16")
+        scan[4:20, 4:20, 1] += 150 * (number % 2)
+        Path(f"{number}.png").write_bytes(tf.io.encode_png(scan).numpy())
+        rows.append([f"{number}.png", "ab"[number % 2]])
+    with open("t.csv", "w", newline="") as stream:
+        csv.writer(stream).writerows([["path", "label"], *rows])
+    assert main([*TRAIN.split(), "--range", "900", "1410"]) == 0
+    run = Run("runs/tried")
+    assert run.metrics()["test_error"] == 0 and run.config.range == (900.0, 1410.0)
+    assert main(["evaluate", "classification", "runs/tried"]) == 0
+    files = [name for name, record in run.files().items() if record.role == "test"]
+    assert main(["predict", "runs/tried", *files, "--output", "answers"]) == 0
+    signatures = tf.saved_model.load("served/tried/1").signatures
+    answers = signatures["serve_bytes"](image_bytes=[Path(name).read_bytes() for name in files])
+    wanted = [float(row["probability"]) for row in rows_of("answers/predictions.csv")]
+    np.testing.assert_allclose(answers["probabilities"].numpy().max(axis=1), wanted, atol=0.01)
+    assert read_card(Path("served/tried/1"))["value_range"] == [900, 1410]
+
+
+def test_five_channels(desk, caplog):
+    """Arrays and TIFF of five pages; the classes differ in the fourth channel alone."""
+    images = keras.Input((SIDE, SIDE, 5))
+    x = keras.layers.Rescaling(1 / 255)(images)
+    keras.Model(images, keras.layers.Conv2D(24, 4, 4, activation="relu")(x)).save("tiny.keras")
+    draw, arrays = np.random.default_rng(0), {}
+    for number in range(60):
+        pixels = draw.integers(900, 1300, (SIDE, SIDE, 5)).astype("int16")
+        pixels[4:20, 4:20, 3] += 1400 * (number % 2)
+        name = Path("photos", "ab"[number % 2], f"{number}.{'npy' if number % 3 else 'tif'}")
+        name.parent.mkdir(parents=True, exist_ok=True)
+        if number % 3:
+            np.save(name, pixels)
+        else:
+            pages = [Image.fromarray(page.astype("uint16")) for page in np.moveaxis(pixels, -1, 0)]
+            pages[0].save(name, save_all=True, append_images=pages[1:])
+        arrays[f"{name.parent.name}/{name.name}"] = pixels
+    words = TRAIN.replace("table:t.csv", "folder:photos").split()
+    assert main([*words, "--channels", "5", "--augment", "flip+resized_crop"]) == 0
+    run = Run("runs/tried")
+    assert run.metrics()["test_error"] == 0
+    assert "of 5 channels takes pixels; it has no signature for image files" in caplog.text
+    assert main(["evaluate", "classification", "runs/tried"]) == 0
+    files = [name for name, record in run.files().items() if record.role == "test"]
+    assert main(["predict", "runs/tried", *(f"photos/{name}" for name in files), "--output", "answers"]) == 0
+    said = rows_of("answers/predictions.csv")
+    assert len(list(Path("answers/pictures").iterdir())) == len(files)
+    (low, high), served = (
+        read_card(Path("served/tried/1"))["value_range"],
+        tf.saved_model.load("served/tried/1"),
+    )
+    levels = np.stack([arrays[name] for name in files]).astype("float32") - low
+    pixels = np.rint((levels * (255 / (high - low))).clip(0, 255)).astype("uint8")
+    answers = served.signatures["classify"](images=pixels)["probabilities"].numpy().max(axis=1)
+    np.testing.assert_allclose(answers, [float(row["probability"]) for row in said], atol=1e-3)
+    assert "serve_bytes" not in served.signatures
+    Image.new("RGB", (SIDE, SIDE)).save("photos/a/wrong.jpg")
+    with pytest.raises(UserError, match=r"a/wrong.jpg \(3 channels, and the model takes 5\)"):
+        load_dataset("folder:photos", channels=5)
+    for wrong, said in (
+        (
+            {"weights": "imagenet", "backbone": "keras:MobileNetV2"},
+            "weights imagenet is for images of 3 channels",
+        ),
+        ({"preprocess": "yuv_lcn"}, "preprocess yuv_lcn is for images of 3 channels"),
+        ({"dataset": "cifar10"}, "channels are for images of folder:PATH and table:FILE"),
+    ):
+        with pytest.raises(UserError, match=said):
+            RunConfig(**{"dataset": "folder:photos", "channels": 5} | wrong)

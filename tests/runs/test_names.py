@@ -25,6 +25,8 @@ TOGETHER = {
     "weights": ({"backbone": "keras:VGG16"}, "imagenet"),
     "frozen_epochs": ({"backbone": "keras:VGG16"}, 2),
     "backbone": ({"backbone": "keras:VGG16"}, "keras:VGG19"),
+    "range": ({"dataset": "table:photos.csv"}, (500.0, 4000.0)),
+    "channels": ({"dataset": "folder:photos"}, 5),
     "labels": ({"dataset": "table:photos.csv"}, "number"),
     "tiles": (TILED, 448),
     "margin": (TILED, 32),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import UnreadableImage, check_channels, read_image
+from attention_keras.data.images import UnreadableImage, model_channels, read_image
 from attention_keras.drawing.images import tags_of
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import Predictor, TiledPredictor
@@ -49,25 +49,19 @@ def predict_files(
     *size, channels = predictor.image_shape
     if not all(size):
         raise UserError("the model takes images of any size; give predict the run, if it reads tiles")
-    check_channels(channels)
-    to = PictureFormat(tuple(size), predictor.resize, predictor.value_range)
-    return _in_batches(predictor, files, to, channels, batch_size, explain)
+    to = PictureFormat(tuple(size), predictor.resize, predictor.value_range, model_channels(channels))
+    return _in_batches(predictor, files, to, batch_size, explain)
 
 
 def _in_batches(
-    predictor: Predictor,
-    files: Sequence[Path],
-    to: PictureFormat,
-    channels: int,
-    batch_size: int,
-    explain: bool,
+    predictor: Predictor, files: Sequence[Path], to: PictureFormat, batch_size: int, explain: bool
 ) -> Iterator[Answer]:
     batch_size = min(batch_size, len(files) or 1)
     batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
     with ThreadPoolExecutor() as readers:
 
         def read(batch: Sequence[Path]):
-            return [readers.submit(_read, file, to, channels) for file in batch]
+            return [readers.submit(_read, file, to) for file in batch]
 
         waiting = [read(batch) for batch in batches[:AHEAD]]
         for number, batch in enumerate(batches):
@@ -86,10 +80,10 @@ def _of_tiles(predictor: TiledPredictor, file: Path, explain: bool) -> Answer:
         return Answer(file, reason=str(reason))
 
 
-def _read(file: Path, to: PictureFormat, channels: int) -> np.ndarray | str:
+def _read(file: Path, to: PictureFormat) -> np.ndarray | str:
     """The pixels, or why there are none."""
     try:
-        return read_image(file, to, channels)
+        return read_image(file, to)
     except UnreadableImage as reason:
         return str(reason)
 

@@ -103,8 +103,7 @@ def _drawing(answer: Answer) -> bytes:
     else:
         said, maps = f"{names[0]}: {number:.4g}", {0: None if found.total is None else found.total[row]}
     evidence = {f"for {names[tag]}": level for tag, level in maps.items() if level is not None}
-    colours = np.broadcast_to(found.images[row], (*found.images[row].shape[:2], 3))  # grey is repeated
-    return png(panel(colours.astype("uint8"), {}, said, evidence=evidence))
+    return png(panel(found.images[row].astype("uint8"), {}, said, evidence=evidence))
 
 
 def _numbers(answer: Answer) -> bytes:

@@ -13,6 +13,7 @@ from attention_keras.data.datasets import (
 )
 from attention_keras.data.file_records import Changes, FileRecord
 from attention_keras.data.geometry import PictureFormat, Resize
+from attention_keras.data.images import model_channels
 from attention_keras.data.labels import Kind
 from attention_keras.data.registry import IMAGE_FILES, TABLE
 from attention_keras.data.split import Split
@@ -81,8 +82,10 @@ def tfds_folder(subjects: Sequence[Subject], given: str = "") -> str | None:
 def picture_format(subjects: Sequence[Subject]) -> PictureFormat | None:
     """What images from elsewhere are brought to for these subjects; None where they stay as they are."""
     first = subjects[0].predictor
-    size = first.image_shape[:2]
-    return PictureFormat(size, one_resize(subjects), first.value_range) if all(size) else None
+    *size, channels = first.image_shape
+    if not all(size):
+        return None
+    return PictureFormat(tuple(size), one_resize(subjects), first.value_range, model_channels(channels))
 
 
 def one_resize(subjects: Sequence[Subject]) -> Resize:
