@@ -50,7 +50,9 @@ class ServedModel(ABC):
             outputs |= self._batches("explain", "evidence", images=images)
         probabilities = outputs[PROBABILITIES]
         asked = probabilities.argmax(-1) if classes is None else np.asarray(classes)
-        return Explanation.of_outputs(np.asarray(images), probabilities, outputs, self.class_names, asked)
+        return Explanation.of_outputs(
+            np.asarray(images), probabilities, outputs, self.class_names, asked, activation=self.activation
+        )
 
     def _batches(self, signature: str, wanted: str | tuple[str, ...], size: int | None = None, **inputs):
         def call(*batch):

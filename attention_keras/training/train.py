@@ -5,7 +5,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from attention_keras.data.file_records import Changes
 from attention_keras.data.pipeline import user_errors
+from attention_keras.data.table_file import read_files
+from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.names import run_of
@@ -22,6 +25,22 @@ class RunResult:
     config: RunConfig
     metrics: dict[str, Any]
     is_chief: bool = True
+
+
+def _changes_since(run: Run) -> Changes | None:
+    """How the files differ from those that a finished run was trained on; None where nobody can tell."""
+    config, known = run.config, run.files()
+    if not known or not config.has_files:
+        return None
+    try:
+        table = read_files(config.dataset, config.columns, config.group_by, config.labels)
+    except UserError:
+        return None  # they are not needed any more
+    before, now = (
+        {path: (record.digest, record.label) for path, record in files.items()}
+        for files in (known, table.files(table.roles))
+    )
+    return Changes.between(before, now)
 
 
 def train(config: RunConfig, report: Report = print) -> RunResult:
@@ -43,6 +62,8 @@ def train(config: RunConfig, report: Report = print) -> RunResult:
         run.refuse_another(config)
         if run.is_finished:
             report(f"{run.path} is finished already (`restart` trains it anew)")
+            if changes := _changes_since(run):
+                report(f"{run.config.dataset} has changed since: files {changes}")
             return RunResult(run, run.config, run.metrics(), chief)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -199,7 +199,7 @@ def test_a_given_range_of_deep_colours(desk):
     assert read_card(Path("served/tried/1"))["value_range"] == [900, 1410]
 
 
-def test_five_channels(desk, caplog):
+def test_five_channels(desk, caplog, capsys):
     """Arrays and TIFF of five pages; the classes differ in the fourth channel alone."""
     images = keras.Input((SIDE, SIDE, 5))
     x = keras.layers.Rescaling(1 / 255)(images)
@@ -236,6 +236,11 @@ def test_five_channels(desk, caplog):
     np.testing.assert_allclose(answers, [float(row["probability"]) for row in said], atol=1e-3)
     assert "serve_bytes" not in served.signatures
     Image.new("RGB", (SIDE, SIDE)).save("photos/a/wrong.jpg")
+    capsys.readouterr()
+    assert main([*words, "--channels", "5", "--augment", "flip+resized_crop"]) == 0
+    assert "folder:photos has changed since: files 1 new" in capsys.readouterr().out.replace(
+        str(Path.cwd()) + "/", ""
+    )
     with pytest.raises(UserError, match=r"a/wrong.jpg \(3 channels, and the model takes 5\)"):
         load_dataset("folder:photos", channels=5)
     for wrong, said in (

@@ -77,6 +77,7 @@ def test_of_sigmoids_and_numbers_the_logit_itself_is_explained():
             np.testing.assert_allclose(e.probabilities, 1 / (1 + np.exp(-value)), atol=1e-5)
         else:
             is_linear = model.layers[-1].activation is keras.activations.linear
+            assert (e.activation == "linear") == is_linear  # a number is not drawn as a percentage
             np.testing.assert_allclose(
                 total if is_linear else 1 / (1 + np.exp(-total)), value[:, 0], atol=1e-5
             )

@@ -64,7 +64,9 @@ class KerasPredictor:
         outputs = self.predict(images, len(images))
         probabilities = outputs[PROBABILITIES]
         asked = probabilities.argmax(-1) if classes is None else np.asarray(classes)
-        return Explanation.of_outputs(images, probabilities, outputs, self.class_names, asked)
+        return Explanation.of_outputs(
+            images, probabilities, outputs, self.class_names, asked, activation=self.activation
+        )
 
     @cached_property
     def _has_evidence(self) -> bool:
