@@ -12,7 +12,6 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +36,6 @@ SCALE = (0.35, 1.0)
 hundred has no use for parts in which the object is mostly cut off."""
 RATIO = (3 / 4, 4 / 3)
 """Width over height of a part that becomes a square."""
-_FEW = 64
 _GAP = 1.25
 """A part is first brought to this many times the size of the result, or more, in the cheapest way: a JPEG is
 decoded at an n-th of its size, pixels are averaged. Then it is resized with antialiasing. A pixel of a
@@ -77,7 +75,7 @@ def _made(path: Path, to: PictureFormat, make: Callable[[Image.Image], np.ndarra
 
 def _layers(path: Path, to: PictureFormat) -> list[Image.Image] | None:
     """Images of 8 bits, of one or three channels each, of a file that is read as an array; else None."""
-    array = _array(path, to.channels)
+    array = array_of(path, to.channels)
     if array is None and to.channels in (1, 3):
         return None
     turn = None
@@ -100,7 +98,8 @@ def _layers(path: Path, to: PictureFormat) -> list[Image.Image] | None:
     return layers
 
 
-def _array(path: Path, channels: int) -> np.ndarray | None:
+def array_of(path: Path, channels: int) -> np.ndarray | None:
+    """What `read_array` gives; raises UnreadableImage."""
     with _reasons(path):
         return read_array(path, channels, MEGAPIXELS * 1e6)
 
@@ -131,40 +130,8 @@ def check_image(path: Path, to: PictureFormat | None = None) -> None:
         upright_rgb(image, to and to.values)
 
 
-def any_deep(files: Sequence[Path], channels: int) -> bool:
-    """Whether there are images of more than 8 bits, of which a few of the files tell."""
-    few = files[:: -(-len(files) // _FEW)] if len(files) else files
-    with ThreadPoolExecutor() as threads:
-        return any(threads.map(lambda file: _ends(file, channels), few))
-
-
-def range_of_deep(files: Sequence[Path], channels: int) -> tuple[float, float] | None:
-    """The least and the greatest value of images of more than 8 bits; None where there are none.
-
-    Files that cannot be read are passed over.
-    """
-    with ThreadPoolExecutor() as threads:
-        found = [*filter(None, threads.map(lambda file: _ends(file, channels), files))]
-    low, high = min(found, default=(0.0,))[0], max((high for _, high in found), default=0.0)
-    return (low, high) if low < high else None
-
-
-def _ends(file: Path, channels: int) -> tuple[float, float] | None:
-    """The least and the greatest value of an image of more than 8 bits that can be read."""
-    try:
-        pixels = _array(file, channels)
-        if pixels is None:
-            with open_image(file) as image:
-                pixels = np.asarray(image) if _is_deep(image) else None
-    except UnreadableImage:
-        return None
-    if pixels is None or pixels.dtype == np.uint8:
-        return None
-    found = pixels[np.isfinite(pixels)]
-    return (float(found.min()), float(found.max())) if found.size else None
-
-
-def _is_deep(image: Image.Image) -> bool:
+def is_deep(image: Image.Image) -> bool:
+    """Whether Pillow reads more than 8 bits of it."""
     return image.mode.startswith("I") or image.mode == "F"
 
 
@@ -223,7 +190,7 @@ def upright_size(path: Path, megapixels: int | None = MEGAPIXELS) -> tuple[int, 
         with open_image(path, megapixels) as image:
             return _upright_size(image)
     except UnreadableImage:
-        array = _array(path, 3)
+        array = array_of(path, 3)
         if array is None:
             raise
         return array.shape[0], array.shape[1]
@@ -237,7 +204,7 @@ def upright_rgb(image: Image.Image, values: tuple[float, float] | None = None) -
     the first frame.
     """
     ImageOps.exif_transpose(image, in_place=True)
-    if _is_deep(image):
+    if is_deep(image):
         return Image.fromarray(_levels(np.asarray(image), values)).convert("RGB")
     # It is dropped anyway, and Pillow warns of every palette with it.
     image.info.pop("transparency", None)

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from attention_keras.data.array_store import ArrayStore
+from attention_keras.data.depth import any_deep, range_of_deep
 from attention_keras.data.file_records import FileRecord
 from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import any_deep, range_of_deep
 from attention_keras.data.labels import class_counts, in_words
 from attention_keras.data.membership import TEST_FRACTION, choose_roles, cut_by_class
 from attention_keras.data.objects import images_with_object
