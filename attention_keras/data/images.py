@@ -26,8 +26,7 @@ from attention_keras.errors import UserError
 
 EXTENSIONS = frozenset(
     [".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"]
-    + [".webp"]
-    + [".avif"] * bool(features.check("avif"))
+    + [".webp", *[".avif"] * bool(features.check("avif"))]
 )
 MEGAPIXELS = 100
 """Millions of pixels above which an image is refused before it is decoded."""
@@ -87,8 +86,7 @@ def _layers(path: Path, to: PictureFormat) -> list[Image.Image] | None:
         except UnreadableImage:
             if array is None:
                 raise
-    count = array.shape[-1]
-    if count != to.channels and {count, to.channels} != {1, 3}:
+    if (count := array.shape[-1]) != to.channels and {count, to.channels} != {1, 3}:
         raise UnreadableImage(f"{count} channels, and the model takes {to.channels}")
     levels = array if array.dtype == np.uint8 else _levels(array, to.values)
     parts = [levels] if count == 3 else [levels[..., channel] for channel in range(count)]
