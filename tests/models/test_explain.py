@@ -130,7 +130,7 @@ def test_images_of_one_and_of_four_channels(tmp_path):
 
     assert explain(model(1), tmp_path).images.shape == (1, 16, 16, 1)
     assert explain(model(4), np.ones((2, 16, 16, 4))).total.shape == (2, 16, 16)
-    with pytest.raises(UserError, match=r"takes 4 channels; image files are read in 1 \(grey\) or 3"):
+    with pytest.raises(UserError, match=r"a.png: 3 channels, and the model takes 4"):
         explain(model(4), tmp_path)
 
 
