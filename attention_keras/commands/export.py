@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
 from attention_keras.runs.options import at_least, check_values, option
-from attention_keras.serving.formats import SAVED_MODEL, Format, Layout, Precision
+from attention_keras.serving.formats import SAVED_MODEL, Format, Layout, Precision, Quantize
 
 DESCRIPTION = """Write a finished run as a SavedModel for TensorFlow Serving, or for other runtimes.
 
@@ -30,6 +30,10 @@ class ExportOptions:
     precision: Precision = option("trained")
     """What the SavedModel computes in: as it was trained, or float32. The other formats are float32."""
 
+    quantize: Quantize = option("none")
+    """int8 writes <name>-<version>-int8.tflite, a third as large, and says how many answers stay the same."""
+    images: str = option("")
+    """Folder of images for int8 like those of the training, where those are gone."""
     layout: Layout = option("plain")
     """triton writes onnx as <to>/<name>/<version>/model.onnx, with config.pbtxt, for the Triton server."""
 
@@ -48,6 +52,8 @@ def main(words: Sequence[str], prog: str) -> int:
         options.version or None,
         options.format,
         options.precision,
+        options.quantize,
+        options.images or None,
         options.layout,
     ):
         print(written)

@@ -2,15 +2,19 @@
 
 import logging
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+import numpy as np
 
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
 
 Format = Literal["saved_model", "litert", "onnx"]
 Precision = Literal["trained", "float32"]
+Quantize = Literal["none", "int8"]
 Layout = Literal["plain", "triton"]
 SAVED_MODEL: Format = "saved_model"
 SUFFIXES: dict[Format, str] = {"litert": ".tflite", "onnx": ".onnx"}
@@ -18,10 +22,10 @@ OPSET = 17  # of ONNX
 _TEXT = ("serve_bytes", "describe")  # with strings, which LiteRT has in TensorFlow's operations only
 
 
-def check_formats(formats: Sequence[str], layout: Layout = "plain") -> None:
+def check_formats(formats: Sequence[str], quantize: Quantize = "none", layout: Layout = "plain") -> None:
     """Say now what would fail after minutes: an unknown format, one named twice, a missing package.
 
-    The `layout` of Triton is for onnx alone.
+    `quantize` is for litert alone, and the `layout` of Triton for onnx alone.
 
     Example:
         >>> check_formats(["litert", "litert"])
@@ -36,25 +40,35 @@ def check_formats(formats: Sequence[str], layout: Layout = "plain") -> None:
             raise UserError(f"format must be one of {', '.join(allowed)}; got {name!r}")
         if list(formats).count(name) > 1:
             raise UserError(f"the format {name} is named twice")
-    if layout == "triton" and list(formats) != ["onnx"]:
-        raise UserError(f"triton is for the format onnx alone; got {', '.join(formats)}")
+    for asked, only, wanted in ((quantize, "litert", "int8"), (layout, "onnx", "triton")):
+        if asked == wanted and list(formats) != [only]:
+            raise UserError(f"{wanted} is for the format {only} alone; got {', '.join(formats)}")
     if "onnx" in formats:
         with needs("the format onnx", extra="formats"):
             import onnx  # noqa: F401
             import tf2onnx  # noqa: F401
 
 
-def write_format(name: Format, network: Any, file: Path) -> Path:
+def refuse_any_size(image_shape: Sequence[int | None]) -> None:
+    """LiteRT gets the shapes of maps wrong that depend on the size of the images."""
+    if None in image_shape:
+        raise UserError("litert needs images of one size, and this network takes any; give its input a size")
+
+
+def write_format(name: Format, network: Any, file: Path, calibration: np.ndarray | None = None) -> Path:
     """Write a `SavedNetwork` in float32 as LiteRT or ONNX, and return the file.
 
-    LiteRT has the signatures of the SavedModel that take images. ONNX has one: `images` uint8 (b, H, W, c) to
-    the outputs of `serving_default`, and evidence as `explain`.
+    LiteRT has the signatures of the SavedModel that take images. With images for its `calibration`, uint8
+    (n, H, W, c), it computes in int8, and has no maps of evidence, which are exact in float32 only. ONNX has
+    one signature: `images` uint8 (b, H, W, c) to the outputs of `serving_default`, and evidence as `explain`.
     """
-    if name == "litert" and None in network.served.image_shape:
-        # It gets the shapes of maps wrong that depend on the size of the images.
-        raise UserError("litert needs images of one size, and this network takes any; give its input a size")
+    if name == "litert":
+        refuse_any_size(network.served.image_shape)
     try:
-        _WRITERS[name](network, file)
+        if calibration is None:
+            _WRITERS[name](network, file)
+        else:
+            _write_int8(network, file, calibration)
     except OSError:
         raise
     # Converters document no set of errors; whatever they raise, the network is the cause.
@@ -71,6 +85,21 @@ def _write_litert(network: Any, file: Path) -> None:
     keys = [name for name in network.signatures if name not in _TEXT]
     converter = tf.lite.TFLiteConverter.from_saved_model(str(network.path), signature_keys=keys)
     file.write_bytes(converter.convert())
+
+
+def _write_int8(network: Any, file: Path, calibration: np.ndarray) -> None:
+    """Weights and activations of eight bits; images stay uint8, and answers float32."""
+    import tensorflow as tf
+
+    keys = ["serving_default", "classify"]
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(network.path), signature_keys=keys)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        (key, {"images": image[None]}) for key in keys for image in calibration
+    )
+    with warnings.catch_warnings():  # TensorFlow warns of its own interpreter, with which it calibrates
+        warnings.simplefilter("ignore", UserWarning)
+        file.write_bytes(converter.convert())
 
 
 def _write_onnx(network: Any, file: Path) -> None:

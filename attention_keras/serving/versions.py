@@ -41,7 +41,7 @@ def next_number(directory: Path) -> int:
     """One above every number here, of a version or of a file beside the versions."""
     numbers = set(versions(directory))
     if directory.is_dir():
-        file = re.compile(re.escape(directory.resolve().name) + r"-([0-9]{1,18})\.\w+")
+        file = re.compile(re.escape(directory.resolve().name) + r"-([0-9]{1,18})(-int8)?\.\w+")
         numbers |= {int(match[1]) for entry in directory.iterdir() if (match := file.fullmatch(entry.name))}
     return max(numbers, default=0) + 1
 
@@ -110,10 +110,10 @@ def publish(saved_model: Path, directory: Path, version: int | None = None) -> i
         return number
 
 
-def publish_file(file: Path, directory: Path, number: int) -> Path:
+def publish_file(file: Path, directory: Path, number: int, suffix: str) -> Path:
     """Rename a finished file to `<directory>/<name>-<number><suffix>`, and return that path."""
-    refuse_taken(directory, number, file.suffix)
+    refuse_taken(directory, number, suffix)
     flush(file)
-    target = file.rename(beside(directory, number, file.suffix))
+    target = file.rename(beside(directory, number, suffix))
     flush(directory)
     return target

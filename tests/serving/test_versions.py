@@ -42,8 +42,8 @@ def test_numbers_are_above_those_of_versions_and_of_files(tmp_path):
         assert next_number(directory) == number
     (directory / "model.onnx").write_text("a file")
     with pytest.raises(UserError, match=r"m-3\.onnx exists already"):
-        publish_file(directory / "model.onnx", directory, 3)
-    assert publish_file(directory / "model.onnx", directory, 5) == directory / "m-5.onnx"
+        publish_file(directory / "model.onnx", directory, 3, ".onnx")
+    assert publish_file(directory / "model.onnx", directory, 5, ".onnx") == directory / "m-5.onnx"
 
 
 def test_exporters_at_the_same_time_take_different_numbers(tmp_path):
