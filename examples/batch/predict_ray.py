@@ -19,7 +19,7 @@ class Answers:
     def __call__(self, batch):
         answers = list(predict_files(self.predictor, [Path(path) for path in batch["path"]], explain=False))
         likeliest = [("", 0.0) if a.reason else self._likeliest(a.probabilities) for a in answers]
-        classes, probabilities = zip(*likeliest)
+        classes, probabilities = map(list, zip(*likeliest))  # Ray takes no tuples
         reasons = [answer.reason or "" for answer in answers]
         return {"path": batch["path"], "class": classes, "probability": probabilities, "reason": reasons}
 
