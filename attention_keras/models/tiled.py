@@ -41,8 +41,8 @@ def tiled(backbone: keras.Model, taps: Sequence[str] | str = "auto", margin: int
     Example:
         >>> mobilenet = keras.applications.MobileNetV2
         >>> backbone = tiled(mobilenet(include_top=False, weights=None, input_shape=(64, 64, 3)))
-        >>> backbone(np.zeros((1, 100, 150, 3))).shape
-        TensorShape([1, 4, 5, 1280])
+        >>> tuple(backbone(np.zeros((1, 100, 150, 3))).shape)
+        (1, 4, 5, 1280)
     """
     model, local, _ = find_taps(backbone, taps, None, levels=1)
     height, width, channels = model.inputs[0].shape[1:]
