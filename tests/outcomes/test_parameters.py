@@ -52,3 +52,11 @@ def test_networks_of_every_kind_have_the_papers_parameters():
 @pytest.mark.slow
 def test_every_network_has_the_papers_parameters_for_10_100_and_200_classes():
     assert not wrong_counts(PARAMETERS, [0, 1, 2])
+
+
+@pytest.mark.parametrize(("init", "total"), [("keras", 6688.298638), ("torch", 5992.116250)])
+def test_the_initial_weights_of_a_seed_are_what_they_were(init, total):
+    """As commit bf3fd36 draws them: an initialiser more or less anywhere makes another network of a seed."""
+    keras.utils.set_random_seed(0)
+    model = build_model("vgg-att2-concat-scaled", width=0.0625, init=init)
+    assert sum(np.abs(w).sum(dtype="float64") for w in model.get_weights()) == pytest.approx(total, abs=1e-3)

@@ -21,7 +21,7 @@ FULL = STEADY.replace(attend_to=0.5, attend_to_fraction=0.13, ema=0.9)
 @pytest.mark.slow  # tests/outcomes/test_one_device.py does it with less
 def test_mirrored_equals_one_device_with_trained_attention_and_averaged_weights(tmp_path):
     one, two = (trained(FULL, tmp_path, name=name, strategy=name) for name in ("none", "mirrored"))
-    assert_ends_as(one, two, 1e-5)
+    assert_ends_as(one, two)
     assert one.history()[0]["off_object"] > 0 and one.history()[0]["val_off_object"] > 0
     norms = [x for x in two.model().layers if isinstance(x, keras.layers.BatchNormalization)]
     assert norms and not any(layer.synchronized for layer in norms), "the file is of one device"
@@ -41,7 +41,7 @@ def test_a_last_batch_of_one_image_is_shared_too(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_mirrored_equals_one_device_in_16_bits_too(tmp_path):
-    for precision, ema, tolerance in (("mixed_bfloat16", 0.0, 5e-2), ("mixed_float16", 0.9, 2e-3)):
+    for precision, ema, tolerance in (("mixed_bfloat16", 0.0, 3e-2), ("mixed_float16", 0.9, 2e-3)):
         one, two = (
             trained(STEADY, tmp_path / precision, name=name, strategy=name, precision=precision, ema=ema)
             for name in ("none", "mirrored")
