@@ -17,11 +17,6 @@ README_COLUMNS = {
 }
 
 
-# Measured at commit 1f771f7, before each seed was kept.
-NOT_KEPT = {("birds", "class attention alone"), ("birds", "uniform attention and probe")}
-NOT_KEPT |= {("birds", "one learned query and probe")}
-
-
 def measured(name: str, row: str, measure: str) -> str:
     found = SEEDS[(SEEDS.set == name) & (SEEDS.row == row) & (SEEDS.measure == measure)].value
     assert len(found) >= 2, (name, row, measure)
@@ -42,8 +37,6 @@ def test_errors_of_heads_are_those_of_the_seeds():
     head, rows = next(table for table in tables("docs/results.md") if table[0][0] == "head")
     for row, *cells in rows:
         for name, cell in zip(head[1:], cells, strict=True):
-            if (name, row) in NOT_KEPT:
-                continue
             less = f" ({measured(name, row, LESS)})" if "probe (" not in row else ""
             assert cell.replace("**", "") == measured(name, row, "test error") + less, (row, name)
 
@@ -66,5 +59,4 @@ def test_readme_says_the_same():
         assert int(label.split(", ")[-1]) == SEEDS[SEEDS.set == name].seed.nunique()
         for heading, cell in zip(head[1:], cells, strict=True):
             row, measure = README_COLUMNS[heading]
-            if (name, row) not in NOT_KEPT:
-                assert cell.replace("**", "") == measured(name, row, measure), (name, heading)
+            assert cell.replace("**", "") == measured(name, row, measure), (name, heading)
