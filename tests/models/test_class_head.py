@@ -14,8 +14,8 @@ RNG = np.random.default_rng(0)
 def small(head="class", **options):
     keras.utils.set_random_seed(0)
     images = keras.Input((16, 16, 3))
-    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu", name="early")(images)
-    x = keras.layers.Conv2D(12, 3, strides=2, activation="relu", name="top")(x)
+    x = keras.layers.Conv2D(16, 3, strides=2, activation="relu", name="early")(images)
+    x = keras.layers.Conv2D(24, 3, strides=2, activation="relu", name="top")(x)
     backbone = keras.Model(images, x)
     backbone.trainable = False
     return attend(backbone, num_classes=CLASSES, head=head, **options)
