@@ -23,7 +23,7 @@ demo: setup
 	@echo "next: open runs/demo/evaluation/report.html; then, to see where it looked after each epoch,"
 	@echo "      source $(BIN)/activate && tensorboard --logdir runs"
 
-## test: the default tests, in two processes (about 19 minutes on 2 cores)
+## test: the default tests, in two processes (about 7 minutes on 2 cores)
 test: setup
 	$(PYTEST)
 
