@@ -43,6 +43,7 @@ TOP, PROBE, ATTENTION, BOTH = (
 )
 TRAIN, MOSAICS, POINTS = 0.75, 48, 8
 BOX = ["top", "left", "bottom", "right"]
+COLUMNS = ["row", "measure", "seed", "value"]
 PICTURES = (".jpg", ".jpeg", ".png")
 
 
@@ -92,7 +93,7 @@ def read(where: Path, predict: Callable, size: int, cache: Path) -> Data:
     group = rows.group if "group" in rows else rows.index.astype(str)
     rows["group"] = rows.label + "/" + group
     if BOX[0] in rows:
-        rows[BOX] /= np.array([_open(path).size[::-1] * 2 for path in rows.path])
+        rows[BOX] /= np.array([open_rgb(path).size[::-1] * 2 for path in rows.path])
     if cache.exists():
         features = np.load(cache)
     else:
@@ -105,11 +106,11 @@ def read(where: Path, predict: Callable, size: int, cache: Path) -> Data:
 
 def pixels(paths, size: int) -> np.ndarray:
     """`(n, size, size, 3)` float32."""
-    images = [_open(path).resize((size, size), Image.Resampling.BILINEAR) for path in paths]
+    images = [open_rgb(path).resize((size, size), Image.Resampling.BILINEAR) for path in paths]
     return np.stack([np.asarray(image, "float32") for image in images])
 
 
-def _open(path) -> Image.Image:
+def open_rgb(path) -> Image.Image:
     with Image.open(path) as image:
         return image.convert("RGB")
 
@@ -130,8 +131,8 @@ def fit_heads(train: Data, test: Data, seed: int) -> tuple[dict[str, np.ndarray]
     return logits, fitted
 
 
-def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
-    """Maps `(n, h, w)` of the asked classes."""
+def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray, centred: bool = True):
+    """Maps `(n, h, w)` of the asked classes by name; of tags evidence is that of the logit, not `centred`."""
     n, h, w, _ = features.shape
     statistics, (alpha, gamma) = fitted.statistics[TOP], fitted.weights
     x = statistics.standardize(features).reshape(n, h * w, -1)
@@ -145,7 +146,7 @@ def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray) -> dict
         return np.take_along_axis(every, classes[:, None, None], 2)[..., 0]
 
     found = {
-        "**evidence**": asked(evidence) - evidence.mean(2),
+        "**evidence**": asked(evidence) - centred * evidence.mean(2),
         "attention": asked(attention),
         "Grad-CAM": np.maximum(asked(gradient), 0),
         "the probe's own (CAM)": asked(probe),
@@ -217,20 +218,42 @@ def table(record: pd.DataFrame, first: str) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.heads", description=__doc__.splitlines()[0])
+def mean_table(numbers: dict[str, list[dict[str, float]]], first: str) -> str:
+    """The same of row -> for each seed its measures."""
+    found = [
+        (row, measure, seed, value)
+        for row, seeds in numbers.items()
+        for seed, measures in enumerate(seeds)
+        for measure, value in measures.items()
+    ]
+    return table(pd.DataFrame(found, columns=COLUMNS), first)
+
+
+def common_options(name: str, about: str, data: str, seeds: int) -> argparse.ArgumentParser:
+    """The options of every benchmark of heads on a frozen backbone; `about` is its docstring."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about.splitlines()[0])
     parser.add_argument("--backbone", type=Path, required=True, help="a .keras file, images to a map")
-    parser.add_argument("--data", type=Path, required=True, help="a folder of classes, or a table (.csv)")
+    parser.add_argument("--data", type=Path, required=True, help=data)
     parser.add_argument("--preprocess", default="imagenet", help="as attend() takes it; imagenet by default")
     parser.add_argument("--size", type=int, help="side of the images; the backbone's by default")
-    parser.add_argument("--seeds", type=int, default=5, help="each with a split of its own")
+    parser.add_argument("--seeds", type=int, default=seeds, help="each with a split of its own")
+    return parser
+
+
+def network_of(options: argparse.Namespace) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
+    """The side of the images, and the `predictor`, that these options ask for."""
+    size = options.size or load_model(options.backbone).input_shape[1]
+    return size, predictor(options.backbone, size, options.preprocess)
+
+
+def main() -> None:
+    parser = common_options("heads", __doc__, "a folder of classes, or a table (.csv)", seeds=5)
     parser.add_argument("--cache", type=Path, default=Path("features.npy"), help="file for the features")
     parser.add_argument("--maps", type=int, default=0, help="measure maps, with this many images a seed")
     parser.add_argument("--record", type=Path, help="a .csv file that gets the numbers of every seed")
     parser.add_argument("--name", help="of the data in that file; the name of the folder or table by default")
     options = parser.parse_args()
-    size = options.size or load_model(options.backbone).input_shape[1]
-    predict = predictor(options.backbone, size, options.preprocess)
+    size, predict = network_of(options)
     data = read(options.data, predict, size, options.cache)
     found = []
     for seed in range(options.seeds):
@@ -246,7 +269,7 @@ def main() -> None:
             maps = measure_maps(fitted, test, predict, size, seed, options.maps)
             found += [(name, k, seed, v) for name, values in maps.items() for k, v in values.items()]
         print(f"seed {seed}: C {fitted.penalty_c}, weights {fitted.weights.round(2)}", file=sys.stderr)
-    record = pd.DataFrame(found, columns=["row", "measure", "seed", "value"])
+    record = pd.DataFrame(found, columns=COLUMNS)
     print(f"{len(data.rows)} images of {len(data.names)} classes, {size} px, {options.seeds} seeds\n")
     print(table(record[record.row.isin(logits)], "head"))
     if options.maps:

@@ -24,7 +24,7 @@ from attention_keras.commands.command_line import exit_code
 from attention_keras.models.applications import preprocessing_layer
 from attention_keras.training.class_fit import averages, fit_class_head
 from attention_keras.training.probe_fit import fit_probe
-from benchmarks.heads import _open, table
+from benchmarks.heads import open_rgb, table
 
 SIDE = 1344
 
@@ -36,8 +36,10 @@ def scenes(objects: Path, backgrounds: Path, each: int):
         for file in sorted(folder.iterdir())[:each]:
             side = round(SIDE / 4 ** random.uniform(1, 2))
             left, top = random.integers(0, SIDE - side, 2)
-            scene = _open(others[random.integers(len(others))]).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-            scene.paste(_open(file).resize((side, side), Image.Resampling.LANCZOS), (left, top))
+            scene = open_rgb(others[random.integers(len(others))]).resize(
+                (SIDE, SIDE), Image.Resampling.BICUBIC
+            )
+            scene.paste(open_rgb(file).resize((side, side), Image.Resampling.LANCZOS), (left, top))
             yield scene, label, (left, top, left + side, top + side)
 
 

@@ -7,9 +7,7 @@ classes, each in a quarter of its own on grey noise. Each seed has its own split
 no photograph is in a scene to train on and in one to test on.
 """
 
-import argparse
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegressionCV
@@ -19,14 +17,13 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from attention_keras import load_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.measures.localization import pointing_game
 from attention_keras.training.class_fit import fit_class_head
 from attention_keras.training.probe_fit import PROBE_C
-from benchmarks.heads import TOP, box_masks, maps_of, pixels, predictor, table
+from benchmarks.heads import TOP, box_masks, common_options, maps_of, mean_table, network_of, pixels
 
-SHOWN = ("evidence", "Grad-CAM", "attention", "random")
+SHOWN = ("**evidence**", "Grad-CAM", "attention", "random")
 
 
 def scenes(paths: np.ndarray, labels: np.ndarray, count: int, size: int, object_side: int, seed: int):
@@ -52,18 +49,12 @@ def mean_ap(logits: np.ndarray, tags: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tags", description=__doc__.splitlines()[0])
-    parser.add_argument("--backbone", type=Path, required=True, help="a .keras file, images to a map")
-    parser.add_argument("--data", type=Path, required=True, help="a folder of classes")
-    parser.add_argument("--preprocess", default="imagenet", help="as attend() takes it; imagenet by default")
-    parser.add_argument("--size", type=int, help="side of the images; the backbone's by default")
+    parser = common_options("tags", __doc__, "a folder of classes", seeds=3)
     parser.add_argument("--object", type=float, default=0.3, help="side of an object, of the image's")
     parser.add_argument("--train", type=int, default=500, help="scenes to train on")
     parser.add_argument("--test", type=int, default=300, help="scenes to test on")
-    parser.add_argument("--seeds", type=int, default=3, help="each with a split of its own")
     options = parser.parse_args()
-    size = options.size or load_model(options.backbone).input_shape[1]
-    predict = predictor(options.backbone, size, options.preprocess)
+    size, predict = network_of(options)
     names = sorted(path.name for path in options.data.iterdir() if path.is_dir())
     files = [sorted((options.data / name).iterdir()) for name in names]
     found = [(str(path), label) for label, of_class in enumerate(files) for path in of_class]
@@ -93,13 +84,13 @@ def main() -> None:
             scores[name].append({"mAP": mean_ap(logits, true)})
         scene, tag = np.nonzero(true)
         masks = box_masks(boxes[scene, tag], size)
-        for name, level in maps_of(fitted, unseen[scene], tag).items():
+        for name, level in maps_of(fitted, unseen[scene], tag, centred=False).items():
             if name in SHOWN:
                 maps[name].append({"peak in its own box": 100 * pointing_game(level, masks)})
         print(
             f"seed {seed}: C {fitted.penalty_c}, weights {fitted.weights.round(2)}", scores, maps, flush=True
         )
-    print(table(scores, "head"), table(maps, "map, of each tag of a scene"), sep="\n\n")
+    print(mean_table(scores, "head"), mean_table(maps, "map, of each tag of a scene"), sep="\n\n")
 
 
 if __name__ == "__main__":

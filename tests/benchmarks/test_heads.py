@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from attention_keras.training import class_fit
-from benchmarks import heads
+from benchmarks import groups, heads, tags
 
 COLOURS = {"blue": (30, 30, 200), "green": (30, 200, 30), "grey": (90, 90, 90), "red": (200, 30, 30)}
 SIDE, SQUARE = 16, 6
@@ -38,14 +38,16 @@ def folder(tmp_path):
     return tmp_path / "images"
 
 
-def run(monkeypatch, capsys, tmp_path, data, *words):
+def run(monkeypatch, capsys, tmp_path, data, *words, benchmark=heads):
     images = keras.Input((SIDE, SIDE, 3))
     keras.Model(images, keras.layers.AveragePooling2D(2)(images)).save(tmp_path / "backbone.keras")
     words = ["--backbone", tmp_path / "backbone.keras", "--data", data, *words, "--seeds", "2"]
-    words += ["--cache", tmp_path / f"{data.name}.npy", "--preprocess", "MobileNetV2"]
-    monkeypatch.setattr(sys, "argv", ["heads", *map(str, words)])
+    words += ["--preprocess", "MobileNetV2"]
+    if benchmark is not tags:
+        words += ["--cache", tmp_path / f"{data.name}.npy"]
+    monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, words)])
     monkeypatch.setattr(class_fit, "STEPS", 60)
-    heads.main()
+    benchmark.main()
     lines = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in lines}
 
@@ -81,3 +83,16 @@ def test_groups_stay_on_one_side(folder, tmp_path):
     assert len(train.labels) == 36 and not set(train.groups) & set(test.groups)
     boxes = data.rows[heads.BOX].to_numpy()
     np.testing.assert_allclose((boxes[:, 2:] - boxes[:, :2]) * SIDE, SQUARE)
+
+
+def test_groups_and_images_are_split_with_an_error_each(folder, tmp_path, monkeypatch, capsys):
+    rows = run(monkeypatch, capsys, tmp_path, folder / "table.csv", benchmark=groups)
+    errors = [float(rows[split][0].split()[0]) for split in ("split by group", "split image by image")]
+    assert rows["split"] == ["test error"] and all(0 <= error < 50 for error in errors)  # chance is 75
+
+
+def test_tags_of_scenes_are_told_and_shown_in_their_boxes(folder, tmp_path, monkeypatch, capsys):
+    rows = run(monkeypatch, capsys, tmp_path, folder, "--train", 60, "--test", 20, benchmark=tags)
+    assert float(rows["the class head's probe"][0].split()[0]) > 70
+    peaks = {name: float(rows[name][0].split()[0]) for name in tags.SHOWN}
+    assert peaks["**evidence**"] > peaks["random"] + 20
