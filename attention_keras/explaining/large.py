@@ -9,6 +9,7 @@ import numpy as np
 from attention_keras.data.bands import overview_of, read_bands, read_regions
 from attention_keras.data.images import upright_size
 from attention_keras.drawing.cells import Cell, attention_cell, compose, evidence_cell, fitted
+from attention_keras.drawing.images import prediction_title
 from attention_keras.explaining.explanation import Explanation
 from attention_keras.models.classifier import probabilities_of
 from attention_keras.models.evidence import combine_evidence
@@ -56,8 +57,7 @@ class LargeExplanation(Explanation):
             Cell(pixels, f"x {left} to {right_}, y {top} to {bottom}", f"evidence {share:+.2g}")
             for pixels, share, (left, top, right_, bottom) in zip(self.regions, self.shares, self.boxes)
         ]
-        best = self.predicted[index]
-        title = title or f"predicted: {self.class_names[best]} ({self.probabilities[index, best]:.0%})"
+        title = title or prediction_title(self.probabilities[index], self.class_names)[0]
         return compose([self.cells(index), *([below] if below else [])], title, right)
 
 
