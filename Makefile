@@ -16,14 +16,14 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet -r requirements.txt -e ".[dev]"
 	touch $@
 
-## demo: train on the embedded data, evaluate, export (about 7 minutes on 2 cores)
+## demo: train on the embedded data, evaluate, export (about 4 minutes on 2 cores)
 demo: setup
 	$(BIN)/python train.py --name demo --compat scaled
 	$(BIN)/python evaluate.py runs/demo
 	@echo "next: open runs/demo/evaluation/report.html; then, to see where it looked after each epoch,"
 	@echo "      source $(BIN)/activate && tensorboard --logdir runs"
 
-## test: the default tests, in two processes (about 7 minutes on 2 cores)
+## test: the default tests, in two processes (about 6 minutes on 2 cores)
 test: setup
 	$(PYTEST)
 
