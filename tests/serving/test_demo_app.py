@@ -1,5 +1,6 @@
 """What the page to try a model on answers: the model's numbers, or what was wrong in one line."""
 
+import asyncio
 import importlib.util
 import re
 import sys
@@ -25,6 +26,17 @@ def app():
     spec.loader.exec_module(module)
     yield module
     del sys.modules["demo_app"]
+
+
+@pytest.fixture
+def loops_are_closed(monkeypatch):
+    """Gradio makes an event loop for each of its locks and never closes one."""
+    made, make = [], asyncio.new_event_loop
+    monkeypatch.setattr(asyncio, "new_event_loop", lambda: made.append(make()) or made[-1])
+    yield
+    asyncio.set_event_loop(None)
+    for loop in made:
+        loop.close()
 
 
 @pytest.fixture
@@ -54,7 +66,7 @@ def test_a_run_an_export_and_a_server_give_the_models_answers(
 
 
 @pytest.mark.filterwarnings("ignore")  # gradio's own, and what it would show on the page
-def test_what_the_page_shows(app, exported, picture, tmp_path):
+def test_what_the_page_shows(app, exported, picture, tmp_path, loops_are_closed):
     """Its two callbacks, where gradio is installed."""
     pytest.importorskip("gradio")
     page = app.build_page(app.open_model(str(exported)))
