@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # arithmetic of each. (Not one for TensorFlow's other pool: devices that wait for each other need two.)
 PYTEST := TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: setup demo test test-all test-core lint docs dist format clean
+.PHONY: setup demo test test-all test-core lint docs docs-outputs dist format clean
 
 ## setup: the virtual environment with everything, in .venv
 setup: $(VENV)/.ready
@@ -44,6 +44,10 @@ lint: setup
 ## docs: the documentation as a site, in build/docs; every warning is an error
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+## docs-outputs: what docs/photographs.md shows as printed, from the run of `make demo`
+docs-outputs: setup
+	$(BIN)/python docs/write_outputs.py runs/demo
 
 $(VENV)/.docs: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet -e ".[docs]"

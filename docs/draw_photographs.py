@@ -19,6 +19,7 @@ from attention_keras import explain, load_model
 from attention_keras.drawing.canvas import new_figure, pixels, png
 from attention_keras.drawing.maps import largest, signed_overlay
 
+COLUMNS = 4
 TARGET = Path(__file__).parent / "images" / "photographs-explained.png"
 NAMES = {285: "Egyptian cat", 422: "barbell", 442: "bell cote", 657: "missile", 665: "moped", 967: "espresso"}
 NAMES |= {985: "daisy"}  # of the classes that an EfficientNet-Lite0 answers
@@ -36,15 +37,21 @@ def photographs(side: int) -> np.ndarray:
 def main(path: str) -> None:
     model = load_model(path)
     explained = explain(model, photographs(model.input_shape[1]))
-    figure = new_figure(14, 4.4, dpi=100)
-    axes = figure.subplots(2, len(explained))
-    for index, (above, below) in enumerate(axes.T):
-        image, predicted = explained.images[index].astype("uint8"), explained.predicted[index]
-        share = explained.probabilities[index, predicted]
-        above.imshow(image)
-        above.set_title(f"{NAMES.get(predicted, predicted)} ({share:.0%})", fontsize=13)
-        below.imshow(signed_overlay(image, explained.total[index], largest(explained.total[index])))
+    rows = -(-(len(explained) + 1) // COLUMNS)  # the last cell has the key
+    figure = new_figure(2 * COLUMNS, 4.3 * rows)
+    axes = figure.subplots(2 * rows, COLUMNS)
+    for index in range(rows * COLUMNS):
+        above, below = axes[2 * (index // COLUMNS) :, index % COLUMNS][:2]
         above.set_axis_off(), below.set_axis_off()
+        if index < len(explained):
+            image, predicted = explained.images[index].astype("uint8"), explained.predicted[index]
+            share = explained.probabilities[index, predicted]
+            above.imshow(image)
+            above.set_title(f"{NAMES.get(predicted, predicted)} {share:.0%}", fontsize=15)
+            below.imshow(signed_overlay(image, explained.total[index], largest(explained.total[index])))
+        else:
+            above.text(0, 0.35, "the photograph,\nits class and\nthe probability", fontsize=13)
+            below.text(0, 0.35, "evidence:\nred for the class,\nblue against it", fontsize=13)
     TARGET.write_bytes(png(pixels(figure)))
 
 
