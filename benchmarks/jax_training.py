@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from attention_keras.commands.command_line import exit_code
-from attention_keras.data.augmentations import parse_augment
+from attention_keras.data.registry import parse_augment
 from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.models.copies import in_float32

@@ -24,6 +24,8 @@ _DAY = 24 * 3600
 
 # Column name to (shape, dtype); the first axis of every column is the row.
 Columns = dict[str, tuple[tuple[int, ...], str]]
+# Writes the rows that it has from the top of arrays, and returns how many those are.
+Fill = Callable[[dict[str, np.ndarray]], int]
 
 
 @dataclass(frozen=True)
@@ -37,37 +39,36 @@ class ArrayStore:
         """Whether these arrays stay in memory."""
         return _size(columns) <= self.memory_limit
 
-    def build(
-        self, key: str, columns: Columns, fill: Callable[[dict[str, np.ndarray]], int]
-    ) -> dict[str, np.ndarray | DiskRows]:
+    def build(self, key: str, columns: Columns, fill: Fill) -> dict[str, np.ndarray | DiskRows]:
         """Arrays that `fill` writes, or the ones that an earlier call with this key left on disk.
 
-        Whatever changes the content must change `key`. `columns` have room for as many rows as there can be;
-        `fill` writes the rows that it has from the top and returns how many those are. On disk, columns of
-        more than one axis come as `DiskRows`.
+        Whatever changes the content must change `key`. `columns` have room for as many rows as there can be.
+        On disk, columns of more than one axis come as `DiskRows`.
         """
         if self.fits(columns):
             arrays = {name: np.empty(shape, dtype) for name, (shape, dtype) in columns.items()}
             count = fill(arrays)
             return {name: array[:count] for name, array in arrays.items()}
-        folder = self._folder() / hashlib.sha256(key.encode()).hexdigest()[:24]
+        caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        parent = Path(self.cache_dir or Path(caches) / "attention_keras").expanduser()
+        folder = parent / hashlib.sha256(key.encode()).hexdigest()[:24]
         if not folder.is_dir():
             try:
                 _write(folder, key, columns, fill)
             except OSError as error:
-                gigabytes = _size(columns) / 1e9
                 advice = "make room there" if self.cache_dir else "set XDG_CACHE_HOME to a folder with room"
                 raise UserError(
-                    f"cannot keep {gigabytes:.1f} GB in {folder.parent}: {error.strerror}; {advice}"
+                    f"cannot keep {_size(columns) / 1e9:.1f} GB in {parent}: {error.strerror}; {advice}"
                 ) from None
-        return _open(folder, columns)
+        try:
+            count = json.loads((folder / _META).read_text(encoding="utf-8"))["rows"]
+            stored = {name: np.load(folder / f"{name}.npy", mmap_mode="r")[:count] for name in columns}
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"cannot read the cache {folder}: {error}; delete that folder") from None
+        return {name: np.array(rows) if rows.ndim == 1 else DiskRows(rows) for name, rows in stored.items()}
 
-    def _folder(self) -> Path:
-        caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        return Path(self.cache_dir or Path(caches) / "attention_keras").expanduser()
 
-
-def _write(folder: Path, key: str, columns: Columns, fill) -> None:
+def _write(folder: Path, key: str, columns: Columns, fill: Fill) -> None:
     """Fill arrays under a temporary name; the folder appears complete or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_abandoned(folder.parent)
@@ -103,14 +104,4 @@ def _clear_abandoned(folder: Path) -> None:
 
 
 def _size(columns: Columns) -> int:
-    """Bytes of all columns."""
     return sum(np.dtype(dtype).itemsize * int(np.prod(shape)) for shape, dtype in columns.values())
-
-
-def _open(folder: Path, columns: Columns) -> dict[str, np.ndarray | DiskRows]:
-    try:
-        count = json.loads((folder / _META).read_text(encoding="utf-8"))["rows"]
-        stored = {name: np.load(folder / f"{name}.npy", mmap_mode="r")[:count] for name in columns}
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"cannot read the cache {folder}: {error}; delete that folder") from None
-    return {name: np.array(array) if array.ndim == 1 else DiskRows(array) for name, array in stored.items()}

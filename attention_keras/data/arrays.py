@@ -23,34 +23,37 @@ def read_array(path: Path, channels: int, most: float) -> np.ndarray | None:
     """
     with open(path, "rb") as stream:
         head = stream.read(26)
+    array: np.ndarray | None = None
     if head.startswith(b"\x93NUMPY"):
         array = np.lib.format.open_memmap(path, mode="r")  # which reads no pickled objects
     elif head.startswith(_TIFF):
         array = _of_tiff(path, channels, most)
     elif head.startswith(b"\x89PNG") and head[24:25] == b"\x10" and head[25:] in _COLOURED:
-        import tensorflow as tf  # as the served model decodes it; Pillow gives the upper 8 bits
-
-        check_pixels((int.from_bytes(head[20:24]), int.from_bytes(head[16:20])), most)
-        wanted = 4 if channels == 4 and head[25] == 6 else _COLOURED[head[25:]]
-        try:
-            array = tf.io.decode_png(path.read_bytes(), wanted, tf.uint16).numpy()
-        except tf.errors.InvalidArgumentError:
-            raise ValueError("PNG that is cut off or damaged") from None
-    else:
-        return None
+        array = _of_png(path, head, channels, most)
     if array is None:
         return None
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim != 3 or array.dtype.kind not in "uif" or not array.size:
         raise ValueError(f"an array {array.shape} of {array.dtype} is no image; it must be numbers (h, w, c)")
-    check_pixels(array.shape, most)
+    _check_pixels(array.shape, most)
     return np.array(array)
 
 
-def check_pixels(shape: tuple[int, ...], most: float) -> None:
-    """Refuse more than `most` pixels."""
+def _check_pixels(shape: tuple[int, ...], most: float) -> None:
     if shape[0] * shape[1] > most:
         raise ValueError(f"{shape[1]}x{shape[0]} is over {most / 1e6:g} megapixels")
+
+
+def _of_png(path: Path, head: bytes, channels: int, most: float) -> np.ndarray:
+    """As the served model decodes it; Pillow gives the upper 8 bits."""
+    import tensorflow as tf
+
+    _check_pixels((int.from_bytes(head[20:24]), int.from_bytes(head[16:20])), most)
+    wanted = 4 if channels == 4 and head[25] == 6 else _COLOURED[head[25:]]
+    try:
+        return tf.io.decode_png(path.read_bytes(), wanted, tf.uint16).numpy()
+    except tf.errors.InvalidArgumentError:
+        raise ValueError("PNG that is cut off or damaged") from None
 
 
 def _of_tiff(path: Path, channels: int, most: float) -> np.ndarray | None:
@@ -68,7 +71,7 @@ def _of_tiff(path: Path, channels: int, most: float) -> np.ndarray | None:
             found = page if channels in (1, 3) else file.series[0]
             sides = dict(zip(found.axes, found.shape))
             axes = "".join(axis for axis, length in sides.items() if length > 1 or axis in "YX")
-            check_pixels((sides["Y"], sides["X"]), most)
+            _check_pixels((sides["Y"], sides["X"]), most)
             array = found.asarray().reshape([sides[axis] for axis in axes])
     except (TiffFileError, KeyError, IndexError) as error:
         raise ValueError(f"a TIFF that cannot be read: {error}") from None

@@ -9,7 +9,7 @@ compose on two small index arrays, and a batch is moved once, by one gather.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -20,23 +20,28 @@ PADDING = 4
 MIXUP_ALPHA = 0.2
 
 Batch = tuple[tf.Tensor, tf.Tensor]
+Sampling = tuple[tf.Tensor, tf.Tensor]
+"""Where a batch is sampled: source rows `(b, h)` and columns `(b, w)`; row h, column w are black."""
 
 
 def move_batch(images: tf.Tensor, moves: tuple[str, ...], seed: tf.Tensor) -> tf.Tensor:
-    """Flip and crop images `(b, h, w, c)` by names in `augmentations.MOVES`, in this order; `seed` `(2,)`."""
+    """Flip and crop images `(b, h, w, c)` by names in `registry.MOVES`, in this order; `seed` `(2,)`."""
     if not moves:
         return images
-    batch, (height, width) = tf.shape(images)[0], images.shape[1:3]
-    sampling = Sampling(
-        tf.tile(tf.range(height)[None], (batch, 1)), tf.tile(tf.range(width)[None], (batch, 1))
-    )
+    batch = tf.shape(images)[0]
+    rows, columns = (tf.tile(tf.range(side)[None], (batch, 1)) for side in images.shape[1:3])
     for number, name in enumerate(moves):
-        sampling = _MOVES[name](sampling, tf.random.fold_in(seed, number))
-    return _sample(images, sampling)
+        rows, columns = _MOVES[name]((rows, columns), tf.random.fold_in(seed, number))
+    # Single pixels, by far the fastest way, from images with a black row and column added.
+    padded = tf.pad(images, [[0, 0], [0, 1], [0, 1], [0, 0]])
+    height, width, channels = padded.shape[1:]
+    start_of_row = (tf.range(batch)[:, None] * height + rows) * width
+    index = start_of_row[:, :, None] + columns[:, None, :]
+    return tf.gather(tf.reshape(padded, (-1, channels)), index)
 
 
 def mix_batch(images: tf.Tensor, labels: tf.Tensor, mixes: tuple[str, ...], seed: tf.Tensor) -> Batch:
-    """Cut and mix images `(b, h, w, 3)` and one-hot labels `(b, k)` by names in `augmentations.MIXES`.
+    """Cut and mix images `(b, h, w, 3)` and one-hot labels `(b, k)` by names in `registry.MIXES`.
 
     Images are float32 after mixup and else of the dtype they had. Labels still sum to 1. A batch of one image
     has no other to mix with.
@@ -47,10 +52,9 @@ def mix_batch(images: tf.Tensor, labels: tf.Tensor, mixes: tuple[str, ...], seed
 
 
 def policy_map(names: tuple[str, ...]) -> Callable[[tf.Tensor, tf.Tensor], Batch]:
-    """A function for `tf.data.Dataset.map` that applies `augmentations.POLICIES`: float32 in [0, 255].
+    """A function for `tf.data.Dataset.map` that applies `registry.POLICIES`: float32 in [0, 255].
 
     KerasCV is frozen upstream, and some of its layers fail inside a model; in a `tf.data` map these two work.
-    It is imported when a policy is asked for.
     """
     with needs("this augmentation", extra="train"):
         from keras_cv.layers import GridMask, RandAugment
@@ -79,32 +83,18 @@ def policy_map(names: tuple[str, ...]) -> Callable[[tf.Tensor, tf.Tensor], Batch
     return apply
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """Where a batch is sampled: source `rows` `(b, h)` and `columns` `(b, w)`; row h, column w are black."""
-
-    rows: tf.Tensor
-    columns: tf.Tensor
-
-
 def _flip(sampling: Sampling, seed: tf.Tensor) -> Sampling:
     """Mirror left and right with probability 1/2 (official code: exactly half of each batch)."""
-    batch = tf.shape(sampling.columns)[0]
-    mirrored = tf.random.stateless_uniform((batch, 1), seed, 0, 2, tf.int32) == 1
-    return Sampling(sampling.rows, tf.where(mirrored, sampling.columns[:, ::-1], sampling.columns))
+    rows, columns = sampling
+    mirrored = tf.random.stateless_uniform((tf.shape(rows)[0], 1), seed, 0, 2, tf.int32) == 1
+    return rows, tf.where(mirrored, columns[:, ::-1], columns)
 
 
 def _crop(sampling: Sampling, seed: tf.Tensor, reflect: bool = False) -> Sampling:
     """A window of the image's own size, up to 4 pixels off in each direction."""
-    batch = tf.shape(sampling.rows)[0]
-    offsets = tf.random.stateless_uniform((batch, 2), seed, -PADDING, PADDING + 1, tf.int32)
-    return Sampling(
-        _shift(sampling.rows, offsets[:, :1], reflect), _shift(sampling.columns, offsets[:, 1:], reflect)
-    )
-
-
-def _crop_reflect(sampling: Sampling, seed: tf.Tensor) -> Sampling:
-    return _crop(sampling, seed, reflect=True)
+    rows, columns = sampling
+    offsets = tf.random.stateless_uniform((tf.shape(rows)[0], 2), seed, -PADDING, PADDING + 1, tf.int32)
+    return _shift(rows, offsets[:, :1], reflect), _shift(columns, offsets[:, 1:], reflect)
 
 
 def _shift(positions: tf.Tensor, offset: tf.Tensor, reflect: bool) -> tf.Tensor:
@@ -116,16 +106,6 @@ def _shift(positions: tf.Tensor, offset: tf.Tensor, reflect: bool) -> tf.Tensor:
     if reflect:
         return moved
     return tf.where((wanted >= 0) & (wanted <= last), moved, last + 1)
-
-
-def _sample(images: tf.Tensor, sampling: Sampling) -> tf.Tensor:
-    """Gather single pixels, by far the fastest way, from images with a black row and column added."""
-    padded = tf.pad(images, [[0, 0], [0, 1], [0, 1], [0, 0]])
-    height, width, channels = padded.shape[1:]
-    image = tf.range(tf.shape(images)[0])[:, None]
-    start_of_row = (image * height + sampling.rows) * width
-    index = start_of_row[:, :, None] + sampling.columns[:, None, :]
-    return tf.gather(tf.reshape(padded, (-1, channels)), index)
 
 
 def _cutout(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> Batch:
@@ -194,7 +174,7 @@ def _intervals(extent: int, lengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 _MOVES: dict[str, Callable[[Sampling, tf.Tensor], Sampling]] = {
     "flip": _flip,
     "crop": _crop,
-    "crop_reflect": _crop_reflect,
+    "crop_reflect": partial(_crop, reflect=True),
 }
 _MIXES: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Batch]] = {
     "cutout": _cutout,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
-from attention_keras.data.images import MEGAPIXELS, check_image, open_image, upright_rgb, upright_size
+from attention_keras.data.images import MEGAPIXELS, decoded_small, open_image, upright_rgb, upright_size
 
 LARGEST = 500
 """Millions of pixels of an image that Pillow decodes: 1.5 GB."""
@@ -20,15 +20,17 @@ _BY_PIECES = ("raw", "tiff_adobe_deflate", "tiff_deflate")
 def read_bands(path: Path, height: int) -> Iterator[np.ndarray]:
     """Bands `(at most height, W, 3)` uint8, all but the last of this height; raises UnreadableImage."""
     with open_image(path, None) as image:
-        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-        pieces = _tiff_rows(path) if _by_pieces(image) and upright else None
-        if pieces is None:
+        rows = _tiff_rows(path) if _by_pieces(image) else None
+        if rows is None:
             with open_image(path, LARGEST) as small:
-                yield from _of_decoded(small, height)
+                ImageOps.exif_transpose(small, in_place=True)
+                for top in range(0, small.height, height):
+                    band = small.crop((0, top, small.width, min(top + height, small.height)))
+                    yield np.asarray(upright_rgb(band))
             return
         waiting = np.empty((0, image.width, 3), "uint8")
-        for rows in pieces:
-            waiting = np.concatenate([waiting, rows])
+        for found in rows:
+            waiting = np.concatenate([waiting, found])
             while len(waiting) >= height:
                 yield waiting[:height]
                 waiting = waiting[height:]
@@ -36,17 +38,11 @@ def read_bands(path: Path, height: int) -> Iterator[np.ndarray]:
             yield waiting
 
 
-def _of_decoded(image: Image.Image, height: int) -> Iterator[np.ndarray]:
-    ImageOps.exif_transpose(image, in_place=True)
-    for top in range(0, image.height, height):
-        band = image.crop((0, top, image.width, min(top + height, image.height)))
-        yield np.asarray(upright_rgb(band))
-
-
 def _by_pieces(image: Image.Image) -> bool:
-    """Whether the file is a TIFF of 8-bit colours or grey whose pieces Python's own zlib decodes."""
+    """Whether it is an upright TIFF of 8-bit colours or grey whose pieces Python's own zlib decodes."""
     return (
         isinstance(image, TiffImagePlugin.TiffImageFile)
+        and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
         and image.mode in ("RGB", "L")
         and image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) in (1, 2)
         and image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == 1
@@ -80,18 +76,15 @@ def _tiff_rows(path: Path) -> Iterator[np.ndarray] | None:
 
 
 def check_bands(path: Path) -> None:
-    """As `check_image`, but that an image of more than 100 megapixels is believed."""
+    """Decode an image that is read in bands; one of more than 100 megapixels is believed."""
     height, width = upright_size(path, None)
     if height * width <= MEGAPIXELS * 1e6:
-        check_image(path)
+        with open_image(path) as image:
+            decoded_small(image)
 
 
-def overview_of(bands, image_size: tuple[int, int], longest: int):
-    """The bands as they come, and the whole image shrunk to at most `longest` pixels once they have.
-
-    Returns:
-        The bands to go through, and an array `(h, w, 3)` uint8 that is filled meanwhile.
-    """
+def overview_of(bands: Iterator[np.ndarray], image_size: tuple[int, int], longest: int):
+    """The bands as they come, and an array `(h, w, 3)` uint8 of at most `longest` pixels that they fill."""
     height, width = image_size
     scale = min(1.0, longest / max(height, width))
     small = np.zeros((max(1, round(height * scale)), max(1, round(width * scale)), 3), "uint8")
@@ -102,10 +95,8 @@ def overview_of(bands, image_size: tuple[int, int], longest: int):
             bottom = top + len(band)
             first, last = top * len(small) // height, bottom * len(small) // height
             if last > first:
-                shrunk = Image.fromarray(np.ascontiguousarray(band)).resize(
-                    (small.shape[1], last - first), Image.Resampling.BILINEAR
-                )
-                small[first:last] = np.asarray(shrunk)
+                shrunk = Image.fromarray(np.ascontiguousarray(band))
+                small[first:last] = shrunk.resize((small.shape[1], last - first), Image.Resampling.BILINEAR)
             top = bottom
             yield band
 

@@ -8,39 +8,26 @@ import numpy as np
 
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
 from attention_keras.data.digits import ClutteredDigits
-from attention_keras.data.file_records import FileRecord
 from attention_keras.data.folders import read_masked_folder
 from attention_keras.data.geometry import DEFAULT_SIZE, PictureFormat, Resize
+from attention_keras.data.membership import FileRecord
 from attention_keras.data.registry import (
-    DATASETS,
     FOLDER,
     IMAGE_FILES,
     PETS,
     TABLE,
     VALIDATION_FRACTION,
-    DatasetSpec,
     GroupBy,
     Labels,
     find_dataset,
+    has_free_size,
 )
-from attention_keras.data.source import Cut, Source, all_objects_or_none, dataset_of_source, dataset_of_table
+from attention_keras.data.source import Cut, all_objects_or_none, dataset_of_source, dataset_of_table
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.data.table import read_images
 from attention_keras.data.table_file import read_files
 from attention_keras.errors import UserError
 from attention_keras.extras import needs
-
-__all__ = [
-    "DATASETS",
-    "DatasetSpec",
-    "ImageDataset",
-    "Split",
-    "has_free_size",
-    "load_dataset",
-    "load_masked_images",
-    "load_unseen",
-    "seen_in_training",
-]
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +98,7 @@ def load_dataset(
         )
     if limit is not None and limit < 2:
         raise UserError(f"limit must be 2 or more, so that training and validation have images; got {limit}")
-    if image_size is not None and not (8 <= image_size <= 1024):
+    if image_size is not None and not 8 <= image_size <= 1024:
         raise UserError(f"image_size must be from 8 to 1024 pixels; got {image_size}")
     if labels not in ("auto", "single") and not name.startswith(TABLE):
         raise UserError(f"labels {labels} is for table:FILE; got {name!r}")
@@ -123,17 +110,23 @@ def load_dataset(
         size = (image_size or DEFAULT_SIZE,) * 2
         to = None if whole else PictureFormat(size, resize, tuple(range) or None, channels)
         return dataset_of_table(name, table, to, cut, store, skip_broken)
+    if not name.startswith("tfds:"):
+        spec = find_dataset(name)
+        if image_size not in (None, spec.side) and not has_free_size(name):
+            raise UserError(f"images of {name} are {spec.side} pixels wide; leave out image_size")
+        if spec.tfds is None:
+            return dataset_of_source(name, ClutteredDigits(), cut)
+    with needs(name, extra="train"):
+        from attention_keras.data.tfds import TfdsSource, birds, open_builder
     if name.startswith("tfds:"):
-        with needs(name, extra="train"):
-            from attention_keras.data.tfds import TfdsSource, open_builder
-
         builder = open_builder(name.removeprefix("tfds:"), data_dir)
-        source = TfdsSource(builder, image_size=image_size, resize=resize, store=store)
-        return dataset_of_source(name, source, cut)
-    spec = find_dataset(name)
-    if image_size not in (None, spec.image_shape[0]) and not has_free_size(name):
-        raise UserError(f"images of {name} are {spec.image_shape[0]} pixels wide; leave out image_size")
-    return dataset_of_source(name, _source(spec, data_dir, image_size, store), cut)
+        source = TfdsSource(builder, store, image_size, resize)
+    else:
+        builder, to_arrays = open_builder(spec.tfds, data_dir), birds if name == "cub200" else None
+        source = TfdsSource(builder, store, image_size or spec.side, to_arrays=to_arrays)
+        if spec.class_names and all(name.isdecimal() for name in source.class_names):
+            source.class_names = spec.class_names
+    return dataset_of_source(name, source, cut)
 
 
 def seen_in_training(files: Mapping[str, FileRecord]) -> set[str]:
@@ -182,27 +175,3 @@ def load_masked_images(
         raise UserError(f"masks {name!r} is not known; allowed: folder:PATH, tfds:{PETS}")
     table = read_masked_folder(name.removeprefix(FOLDER))
     return read_images(table, np.arange(len(table))[:limit], to, ArrayStore())[0]
-
-
-def has_free_size(name: str) -> bool:
-    """Whether images of this dataset come at the size that is asked for."""
-    return name.startswith((*IMAGE_FILES, "tfds:")) or name == "cub200"
-
-
-def _source(spec: DatasetSpec, data_dir, image_size: int | None, store: ArrayStore) -> Source:
-    if spec.tfds is None:
-        return ClutteredDigits()
-    with needs(spec.name, extra="train"):
-        from attention_keras.data.tfds import TfdsSource, birds, open_builder
-
-    source = TfdsSource(
-        open_builder(spec.tfds, data_dir),
-        image_size=image_size or spec.image_shape[0],
-        to_arrays=birds if spec.name == "cub200" else None,
-        with_masks=spec.name == "cub200",
-        store=store,
-    )
-    numbers_only = source.class_names == tuple(map(str, range(spec.num_classes)))
-    if numbers_only and spec.class_names:
-        source.class_names = spec.class_names
-    return source

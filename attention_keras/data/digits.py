@@ -5,8 +5,8 @@ enough for a two-core quick start, hard enough that no linear classifier solves 
 here where "does attention find the object?" has an exact answer.
 """
 
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,7 @@ _BLOCK = 250  # scenes drawn at once; the first n scenes need only the first blo
 _SOURCE_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
 
-@dataclass(frozen=True, eq=False)
-class SourceDigits:
+class SourceDigits(NamedTuple):
     """Digits of one split: `scans` `(m, 8, 8)` in [0, 1], `labels` `(m,)`, `rows` `(m,)` in load_digits."""
 
     scans: np.ndarray
@@ -67,8 +66,7 @@ def generate_scenes(split: str, count: int) -> Split:
     bright digit of 16 to 24 pixels on top, at a random position. Scene i depends on `(split, i)` alone.
     """
     blocks = [_draw_block(split, block) for block in range(-(-count // _BLOCK))]
-    fields = (np.concatenate(field)[:count] for field in zip(*blocks))
-    return Split(*fields)
+    return Split(*(np.concatenate(column)[:count] for column in zip(*blocks)))
 
 
 def _draw_block(split: str, block: int) -> tuple[np.ndarray, ...]:
@@ -76,34 +74,21 @@ def _draw_block(split: str, block: int) -> tuple[np.ndarray, ...]:
     source = source_digits(split)
     rng = np.random.default_rng([0, list(SCENES).index(split), block])
     chosen = rng.integers(len(source.labels), size=_BLOCK)
-    canvas = _ground(rng, _BLOCK)
-    for active in _piece_slots(rng, _BLOCK):
-        _paint(canvas, _pieces(rng, source, active), _bright(rng, len(active)), active)
+    # Dark, tinted ground with coarse blotches.
+    tint = rng.uniform(0, 70, (_BLOCK, 1, 1, 3))
+    blotches = rng.normal(0, 10, (_BLOCK, SIDE // 4, SIDE // 4, 1)).repeat(4, axis=1).repeat(4, axis=2)
+    canvas = (tint + blotches).astype("float32")
+    fewest, most = PIECES_PER_SCENE
+    pieces = rng.integers(fewest, most + 1, _BLOCK)
+    for slot in range(most):
+        scenes = np.flatnonzero(pieces > slot)
+        _paint(rng, canvas, _pieces(rng, source, scenes), scenes)
     ink = _digits(rng, source, chosen)
-    _paint(canvas, ink, _bright(rng, _BLOCK), np.arange(_BLOCK))
+    _paint(rng, canvas, ink, np.arange(_BLOCK))
     canvas += rng.normal(0, 8, canvas.shape).astype("float32")
     masks = ink > MASK_THRESHOLD
     images = np.clip(np.rint(canvas), 0, 255).astype("uint8")
     return images, source.labels[chosen], masks, _tight_boxes(masks)
-
-
-def _ground(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Dark, tinted ground `(count, h, w, 3)` with coarse blotches."""
-    tint = rng.uniform(0, 70, (count, 1, 1, 3))
-    blotches = rng.normal(0, 10, (count, SIDE // 4, SIDE // 4, 1)).repeat(4, axis=1).repeat(4, axis=2)
-    return (tint + blotches).astype("float32")
-
-
-def _bright(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Bright colours `(count, 3)`."""
-    return rng.uniform(140, 255, (count, 3)).astype("float32")
-
-
-def _piece_slots(rng: np.random.Generator, count: int) -> list[np.ndarray]:
-    """For each clutter slot, the scenes that use it; every scene uses 4 to 7."""
-    fewest, most = PIECES_PER_SCENE
-    pieces = rng.integers(fewest, most + 1, count)
-    return [np.flatnonzero(pieces > slot) for slot in range(most)]
 
 
 def _digits(rng: np.random.Generator, source: SourceDigits, chosen: np.ndarray) -> np.ndarray:
@@ -113,7 +98,7 @@ def _digits(rng: np.random.Generator, source: SourceDigits, chosen: np.ndarray) 
     ink = np.zeros((len(chosen), SIDE, SIDE), "float32")
     for size in DIGIT_SIZES:
         rows = np.flatnonzero(sizes == size)
-        _place(ink, rows, _enlarge(source.scans[chosen[rows]], size), corners[rows])
+        ink[_windows(rows, corners[rows], size)] = _enlarge(source.scans[chosen[rows]], size)
     return ink
 
 
@@ -128,8 +113,8 @@ def _pieces(rng: np.random.Generator, source: SourceDigits, active: np.ndarray) 
     for size in PIECE_SIZES:
         rows = np.flatnonzero(sizes == size)
         digits = _enlarge(source.scans[donors[rows]], enlarged)
-        pieces = digits[_windows(np.arange(len(rows)), cuts[rows], size)]
-        _place(ink, rows, pieces, corners[rows])
+        cut = _windows(np.arange(len(rows)), cuts[rows], size)
+        ink[_windows(rows, corners[rows], size)] = digits[cut]
     return ink
 
 
@@ -146,15 +131,10 @@ def _windows(rows: np.ndarray, corners: np.ndarray, size: int) -> tuple[np.ndarr
     return rows[:, None, None], corners[:, 0, None, None] + along[:, None], corners[:, 1, None, None] + along
 
 
-def _place(ink: np.ndarray, rows: np.ndarray, patches: np.ndarray, corners: np.ndarray) -> None:
-    """Write patches `(m, size, size)` into images `rows` of `ink`, upper left at `corners`."""
-    ink[_windows(rows, corners, patches.shape[1])] = patches
-
-
-def _paint(canvas: np.ndarray, ink: np.ndarray, colours: np.ndarray, scenes: np.ndarray) -> None:
-    """Lay ink `(m, h, w)` of the given colours over the scenes, where ink is opaque at 1."""
-    opacity = ink[..., None]
-    canvas[scenes] += opacity * (colours[:, None, None] - canvas[scenes])
+def _paint(rng: np.random.Generator, canvas: np.ndarray, ink: np.ndarray, scenes: np.ndarray) -> None:
+    """Lay ink `(m, h, w)` of a bright colour each over the scenes, where ink is opaque at 1."""
+    colours = rng.uniform(140, 255, (len(scenes), 3)).astype("float32")
+    canvas[scenes] += ink[..., None] * (colours[:, None, None] - canvas[scenes])
 
 
 def _tight_boxes(masks: np.ndarray) -> np.ndarray:

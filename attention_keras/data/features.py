@@ -1,4 +1,7 @@
-"""What a frozen network makes of the images, once for all epochs: bfloat16, in memory or on disk."""
+"""What a frozen network makes of the images, once for all epochs: bfloat16, in memory or on disk.
+
+It is kept as bits, in uint16: NumPy files have no name for bfloat16.
+"""
 
 import os
 import tempfile
@@ -14,9 +17,13 @@ from attention_keras.data.rows import DiskRows
 from attention_keras.errors import UserError
 
 
+def _bits(values) -> np.ndarray:
+    return tf.bitcast(tf.cast(values, tf.bfloat16), tf.uint16).numpy()
+
+
 @dataclass(frozen=True, eq=False)
 class Floats:
-    """Features as they are kept, bits of bfloat16, read as float32."""
+    """Features as they are kept, read as float32."""
 
     bits: np.ndarray | DiskRows
 
@@ -36,7 +43,7 @@ class Floats:
 
 @dataclass(frozen=True, eq=False)
 class FeatureRows:
-    """Several tensors `(n, ...)` in place of pixels, as uint16: NumPy files have no name for bfloat16."""
+    """Several tensors `(n, ...)` in place of pixels."""
 
     columns: tuple[np.ndarray | DiskRows, ...]
 
@@ -52,16 +59,14 @@ class FeatureRows:
         Each of `batches` has a tensor `(b, ...)` for each of `shapes`. The folder of `store` holds these
         features and nothing else.
         """
-        names = [f"feature_{number}" for number in range(len(shapes))]
-        columns = {name: ((count, *shape), "uint16") for name, shape in zip(names, shapes)}
+        columns = {f"feature_{n}": ((count, *shape), "uint16") for n, shape in enumerate(shapes)}
 
         def fill(arrays: dict[str, np.ndarray]) -> int:
             done = 0
             for tensors in batches:
-                for name, tensor in zip(names, tensors):
-                    bits = tf.bitcast(tf.cast(tensor, tf.bfloat16), tf.uint16).numpy()
-                    arrays[name][done : done + len(bits)] = bits
-                done += len(bits)
+                for array, tensor in zip(arrays.values(), tensors):
+                    array[done : done + len(tensor)] = _bits(tensor)
+                done += len(tensors[0])
             return done
 
         features = cls(tuple(store.build("features", columns, fill).values()))
@@ -92,7 +97,7 @@ class MapFiles:
         files = tuple(folder / f"{row:07d}.npy" for row in range(count))
         for row, file in enumerate(files):
             if not file.exists():
-                bands = [tf.bitcast(tf.cast(band, tf.bfloat16), tf.uint16).numpy() for band in compute(row)]
+                bands = [_bits(band) for band in compute(row)]
                 with tempfile.NamedTemporaryFile(dir=folder, delete=False) as unfinished:
                     np.save(unfinished, np.concatenate(bands), allow_pickle=False)
                 os.replace(unfinished.name, file)

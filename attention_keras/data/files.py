@@ -64,18 +64,16 @@ def _listed(words: Sequence[str]) -> Iterator[str]:
             continue
         try:
             content = sys.stdin.buffer.read() if word == "-" else Path(word[1:]).expanduser().read_bytes()
-            lines = os.fsdecode(content).splitlines()
         except OSError as error:
             raise UserError(f"cannot read the list {word[1:]}: {error.strerror}") from None
-        yield from filter(None, lines)
+        yield from filter(None, os.fsdecode(content).splitlines())
 
 
 def _named(word: str, passed_over: Counter[str]) -> Iterator[Path]:
     """The images that one word stands for."""
     path = Path(word).expanduser()
-    if path.exists() or path.is_symlink():
-        matches = [path]
-    else:
+    matches = [path]
+    if not (path.exists() or path.is_symlink()):
         # Brackets in the name of a folder that is there are no pattern.
         folder = next(parent for parent in path.parents if parent.is_dir())
         pattern = os.path.join(glob.escape(str(folder)), path.relative_to(folder))
@@ -111,12 +109,12 @@ def images_below(
             ending = Path(name).suffix.lower()
             if name.startswith("."):
                 passed_over["hidden"] += 1
-            elif ending in EXTENSIONS and can_be_opened(Path(root, name)):
-                yield Path(root, name)
-            elif ending in EXTENSIONS:
-                passed_over["no regular files"] += 1
-            else:
+            elif ending not in EXTENSIONS:
                 passed_over[ending or "without an ending"] += 1
+            elif can_be_opened(Path(root, name)):
+                yield Path(root, name)
+            else:
+                passed_over["no regular files"] += 1
 
 
 def folder_id(folder: Path) -> FolderId | None:

@@ -49,17 +49,17 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
             "run's images have moved, `dataset` folder:NEW)"
         )
     roots, passed_over = _role_roots(root), Counter[str]()
-    names = tuple(folder.name for folder in _folders(roots["train"]))
+    classes = {role: _folders(folder) for role, folder in roots.items()}
+    names = [folder.name for folder in classes["train"]]
     if unwritable := [name for name in names if not is_a_line(name)]:
         raise UserError(
             f"the name of the class folder {_shown(unwritable[0])} is not a line of UTF-8; rename it"
         )
-    classes = {role: _folders(folder) for role, folder in roots.items()}
     # A link from one class into another would give an image two labels.
     known = {folder_id(folder) for folder in (root, *roots.values(), *chain(*classes.values()))}
     rows: list[Row] = []
     for role, folder in roots.items():
-        found = []
+        before = len(rows)
         for class_folder in classes[role]:
             if class_folder.name not in names:
                 raise UserError(f"class {class_folder.name!r} is in {folder} but not in {roots['train']}")
@@ -71,12 +71,11 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
             if not files:
                 passed_over[f"empty class folder {class_folder.name} in {folder.name}"] += 1
             groups = [_group(class_folder, file) if group_by == "parent" else "" for file in files]
-            found += _rows(root, files, class_folder.name, role, groups)
+            rows += _rows(root, files, class_folder.name, role, groups)
         loose = sum(entry.suffix.lower() in EXTENSIONS for entry in folder.iterdir() if entry.is_file())
         passed_over += Counter({"images outside the class folders": loose})
-        if not found:
-            raise UserError(f"{folder} has no images; expected {folder}/CLASS/IMAGE with {_extensions()}")
-        rows += found
+        if len(rows) == before:
+            raise UserError(f"{folder} has no images; expected {_layout(folder)}")
     if len(names) < 2:
         raise UserError(f"{roots['train']} has one class only, {names[0]!r}; a classifier needs two")
     if passed_over:
@@ -109,24 +108,21 @@ def read_masked_folder(path: str | Path) -> ImageTable:
 def _table(root: Path, rows: list[Row]) -> ImageTable:
     paths, labels, *others = zip(*rows)
     class_names, numbers = np.unique(np.array(labels, object), return_inverse=True)
-    return ImageTable.of(root, class_names.tolist(), paths, numbers.astype("int32"), *others)
-
-
-def mask_files(folder: Path) -> dict[str, Path]:
-    """The mask of each image in `folder` that has one, by the image's name without ending."""
-    truth = folder / GROUND_TRUTH
-    files = sorted(truth.iterdir()) if truth.is_dir() else []
-    return {file.stem: file for file in files if file.suffix.lower() in EXTENSIONS}
+    return ImageTable(root, class_names.tolist(), paths, numbers.astype("int32"), *others)
 
 
 def _rows(root: Path, files: list[Path], label: str, role: Role, groups: list[str]) -> list[Row]:
-    masks = {folder: mask_files(folder) for folder in {file.parent for file in files}}
-
-    def relative(file: Path | None) -> str | None:
-        return file and file.relative_to(root).as_posix()
-
+    masks: dict[Path, dict[str, str]] = {}
+    for folder in {file.parent for file in files}:
+        truth = folder / GROUND_TRUTH
+        found = sorted(truth.iterdir()) if truth.is_dir() else []
+        masks[folder] = {
+            mask.stem: mask.relative_to(root).as_posix()
+            for mask in found
+            if mask.suffix.lower() in EXTENSIONS
+        }
     return [
-        (relative(file), label, role, relative(masks[file.parent].get(file.stem)), group)
+        (file.relative_to(root).as_posix(), label, role, masks[file.parent].get(file.stem), group)
         for file, group in zip(files, groups)
     ]
 
@@ -142,17 +138,13 @@ def _group(class_folder: Path, file: Path) -> str:
 def _role_roots(path: Path) -> dict[Role, Path]:
     """Folder of each role; where no train folder holds class folders, the classes are right here."""
     named = {folder.name: folder for folder in _folders(path)}
-    if not named:
-        raise UserError(f"{path} has no class folders; expected {path}/CLASS/IMAGE with {_extensions()}")
     roles = {name: ROLE_NAMES[name.casefold()] for name in named if name.casefold() in ROLE_NAMES}
     strangers = sorted(set(named) - set(roles))
-    train = [name for name, role in roles.items() if role == "train"]
-    if not any(_folders(named[name]) for name in train):
-        if train and not strangers:
-            raise UserError(
-                f"{named[train[0]]} has no class folders; expected {named[train[0]]}/CLASS/IMAGE with "
-                f"{_extensions()}"
-            )
+    train = [named[name] for name, role in roles.items() if role == "train"]
+    empty = path if not named else train[0] if train and not strangers else None
+    if not any(map(_folders, train)):
+        if empty:
+            raise UserError(f"{empty} has no class folders; expected {_layout(empty)}")
         return {"train": path}  # and a folder called train is a class
     if strangers:
         raise UserError(
@@ -198,5 +190,5 @@ def _shown(name: str | Path) -> str:
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 
-def _extensions() -> str:
-    return " ".join(sorted(EXTENSIONS))
+def _layout(folder: Path) -> str:
+    return f"{folder}/CLASS/IMAGE with {' '.join(sorted(EXTENSIONS))}"

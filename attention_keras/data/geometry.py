@@ -1,5 +1,6 @@
 """Which part of an image the network sees, and where it goes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -11,6 +12,11 @@ Resize = Literal["crop", "stretch", "pad"]
 RESIZES = get_args(Resize)
 DEFAULT_SIZE = 32
 """Side of the images of datasets whose images have any shape."""
+SCALE = (0.35, 1.0)
+"""Share of the area of a random part. Training from scratch on a million images goes down to 0.08;
+fine-tuning on a few hundred has no use for parts in which the object is mostly cut off."""
+RATIO = (3 / 4, 4 / 3)
+"""Width over height of a part that becomes a square."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,25 @@ def fit_box(
 
     left, top, right, bottom = box
     return moved(top, 0), moved(left, 1), moved(bottom, 0), moved(right, 1)
+
+
+def random_box(draws: Sequence[float], aspect: float = 1.0) -> tuple[float, float, float, float]:
+    """A part of an image, `(top, left, height, width)` in shares of its height and width.
+
+    `draws` are four numbers in [0, 1), for area, ratio, top and left; `aspect` is the image's width over its
+    height, by the same of the result. Area and logarithm of the ratio are uniform among those that fit into
+    the image, as is the position, so that one draw is enough. An image so long that no part has both an area
+    of `SCALE` and a ratio of `RATIO` gives the largest ones that have the ratio.
+    """
+    area_at, ratio_at, top_at, left_at = map(float, draws)
+    most = min(SCALE[1], RATIO[1] / aspect, aspect / RATIO[0])
+    least = min(SCALE[0], most)
+    area = least + area_at * (most - least)
+    lowest, highest = max(RATIO[0], area * aspect), min(RATIO[1], aspect / area)
+    ratio = lowest * (highest / lowest) ** ratio_at
+    height = min(1.0, math.sqrt(area * aspect / ratio))
+    width = min(1.0, math.sqrt(area * ratio / aspect))
+    return top_at * (1 - height), left_at * (1 - width), height, width
 
 
 def to_size(image: "tf.Tensor", size: tuple[int, int], resize: Resize) -> "tf.Tensor":

@@ -12,6 +12,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 
 from attention_keras.data.arrays import read_array
-from attention_keras.data.geometry import PictureFormat, Resize, crop_box, padded_box
+from attention_keras.data.geometry import PictureFormat, Resize, crop_box, padded_box, random_box
 from attention_keras.errors import UserError
 
 EXTENSIONS = frozenset(
@@ -30,11 +31,7 @@ EXTENSIONS = frozenset(
 )
 MEGAPIXELS = 100
 """Millions of pixels above which an image is refused before it is decoded."""
-SCALE = (0.35, 1.0)
-"""Share of the area. Training from scratch on a million images goes down to 0.08; fine-tuning on a few
-hundred has no use for parts in which the object is mostly cut off."""
-RATIO = (3 / 4, 4 / 3)
-"""Width over height of a part that becomes a square."""
+_FEW = 64
 _GAP = 1.25
 """A part is first brought to this many times the size of the result, or more, in the cheapest way: a JPEG is
 decoded at an n-th of its size, pixels are averaged. Then it is resized with antialiasing. A pixel of a
@@ -49,51 +46,67 @@ class UnreadableImage(Exception):
 def read_image(path: Path, to: PictureFormat) -> np.ndarray:
     """One image as `(h, w, c)` uint8; raises UnreadableImage."""
     # Not `draft`, which decodes large JPEGs sooner and to other pixels than an exported model does.
-    return _made(path, to, lambda image: fit(upright_rgb(image, to.values), to.size, to.resize))
+    return _made(path, to, lambda image: fit(upright_rgb(image), to.size, to.resize))
 
 
 def read_part(path: Path, draws: Sequence[float], to: PictureFormat) -> np.ndarray:
     """A random-resized crop of one image, `(h, w, c)` uint8; raises UnreadableImage."""
-    return _made(path, to, lambda image: resized_crop(image, draws, to.size, to.resize, to.values))
+    return _made(path, to, lambda image: resized_crop(image, draws, to.size, to.resize))
+
+
+def read_mask(path: Path, to: PictureFormat) -> np.ndarray:
+    """One mask, white on the object, as `(h, w)` bool; raises UnreadableImage."""
+    return read_image(path, replace(to, values=None, channels=3)).mean(axis=-1) > 127
+
+
+def check_image(path: Path, to: PictureFormat) -> None:
+    """Decode all of an image and keep nothing of it; raises UnreadableImage where `read_image` does."""
+    _made(path, to, lambda image: np.asarray(decoded_small(image)))
+
+
+def decoded_small(image: Image.Image) -> Image.Image:
+    """All of it decoded: a header says nothing of what is cut off behind it, nor does `Image.verify`.
+
+    A JPEG is decoded at an eighth of its size, in half the time, which fails where decoding in full does.
+    """
+    image.draft(None, (1, 1))
+    return upright_rgb(image)
 
 
 def _made(path: Path, to: PictureFormat, make: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
-    """What `make` gives of the file, in the channels of the model; grey is made of colours and repeated."""
-    layers = _layers(path, to)
-    if layers is None:
+    """What `make` gives of the file, in the channels of the model; grey is made of colours and repeated.
+
+    It sees images of 8 bits: the file, or where that has more bits or channels than Pillow's RGB, each of its
+    channels.
+    """
+    array, turn = array_of(path, to.channels), None
+    try:
         with open_image(path) as image:
-            pixels = make(image)
-    else:
-        pixels = np.concatenate([make(layer)[..., : len(layer.getbands())] for layer in layers], axis=-1)
-    if pixels.shape[-1] == to.channels:
-        return pixels
-    if to.channels == 3:
-        return pixels.repeat(3, axis=-1)
-    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
-
-
-def _layers(path: Path, to: PictureFormat) -> list[Image.Image] | None:
-    """Images of 8 bits, of one or three channels each, of a file that is read as an array; else None."""
-    array = array_of(path, to.channels)
-    if array is None and to.channels in (1, 3):
-        return None
-    turn = None
-    if not (path.suffix.lower() == ".npy" and array is not None):
-        try:
-            with open_image(path) as image:
-                turn = image.getexif().get(ExifTags.Base.Orientation)
-                array = np.atleast_3d(image) if array is None else array
-        except UnreadableImage:
-            if array is None:
-                raise
+            if array is None and to.channels in (1, 3) and not is_deep(image):
+                return _in_channels(make(image), to.channels)
+            array = np.asarray(image) if array is None else array
+            turn = image.getexif().get(ExifTags.Base.Orientation)
+    except UnreadableImage:
+        if array is None:
+            raise
+    array = np.atleast_3d(array)
     if (count := array.shape[-1]) != to.channels and {count, to.channels} != {1, 3}:
         raise UnreadableImage(f"{count} channels, and the model takes {to.channels}")
-    levels = array if array.dtype == np.uint8 else _levels(array, to.values)
-    parts = [levels] if count == 3 else [levels[..., channel] for channel in range(count)]
+    array = array if array.dtype == np.uint8 else _levels(array, to.values)
+    parts = [array] if count == 3 else [array[..., channel] for channel in range(count)]
     layers = [Image.fromarray(np.ascontiguousarray(part)) for part in parts]
     for layer in layers:
         layer.getexif().update({ExifTags.Base.Orientation: turn} if turn else {})
-    return layers
+    pixels = [make(layer)[..., : len(layer.getbands())] for layer in layers]
+    return _in_channels(np.concatenate(pixels, axis=-1), to.channels)
+
+
+def _in_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    if pixels.shape[-1] == channels:
+        return pixels
+    if channels == 3:
+        return pixels.repeat(3, axis=-1)
+    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
 
 
 def array_of(path: Path, channels: int) -> np.ndarray | None:
@@ -109,28 +122,35 @@ def model_channels(channels: int | None) -> int:
     return channels
 
 
-def read_mask(path: Path, to: PictureFormat) -> np.ndarray:
-    """One mask, white on the object, as `(h, w)` bool; raises UnreadableImage."""
-    return read_image(path, replace(to, values=None)).mean(axis=-1) > 127
-
-
-def check_image(path: Path, to: PictureFormat | None = None) -> None:
-    """Decode all of an image and keep nothing of it; raises UnreadableImage where `read_image` does.
-
-    A header says nothing of what is cut off behind it, and `Image.verify` looks no further in a JPEG. A
-    JPEG's pixels are made at an eighth of the size, which takes half the time or less and fails where
-    decoding in full does.
-    """
-    if to and _layers(path, to) is not None:
-        return
-    with open_image(path) as image:
-        image.draft(None, (1, 1))
-        upright_rgb(image, to and to.values)
-
-
 def is_deep(image: Image.Image) -> bool:
     """Whether Pillow reads more than 8 bits of it."""
     return image.mode.startswith("I") or image.mode == "F"
+
+
+def range_of_deep(files: Sequence[Path], channels: int, few: bool = False) -> tuple[float, float] | None:
+    """The least and the greatest value of images of more than 8 bits, or of a `few`; None without any.
+
+    Files that cannot be read are passed over.
+    """
+
+    def ends(file: Path) -> tuple[float, float] | None:
+        try:
+            pixels = array_of(file, channels)
+            if pixels is None:
+                with open_image(file) as image:
+                    pixels = np.asarray(image) if is_deep(image) else None
+        except UnreadableImage:
+            return None
+        if pixels is None or pixels.dtype == np.uint8:
+            return None
+        found = pixels[np.isfinite(pixels)]
+        return (float(found.min()), float(found.max())) if found.size else None
+
+    with ThreadPoolExecutor() as threads:
+        chosen = files[:: -(-len(files) // _FEW)] if few and len(files) else files
+        found = [*filter(None, threads.map(ends, chosen))]
+    low, high = min((low for low, _ in found), default=0), max((high for _, high in found), default=0)
+    return (low, high) if low < high else None
 
 
 @contextmanager
@@ -194,23 +214,28 @@ def upright_size(path: Path, megapixels: int | None = MEGAPIXELS) -> tuple[int, 
         return array.shape[0], array.shape[1]
 
 
-def upright_rgb(image: Image.Image, values: tuple[float, float] | None = None) -> Image.Image:
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    turned &= image.format != "TIFF"  # whose size Pillow turns itself
+    return image.size if turned else image.size[::-1]
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
     """Turned as the camera says, in place, and in three channels of 8 bits.
 
-    Grey is repeated, alpha dropped (as the exported model does), CMYK and palettes are converted. Of more
-    than 8 bits `values` become 0 and 255; without them 16 bits are cut to the upper 8. Of an animation it is
-    the first frame.
+    Grey is repeated, alpha dropped (as the exported model does), CMYK and palettes are converted, 16 bits are
+    cut to the upper 8. Of an animation it is the first frame.
     """
     ImageOps.exif_transpose(image, in_place=True)
     if is_deep(image):
-        return Image.fromarray(_levels(np.asarray(image), values)).convert("RGB")
+        image = Image.fromarray(_levels(np.asarray(image), None))
     # It is dropped anyway, and Pillow warns of every palette with it.
     image.info.pop("transparency", None)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _levels(array: np.ndarray, values: tuple[float, float] | None) -> np.ndarray:
-    """Numbers of more than 8 bits as uint8."""
+    """Numbers of more than 8 bits as uint8: `values` become 0 and 255, without them 0 and 65535 do."""
     if values:
         low, high = values
         levels = (array.astype("float32") - low) * np.float32(255 / (high - low))
@@ -234,66 +259,31 @@ def fit(image: Image.Image, size: tuple[int, int], resize: Resize) -> np.ndarray
     return np.asarray(image)
 
 
-def random_box(draws: Sequence[float], aspect: float = 1.0) -> tuple[float, float, float, float]:
-    """A part of an image, `(top, left, height, width)` in shares of its height and width.
-
-    `draws` are four numbers in [0, 1), for area, ratio, top and left; `aspect` is the image's width over its
-    height, by the same of the result. Area and logarithm of the ratio are uniform among those that fit into
-    the image, as is the position, so that one draw is enough. An image so long that no part has both an area
-    of `SCALE` and a ratio of `RATIO` gives the largest ones that have the ratio.
-    """
-    area_at, ratio_at, top_at, left_at = map(float, draws)
-    most = min(SCALE[1], RATIO[1] / aspect, aspect / RATIO[0])
-    least = min(SCALE[0], most)
-    area = least + area_at * (most - least)
-    lowest, highest = max(RATIO[0], area * aspect), min(RATIO[1], aspect / area)
-    ratio = lowest * (highest / lowest) ** ratio_at
-    height = min(1.0, math.sqrt(area * aspect / ratio))
-    width = min(1.0, math.sqrt(area * ratio / aspect))
-    return top_at * (1 - height), left_at * (1 - width), height, width
-
-
 def resized_crop(
-    image: Image.Image,
-    draws: Sequence[float],
-    size: tuple[int, int],
-    resize: Resize,
-    values: tuple[float, float] | None = None,
+    image: Image.Image, draws: Sequence[float], size: tuple[int, int], resize: Resize
 ) -> np.ndarray:
     """Pixels `(h, w, 3)` uint8 of a random part of an image that is opened and not yet decoded."""
+
+    def framed(height: int, width: int) -> tuple[int, int]:
+        """What parts are taken from: the image, or as much as black makes of it."""
+        if resize != "pad":
+            return height, width
+        pixel = max(height / size[0], width / size[1])
+        return round(pixel * size[0]), round(pixel * size[1])
+
     if not isinstance(image, JpegImageFile):
         image = ImageOps.exif_transpose(image)
-    height, width = _framed(*_upright_size(image), size, resize)
+    height, width = framed(*_upright_size(image))
     aspect = width / height * size[0] / size[1] if resize == "crop" else 1.0
     top, left, tall, wide = random_box(draws, aspect)
     needed = _GAP * max(size[0] / (tall * height), size[1] / (wide * width))
     if needed < 1:
         image.draft(None, (math.ceil(image.width * needed), math.ceil(image.height * needed)))
-    image = upright_rgb(image, values)
+    image = upright_rgb(image)
     if resize == "pad":
-        image = _padded(image, size)
+        height, width = framed(image.height, image.width)
+        x, y = (image.width - width) // 2, (image.height - height) // 2
+        image = image.crop((x, y, x + width, y + height))
     lower, right = min(1.0, top + tall) * image.height, min(1.0, left + wide) * image.width
     box = (left * image.width, top * image.height, right, lower)
     return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box, reducing_gap=_GAP))
-
-
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    """Height and width once the camera's orientation is applied."""
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    turned &= image.format != "TIFF"  # whose size Pillow turns itself
-    return image.size if turned else image.size[::-1]
-
-
-def _framed(height: int, width: int, size: tuple[int, int], resize: Resize) -> tuple[int, int]:
-    """Height and width of what parts are taken from: the image, or as much as black makes of it."""
-    if resize != "pad":
-        return height, width
-    pixel = max(height / size[0], width / size[1])
-    return round(pixel * size[0]), round(pixel * size[1])
-
-
-def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The image with black at two sides, in the shape of `size`."""
-    height, width = _framed(image.height, image.width, size, "pad")
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))

@@ -26,26 +26,27 @@ def kind_of(labels: np.ndarray) -> Kind:
 
 def targets_of(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """What a network is to answer, `(n, k)` float32: one-hot, 1 for each tag, or the number."""
-    kind = kind_of(labels)
-    if kind == "single":
+    if kind_of(labels) == "single":
         return np.eye(num_classes, dtype="float32")[labels]
     return labels.reshape(len(labels), num_classes).astype("float32")
 
 
 def class_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Images of each class or tag, `(k,)`; of numbers, all."""
-    if kind_of(labels) == "number":
+    kind = kind_of(labels)
+    if kind == "number":
         return np.array([len(labels)])
-    if labels.ndim == 2:
+    if kind == "multi":
         return labels.sum(axis=0, dtype="int64")
     return np.bincount(labels, minlength=num_classes)
 
 
 def members(labels: np.ndarray) -> Iterator[np.ndarray]:
     """For each class its images `(n,)` bool: for each tag those that have it, and those without any."""
-    if kind_of(labels) == "number":
+    kind = kind_of(labels)
+    if kind == "number":
         yield np.ones(len(labels), bool)
-    elif labels.ndim == 2:
+    elif kind == "multi":
         yield from labels.T.astype(bool)
         yield ~labels.any(axis=1)
     else:

@@ -5,12 +5,15 @@ the folder moves; and two copies of one image, or all images of a group, are alw
 class is held out in its share. Where a class is so small that its share would be nobody, or leave nobody, one
 image at least is held out and one left, as far as the images go; only such a class may see an image change
 sides when others are added.
+
+A run keeps a `FileRecord` of each file. This module imports no framework.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,17 +27,17 @@ def content_digests(files: Iterable[Path]) -> np.ndarray:
 
     Whoever needs the pixels of such a file says so.
     """
+
+    def digest(file: Path) -> int:
+        try:
+            with open(file, "rb") as stream:
+                found = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8))
+        except OSError:
+            return 0
+        return int.from_bytes(found.digest(), "big")
+
     with ThreadPoolExecutor() as threads:
-        return np.fromiter(threads.map(_digest_or_zero, files), "uint64")
-
-
-def _digest_or_zero(file: Path) -> int:
-    try:
-        with open(file, "rb") as stream:
-            found = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8))
-    except OSError:
-        return 0
-    return int.from_bytes(found.digest(), "big")
+        return np.fromiter(threads.map(digest, files), "uint64")
 
 
 def text_digest(text: str) -> int:
@@ -65,8 +68,14 @@ def _held_out(
     units: np.ndarray, labels: np.ndarray, fraction: float, purpose: str, spared: int
 ) -> np.ndarray:
     """Images `(n,)` bool whose unit draws a number below the share; so many units of a class are spared."""
+
+    def draw(unit: int) -> float:
+        """A number in [0, 1) that depends on both: different purposes choose independently of each other."""
+        found = hashlib.blake2b(unit.to_bytes(8, "big"), digest_size=8, key=purpose.encode()[:64])
+        return int.from_bytes(found.digest(), "big") / 2**64
+
     distinct, unit_of = np.unique(units, return_inverse=True)
-    draws = np.array([_draw(unit, purpose) for unit in distinct.tolist()])[unit_of]
+    draws = np.array([draw(unit) for unit in distinct.tolist()])[unit_of]
     chosen = []
     for of_class in members(labels):
         drawn = np.unique(draws[of_class])
@@ -74,12 +83,6 @@ def _held_out(
         below = int(np.searchsorted(drawn, fraction))
         chosen.append(drawn[: min(max(below, 1), most)])
     return np.isin(draws, np.concatenate([np.empty(0), *chosen]))
-
-
-def _draw(unit: int, purpose: str) -> float:
-    """A number in [0, 1) that depends on both: different purposes choose independently of each other."""
-    found = hashlib.blake2b(unit.to_bytes(8, "big"), digest_size=8, key=purpose.encode()[:64])
-    return int.from_bytes(found.digest(), "big") / 2**64
 
 
 def cut_by_class(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,9 +95,36 @@ def cut_by_class(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.nda
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     sizes = np.bincount(labels[by_class])
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    number = np.arange(count) - starts[labels[by_class]]
-    quantile = (number + 0.5) / sizes[labels[by_class]]
-    held = by_class[np.argsort(quantile, kind="stable")][: max(1, round(count * fraction))]
-    is_held = np.zeros(count, bool)
-    is_held[held] = True
-    return np.flatnonzero(~is_held), np.flatnonzero(is_held)
+    quantile = (np.arange(count) - starts[labels[by_class]] + 0.5) / sizes[labels[by_class]]
+    held = np.sort(by_class[np.argsort(quantile, kind="stable")][: max(1, round(count * fraction))])
+    return np.setdiff1d(np.arange(count), held), held
+
+
+class FileRecord(NamedTuple):
+    """What a run keeps of a file: digest of its content, name of its class, and its role."""
+
+    digest: str
+    label: str
+    role: str
+
+
+class Changes(NamedTuple):
+    """How the files of a folder differ from those of an earlier time: numbers of files."""
+
+    new: int
+    gone: int
+    changed: int
+
+    @classmethod
+    def between(cls, before: Mapping[str, Any], now: Mapping[str, Any]) -> "Changes":
+        """From what was known of each file by its path, and what is."""
+        both = before.keys() & now.keys()
+        changed = sum(before[name] != now[name] for name in both)
+        return cls(len(now) - len(both), len(before) - len(both), changed)
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+    def __str__(self) -> str:
+        parts = zip(self, ("new", "gone", "changed"))
+        return ", ".join(f"{count:,} {word}" for count, word in parts if count) or "unchanged"

@@ -21,11 +21,10 @@ import numpy as np
 import tensorflow as tf
 
 from attention_keras.data.augment import mix_batch, move_batch, policy_map
-from attention_keras.data.augmentations import NEEDS_FILES, parse_augment
 from attention_keras.data.features import FeatureRows
 from attention_keras.data.labels import targets_of
-from attention_keras.data.objects import BoxMasks
-from attention_keras.data.rows import ImageRows, Rows
+from attention_keras.data.registry import NEEDS_FILES, parse_augment
+from attention_keras.data.rows import BoxMasks, ImageRows, Rows
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import LOGITS
@@ -157,14 +156,19 @@ def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped
 
     Images may come as random-resized crops, drawn from its second argument, a seed.
     """
-    read_images = _crop_reader(split.files) if cropped else _reader(split.images)
-    read_objects = None if objects is None else _object_reader(split, objects)
     targets = _on_cpu(targets_of(np.asarray(split.labels), num_classes))
+    read_images = _crop_reader(split.files) if cropped else _reader(split.images)
+    if objects is not None:
+        told = _on_cpu(objects.astype("uint8"))
+        boxes = np.zeros((len(split), 4), "float32") if split.boxes is None else split.boxes
+        masks = BoxMasks(boxes, split.images.shape[1:3]) if split.masks is None else split.masks
+        read_masks = _reader(masks)
 
     def fetch(rows, seed=None):
         images = read_images(rows, seed) if cropped else read_images(rows)
-        if read_objects is not None:
-            images = tf.concat([images, read_objects(rows)[..., None]], axis=-1)
+        if objects is not None:
+            shown = read_masks(rows) * tf.gather(told, rows)[:, None, None]
+            images = tf.concat([images, shown[..., None]], axis=-1)
         return images, tf.gather(targets, rows)
 
     return fetch
@@ -208,15 +212,6 @@ def _crop_reader(files: ImageRows):
     return read
 
 
-def _object_reader(split: Split, objects: np.ndarray):
-    """A graph function from row numbers `(b,)` to masks `(b, h, w)`, empty where the object is not told."""
-    height, width = split.images.shape[1:3]
-    told = _on_cpu(objects.astype("uint8"))
-    boxes = np.zeros((len(split), 4), "float32") if split.boxes is None else split.boxes
-    read_masks = _reader(BoxMasks(boxes, (height, width)) if split.masks is None else split.masks)
-    return lambda rows: read_masks(rows) * tf.gather(told, rows)[:, None, None]
-
-
 def _on_cpu(array: np.ndarray) -> tf.Tensor:
     """Else a GPU would hold the set and the input pipeline fetch it back."""
     with tf.device("CPU:0"):
@@ -240,11 +235,10 @@ def _finished(batches: tf.data.Dataset, length: int) -> tf.data.Dataset:
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """The same elements, without the thread that tunes parallelism and buffers while they are read.
 
-    An iterator that ends often waits for that thread, and the thread sleeps: 10 ms after it started, then
-    twice as long each time, up to a minute. So a prediction of 0.7 s took 1.3 s, and a `fit` of 43 s came
-    back 38 s after its last step (TensorFlow 2.21). Without it `AUTOTUNE` means every core for a map, which
-    delivers as many images per second (docs/performance.md). A prefetch needs a number: left to itself its
-    buffer can double after every pause of the reader.
+    An iterator that ends often waits for that thread, whose sleep doubles up to a minute: a `fit` of 43 s
+    came back 38 s after its last step (TensorFlow 2.21). Without it `AUTOTUNE` means every core for a map,
+    which delivers as many images per second (docs/performance.md). A prefetch needs a number: left to itself
+    its buffer can double after every pause of the reader.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -1,8 +1,7 @@
-"""Rows of a split that are not an array in memory: in a file of arrays, or each in an image file.
+"""Rows of a split that are not an array in memory: in a file of arrays, in image files, or made of boxes.
 
-What is asked of all of them is what an array of the same shape would answer: `len`, `shape`, and the rows at
-an index, which may be a number, a slice, or an array of row numbers or of truth values. `take` gives rows
-that still lie where they are.
+All of them answer what an array of the same shape would: `len`, `shape`, and the rows at an index, which may
+be a number, a slice, or an array of row numbers or of truth values. `take` gives rows that are still unread.
 """
 
 import errno
@@ -31,23 +30,13 @@ class Rows(ABC):
     dtype: np.dtype
 
     @abstractmethod
-    def __getitem__(self, index) -> np.ndarray:
-        """The values of rows."""
+    def __getitem__(self, index) -> np.ndarray: ...
 
     @abstractmethod
-    def take(self, index) -> "Rows":
-        """The rows at `index`, still unread."""
+    def take(self, index) -> "Rows": ...
 
     def __len__(self) -> int:
         return self.shape[0]
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape, dtype="int64"))
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return np.asarray(self[:], dtype)
@@ -67,6 +56,22 @@ class DiskRows(Rows):
         return DiskRows(self._stored, self._rows[index])
 
 
+class BoxMasks(Rows):
+    """Masks `(n, h, w)` of boxes `(n, 4)`, made when they are read: the pixels with their centre in it."""
+
+    def __init__(self, boxes: np.ndarray, size: tuple[int, int]):
+        self._boxes, self._size = boxes, size
+        self.shape, self.dtype = (len(boxes), *size), np.dtype(bool)
+
+    def __getitem__(self, index) -> np.ndarray:
+        y0, x0, y1, x1 = self._boxes[index].T[..., None]
+        y, x = (np.arange(length) + 0.5 for length in self._size)
+        return ((y0 <= y) & (y < y1))[:, :, None] & ((x0 <= x) & (x < x1))[:, None, :]
+
+    def take(self, index) -> "BoxMasks":
+        return BoxMasks(self._boxes[index], self._size)
+
+
 class ImageRows(Rows):
     """Images `(n, h, w, c)` uint8 that are decoded from their files when they are indexed, and not kept.
 
@@ -77,8 +82,8 @@ class ImageRows(Rows):
 
     def __init__(self, files: np.ndarray, states: np.ndarray, to: PictureFormat | None):
         self.files, self.states, self.to = files, states, to
-        size = to.size if to else (None, None)
-        self.shape, self.dtype = (len(files), *size, to.channels if to else 3), np.dtype("uint8")
+        form = (*to.size, to.channels) if to else (None, None, 3)
+        self.shape, self.dtype = (len(files), *form), np.dtype("uint8")
 
     def __getitem__(self, index) -> np.ndarray:
         rows = np.arange(len(self))[index]
@@ -104,7 +109,7 @@ class ImageRows(Rows):
         return read_part(file, draws, self.to)
 
     def _decoded(self, decode: Callable[..., np.ndarray], rows: Iterable[int], *arguments) -> np.ndarray:
-        """What `decode` makes of each file, in order; UserError if one is gone or not what it was."""
+        """What `decode` makes of each file, in order."""
 
         def read(row: int, *own) -> np.ndarray:
             with self._as_it_was(row) as file:

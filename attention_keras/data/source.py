@@ -10,19 +10,18 @@ from typing import Protocol
 import numpy as np
 
 from attention_keras.data.array_store import ArrayStore
-from attention_keras.data.depth import any_deep, range_of_deep
-from attention_keras.data.file_records import FileRecord
 from attention_keras.data.geometry import PictureFormat
+from attention_keras.data.images import range_of_deep
 from attention_keras.data.labels import class_counts, in_words
-from attention_keras.data.membership import TEST_FRACTION, choose_roles, cut_by_class
-from attention_keras.data.objects import images_with_object
+from attention_keras.data.membership import TEST_FRACTION, FileRecord, choose_roles, cut_by_class
 from attention_keras.data.registry import VALIDATION_FRACTION, is_mirror_symmetric
-from attention_keras.data.split import ImageDataset, Role, Split
+from attention_keras.data.split import ImageDataset, Role, Split, images_with_object
 from attention_keras.data.table import ImageTable, read_images
 from attention_keras.errors import UserError
 
 # A test split that is cut from train is the same for every seed of a training.
 TEST_SEED = 0
+ROLES: tuple[Role, ...] = ("train", "validation", "test")
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +30,9 @@ logger = logging.getLogger(__name__)
 class Cut:
     """What a run asks of the split. `limit` keeps the first training images, and a fifth as many others."""
 
-    seed: int = 0
-    validation_fraction: float = VALIDATION_FRACTION
-    limit: int | None = None
+    seed: int
+    validation_fraction: float
+    limit: int | None
 
     def most(self, role: Role) -> int | None:
         """Images kept in a role."""
@@ -53,26 +52,27 @@ class Source(Protocol):
 def dataset_of_source(name: str, source: Source, cut: Cut) -> ImageDataset:
     """A dataset of arrays, its test split unread unless it is cut from train."""
     _check_fraction(name, source.roles, cut)
-    classes = len(source.class_names)
 
     def read(role: Role) -> Split:
         split = source.read(role, cut.most(role))
-        check_labels(split.labels, classes, f"{name}, {role} split")
+        check_labels(split.labels, len(source.class_names), f"{name}, {role} split")
         return split
+
+    def held_out(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+        kept, held = cut_by_class(train.labels, fraction, seed)
+        return train.take(kept), train.take(held)
 
     train = read("train")
     if "test" in source.roles:
         load_test = functools.partial(read, "test")
     else:
-        kept, held = cut_by_class(train.labels, TEST_FRACTION, TEST_SEED)
-        train, test = train.take(kept), train.take(held)
+        train, test = held_out(train, TEST_FRACTION, TEST_SEED)
         _tell_set_aside(name, test)
-        load_test = functools.partial(_same, test)
+        load_test = lambda: test  # noqa: E731
     if "validation" in source.roles:
         validation = read("validation")
     else:
-        kept, held = cut_by_class(train.labels, cut.validation_fraction, cut.seed)
-        train, validation = train.take(kept), train.take(held)
+        train, validation = held_out(train, cut.validation_fraction, cut.seed)
     return _dataset(name, source.class_names, train, validation, load_test)
 
 
@@ -90,23 +90,14 @@ def dataset_of_table(
     _check_classes(name, table, roles)
     _check_groups(name, table, roles)
     _tell_two_labels(name, table)
-    chosen = {
-        role: np.flatnonzero(roles == role)[: cut.most(role)] for role in ("train", "validation", "test")
-    }
-    trained = [table.root / path for path in table.paths[chosen["train"]]]
-    if to and not any_deep(trained, to.channels):
-        if to.values:
-            logger.warning("%s: no image has more than 8 bits, and the range is for these alone", name)
-        to = dataclasses.replace(to, values=None)
-    elif to and (values := to.values or range_of_deep(trained, to.channels)):
-        whose = "as given" if to.values else "the range of the training images"
-        to = dataclasses.replace(to, values=values)
-        said = "%s: pixels of more than 8 bits; %g becomes black and %g white, %s"
-        logger.warning(said, name, *values, whose)
+    chosen = {role: np.flatnonzero(roles == role)[: cut.most(role)] for role in ROLES}
+    if to:
+        trained = [table.root / path for path in table.paths[chosen["train"]]]
+        to = dataclasses.replace(to, values=_range_of(name, trained, to))
     has_test = "test" in table.roles
     now = np.sort(np.concatenate([rows for role, rows in chosen.items() if role != "test" or not has_test]))
     read, good = read_images(table, now, to, store, skip_broken)
-    train, validation, test = (read.take(np.flatnonzero(roles[now[good]] == role)) for role in chosen)
+    train, validation, test = (read.take(np.flatnonzero(roles[now[good]] == role)) for role in ROLES)
 
     def load_test() -> Split:
         split = read_images(table, chosen["test"], to, store, skip_broken)[0] if has_test else test
@@ -117,15 +108,24 @@ def dataset_of_table(
     return _dataset(name, table.class_names, train, validation, load_test, table.files(roles))
 
 
+def _range_of(name: str, files: list, to: PictureFormat) -> tuple[float, float] | None:
+    """What becomes black and white of images of more than 8 bits, which a few of the files tell."""
+    if not range_of_deep(files, to.channels, few=True):
+        if to.values:
+            logger.warning("%s: no image has more than 8 bits, and the range is for these alone", name)
+        return None
+    if values := to.values or range_of_deep(files, to.channels):
+        whose = "as given" if to.values else "the range of the training images"
+        said = "%s: pixels of more than 8 bits; %g becomes black and %g white, %s"
+        logger.warning(said, name, *values, whose)
+    return values
+
+
 def all_objects_or_none(images: Split) -> Split:
     """Only some images may have a mask or a box; evaluation compares maps with all of them or none."""
     if images_with_object(images).all():
         return images
     return dataclasses.replace(images, masks=None, boxes=None)
-
-
-def _same(split: Split) -> Split:
-    return split
 
 
 def _dataset(
@@ -141,26 +141,25 @@ def _dataset(
             f"{name} has too few images to train on: {len(train)} and {len(validation)} to validate"
         )
 
+    @functools.cache
     def load_and_compare() -> Split:
         test = load_test()
-        if both := duplicates(train, test):
+        if both := _duplicates(train, test):
             logger.warning("%s: %d of %d test images are also in train", name, both, len(test))
         return test
 
-    load_test_once = functools.cache(load_and_compare)
-    mirrored = is_mirror_symmetric(name)
-    return ImageDataset(name, tuple(class_names), train, validation, mirrored, load_test_once, files)
+    symmetric = is_mirror_symmetric(name)
+    return ImageDataset(name, tuple(class_names), train, validation, symmetric, load_and_compare, files)
 
 
-def duplicates(train: Split, other: Split) -> int:
+def _duplicates(train: Split, other: Split) -> int:
     """How many images of `other` are in `train` too: file by file, or else pixel by pixel."""
-    if train.digests is not None and other.digests is not None:
-        return int(np.isin(other.digests, train.digests).sum())
 
-    def digests(split: Split) -> list[bytes]:
-        return [
-            hashlib.blake2b(split.images[row].tobytes(), digest_size=16).digest() for row in range(len(split))
-        ]
+    def digests(split: Split) -> list:
+        if split.digests is not None:
+            return split.digests.tolist()
+        images = (split.images[row] for row in range(len(split)))
+        return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
 
     known = set(digests(train))
     return sum(digest in known for digest in digests(other))
@@ -183,7 +182,7 @@ def _check_fraction(name: str, roles, cut: Cut) -> None:
 
 def _check_classes(name: str, table: ImageTable, roles: np.ndarray) -> None:
     """Refuse a class without a training image, and tell of classes that a held-out role lacks."""
-    for role in ("train", "validation", "test"):
+    for role in ROLES:
         counts = class_counts(table.labels[roles == role], len(table.class_names))
         lost = ", ".join(table.class_names[label] for label in np.flatnonzero(counts == 0))
         if lost and role == "train":
@@ -192,9 +191,8 @@ def _check_classes(name: str, table: ImageTable, roles: np.ndarray) -> None:
                 "validation and test yourself"
             )
         if lost:
-            logger.warning(
-                "%s: no image of %s is in %s; three images a class are the least", name, lost, role
-            )
+            said = "%s: no image of %s is in %s; three images a class are the least"
+            logger.warning(said, name, lost, role)
 
 
 def _check_groups(name: str, table: ImageTable, roles: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""What every dataset becomes: uint8 images with labels, split by purpose."""
+"""What every dataset becomes: uint8 images with labels, split by purpose, and the object on them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -6,11 +6,15 @@ from typing import Literal
 
 import numpy as np
 
-from attention_keras.data.file_records import FileRecord
 from attention_keras.data.labels import Kind, kind_of
+from attention_keras.data.membership import FileRecord
+from attention_keras.data.registry import WHERE_MASKS_ARE
 from attention_keras.data.rows import ImageRows, Rows
+from attention_keras.errors import UserError
 
 Role = Literal["train", "validation", "test"]
+_READ_AT_ONCE = 1024
+_CHOICE = 2  # keeps this draw apart from the others that are made from the run's seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,21 +44,20 @@ class Split:
 
     def take(self, rows: np.ndarray | slice) -> "Split":
         """The images at `rows` (a slice or an index array), with all that belongs to them."""
-        columns = (getattr(self, field.name) for field in fields(self))
-        return Split(*(_taken(column, rows) for column in columns))
 
+        def taken(column):
+            if isinstance(column, Rows):
+                return column.take(rows)
+            return None if column is None else column[rows]
 
-def _taken(column: np.ndarray | Rows | None, rows: np.ndarray | slice) -> np.ndarray | Rows | None:
-    if isinstance(column, Rows):
-        return column.take(rows)
-    return None if column is None else column[rows]
+        return Split(*(taken(getattr(self, field.name)) for field in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
     """A dataset as training and evaluation see it.
 
-    `test()` reads the test split when called, so that training cannot look at it by accident.
+    `load_test` reads the test split when `test()` is called, so that training cannot look at it by accident.
     """
 
     name: str
@@ -89,3 +92,47 @@ class ImageDataset:
     def test(self) -> Split:
         """The test split; read it once, at the end, and choose nothing by it."""
         return self.load_test()
+
+
+def images_with_object(split: Split) -> np.ndarray:
+    """`(n,)` bool: the images with a mask that is not empty, or with a box where the split has no masks."""
+    if split.masks is not None:
+        starts = range(0, len(split), _READ_AT_ONCE)  # masks may be on disk
+        parts = [np.any(split.masks[start : start + _READ_AT_ONCE], axis=(1, 2)) for start in starts]
+        return np.concatenate([np.zeros(0, bool), *parts])
+    if split.boxes is not None:
+        return (split.boxes[:, 2:] > split.boxes[:, :2]).all(axis=1)
+    return np.zeros(len(split), bool)
+
+
+def choose_objects(split: Split, fraction: float, seed: int) -> np.ndarray:
+    """The images `(n,)` bool whose object the training may know: a share of those that have one, or one.
+
+    A smaller fraction of the same seed is a part of a larger one.
+    """
+    rows = np.flatnonzero(images_with_object(split))
+    count = min(len(rows), max(1, round(fraction * len(rows))))
+    chosen = np.zeros(len(split), bool)
+    chosen[np.random.default_rng([seed, _CHOICE]).permutation(rows)[:count]] = True
+    return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """The images `(n,)` bool of each split that tell a training where their object is."""
+
+    train: np.ndarray
+    validation: np.ndarray
+
+    @classmethod
+    def of(cls, dataset: ImageDataset, fraction: float, seed: int) -> "Objects":
+        """As `choose_objects` draws them; UserError where no training image has a mask or a box."""
+        train = choose_objects(dataset.train, fraction, seed)
+        if not train.any():
+            raise UserError(f"{dataset.name} has no masks for attend_to; {WHERE_MASKS_ARE}")
+        return cls(train, images_with_object(dataset.validation))
+
+    @property
+    def count(self) -> int:
+        """Training images that tell it."""
+        return int(self.train.sum())

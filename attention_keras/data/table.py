@@ -6,22 +6,22 @@ import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from attention_keras.data.array_store import ArrayStore, Columns
 from attention_keras.data.bands import check_bands
-from attention_keras.data.file_records import FileRecord
 from attention_keras.data.geometry import PictureFormat, fit_box
 from attention_keras.data.images import UnreadableImage, check_image, read_image, read_mask, upright_size
 from attention_keras.data.labels import class_counts, in_words, strata
-from attention_keras.data.membership import content_digests, text_digest
+from attention_keras.data.membership import FileRecord, content_digests, text_digest
 from attention_keras.data.rows import ImageRows, file_state
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
+from attention_keras.extras import needs
 from attention_keras.progress import Bar
 
 STREAM = "ATTENTION_KERAS_STREAM"
@@ -32,47 +32,35 @@ _HASHED_ANEW = 1 << 30  # bytes of files: a second
 logger = logging.getLogger(__name__)
 
 
-NO_BOX = (0.0, 0.0, 0.0, 0.0)
-
-
-@dataclass(frozen=True, eq=False)
 class ImageTable:
     """Rows as columns `(n,)`, going round the classes, so that any prefix of a role is a fair mix.
 
-    Where all `roles` are `train`, the others are still to be cut from them.
+    Paths and masks are relative to `root`, boxes `(n, 4)` are left, top, right, bottom in pixels of the
+    upright image. No mask is None, no group an empty text, and a box without area none. Where all `roles`
+    are `train`, the others are still to be cut from them.
     """
 
-    root: Path
-    class_names: tuple[str, ...]
-    paths: np.ndarray
-    labels: np.ndarray
-    roles: np.ndarray
-    masks: np.ndarray
-    groups: np.ndarray
-    boxes: np.ndarray
-    weights: np.ndarray
+    def __init__(
+        self, root: Path, class_names, paths, labels, roles, masks=None, groups=None, boxes=None, weights=None
+    ):
+        with needs("a table", extra="train"):
+            import pandas
+        count, labels, roles = len(paths), np.asarray(labels), np.array(roles, object)
+        classes = strata(labels)
+        turns = pandas.Series(classes).groupby([classes, roles]).cumcount().to_numpy()
+        order = np.argsort(turns * (classes.max(initial=0) + 1) + classes, kind="stable")
 
-    @classmethod
-    def of(
-        cls, root: Path, class_names, paths, labels, roles, masks=None, groups=None, boxes=None, weights=None
-    ) -> "ImageTable":
-        """A table of columns in any order.
+        def column(values, empty: Any, dtype: Any = object) -> np.ndarray:
+            return np.full(count, empty, dtype) if values is None else np.array(values, dtype)[order]
 
-        Paths and masks are relative to `root`, boxes are left, top, right, bottom in pixels of the upright
-        image. No mask is None, no group an empty text, and a box without area none.
-        """
-        count, labels = len(paths), np.asarray(labels)
-        columns = (
-            np.array(paths, object),
-            labels,
-            np.array(roles, object),
-            np.full(count, None, object) if masks is None else np.array(masks, object),
-            np.full(count, "", object) if groups is None else np.array(groups, object),
-            np.zeros((count, 4), "float32") if boxes is None else np.array(boxes, "float32"),
-            np.ones(count, "float32") if weights is None else np.array(weights, "float32"),
+        self.root, self.class_names = root, tuple(class_names)
+        self.paths, self.labels, self.roles = column(paths, ""), labels[order], roles[order]
+        self.masks, self.groups, self.weights = (
+            column(masks, None),
+            column(groups, ""),
+            column(weights, 1, "float32"),
         )
-        order = np.argsort(_turns(strata(labels), columns[2]), kind="stable")
-        return cls(root, tuple(class_names), *(column[order] for column in columns))
+        self.boxes = np.zeros((count, 4), "float32") if boxes is None else column(boxes, None, "float32")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -106,17 +94,6 @@ class ImageTable:
         return {path: FileRecord(*record) for path, *record in zip(self.paths, digests, labels, roles)}
 
 
-def _turns(labels: np.ndarray, roles: np.ndarray) -> np.ndarray:
-    """For each row its number among those of its class and role, then its class: the turns of a round."""
-    kinds = labels.max(initial=0) + 1
-    of = sum((roles == role) * number for number, role in enumerate(sorted({*roles}))) * kinds + labels
-    order = np.argsort(of, kind="stable")
-    _, first, size = np.unique(of[order], return_index=True, return_counts=True)
-    turns = np.empty(len(of), "int64")
-    turns[order] = np.arange(len(of)) - np.repeat(first, size)
-    return turns * kinds + labels
-
-
 def read_images(
     table: ImageTable,
     rows: np.ndarray,
@@ -131,34 +108,43 @@ def read_images(
     They are decoded into arrays, or, where these would be larger than `store` keeps in memory, only checked
     now and decoded whenever they are needed. One that cannot be read is an error, or left out and named.
     """
-    files, masks = ([table.root / path for path in table.paths[rows]], table.masks[rows])
+    files, masks, boxes = (
+        [table.root / path for path in table.paths[rows]],
+        table.masks[rows],
+        table.boxes[rows],
+    )
     count = len(files)
-    checked: Columns = {"good": ((count,), "int64")}
-    columns = checked
-    if to is not None:
-        if any(masks):
-            checked["masks"] = ((count, *to.size), "bool")
-        if table.boxes[rows].any():
-            checked["boxes"] = ((count, 4), "float32")
-        columns = checked | {"images": ((count, *to.size, to.channels), "uint8")}
-    if to is None or os.environ.get(STREAM) in ("1", "on") or not store.fits(columns):
+    columns: Columns = {"good": ((count,), "int64")}
+    if to and any(masks):
+        columns["masks"] = ((count, *to.size), "bool")
+    if to and boxes.any():
+        columns["boxes"] = ((count, 4), "float32")
+    kept = columns | ({"images": ((count, *to.size, to.channels), "uint8")} if to else {})
+    if to is None or os.environ.get(STREAM) in ("1", "on") or not store.fits(kept):
         # A few bytes an image go to disk, so that a folder is checked once: that decodes all of it.
-        columns, store = checked, dataclasses.replace(store, memory_limit=0)
+        kept, store = columns, dataclasses.replace(store, memory_limit=0)
     states = [file_state(file) for file in files]
     mask_states = [mask and file_state(table.root / mask) for mask in masks]
     names = [ascii(str(file.absolute())) for file in files]
-    content = list(zip(names, states, masks, mask_states, table.boxes[rows].tolist()))
-    key = f"image files {content} {columns} {to and (to.resize, to.values, to.channels)} {skip_broken}"
-    found = store.build(key, columns, lambda arrays: _fill(arrays, table, rows, to, skip_broken))
-    good = found.pop("good")
+    content = list(zip(names, states, masks, mask_states, boxes.tolist()))
+    key = f"image files {content} {kept} {to and (to.resize, to.values, to.channels)} {skip_broken}"
+    found = store.build(key, kept, lambda arrays: _fill(arrays, table, rows, to, skip_broken))
+    good = found["good"]
     images = ImageRows(np.array(files, object), np.array(states, "int64").reshape(count, 2), to).take(good)
-    labels, digests = table.labels[rows][good], table.digests[rows][good]
-    masks, boxes = found.get("masks"), found.get("boxes")
-    boxes = None if boxes is None else np.asarray(boxes)
-    units, groups, weights = (c[rows][good] for c in (table.units, table.groups, table.weights))
-    groups, weights = groups if any(groups) else None, None if (weights == 1).all() else weights
-    pixels = found.get("images", images)
-    return Split(pixels, labels, masks, boxes, digests, images, units, groups, weights), good
+    chosen = rows[good]
+    groups, weights = table.groups[chosen], table.weights[chosen]
+    split = Split(
+        found.get("images", images),
+        table.labels[chosen],
+        masks=found.get("masks"),
+        boxes=np.asarray(found["boxes"]) if "boxes" in found else None,
+        digests=table.digests[chosen],
+        files=images,
+        units=table.units[chosen],
+        groups=groups if any(groups) else None,
+        weights=None if (weights == 1).all() else weights,
+    )
+    return split, good
 
 
 def _fill(
@@ -168,64 +154,60 @@ def _fill(
     to: PictureFormat | None,
     skip_broken: bool,
 ) -> int:
+    """Write what the images at `rows` are to `arrays`, without those that are broken; how many are left."""
     count, broken = 0, []
-    found_in_order = _read_all(arrays, table, rows, to)
-    show = {"desc": "reading images", "unit": " images", "total": len(rows)}
-    for number, found in enumerate(Bar(found_in_order, **show)):
+    results = _read_all(table, rows, to, whole="images" in arrays)
+    for number, found in enumerate(Bar(results, desc="reading images", unit=" images", total=len(rows))):
         if isinstance(found, UnreadableImage):
             broken.append(f"{table.paths[rows[number]]} ({found})")
             continue
-        image, mask, box = found
-        if "images" in arrays:
-            arrays["images"][count] = image
-        if "masks" in arrays:
-            arrays["masks"][count] = False if mask is None else mask
-        if "boxes" in arrays:
-            arrays["boxes"][count] = box
-        arrays["good"][count] = number
+        found["good"] = number
+        for name, array in arrays.items():
+            array[count] = found.get(name, 0)
         count += 1
-    if broken:
-        shown = ", ".join(broken[:5]) + (f" and {len(broken) - 5} more" if len(broken) > 5 else "")
-        problem = f"{len(broken)} of {len(rows)} images in {table.root} cannot be read: {shown}"
-        if not skip_broken:
-            raise UserError(f"{problem}; repair or remove them, or leave them out with skip_broken")
-        logger.warning("left out: %s", problem)
-        trained, good = table.roles[rows] == "train", arrays["good"][:count]
-        before, after = (
-            class_counts(table.labels[rows[of]][trained[of]], len(table.class_names))
-            for of in (np.arange(len(rows)), good)
-        )
-        if (lost := (before > 0) & (after == 0)).any():
-            name = table.class_names[int(lost.argmax())]
-            raise UserError(f"no image of the class {name!r} can be read; repair some or remove it")
+    if not broken:
+        return count
+    shown = ", ".join(broken[:5]) + (f" and {len(broken) - 5} more" if len(broken) > 5 else "")
+    problem = f"{len(broken)} of {len(rows)} images in {table.root} cannot be read: {shown}"
+    if not skip_broken:
+        raise UserError(f"{problem}; repair or remove them, or leave them out with skip_broken")
+    logger.warning("left out: %s", problem)
+    good = rows[arrays["good"][:count]]
+    before, after = (
+        class_counts(table.labels[of][table.roles[of] == "train"], len(table.class_names))
+        for of in (rows, good)
+    )
+    if (lost := (before > 0) & (after == 0)).any():
+        name = table.class_names[int(lost.argmax())]
+        raise UserError(f"no image of the class {name!r} can be read; repair some or remove it")
     return count
 
 
 def _read_all(
-    arrays: dict[str, np.ndarray], table: ImageTable, rows: np.ndarray, to: PictureFormat | None
-) -> Iterator[tuple | UnreadableImage]:
-    """Images, where they are kept, and masks, in order.
+    table: ImageTable, rows: np.ndarray, to: PictureFormat | None, whole: bool
+) -> Iterator[dict[str, Any] | UnreadableImage]:
+    """Of each row, in order, its image where the `whole` of it is kept, its mask and its box.
 
     By several threads, a block at a time so that memory stays bounded. Images that are not kept are
     decoded once all the same: one that is broken is told before the training and not in its midst.
     """
 
-    def attempt(row: int):
-        file, mask = table.root / table.paths[row], table.masks[row]
-        if to is None:
-            try:
-                check_bands(file)
-            except UnreadableImage as reason:
-                return reason
-            return None, None, NO_BOX
+    def attempt(row: int) -> dict[str, Any] | UnreadableImage:
+        file, mask, box, found = table.root / table.paths[row], table.masks[row], table.boxes[row], {}
         try:
-            image = read_image(file, to) if "images" in arrays else check_image(file, to)
+            if to is None:
+                check_bands(file)
+                return found
+            if whole:
+                found["images"] = read_image(file, to)
+            else:
+                check_image(file, to)
+            if box.any():
+                found["boxes"] = fit_box(box, upright_size(file), to)
         except UnreadableImage as reason:
             return reason
         try:
-            box = table.boxes[row]
-            placed = fit_box(box, upright_size(file), to) if box.any() else NO_BOX
-            return image, mask and read_mask(table.root / mask, to), placed
+            return found | ({"masks": read_mask(table.root / mask, to)} if mask else {})
         except UnreadableImage as reason:
             return UnreadableImage(f"its mask {mask}: {reason}")
 

@@ -88,18 +88,18 @@ def read_table(path: str | Path, columns: Sequence[str] = (), kind: Labels = "au
         class_names = [names["label"]]
     else:
         allowed = lambda text: is_a_line(text) and (kind == "multi" or text != "")  # noqa: E731
-        texts = pandas.Series(checked("label", allowed, "is not a line of UTF-8"))
+        texts = checked("label", allowed, "is not a line of UTF-8")
+        labels, class_names = pandas.factorize(texts, sort=True)
+        labels = labels.astype("int32")
         if kind == "multi":
-            codes, found = pandas.factorize(texts)
-            each = [{tag.strip() for tag in text.split(SEPARATOR)} - {""} for text in found]
+            each = [{tag.strip() for tag in text.split(SEPARATOR)} - {""} for text in class_names]
             class_names = sorted(set().union(*each))
-            labels = np.array([[name in tags for name in class_names] for tags in each], "uint8")[codes]
-        else:
-            labels, class_names = pandas.factorize(texts, sort=True)
-            labels = labels.astype("int32")
-    wanted = "must be train, validation or test"
-    roles = checked("split", lambda text: text.casefold() in ("", *ROLE_NAMES), wanted)
-    roles = np.array([ROLE_NAMES.get(role.casefold(), "train") for role in roles], object)
+            labels = np.array([[name in tags for name in class_names] for tags in each], "uint8")[labels]
+    roles = checked(
+        "split",
+        lambda text: text.casefold() in ("", *ROLE_NAMES),
+        "must be train, validation or test",
+    )
     weights = np.ones(len(frame), "float32")
     if (given := frame["weight"] != "").any():
         weights[given] = pandas.to_numeric(frame["weight"][given], errors="coerce")
@@ -118,10 +118,16 @@ def read_table(path: str | Path, columns: Sequence[str] = (), kind: Labels = "au
     if len(np.unique(labels)) < 2:
         found = f"one label only, {frame['label'].iloc[0]!r}" if len(labels) else "no rows"
         raise UserError(f"{file} has {found}; a network learns to tell two apart")
-    masks = np.where(frame["mask"] == "", None, frame["mask"])
-    groups = checked("group", lambda text: True, "")
-    return ImageTable.of(
-        file.parent, class_names, paths.to_numpy(object), labels, roles, masks, groups, boxes, weights
+    return ImageTable(
+        file.parent,
+        class_names,
+        paths.to_numpy(object),
+        labels,
+        [ROLE_NAMES.get(role.casefold(), "train") for role in roles],
+        np.where(frame["mask"] == "", None, frame["mask"]),
+        checked("group", lambda text: True, ""),
+        boxes,
+        weights,
     )
 
 
@@ -144,22 +150,13 @@ def _read_text(file: Path) -> "DataFrame":
 
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
         first = stream.readline()
-    # Spreadsheets of some countries write semicolons, since the comma stands in their numbers. The names are
-    # read as a row, so that a row with more values than names is an error.
-    found = (
-        pandas.read_csv(
-            file,
-            sep=max(",;\t", key=first.count),
-            header=None,
-            dtype=object,
-            keep_default_na=False,
-            skip_blank_lines=False,
-            encoding="utf-8-sig",
-            encoding_errors="surrogateescape",
-        )
-        if first.strip()
-        else pandas.DataFrame([[""]])
-    )
+    found = pandas.DataFrame([[""]])
+    if first.strip():
+        # Spreadsheets of some countries write semicolons, since the comma stands in their numbers. The names
+        # are read as a row, so that a row with more values than names is an error.
+        how = {"header": None, "dtype": object, "keep_default_na": False, "skip_blank_lines": False}
+        how |= {"encoding": "utf-8-sig", "encoding_errors": "surrogateescape"}
+        found = pandas.read_csv(file, sep=max(",;\t", key=first.count), **how)
     names, frame = found.iloc[0], found.iloc[1:]
     frame = frame[(frame != "").any(axis=1)]
     frame.columns, frame.index = [str(name).strip() for name in names], frame.index + 1
@@ -205,11 +202,8 @@ def _texts(file: Path, found: "DataFrame", names: dict[str, str | None]) -> "Dat
     frame = pandas.DataFrame(index=found.index if found.index.dtype == int else range(1, len(found) + 1))
     header = [str(name) for name in found.columns]
     for ours, theirs in names.items():
-        if (
-            theirs
-            and (ours in _NEEDED or theirs not in (ours, None) or theirs in header)
-            and header.count(theirs) != 1
-        ):
+        wanted = ours in _NEEDED or theirs != ours or theirs in header
+        if theirs and wanted and header.count(theirs) != 1:
             there = ", ".join(map(repr, filter(None, header))) or "none"
             raise UserError(
                 f"{file} must have one column {theirs!r} and has {there}; if it is called otherwise, say so "

@@ -19,7 +19,7 @@ from attention_keras.data.registry import PETS
 from attention_keras.data.split import Role, Split
 from attention_keras.errors import UserError
 
-READ_BATCH = 512
+_READ_AT_ONCE = 512
 _NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")
 
 
@@ -80,33 +80,27 @@ def unreachable_hosts(urls: Iterable[str], seconds: float = 8.0) -> str | None:
 class TfdsSource:
     """Splits of a dataset from `open_builder` as uint8 arrays, prepared here if need be.
 
-    `image_size` None keeps a size that the dataset fixes, else takes 32. `to_arrays` makes of a stored
-    example and a size the columns of `Split` but for the label; by default the whole image. `with_masks`
-    says whether it gives masks.
+    `image_size` None keeps a size that the dataset fixes, else takes 32. `to_arrays` makes images and masks
+    of a stored example and a size; by default the whole image alone.
     """
 
     def __init__(
         self,
         builder: tfds.core.DatasetBuilder,
-        *,
+        store: ArrayStore,
         image_size: int | None = None,
         resize: Resize = "crop",
         to_arrays: Callable[[dict, tuple[int, int]], dict] | None = None,
-        with_masks: bool = False,
-        store: ArrayStore | None = None,
     ):
-        self._builder, self._store, self._with_masks = builder, store or ArrayStore(), with_masks
+        self._builder, self._store, self._with_masks = builder, store, to_arrays is not None
         self._image, self._label = _image_and_label(builder)
         prepare(builder)
-        fixed = builder.info.features[self._image].shape[:2]
-        if image_size is None and None not in fixed:
-            self._size = tuple(fixed)
-        else:
-            self._size = (image_size or DEFAULT_SIZE,) * 2
+        fixed = tuple(builder.info.features[self._image].shape[:2])
+        self._size = (image_size or DEFAULT_SIZE,) * 2 if image_size or None in fixed else fixed
+        self._how = to_arrays.__name__ if to_arrays else resize
         self._to_arrays = to_arrays or (
             lambda example, size: {"images": whole_image(example[self._image], size, resize)}
         )
-        self._how = to_arrays.__name__ if to_arrays else resize
         self._splits = _splits(builder)
         self.roles = frozenset(self._splits)
         self.class_names = tuple(builder.info.features[self._label].names)
@@ -130,9 +124,13 @@ class TfdsSource:
             ) from None
 
     def _fill(self, arrays: dict[str, np.ndarray], stored: str) -> int:
+        def row(example: dict) -> dict:
+            labels = {"labels": tf.cast(example[self._label], tf.int32)}
+            return self._to_arrays(example, self._size) | labels
+
         in_stored_order = tfds.ReadConfig(interleave_cycle_length=1, add_tfds_id=False)
         examples = self._builder.as_dataset(stored, shuffle_files=False, read_config=in_stored_order)
-        batches = examples.map(self._row, tf.data.AUTOTUNE).batch(READ_BATCH).prefetch(2)
+        batches = examples.map(row, tf.data.AUTOTUNE).batch(_READ_AT_ONCE).prefetch(2)
         end = 0
         for batch in untuned(batches).as_numpy_iterator():
             start, end = end, end + len(batch["labels"])
@@ -140,24 +138,17 @@ class TfdsSource:
                 arrays[name][start:end] = column
         return end
 
-    def _row(self, example: dict) -> dict:
-        return self._to_arrays(example, self._size) | {"labels": tf.cast(example[self._label], tf.int32)}
-
 
 def _image_and_label(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
     """Keys of the image and the class label, from the dataset's own declaration if it has one."""
-    features = dict(builder.info.features)
-    keys = builder.info.supervised_keys
+    features, keys = dict(builder.info.features), builder.info.supervised_keys
+    kinds = (tfds.features.Image, tfds.features.ClassLabel)
     if not keys or len(keys) != 2:
         keys = [
-            next((key for key, feature in features.items() if isinstance(feature, kind)), None)
-            for kind in (tfds.features.Image, tfds.features.ClassLabel)
+            next((k for k, feature in features.items() if isinstance(feature, kind)), None) for kind in kinds
         ]
     image, label = keys
-    if not (
-        isinstance(features.get(image), tfds.features.Image)
-        and isinstance(features.get(label), tfds.features.ClassLabel)
-    ):
+    if not all(isinstance(features.get(key), kind) for key, kind in zip(keys, kinds)):
         raise UserError(
             f"tfds:{builder.name} is not for image classification: it needs an Image and a ClassLabel, and "
             f"has {', '.join(features)}"

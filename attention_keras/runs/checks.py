@@ -3,8 +3,15 @@
 from types import SimpleNamespace
 from typing import get_args
 
-from attention_keras.data.augmentations import MIXES, MOVES, NEEDS_FILES, parse_augment
-from attention_keras.data.registry import IMAGE_FILES, WHERE_MASKS_ARE, has_no_masks
+from attention_keras.data.registry import (
+    IMAGE_FILES,
+    MIXES,
+    MOVES,
+    NEEDS_FILES,
+    WHERE_MASKS_ARE,
+    has_no_masks,
+    parse_augment,
+)
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import AUTO, RAW, Preprocessing
 from attention_keras.models.spec import APPLICATION, ModelSpec

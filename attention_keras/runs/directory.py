@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attention_keras.data.file_records import Changes, FileRecord
+from attention_keras.data.membership import Changes, FileRecord
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.durable import hold_alone, write_json, write_text

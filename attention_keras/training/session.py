@@ -14,9 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from attention_keras.data.datasets import ImageDataset, load_dataset
-from attention_keras.data.objects import Objects
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
-from attention_keras.data.split import Split
+from attention_keras.data.split import Objects, Split
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier, probabilities_of
 from attention_keras.models.frozen import frozen_layers, thaw

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from attention_keras.data.file_records import Changes
+from attention_keras.data.membership import Changes
 from attention_keras.data.pipeline import user_errors
 from attention_keras.data.table_file import read_files
 from attention_keras.errors import UserError

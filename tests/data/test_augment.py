@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from attention_keras.data import augment, augmentations
+from attention_keras.data import augment, registry
 from attention_keras.data.augment import PADDING, move_batch
-from attention_keras.data.augmentations import POLICIES, Augment, parse_augment
 from attention_keras.data.pipeline import training_batches
+from attention_keras.data.registry import POLICIES, Augment, parse_augment
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 
@@ -67,8 +67,8 @@ def test_names():
     for wrong in ("", "flip+", "flip+flip", "none+flip", "Flip"):
         with pytest.raises(UserError, match="allowed: none, or any of flip, crop, crop_reflect"):
             parse_augment(wrong)
-    assert tuple(augment._MOVES) == augmentations.MOVES, "what the command line knows is what there is"
-    assert tuple(augment._MIXES) == augmentations.MIXES
+    assert tuple(augment._MOVES) == registry.MOVES, "what the command line knows is what there is"
+    assert tuple(augment._MIXES) == registry.MIXES
 
 
 def read(split, augment, count=17):

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from attention_keras.data.augmentations import MIXES, POLICIES
 from attention_keras.data.digits import generate_scenes
-from attention_keras.data.objects import BoxMasks, choose_objects, images_with_object
 from attention_keras.data.pipeline import evaluation_batches, training_batches
-from attention_keras.data.rows import DiskRows
-from attention_keras.data.split import Split
+from attention_keras.data.registry import MIXES, POLICIES
+from attention_keras.data.rows import BoxMasks, DiskRows
+from attention_keras.data.split import Split, choose_objects, images_with_object
 from attention_keras.errors import UserError
 
 COUNT, HEIGHT, WIDTH = 40, 14, 12

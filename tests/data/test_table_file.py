@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 from attention_keras.commands.main import main
 from attention_keras.data.datasets import load_dataset, load_unseen, seen_in_training
 from attention_keras.data.geometry import RESIZES, PictureFormat
-from attention_keras.data.objects import BoxMasks
+from attention_keras.data.rows import BoxMasks
 from attention_keras.data.table_file import read_files, read_table
 from attention_keras.errors import UserError
 from attention_keras.runs.directory import Run

@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from attention_keras.data.datasets import DATASETS, load_dataset
+from attention_keras.data.datasets import load_dataset
 from attention_keras.data.geometry import RESIZES, PictureFormat
 from attention_keras.data.images import read_image
 from attention_keras.data.tfds import unreachable_hosts
@@ -43,7 +43,7 @@ def test_birds_are_cut_to_their_boxes_with_masks(prepare):
     }
     data_dir = prepare("caltech_birds2011", {"train": [bird] * 4, "test": [bird] * 2})
     dataset = load_dataset("cub200", data_dir=data_dir)
-    assert dataset.image_shape == DATASETS["cub200"].image_shape == (80, 80, 3)
+    assert dataset.image_shape == (80, 80, 3)
     assert dataset.num_classes == 200
     assert dataset.train.images[0].min() > 200
     np.testing.assert_array_equal(dataset.train.masks[0], np.arange(80) < np.full((80, 1), 40))

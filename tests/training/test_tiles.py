@@ -149,7 +149,7 @@ def test_bands_are_the_pixels_of_the_file(tmp_path, name, monkeypatch):
         how = {"tiles.tif": {"tile": (32, 16)}, "deflate.tif": {"compression": "zlib", "rowsperstrip": 7}}
         colours = "minisblack" if name == "grey.tif" else "rgb"
         tifffile.imwrite(file, pixels, photometric=colours, **how.get(name, {"rowsperstrip": 9}))
-        monkeypatch.setattr(image_bands, "_of_decoded", None)  # not decoded as a whole
+        monkeypatch.setattr(image_bands, "LARGEST", 0)  # not decoded as a whole
     else:
         Image.fromarray(pixels).save(file, quality=95)
         pixels = np.asarray(Image.open(file))

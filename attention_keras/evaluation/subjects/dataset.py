@@ -11,10 +11,10 @@ from attention_keras.data.datasets import (
     load_unseen,
     seen_in_training,
 )
-from attention_keras.data.file_records import Changes, FileRecord
 from attention_keras.data.geometry import PictureFormat, Resize
 from attention_keras.data.images import model_channels
 from attention_keras.data.labels import Kind
+from attention_keras.data.membership import Changes, FileRecord
 from attention_keras.data.registry import IMAGE_FILES, TABLE
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError

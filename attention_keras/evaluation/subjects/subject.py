@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from attention_keras.data.file_records import FileRecord
+from attention_keras.data.membership import FileRecord
 from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor
 from attention_keras.evaluation.subjects.views import logits_view, probability_function
