@@ -13,18 +13,13 @@ def register() -> None:
     """Register every class that a saved model of this package can hold. Imports Keras."""
     from attention_keras.layers import (  # noqa: F401
         attention_pool,
-        batch_norm,
         class_attention,
         compatibility,
         ensemble,
         evidence,
-        gcn_zca,
-        pixel_affine,
-        predicted_class,
-        progressive,
-        standardize,
+        normalization,
+        preprocess,
         tiles,
-        yuv_lcn,
     )
     from attention_keras.models import classifier  # noqa: F401
 

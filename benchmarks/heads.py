@@ -30,8 +30,8 @@ from attention_keras.measures.localization import (
     pointing_game,
 )
 from attention_keras.measures.perturbation import baselines, perturbation_curves, pixel_order
-from attention_keras.models.applications import preprocessing_layer
-from attention_keras.models.image_size import for_image_size
+from attention_keras.models.copies import for_image_size
+from attention_keras.models.pretrained import preprocessing_layer
 from attention_keras.training.class_fit import ClassFit, fit_class_head
 from benchmarks.one_query import fit_query
 

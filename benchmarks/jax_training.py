@@ -24,7 +24,7 @@ from attention_keras.data.registry import parse_augment
 from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.models.copies import in_float32
-from attention_keras.models.global_branch import prune_dead_branch
+from attention_keras.models.parts import prune_dead_branch
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.durable import write_whole
 from attention_keras.runs.recipes import find_recipe

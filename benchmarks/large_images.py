@@ -21,7 +21,7 @@ from sklearn.model_selection import train_test_split
 
 from attention_keras import load_model, tiled
 from attention_keras.commands.command_line import exit_code
-from attention_keras.models.applications import preprocessing_layer
+from attention_keras.models.pretrained import preprocessing_layer
 from attention_keras.training.class_fit import averages, fit_class_head
 from attention_keras.training.probe_fit import fit_probe
 from benchmarks.heads import open_rgb, table

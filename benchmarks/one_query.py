@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from attention_keras.models.level_weights import fit_level_weights
+from attention_keras.models.class_head import fit_level_weights
 from attention_keras.training import class_fit
 from attention_keras.training.class_fit import Linear, Statistics, fit_probe
 

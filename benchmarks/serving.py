@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
-from attention_keras.models.global_branch import prune_dead_branch
+from attention_keras.models.parts import prune_dead_branch
 from attention_keras.serving.signatures import ServedClassifier
 from benchmarks.timing import medians
 

@@ -24,7 +24,7 @@ import numpy as np
 from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.errors import UserError
-from attention_keras.models.compute import count_macs
+from attention_keras.models.parts import count_macs
 from attention_keras.training.optimizers import build_optimizer
 from benchmarks.timing import convolution, in_turns
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from attention_keras.commands.command_line import parse
 from attention_keras.commands.quiet_start import import_tensorflow
-from attention_keras.models.paper_errors import PAPER_ERRORS
+from attention_keras.models.spec import PAPER_ERRORS
 from attention_keras.runs.options import option
 
 DESCRIPTION = "List the networks by name, with the errors that the paper reports."
@@ -47,7 +47,7 @@ def print_models(sizes: bool = False) -> None:
 def _counts(name: str) -> str:
     import keras
 
-    from attention_keras.models.compute import count_macs, count_parameters
+    from attention_keras.models.parts import count_macs, count_parameters
     from attention_keras.models.zoo import build_model
 
     with keras.StatelessScope(initialize_variables=False):  # weights would take long

@@ -158,7 +158,7 @@ def _write_table(options: ReproduceOptions, configs: dict[tuple[str, int], RunCo
 
 def _numbers(run: Run) -> dict[str, float]:
     """What stands in the table of one run; its reports have all that was measured."""
-    from attention_keras.models.paper_errors import PAPER_ERRORS
+    from attention_keras.models.spec import PAPER_ERRORS
 
     metrics, paper = run.metrics(), PAPER_ERRORS.get(run.config.dataset, {}).get(run.config.model)
     found = {"test error, %": 100 * metrics["test_error"], "parameters": metrics["parameters"]}

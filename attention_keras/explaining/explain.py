@@ -15,10 +15,10 @@ from attention_keras.errors import UserError
 from attention_keras.explaining.batches import in_batches
 from attention_keras.explaining.explanation import Explanation
 from attention_keras.extras import needs
-from attention_keras.models.applications import needed_preprocessing, preprocessing_layer
 from attention_keras.models.evidence import Asked, evidence_model, final_activation, prediction_of
 from attention_keras.models.graph import functional
 from attention_keras.models.outputs import EVIDENCE
+from attention_keras.models.pretrained import needed_preprocessing, preprocessing_layer
 from attention_keras.models.readout import activation_of
 
 BATCH = 32

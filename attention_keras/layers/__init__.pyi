@@ -1,12 +1,9 @@
-from .attention_pool import AttentionPool
+from .attention_pool import AttentionPool, ProgressiveGate
 from .class_attention import ClassAttention
 from .compatibility import CompatibilityScore
 from .ensemble import LevelEnsemble, WeightedLevels
-from .gcn_zca import ContrastWhitening
-from .preprocess import build_preprocess
-from .progressive import ProgressiveGate
-from .standardize import Standardize
-from .yuv_lcn import YUVLocalContrast
+from .normalization import Standardize
+from .preprocess import ContrastWhitening, YUVLocalContrast, build_preprocess
 
 __all__ = [
     "AttentionPool",

@@ -1,4 +1,4 @@
-"""From scores to attention to a descriptor: the weighted sum that replaces global pooling."""
+"""What scores do to local features: a weighted sum in place of global pooling, or a gate."""
 
 from typing import get_args
 
@@ -6,8 +6,6 @@ import keras
 from keras import ops
 
 from attention_keras.layers.choices import Normalization
-
-NORMALIZATIONS = get_args(Normalization)
 
 
 def softmax_over_places(scores):
@@ -49,20 +47,16 @@ class AttentionPool(keras.layers.Layer):
     def __init__(self, normalization="softmax", **kwargs):
         # Automatic casting would turn float32 scores into the compute dtype.
         super().__init__(autocast=False, **kwargs)
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(
-                f"normalization must be one of {', '.join(NORMALIZATIONS)}; got {normalization!r}"
-            )
+        if normalization not in (allowed := get_args(Normalization)):
+            raise ValueError(f"normalization must be one of {', '.join(allowed)}; got {normalization!r}")
         self.normalization = normalization
 
     def build(self, local_features_shape, scores_shape):
-        if len(local_features_shape) != 4:
-            raise ValueError(f"local_features must be (b, h, w, c); got shape {tuple(local_features_shape)}")
-        if len(scores_shape) != 3 or tuple(scores_shape[1:]) != tuple(local_features_shape[1:3]):
-            raise ValueError(
-                f"scores must be (b, h, w) like local_features {tuple(local_features_shape)}; "
-                f"got shape {tuple(scores_shape)}"
-            )
+        features, scores = tuple(local_features_shape), tuple(scores_shape)
+        if len(features) != 4:
+            raise ValueError(f"local_features must be (b, h, w, c); got shape {features}")
+        if len(scores) != 3 or scores[1:] != features[1:3]:
+            raise ValueError(f"scores must be (b, h, w) like local_features {features}; got shape {scores}")
 
     def call(self, local_features, scores, valid=None):
         scores = ops.cast(scores, "float32")
@@ -90,14 +84,11 @@ class AttentionPool(keras.layers.Layer):
 
     @property
     def divides_by_places(self) -> bool:
-        """Whether the descriptor is the mean over the places of what `pooled` says, and not the sum."""
+        """For evidence: whether the descriptor is the mean over the places, and not the sum."""
         return self.normalization == "sigmoid"
 
     def pooled(self, inputs, outputs):
-        """What a call has summed: the map, how much each place counts, and which are valid, where it is told.
-
-        Evidence asks for it.
-        """
+        """For evidence: the map that a call has summed, how much each place counts, and which are valid."""
         return inputs[0], outputs[1], inputs[2] if len(inputs) > 2 else None
 
     def compute_output_spec(self, local_features, scores, valid=None):
@@ -109,3 +100,30 @@ class AttentionPool(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "normalization": self.normalization}
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class ProgressiveGate(keras.layers.Layer):
+    """Gated map `(b, h, w, c)` and gate `(b, h, w)` from local features and their scores.
+
+    gate_i = sigmoid(score_i) in float32; gated_i = gate_i l_i. Positions are not summed: the gated map
+    goes on through the network. Source: `2_level_atten_higherlevel_PAN` of the official code.
+
+    Call arguments:
+        local_features: `(b, h, w, c)`.
+        scores: `(b, h, w)`.
+
+    Example:
+        >>> import numpy as np
+        >>> gated, gate = ProgressiveGate()(np.ones((1, 2, 2, 3)), np.zeros((1, 2, 2)))
+        >>> float(gated[0, 0, 0, 0]), float(gate[0, 0, 0])
+        (0.5, 0.5)
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+
+    def call(self, local_features, scores):
+        gate = ops.sigmoid(ops.cast(scores, "float32"))
+        local_features = ops.cast(local_features, self.compute_dtype)
+        return local_features * ops.cast(gate, self.compute_dtype)[..., None], gate

@@ -47,8 +47,7 @@ class ClassAttention(keras.layers.Layer):
     """
 
     def __init__(self, beta: float = 1.0, **kwargs):
-        kwargs["dtype"] = "float32"
-        super().__init__(**kwargs)
+        super().__init__(**kwargs | {"dtype": "float32"})
         self.beta = beta
 
     def build(self, local_logits_shape):
@@ -66,7 +65,7 @@ class ClassAttention(keras.layers.Layer):
         return ops.sum(attention * local_logits, axis=(1, 2)), attention
 
     def pooled(self, inputs, outputs):
-        """What is summed over the places, with which weights, and which are valid, for `evidence_model`."""
+        """As of `AttentionPool`."""
         return inputs[0], outputs[1], inputs[1] if len(inputs) > 1 else None
 
     def get_config(self):

@@ -8,7 +8,6 @@ from keras import ops
 
 from attention_keras.layers.choices import Compat
 
-COMPATIBILITIES = get_args(Compat)
 SMALLEST_SQUARE = 1e-6
 
 
@@ -53,8 +52,8 @@ class CompatibilityScore(keras.layers.Layer):
 
     def __init__(self, compat="scaled", u_initializer="glorot_uniform", **kwargs):
         super().__init__(autocast=False, **kwargs)
-        if compat not in COMPATIBILITIES:
-            raise ValueError(f"compat must be one of {', '.join(COMPATIBILITIES)}; got {compat!r}")
+        if compat not in (allowed := get_args(Compat)):
+            raise ValueError(f"compat must be one of {', '.join(allowed)}; got {compat!r}")
         self.compat = compat
         self.u_initializer = keras.initializers.get(u_initializer)
 
@@ -93,8 +92,5 @@ class CompatibilityScore(keras.layers.Layer):
         return scores if g is None else scores + ops.matmul(g, u)[:, None, :]
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "compat": self.compat,
-            "u_initializer": keras.initializers.serialize(self.u_initializer),
-        }
+        u_initializer = keras.initializers.serialize(self.u_initializer)
+        return {**super().get_config(), "compat": self.compat, "u_initializer": u_initializer}

@@ -1,4 +1,4 @@
-"""Joining several classifiers: the paper's `indep`, and a weighted sum."""
+"""From the logits of several classifiers to one answer: `indep`, a weighted sum, the best class."""
 
 import keras
 from keras import ops
@@ -18,14 +18,12 @@ class LevelEnsemble(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs):
-        kwargs["dtype"] = "float32"
-        super().__init__(**kwargs)
+        super().__init__(**kwargs | {"dtype": "float32"})
 
     def call(self, level_logits):
-        levels = ops.stack([ops.cast(logits, "float32") for logits in level_logits], axis=1)
+        levels = _stacked(level_logits)
         log_probabilities = ops.log_softmax(levels, axis=-1)
-        mean = ops.logsumexp(log_probabilities, axis=1) - ops.log(float(len(level_logits)))
-        return levels, mean
+        return levels, ops.logsumexp(log_probabilities, axis=1) - ops.log(float(len(level_logits)))
 
 
 @keras.saving.register_keras_serializable(package="attention_keras")
@@ -46,8 +44,7 @@ class WeightedLevels(keras.layers.Layer):
     """
 
     def __init__(self, start, **kwargs):
-        kwargs["dtype"] = "float32"
-        super().__init__(**kwargs)
+        super().__init__(**kwargs | {"dtype": "float32"})
         self.start = [float(value) for value in start]
 
     def build(self, level_logits_shape):
@@ -61,8 +58,29 @@ class WeightedLevels(keras.layers.Layer):
         )
 
     def call(self, level_logits):
-        levels = ops.stack([ops.cast(logits, "float32") for logits in level_logits], axis=1)
+        levels = _stacked(level_logits)
         return levels, ops.sum(levels * self.weight[:, None], axis=1)
 
     def get_config(self):
         return {**super().get_config(), "start": self.start}
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class PredictedClass(keras.layers.Layer):
+    """The class of the largest of the logits: `(b, k)` -> `(b,)` int32.
+
+    A layer with a name of its own: operations are named by counting, and a graph from a file may have a name
+    that the next one gets. Not `ops.argmax`, which Keras writes for TensorFlow with operations that LiteRT
+    lacks.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs | {"dtype": "float32"})
+
+    def call(self, logits):
+        _, best = ops.top_k(logits, 1)
+        return ops.squeeze(best, axis=-1)
+
+
+def _stacked(level_logits):
+    return ops.stack([ops.cast(logits, "float32") for logits in level_logits], axis=1)

@@ -60,8 +60,7 @@ class Evidence(keras.layers.Layer):
     """
 
     def __init__(self, num_classes: int, steps: Mapping[str, Any], centred: bool = True, **kwargs):
-        kwargs["dtype"] = "float32"
-        super().__init__(**kwargs)
+        super().__init__(**kwargs | {"dtype": "float32"})
         self.num_classes, self.steps, self.centred = num_classes, steps, centred
         self._shared: Mapping[str, Any] = {}
 
@@ -72,8 +71,9 @@ class Evidence(keras.layers.Layer):
     def build(self, tensors_shape, classes_shape=None):
         for name, shape in self._weights().items():
             variable = self._shared.get(name)
-            made = self.add_weight(shape=tuple(shape), name=name) if variable is None else variable
-            setattr(self, f"weight_{name}", made)
+            if variable is None:
+                variable = self.add_weight(shape=tuple(shape), name=name)
+            setattr(self, f"weight_{name}", variable)
         self._shared = {}
 
     def call(self, tensors, classes=None):
@@ -85,14 +85,13 @@ class Evidence(keras.layers.Layer):
             votes = votes - ops.sum(votes, axis=1, keepdims=True) / self.num_classes
         evidence: list[Any] = []
         rest = self._back(self.steps, votes, ops.zeros_like(votes[:, 0]), tensors, evidence)
-        batch, of_class = ops.shape(tensors[0])[0], ops.shape(votes)[-1]
-        rest = ops.broadcast_to(rest, (batch, of_class))
+        rest = ops.broadcast_to(rest, (ops.shape(tensors[0])[0], ops.shape(votes)[-1]))
         if classes is not None:
             return [terms[..., 0] for terms in evidence], rest[..., 0]
         return evidence, rest
 
     def _back(self, step, votes, constant, tensors, evidence: list[Any]):
-        """What votes `(b or 1, c, K)` for a step's output make of its inputs: evidence and rest `(b, K)`.
+        """The rest `(b, K)` of votes `(b or 1, c, K)` for a step's output; their `evidence` is appended.
 
         `constant` `(b or 1, K)` is what the steps between here and the classifier add, wherever one looks.
         """
@@ -164,8 +163,8 @@ class Evidence(keras.layers.Layer):
 
     def _weights(self) -> dict[str, Sequence[int]]:
         """Shapes of all weights, by name."""
-        own = (step for step in all_steps(self.steps) if step.get("weights"))
-        return {f"{step['id']}_{name}": shape for step in own for name, shape in step["weights"].items()}
+        steps = [step for step in all_steps(self.steps) if step.get("weights")]
+        return {f"{step['id']}_{name}": shape for step in steps for name, shape in step["weights"].items()}
 
     def compute_output_spec(self, tensors, classes=None):
         of_class = () if classes is not None else (self.num_classes,)
@@ -184,8 +183,11 @@ class Evidence(keras.layers.Layer):
             getattr(self, f"weight_{name}").assign(store[name])
 
     def get_config(self):
-        own = {"num_classes": self.num_classes, "steps": self.steps, "centred": self.centred}
-        return super().get_config() | own
+        return super().get_config() | {
+            "num_classes": self.num_classes,
+            "steps": self.steps,
+            "centred": self.centred,
+        }
 
 
 def all_steps(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:

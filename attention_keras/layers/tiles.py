@@ -25,15 +25,6 @@ class Tiles(_OfTiles):
     """Images `(b, H, W, c)` of any size -> tiles `(b * rows * columns, side, side, c)`, row by row.
 
     Tiles overlap by two margins. What they have outside the image repeats its border.
-
-    Args:
-        side: of a tile, in pixels.
-        margin: pixels on each side of a tile that are read for the sake of what is inside.
-
-    Example:
-        >>> import numpy as np
-        >>> [len(Tiles(4, margin)(np.zeros((1, 6, 9, 3)))) for margin in (0, 1)]
-        [6, 15]
     """
 
     def call(self, images):
@@ -58,20 +49,8 @@ class JoinTiles(_OfTiles):
     """The maps `(b * rows * columns, h, w, c)` of the tiles of images -> one map of each image.
 
     Places in the margin of a tile are left out, and so are those that the image does not reach: the map has
-    `ceil(H * h / side)` by `ceil(W * w / side)` places, all of them valid.
-
-    Args:
-        side: of a tile, in pixels.
-        margin: as of `Tiles`; it covers whole places.
-
-    Call arguments:
-        maps: of all tiles, in the order of `Tiles`.
-        images: `(b, H, W, any)`, of which the size is asked.
-
-    Example:
-        >>> import numpy as np
-        >>> tuple(JoinTiles(4)(np.zeros((6, 2, 2, 8)), np.zeros((1, 6, 9, 3))).shape)
-        (1, 3, 5, 8)
+    `ceil(H * h / side)` by `ceil(W * w / side)` places, all of them valid. `images` `(b, H, W, any)` say
+    what H and W are.
     """
 
     def call(self, maps, images):

@@ -8,22 +8,20 @@ from typing import Any
 import keras
 
 from attention_keras.errors import UserError
-from attention_keras.models.applications import needed_preprocessing, preprocessing_layer
 from attention_keras.models.blocks import GLOBAL_FEATURES
 from attention_keras.models.classifier import Activation, Classifier
 from attention_keras.models.copies import copy_model
 from attention_keras.models.graph import nodes_between
 from attention_keras.models.heads import Head, chosen_head
 from attention_keras.models.maps import averaged_map, global_features, local_features
-from attention_keras.models.old_arguments import accept_old_arguments
 from attention_keras.models.outputs import GLOBAL
+from attention_keras.models.pretrained import needed_preprocessing, preprocessing_layer
 from attention_keras.models.readout import activation_of
 from attention_keras.models.taps import find_taps
 
 logger = logging.getLogger("attention_keras")
 
 
-@accept_old_arguments
 def attend(
     backbone: keras.Model,
     taps: Sequence[str] | Mapping[str, Any] | str = "auto",
@@ -94,7 +92,13 @@ def attend(
     images, (local, g) = _place(model, (local, _map_or_vector(g)), pixels, copy)
     local = {tap: local_features(tensor, tap) for tap, tensor in local.items()}
     outputs = make_outputs(local, _global(g), num_classes)
-    _refuse_equal_names(keras.tree.flatten(images), list(outputs.values()))
+    nodes = nodes_between(keras.tree.flatten(images), list(outputs.values()))
+    names = Counter({id(node.operation): node.operation.name for node in nodes}.values())
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise UserError(
+            f"the backbone has a layer called {twice[0]!r}, and so has the part that attend() adds to it; "
+            "give the backbone's layer another name"
+        )
     activation = activation or ("softmax" if num_classes > 1 else "sigmoid")
     return Classifier(images, outputs, name=name, activation=activation)
 
@@ -103,16 +107,16 @@ def _map_or_vector(g):
     """The map that g averages, where it does; else g. Several outputs of a backbone are no g."""
     if isinstance(g, Mapping):
         return dict(g)
-    tensors = keras.tree.flatten(g)
-    if len(tensors) != 1:
+    g, *more = keras.tree.flatten(g)
+    if more:
         return None
-    if activation_of(tensors[0]) is not None:
+    if activation_of(g) is not None:
         raise UserError(
-            f"the backbone ends in its classifier, {tensors[0].shape[-1]} probabilities; build it with "
+            f"the backbone ends in its classifier, {g.shape[-1]} probabilities; build it with "
             "include_top=False, or say which layer is g with LinearHead(global_features=...)"
         )
-    found = averaged_map(tensors[0])
-    return tensors[0] if found is None else found
+    found = averaged_map(g)
+    return g if found is None else found
 
 
 def _global(g):
@@ -124,36 +128,21 @@ def _global(g):
     return global_features(g, GLOBAL_FEATURES) if averaged_map(g) is None else local_features(g, GLOBAL)
 
 
-def _refuse_equal_names(images: Sequence[Any], outputs: Sequence[Any]) -> None:
-    """Keras wants every layer of a graph to have a name of its own, and the backbone's come from outside."""
-    layers = {id(node.operation): node.operation.name for node in nodes_between(images, outputs)}
-    twice = [name for name, count in Counter(layers.values()).items() if count > 1]
-    if twice:
-        raise UserError(
-            f"the backbone has a layer called {twice[0]!r}, and so has the part that attend() adds to it; "
-            "give the backbone's layer another name"
-        )
-
-
 def _place(model: keras.Model, features, pixels: keras.layers.Layer | None, copy: bool):
-    """Images, and the tensors in `features` made from them: copied or not, behind `pixels` or not.
-
-    None stays None.
-    """
+    """Images, and the tensors in `features` made from them: copied or not, behind `pixels` or not."""
+    images = model.inputs[0] if len(model.inputs) == 1 else model.input
     if pixels is None and not copy:
-        return model.inputs[0] if len(model.inputs) == 1 else model.input, features
-    # A tensor that stands in `features` twice is an output once.
+        return images, features
+    if len(model.inputs) != 1 and pixels is not None:
+        raise UserError("preprocess= is for backbones with one input; put the layer into the backbone")
+    # A tensor that stands in `features` twice is an output once; None stays None.
     tensors = {id(tensor): tensor for tensor in keras.tree.flatten(features) if tensor is not None}
-    given = model.inputs[0] if len(model.inputs) == 1 else model.input
-    part = keras.Model(given, list(tensors.values()), name=model.name)
+    part = keras.Model(images, list(tensors.values()), name=model.name)
     if copy:
         part = copy_model(part)
-    if pixels is None:
-        images, outputs = part.inputs[0] if len(part.inputs) == 1 else part.input, part.outputs
-    elif len(part.inputs) != 1:
-        raise UserError("preprocess= is for backbones with one input; put the layer into the backbone")
-    else:
-        images = keras.Input(part.inputs[0].shape[1:], dtype="float32", name="images")
+    images, outputs = part.inputs[0] if len(part.inputs) == 1 else part.input, part.outputs
+    if pixels is not None:
+        images = keras.Input(images.shape[1:], dtype="float32", name="images")
         outputs = keras.tree.flatten(part(pixels(images)))
     placed = dict(zip(tensors, outputs))
     return images, keras.tree.map_structure(lambda tensor: placed.get(id(tensor)), features)

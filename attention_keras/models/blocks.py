@@ -1,64 +1,33 @@
 """The blocks that the paper's networks are made of, and their initial weights."""
 
 import math
-from dataclasses import dataclass, field
-from typing import get_args
+from dataclasses import dataclass
 
-import keras
-from keras import layers
+from keras import initializers, layers
 
+from attention_keras.layers.choices import check_choices
 from attention_keras.models.spec import Init
 
 GLOBAL_FEATURES = "global_features"
 POOL = "pool_"  # how the names of layers begin that make a descriptor; the tap's name follows
 
 
-class InitScheme:
-    """Keyword arguments for the layers of one scheme.
-
-    `torch`: convolutions N(0, sqrt(2 / fan_out)), Dense kernels and biases uniform within
-    1/sqrt(fan_in), batch-norm gamma uniform in (0, 1). `keras`: He-normal convolutions, Glorot
-    Dense kernels, zero biases, gamma 1, and a small u, so that attention starts flat.
-    Source: `MSRinit` in the official model files; Torch7's nn defaults.
-    """
-
-    def __init__(self, name: Init = "torch"):
-        if name not in get_args(Init):
-            raise ValueError(f"init must be {' or '.join(get_args(Init))}; got {name!r}")
-        self._torch = name == "torch"
-
-    def conv(self) -> dict:
-        """For Conv2D."""
-        return {"kernel_initializer": self._msr() if self._torch else keras.initializers.HeNormal()}
-
-    def dense(self, fan_in: int) -> dict:
-        """For Dense on `fan_in` inputs."""
-        bound = 1 / math.sqrt(fan_in)
-        names = ("kernel_initializer", "bias_initializer") if self._torch else ()
-        return {name: keras.initializers.RandomUniform(-bound, bound) for name in names}
-
-    def batch_norm(self) -> dict:
-        """For BatchNormalization."""
-        if not self._torch:  # an initialiser that nobody uses would take a seed from those that follow
-            return {"momentum": 0.9}
-        return {"momentum": 0.9, "gamma_initializer": keras.initializers.RandomUniform(0.0, 1.0)}
-
-    def score(self) -> dict:
-        """For CompatibilityScore."""
-        return {"u_initializer": self._msr()} if self._torch else {}
-
-    @staticmethod
-    def _msr():
-        return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
-
-
 @dataclass(frozen=True)
 class Builder:
-    """Makes the layers of one model: factor on every channel count, dropout or none, initialisers."""
+    """Makes the layers of one model: factor on every channel count, dropout or none, initial weights.
+
+    `torch`: convolutions N(0, sqrt(2 / fan_out)), Dense kernels and biases uniform within 1/sqrt(fan_in),
+    batch-norm gamma uniform in (0, 1). `keras`: He-normal convolutions, Glorot Dense kernels, zero biases,
+    gamma 1, and a small u, so that attention starts flat. An initialiser that nobody uses would take a seed
+    from those that follow. Source: `MSRinit` in the official model files; Torch7's nn defaults.
+    """
 
     width: float = 1.0
     dropout: bool = True
-    init: InitScheme = field(default_factory=InitScheme)
+    init: Init = "torch"
+
+    def __post_init__(self):
+        check_choices(self)
 
     def channels(self, count: int) -> int:
         """`count` channels of the paper, scaled; at least 2."""
@@ -70,14 +39,15 @@ class Builder:
 
     def norm_relu(self, x, name: str, epsilon: float = 1e-5):
         """Batch norm -> ReLU; the ReLU carries the name."""
-        norm = layers.BatchNormalization(epsilon=epsilon, name=f"{name}_norm", **self.init.batch_norm())
-        x = norm(x)
+        start = {"gamma_initializer": initializers.RandomUniform(0.0, 1.0)} if self.init == "torch" else {}
+        x = layers.BatchNormalization(momentum=0.9, epsilon=epsilon, name=f"{name}_norm", **start)(x)
         return layers.ReLU(name=name)(x)
 
     def conv(self, x, channels: int, name: str, size: int = 3, stride: int = 1, bias: bool = True):
         """A convolution that keeps the map's size (divided by the stride)."""
+        start = _msr() if self.init == "torch" else initializers.HeNormal()
         return layers.Conv2D(
-            channels, size, stride, padding="same", use_bias=bias, name=name, **self.init.conv()
+            channels, size, stride, padding="same", use_bias=bias, name=name, kernel_initializer=start
         )(x)
 
     def conv_block(self, x, channels: int, name: str, rate: float = 0.0):
@@ -87,7 +57,10 @@ class Builder:
 
     def dense(self, x, units: int, name: str, **kwargs):
         """A linear layer."""
-        return layers.Dense(units, name=name, **self.init.dense(x.shape[-1]), **kwargs)(x)
+        bound = 1 / math.sqrt(x.shape[-1])
+        names = ("kernel_initializer", "bias_initializer") if self.init == "torch" else ()
+        start = {name: initializers.RandomUniform(-bound, bound) for name in names}
+        return layers.Dense(units, name=name, **start, **kwargs)(x)
 
     def classifier(self, x, num_classes: int, name: str = "classifier"):
         """Logits `(b, k)` in float32."""
@@ -99,6 +72,14 @@ class Builder:
         Source: `vgg_match.lua`; most re-implementations leave it out.
         """
         return self.drop(self.norm_relu(x, name), rate, f"{name}_dropout")
+
+    def score(self) -> dict:
+        """The initialiser for a CompatibilityScore."""
+        return {"u_initializer": _msr()} if self.init == "torch" else {}
+
+
+def _msr():
+    return initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
 
 
 def pool(x, size: int | tuple[int, int], name: str):

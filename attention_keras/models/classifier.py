@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from attention_keras.errors import UserError
-from attention_keras.models.level_weights import find_weighted_levels, weigh_levels
+from attention_keras.models.class_head import find_weighted_levels, weigh_levels
 from attention_keras.models.outputs import LEVEL_LOGITS, LOGITS
 
 Activation = Literal["softmax", "sigmoid", "linear"]
@@ -20,13 +20,9 @@ Activation = Literal["softmax", "sigmoid", "linear"]
 class TrainingHooks:
     """What a trainer changes about the steps of a `Classifier`; `compile` takes it, no file holds it.
 
-    Targets may be a dictionary that has more than the labels: the whole of it goes to `terms` and `metrics`.
-
-    Attributes:
-        terms: functions of targets and outputs; what they return is added to the loss in training.
-        metrics: are updated with targets and outputs, in training and in validation.
-        replica_loss: from the loss in training and the number of images to a loss of one replica of several.
-        logs: from the logs of a step to those that `fit` gets.
+    `terms`, functions of targets and outputs, are added to the loss in training, and `metrics` updated with
+    both; targets may be a dictionary that has more than the labels. `replica_loss` makes of the loss and the
+    number of images the loss of one replica of several, `logs` of a step's logs those that `fit` gets.
     """
 
     terms: Sequence[Callable[[Any, Mapping[str, Any]], Any]] = ()
@@ -89,10 +85,8 @@ class Classifier(keras.Model):
         **options,
     ):
         super().__init__(inputs, outputs, name=name, **options)
-        if activation not in get_args(Activation):
-            raise UserError(
-                f"activation must be one of {', '.join(get_args(Activation))}; got {activation!r}"
-            )
+        if activation not in (allowed := get_args(Activation)):
+            raise UserError(f"activation must be one of {', '.join(allowed)}; got {activation!r}")
         self.activation, self.temperature, self.thresholds = activation, temperature, thresholds
         self.value_range = value_range
         self.class_names = None if class_names is None else tuple(class_names)

@@ -1,4 +1,4 @@
-"""The same network again: a copy, one that computes in float32, and weights that move by name."""
+"""The same network again: a copy, one for larger images, one in float32, and weights that move by name."""
 
 import re
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import keras
 
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
+from attention_keras.models.graph import functional
 
 CLASSIFIER = "classifier"
 LOW = re.compile("(mixed_)?b?float16")
@@ -20,12 +21,18 @@ def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None
     from its variables, and an `Evidence` layer shares variables or has copies of its own. The methods that
     read and write files know about both.
     """
-    for old, new in zip(computing_layers(source), computing_layers(target), strict=True):
+    for old, new in zip(_computing_layers(source), _computing_layers(target), strict=True):
         store: dict[str, Any] = {}
         old.save_own_variables(store)
         if store:
             # Copies, since JAX's variables would share their arrays, which a step of training gives away.
             new.load_own_variables({name: keras.ops.copy(weight) for name, weight in store.items()})
+
+
+def _computing_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layer itself and all in it that compute, those of nested models and of wrappers among them."""
+    containers = (keras.Model, keras.layers.InputLayer)
+    return [part for part in layer._flatten_layers() if not isinstance(part, containers)]
 
 
 def copy_model(model: keras.Model, **options) -> keras.Model:
@@ -35,10 +42,39 @@ def copy_model(model: keras.Model, **options) -> keras.Model:
     return model.like(copy.input, copy.output) if isinstance(model, Classifier) else copy
 
 
-def computing_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layer itself and all in it that compute, those of nested models and of wrappers among them."""
-    containers = (keras.Model, keras.layers.InputLayer)
-    return [part for part in layer._flatten_layers() if not isinstance(part, containers)]
+def for_image_size(backbone: keras.Model, size: tuple[int, int]) -> keras.Model:
+    """A copy of a convolutional backbone that takes images of `size` `(height, width)`.
+
+    Larger images make a larger map, on which small objects have places of their own.
+    """
+    model = functional(backbone)
+    config = _with_free_inputs(model.get_config())
+    for layer in config["layers"]:
+        if layer["class_name"] == "InputLayer":
+            shape = layer["config"]["batch_shape"]
+            layer["config"]["batch_shape"] = (shape[0], *size, *shape[3:])
+    try:
+        resized = type(model).from_config(config)
+        copy_weights(model, resized)
+    except ValueError as error:
+        raise UserError(
+            f"{backbone.name} cannot take images of {size[1]}x{size[0]}: only a convolutional network takes "
+            f"any size ({str(error).strip().splitlines()[0]})"
+        ) from None
+    return resized
+
+
+def _with_free_inputs(config: Any) -> Any:
+    """A configuration without image sizes, in nested models neither, and without what it was built with."""
+    if isinstance(config, list | tuple):
+        return type(config)(_with_free_inputs(part) for part in config)
+    if not isinstance(config, dict):
+        return config
+    config = {name: _with_free_inputs(part) for name, part in config.items() if name != "build_config"}
+    shape = config.get("batch_shape")
+    if isinstance(shape, list | tuple) and len(shape) == 4:
+        config["batch_shape"] = (shape[0], None, None, shape[3])
+    return config
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -60,13 +96,8 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 
 def precision(model: keras.Model) -> str:
-    """What the layers compute in: `mixed_bfloat16`, `mixed_float16`, `float32` and so on.
-
-    Example:
-        >>> precision(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, dtype="mixed_bfloat16")]))
-        'mixed_bfloat16'
-    """
-    for layer in computing_layers(model):
+    """What the layers compute in: `mixed_bfloat16`, `mixed_float16`, `float32` and so on."""
+    for layer in _computing_layers(model):
         if any(LOW.fullmatch(str(dtype)) for dtype in (layer.compute_dtype, layer.variable_dtype)):
             return layer.dtype_policy.name
     return "float32"
@@ -98,8 +129,7 @@ class Transfer:
 
 
 def transfer_weights(source: keras.Model, target: keras.Model, same_classes: bool = False) -> Transfer:
-    """Copy the weights of every layer that both models have, except preprocessing, and the classifier of
-    other classes.
+    """Copy the weights of all layers that both have, but preprocessing and the classifier of other classes.
 
     Source: `main_multiplicativeatt_hl_ll.lua`, which fine-tunes all of a CIFAR-100 model on CUB with a
     new classifier. Pixel statistics stay those of the target's data.

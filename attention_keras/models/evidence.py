@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from attention_keras.errors import UserError
+from attention_keras.layers.ensemble import PredictedClass
 from attention_keras.layers.evidence import Evidence, all_steps
-from attention_keras.layers.predicted_class import PredictedClass
 from attention_keras.models.graph import expose, functional
 from attention_keras.models.maps import as_map
 from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, LOGITS, PROBABILITIES
@@ -69,22 +69,20 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
     found = read_out(graph, prediction_of(graph)[1])
     graph, tensors = expose(graph, [tensor for readout in found for tensor in readout.tensors])
     inputs, classes = graph.inputs[0], None
-    _, prediction = prediction_of(graph)
     if of == "asked":
         classes = keras.Input((), dtype="int32", name="classes")
         inputs = [inputs, classes]
     elif of == "predicted":
-        classes = PredictedClass(name="predicted_class")(prediction)
-    evidence: dict[str, Any] = {}
-    rests = []
+        classes = PredictedClass(name="predicted_class")(prediction_of(graph)[1])
+    evidence, rests = {}, []
     for readout in found:
         maps = {step["features"] for step in all_steps(readout.steps) if step["kind"] == "pool"}
-        own, tensors = tensors[: len(readout.tensors)], tensors[len(readout.tensors) :]
+        count = len(readout.tensors)
+        own, tensors = [as_map(x) if i in maps else x for i, x in enumerate(tensors[:count])], tensors[count:]
         centred = (readout.activation or final_activation(model)) == "softmax"
         # Its name says whose evidence it gives, so that one graph may hold several kinds, as serving does.
         layer = Evidence(readout.num_classes, readout.steps, centred, name=f"evidence_{of}_{readout.name}")
         layer.share(readout.variables)
-        own = [as_map(tensor) if index in maps else tensor for index, tensor in enumerate(own)]
         terms, rest = layer(own, classes)
         for tap, places in zip(readout.taps, terms):
             # One map that is pooled in two ways has the evidence of both.
@@ -92,7 +90,7 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
             add = keras.layers.Add(dtype="float32", name=f"sum_{of}_{tap}")
             evidence[EVIDENCE + tap] = places if so_far is None else add([so_far, places])
         rests.append(rest)
-    evidence[EVIDENCE_REST] = ops.stack(rests, axis=1) if len(found) > 1 else rests[0]
+    evidence[EVIDENCE_REST] = ops.stack(rests, axis=1) if len(rests) > 1 else rest
     return keras.Model(inputs, {**_named_outputs(graph), **evidence}, name=model.name)
 
 
@@ -165,8 +163,7 @@ def combine_evidence(maps: Mapping[str, Any], size: tuple[int, int]):
         # One summed axis at a time: LiteRT gets an einsum over two wrong.
         wide = ops.tensordot(evidence, columns, axes=[[2], [0]])  # (b, h, [k,] W)
         full = ops.tensordot(wide, rows, axes=[[1], [0]])  # (b, [k,] W, H)
-        order = (0, 2, 1) if len(full.shape) == 3 else (0, 3, 2, 1)
-        full = ops.transpose(full, order)
+        full = ops.transpose(full, (0, 2, 1) if len(full.shape) == 3 else (0, 3, 2, 1))
         total = full if total is None else total + full
     return total
 

@@ -1,6 +1,5 @@
 """The graph of any model: its calls in order, its tensors by path, and tensors from inside nested models."""
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -65,10 +64,7 @@ def graph_nodes(model: keras.Model) -> Iterator[Any]:
 
 
 def nodes_between(inputs: Sequence[Any], outputs: Sequence[Any]) -> Iterator[Any]:
-    """The calls that lead from `inputs` to `outputs`, each after those it depends on.
-
-    Where something else than `inputs` leads there too, the calls of that are among them.
-    """
+    """The calls that lead to `outputs`, but not beyond `inputs`, each after those it depends on."""
     seen = set()
     waiting = [(tensor, False) for tensor in reversed(outputs)]
     while waiting:
@@ -86,28 +82,18 @@ def nodes_between(inputs: Sequence[Any], outputs: Sequence[Any]) -> Iterator[Any
 def layer_paths(model: keras.Model) -> dict[str, Any]:
     """Path -> output of every layer, through nested models, from the images on: `mobilenetv2/out_relu`.
 
-    A layer may have been called in other graphs too, so `layer.output` can be another graph's tensor. Of a
-    layer that this graph calls twice, the later output counts.
+    Not `layer.output`, which may be a tensor of another graph. Of a layer that this graph calls twice, the
+    later output counts.
     """
     paths: dict[str, Any] = {}
     for node in graph_nodes(model):
-        operation = node.operation
+        operation, (first, *more) = node.operation, node.output_tensors
         inside = layer_paths(functional(operation)) if is_graph(operation) else {}
         found = {f"{operation.name}/{path}": tensor for path, tensor in inside.items()}
-        tensors = list(node.output_tensors)
-        found[operation.name] = tensors[0] if len(tensors) == 1 else tensors
-        for path, tensor in found.items():
+        for path, tensor in (found | {operation.name: [first, *more] if more else first}).items():
             paths.pop(path, None)  # the later call stands later too
             paths[path] = tensor
     return paths
-
-
-def find_path(paths: dict[str, Any], path: str) -> Any:
-    """The output at a path."""
-    if path in paths:
-        return paths[path]
-    close = difflib.get_close_matches(path, list(paths), n=3, cutoff=0.3) or list(paths)[-3:]
-    raise UserError(f"the backbone has no layer {path!r}; the closest names are {', '.join(close)}")
 
 
 def expose(model: keras.Model, tensors: Sequence[Any]) -> tuple[keras.Model, list[Any]]:

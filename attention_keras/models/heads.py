@@ -20,11 +20,11 @@ from keras import layers
 
 from attention_keras.errors import UserError
 from attention_keras.layers.attention_pool import AttentionPool
-from attention_keras.layers.batch_norm import WarmBatchNormalization
 from attention_keras.layers.choices import Compat, Normalization, check_choices
 from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.layers.ensemble import LevelEnsemble
-from attention_keras.models.blocks import GLOBAL_FEATURES, POOL, Builder, InitScheme
+from attention_keras.layers.normalization import WarmBatchNormalization
+from attention_keras.models.blocks import GLOBAL_FEATURES, POOL, Builder
 from attention_keras.models.class_head import ClassHead
 from attention_keras.models.outputs import ATTENTION, GLOBAL, LEVEL_LOGITS, LOGITS
 from attention_keras.models.spec import AUTOMATIC_LEVELS, Aggregate, Init, LocalNorm, Projection
@@ -90,23 +90,21 @@ class LinearHead:
         check_choices(self)
 
     def __call__(self, local, g, num_classes):
-        builder = Builder(init=InitScheme(self.init))
-        averaged = self._averaged(local, g)
-        queries = _queries(self.score, local, g)
-        descriptors, attention = {}, {}
-        for tap, features in local.items():
-            query = queries[tap]
+        builder, averaged = Builder(init=self.init), self._averaged(local, g)
+        outputs, descriptors = {}, {}
+        for tap, query in _queries(self.score, local, g).items():
+            features = local[tap]
             if query is not None and self.project == "up" and features.shape[-1] != query.shape[-1]:
                 features = builder.conv(features, query.shape[-1], f"project_{tap}", size=1)
             elif query is not None and self.project == "down":
                 query = WarmBatchNormalization(**_BATCH_NORM, name=f"query_{tap}")(query)
                 query = builder.dense(query, features.shape[-1], f"project_{tap}")
             features = self._normalize(features, tap)
-            descriptors[tap], attention[ATTENTION + tap] = _attend(self, tap, features, query, builder)
+            descriptors[tap], outputs[ATTENTION + tap] = _attend(self, tap, features, query, builder)
         if averaged is not None:
             pool = layers.GlobalAveragePooling2D(data_format="channels_last", name=f"{POOL}{GLOBAL}")
             descriptors[GLOBAL] = pool(self._normalize(averaged, GLOBAL))
-        return _classify(descriptors, self.aggregate, num_classes, builder) | attention
+        return _classify(descriptors, self.aggregate, num_classes, builder) | outputs
 
     def _averaged(self, local, g):
         """The map whose average the classifier sees too, or None where it sees none."""
@@ -122,12 +120,13 @@ class LinearHead:
 
     def _normalize(self, features, tap: str):
         """Local features of one size whatever the backbone, so that one learning rate fits all."""
+        name = f"local_{tap}"
         if self.local_norm == "image":
-            return layers.GroupNormalization(groups=1, axis=-1, epsilon=1e-6, name=f"local_{tap}")(features)
+            return layers.GroupNormalization(groups=1, axis=-1, epsilon=1e-6, name=name)(features)
         if self.local_norm == "position":
-            return layers.LayerNormalization(epsilon=1e-6, name=f"local_{tap}")(features)
+            return layers.LayerNormalization(epsilon=1e-6, name=name)(features)
         if self.local_norm == "channel":
-            return WarmBatchNormalization(**_BATCH_NORM, name=f"local_{tap}")(features)
+            return WarmBatchNormalization(**_BATCH_NORM, name=name)(features)
         return features
 
 
@@ -159,11 +158,10 @@ class PaperHead:
         check_choices(self)
 
     def __call__(self, local, g, num_classes):
-        builder = Builder(dropout=self.dropout > 0, init=InitScheme(self.init))
-        queries = _queries(self.score, local, g)
-        descriptors, attention = {}, {}
-        for tap, features in local.items():
-            query = queries[tap]
+        builder = Builder(dropout=self.dropout > 0, init=self.init)
+        outputs, descriptors = {}, {}
+        for tap, query in _queries(self.score, local, g).items():
+            features = local[tap]
             if query is not None and features.shape[-1] != query.shape[-1]:  # section 3.1; `3_atten.lua`
                 active = builder.head(query, f"project_head_{tap}")
                 if self.project == "up":
@@ -171,9 +169,9 @@ class PaperHead:
                     query = active
                 else:
                     query = builder.dense(active, features.shape[-1], f"project_{tap}")
-            descriptor, attention[ATTENTION + tap] = _attend(self, tap, features, query, builder)
+            descriptor, outputs[ATTENTION + tap] = _attend(self, tap, features, query, builder)
             descriptors[tap] = builder.head(descriptor, f"head_{tap}", self.dropout)
-        return _classify(descriptors, self.aggregate, num_classes, builder) | attention
+        return _classify(descriptors, self.aggregate, num_classes, builder) | outputs
 
 
 HEADS: dict[str, type] = {"class": ClassHead, "linear": LinearHead, "paper": PaperHead}
@@ -198,7 +196,7 @@ def _queries(score: str, local: Mapping[str, Any], g) -> dict[str, Any]:
             raise UserError(
                 f"global_features has {', '.join(g)}; one g for each of {', '.join(local)} is needed"
             )
-        return dict(g)
+        return {tap: g[tap] for tap in local}
     if g is None:
         raise UserError(
             "the backbone has several outputs; say which is g with LinearHead(global_features=...)"
@@ -210,7 +208,7 @@ def _queries(score: str, local: Mapping[str, Any], g) -> dict[str, Any]:
 
 def _attend(head, tap: str, features, query, builder: Builder):
     """Descriptor and attention of one tap."""
-    scores = CompatibilityScore(head.score, name=f"scores_{tap}", **builder.init.score())(features, query)
+    scores = CompatibilityScore(head.score, name=f"scores_{tap}", **builder.score())(features, query)
     return AttentionPool(head.normalization, name=f"{POOL}{tap}")(features, scores)
 
 

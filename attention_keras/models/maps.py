@@ -37,20 +37,17 @@ def token_grid(tensor) -> tuple[int, int, int] | None:
     """Of tokens `(b, n, c)`: how many stand before those of the places, and the places' rows and columns.
 
     The grid is that of the last map before the tokens that has as many places, or has the shape of the
-    images. None where neither is known.
+    images. None where neither is known, and for what are no tokens.
     """
-    count = tensor.shape[1]
-    if count is None:
+    if len(tensor.shape) != 3 or tensor.shape[1] is None:
         return None
-    image = None
+    count, image = tensor.shape[1], None
     before = [found for node in nodes_between([], [_inside(tensor)]) for found in node.output_tensors]
     for found in reversed(before):
-        if len(found.shape) != 4:
-            continue
-        size = map_size(found)
-        if not node_of(found).input_tensors:
+        size = map_size(found) if len(found.shape) == 4 else None
+        if size and not node_of(found).input_tensors:
             image = size
-        elif size is not None and count - math.prod(size) in LEADING:
+        elif size and count - math.prod(size) in LEADING:
             return count - math.prod(size), *size
     if image is None:
         return None
@@ -68,7 +65,7 @@ def map_size(tensor) -> tuple[int, int] | None:
     if len(tensor.shape) == 4:
         height, width = tensor.shape[2:4] if is_channels_first(tensor) else tensor.shape[1:3]
         return None if height is None or width is None else (height, width)
-    grid = token_grid(tensor) if len(tensor.shape) == 3 else None
+    grid = token_grid(tensor)
     return grid and grid[1:]
 
 
@@ -76,8 +73,7 @@ def as_map(tensor):
     """The map `(b, h, w, c)` of a map in any order of axes, or of tokens; None for anything else."""
     if len(tensor.shape) == 4:
         return ops.transpose(tensor, (0, 2, 3, 1)) if is_channels_first(tensor) else tensor
-    grid = token_grid(tensor) if len(tensor.shape) == 3 else None
-    if grid is None:
+    if (grid := token_grid(tensor)) is None:
         return None
     leading, rows, columns = grid
     places = tensor[:, leading:] if leading else tensor
@@ -86,18 +82,16 @@ def as_map(tensor):
 
 def local_features(tensor, tap: str):
     """The map `(b, h, w, c)` of a tap."""
-    shape: tuple = getattr(tensor, "shape", ())
-    found = as_map(tensor) if shape else None
+    found = as_map(tensor)
     if found is not None:
         return found
-    if len(shape) == 3:
+    if len(tensor.shape) == 3:
         raise UserError(
-            f"tap {tap!r} has {shape[1]} tokens, and nothing says which map they make; give a map yourself, "
-            "taps={name: keras.layers.Reshape((height, width, channels))(tensor)}"
+            f"tap {tap!r} has {tensor.shape[1]} tokens, and nothing says which map they make; give a map "
+            "yourself, taps={name: keras.layers.Reshape((height, width, channels))(tensor)}"
         )
     raise UserError(
-        f"tap {tap!r} has shape {shape or 'of several outputs'}; a feature map (b, h, w, c) or tokens "
-        "(b, n, c) are needed"
+        f"tap {tap!r} has shape {tensor.shape}; a feature map (b, h, w, c) or tokens (b, n, c) are needed"
     )
 
 
@@ -124,7 +118,7 @@ def averaged_map(tensor):
         tensor = node.input_tensors[0]
     if len(tensor.shape) == 4:
         return tensor
-    grid = token_grid(tensor) if len(tensor.shape) == 3 else None
+    grid = token_grid(tensor)
     return tensor if grid is not None and grid[0] == 0 else None
 
 

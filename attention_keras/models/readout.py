@@ -1,7 +1,7 @@
 """How logits come from maps: traced through a classifier's graph, from the output back to the pools."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -17,42 +17,19 @@ _NOTHING |= {"ActivityRegularization", "Cast"}
 _RESHAPES = {"Flatten", "Reshape", "Squeeze"}
 _POOLS = {f"Global{kind}Pooling{n}D": kind.lower() for kind in ("Average", "Max") for n in (1, 2)}
 _POOLS |= {"AveragePooling2D": "average", "MaxPooling2D": "max", "Mean": "average", "Max": "max"}
-_PROBABILITIES = {"softmax", "sigmoid"}
+
+Frames = tuple[Any, ...]  # the calls of the nested models that a graph is in
 
 
-@dataclass
-class Readout:
-    """The steps from one vector of logits back to the maps that were pooled for it.
-
-    Attributes:
-        name: of the layer that gives the logits.
-        num_classes: k.
-        steps: as `Evidence` takes them.
-        tensors: what the steps need, of this graph or of graphs nested in it.
-        variables: the weights of the steps, by name.
-        taps: the name of each map, in the order of `Evidence`.
-        activation: what makes probabilities of the logits in the graph; None where nothing does.
-    """
-
-    name: str
-    num_classes: int
-    steps: dict[str, Any] = field(default_factory=dict)
-    tensors: list[Any] = field(default_factory=list)
-    variables: dict[str, Any] = field(default_factory=dict)
-    taps: list[str] = field(default_factory=list)
-    activation: str | None = None
-
-
-def read_out(model: keras.Model, output) -> list[Readout]:
+def read_out(model: keras.Model, output) -> list["Readout"]:
     """How an output comes about: one readout, or for `indep` one for each level.
 
-    Raises:
-        UserError: its logits are no sum over places; the message names the layer that stands between.
+    Refuses logits that are no sum over places; the message names the layer that stands between.
     """
     call = _made_by(output, ())
     if isinstance(call.operation, LevelEnsemble):
-        return [_Trace(model.name, tensor, call.frames).readout for tensor in call.node.input_tensors]
-    return [_Trace(model.name, output, ()).readout]
+        return [Readout(model.name, tensor, call.frames) for tensor in call.node.input_tensors]
+    return [Readout(model.name, output, ())]
 
 
 def activation_of(output) -> str | None:
@@ -62,10 +39,10 @@ def activation_of(output) -> str | None:
 
 @dataclass(frozen=True)
 class _Call:
-    """The call that made a tensor, and the calls of the nested models that its graph is in."""
+    """The call that made a tensor."""
 
     node: Any
-    frames: tuple[Any, ...]
+    frames: Frames
 
     @property
     def operation(self):
@@ -74,13 +51,11 @@ class _Call:
     @property
     def kinds(self) -> set[str]:
         """The names of its classes of Keras: a layer and an operation of one name do the same."""
-        classes = type(self.operation).__mro__
-        return {
-            kind.__name__ for kind in classes if kind.__module__.startswith(("keras.", "attention_keras."))
-        }
+        own = ("keras.", "attention_keras.")
+        return {kind.__name__ for kind in type(self.operation).__mro__ if kind.__module__.startswith(own)}
 
 
-def _made_by(tensor, frames: tuple[Any, ...]) -> _Call:
+def _made_by(tensor, frames: Frames) -> _Call:
     """The call behind a tensor: into nested models, and out of them where their inputs are reached."""
     while True:
         node = node_of(tensor)
@@ -96,7 +71,7 @@ def _made_by(tensor, frames: tuple[Any, ...]) -> _Call:
             return _Call(node, frames)
 
 
-def _logits(tensor, frames: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], str | None]:
+def _logits(tensor, frames: Frames) -> tuple[Any, Frames, str | None]:
     """The tensor of the logits and its frames, and what makes probabilities of them.
 
     Where the classifier does that itself, the tensor is its output all the same.
@@ -105,12 +80,11 @@ def _logits(tensor, frames: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], str 
         call = _made_by(tensor, frames)
         if not call.node.input_tensors:
             return tensor, frames, None
-        name = _activation(call.operation)
-        if call.kinds & {"Softmax", "Sigmoid"}:
-            name = "softmax" if "Softmax" in call.kinds else "sigmoid"
-        if name in _PROBABILITIES:
+        name = "softmax" if "Softmax" in call.kinds else _activation(call.operation)
+        if name in ("softmax", "sigmoid") or "Sigmoid" in call.kinds:
             own = bool(call.kinds & {"Dense", "Conv2D"})
-            return (tensor, frames, name) if own else (call.node.input_tensors[0], call.frames, name)
+            before = (tensor, frames) if own else (call.node.input_tensors[0], call.frames)
+            return *before, name or "sigmoid"
         if not _does_nothing(call):
             return tensor, frames, None
         tensor, frames = call.node.input_tensors[0], call.frames
@@ -125,17 +99,25 @@ def _does_nothing(call: _Call) -> bool:
     )
 
 
-class _Trace:
-    """One way back from logits."""
+class Readout:
+    """The steps from one vector of logits back to the maps that were pooled for it.
 
-    def __init__(self, model_name: str, output, frames: tuple[Any, ...]):
-        self._model_name, self._count = model_name, 0
-        tensor, frames, activation = _logits(output, frames)
+    `name` is that of the layer that gives the logits. `steps`, for `Evidence`, need `tensors`, of this
+    graph or nested ones, and `variables`, by name. `taps` names the maps in the order of `Evidence`, and
+    `activation` what makes probabilities in the graph, if anything.
+    """
+
+    def __init__(self, model_name: str, output, frames: Frames):
+        self.tensors: list[Any] = []
+        self.variables: dict[str, Any] = {}
+        self.taps: list[str] = []
+        self._model_name, self._count, self.num_classes = model_name, 0, output.shape[-1]
+        tensor, frames, self.activation = _logits(output, frames)
         self._last = _made_by(tensor, frames).node
-        self.readout = Readout(self._last.operation.name, output.shape[-1], activation=activation)
-        self.readout.steps = self._back(tensor, frames, False)
+        self.name: str = self._last.operation.name
+        self.steps = self._back(tensor, frames, False)
 
-    def _back(self, tensor, frames, classified: bool) -> dict[str, Any]:
+    def _back(self, tensor, frames: Frames, classified: bool) -> dict[str, Any]:
         """The steps from a tensor `(b, c)` back; `classified` once the classifier has been passed."""
         call = _made_by(tensor, frames)
         if not call.node.input_tensors:
@@ -143,9 +125,8 @@ class _Trace:
         found = self._pool(call) or self._join(call, classified)
         if found is not None:
             return found
-        steps = self._linear(call, classified)
+        steps, layer = self._linear(call, classified), call.operation
         if steps is None:
-            layer = call.operation
             raise self._refusal(
                 f"the layer {layer.name!r} ({type(layer).__name__}) stands between its maps and its logits"
             )
@@ -154,6 +135,28 @@ class _Trace:
         for outer in reversed(steps):
             step = outer | {"inputs": [step]}
         return step
+
+    def _pool(self, call: _Call) -> dict[str, Any] | None:
+        """The leaf: a map that is pooled here; None where this is something else."""
+        layer, (source, *_) = call.operation, call.node.input_tensors
+        if hasattr(layer, "pooled"):
+            features, weights, valid = layer.pooled(call.node.input_tensors, call.node.output_tensors)
+            by = "mean of weighted" if getattr(layer, "divides_by_places", False) else "weighted"
+            leaf = self._leaf(call, features, by) | {"weights_of_places": self._tensor(weights)}
+            return leaf if valid is None else leaf | {"valid": self._tensor(valid)}
+        kind = next((_POOLS[kind] for kind in call.kinds if kind in _POOLS), None)
+        if kind and pools_all_places(layer, source):
+            return self._leaf(call, source, kind)
+        flattens = call.kinds & _RESHAPES and len(call.node.output_tensors[0].shape) == 2
+        is_map = len(source.shape) == 4 and not is_channels_first(source)
+        return self._leaf(call, source, "flatten") if flattens and is_map and _places(source) != 1 else None
+
+    def _leaf(self, call: _Call, features, by: str) -> dict[str, Any]:
+        tap = call.operation.name
+        if not tap.startswith(POOL):
+            tap = _made_by(call.node.input_tensors[0], call.frames).operation.name
+        self.taps.append(tap.removeprefix(POOL).removesuffix("_average"))
+        return {"kind": "pool", "by": by, "features": self._tensor(features), "inputs": []}
 
     def _join(self, call: _Call, classified: bool) -> dict[str, Any] | None:
         """Several vectors side by side, or their sum, weighted or not."""
@@ -177,28 +180,26 @@ class _Trace:
             return []
         if _places(source) != 1:
             return None
-        axis = getattr(layer, "axis", None)
-        along_channels = axis in (-1, [-1], len(source.shape) - 1, [len(source.shape) - 1])
         gate = []
         if relu := _relu(layer, kinds):  # its own output tells whether it is open
             gate = [relu | {"is_rest": False, "tensor": self._tensor(call.node.output_tensors[0])}]
         if kinds & {"Dense", "Conv2D"}:
-            is_plain = _activation(layer) == "linear" or call.node is self._last
+            is_plain = gate or _activation(layer) == "linear" or call.node is self._last
             is_wide = "Conv2D" in kinds and (layer.kernel_size != (1, 1) or layer.groups != 1)
-            if is_wide or not (is_plain or gate):
+            if is_wide or not is_plain:
                 return None
             self._refuse_if_changed(layer)
             return [*gate, self._weighted("dense", {"kernel": layer.kernel, "bias": layer.bias}, classified)]
         if gate:
             return gate
-        if "BatchNormalization" in kinds and along_channels:
+        axis, last = getattr(layer, "axis", None), len(source.shape) - 1
+        if "BatchNormalization" in kinds and axis in (-1, last):
             found = {"gamma": layer.gamma, "beta": layer.beta}
             found |= {"mean": layer.moving_mean, "variance": layer.moving_variance}
             return [self._weighted("scale", found, classified) | {"epsilon": layer.epsilon}]
-        if "LayerNormalization" in kinds and along_channels and not layer.rms_scaling:
-            found = {"gamma": layer.gamma, "beta": layer.beta}
-            norm = self._weighted("layer_norm", found, classified) | {"tensor": self._tensor(source)}
-            return [norm | {"epsilon": layer.epsilon}]
+        if "LayerNormalization" in kinds and axis in (-1, last, [-1], [last]) and not layer.rms_scaling:
+            norm = self._weighted("layer_norm", {"gamma": layer.gamma, "beta": layer.beta}, classified)
+            return [norm | {"tensor": self._tensor(source), "epsilon": layer.epsilon}]
         if "Rescaling" in kinds and not isinstance(layer.scale, list | tuple):
             constants = {"scale": float(layer.scale), "offset": float(layer.offset)}
             return [self._weighted("scale", {}, classified) | constants]
@@ -207,45 +208,20 @@ class _Trace:
     def _refuse_if_changed(self, layer) -> None:
         quantized, adapted = getattr(layer, "quantization_mode", None), getattr(layer, "lora_enabled", False)
         if quantized or adapted:
-            changed = "quantized" if quantized else "adapted by LoRA"
             raise UserError(
-                f"{self._model_name} has no evidence: its layer {layer.name!r} is {changed}, so that its "
-                "weights are not those of a linear layer; take the evidence of the model as it was before"
+                f"{self._model_name} has no evidence: its layer {layer.name!r} is "
+                f"{'quantized' if quantized else 'adapted by LoRA'}, so that its weights are not those of a "
+                "linear layer; take the evidence of the model as it was before"
             )
 
-    def _pool(self, call: _Call) -> dict[str, Any] | None:
-        """The leaf: a map that is pooled here; None where this is something else."""
-        layer, (source, *_) = call.operation, call.node.input_tensors
-        if hasattr(layer, "pooled"):
-            features, weights, valid = layer.pooled(call.node.input_tensors, call.node.output_tensors)
-            by = "mean of weighted" if getattr(layer, "divides_by_places", False) else "weighted"
-            leaf = self._leaf(call, features, by) | {"weights_of_places": self._tensor(weights)}
-            return leaf if valid is None else leaf | {"valid": self._tensor(valid)}
-        kind = next((_POOLS[kind] for kind in call.kinds if kind in _POOLS), None)
-        if kind and pools_all_places(layer, source):
-            return self._leaf(call, source, kind)
-        if call.kinds & _RESHAPES and _places(source) != 1 and len(call.node.output_tensors[0].shape) == 2:
-            is_map = len(source.shape) == 4 and not is_channels_first(source)
-            return self._leaf(call, source, "flatten") if is_map else None
-        return None
-
-    def _leaf(self, call: _Call, features, by: str) -> dict[str, Any]:
-        name = call.operation.name
-        if name.startswith(POOL):
-            tap = name.removeprefix(POOL)
-        else:
-            tap = _made_by(call.node.input_tensors[0], call.frames).operation.name
-        self.readout.taps.append(tap.removesuffix("_average"))
-        return {"kind": "pool", "by": by, "features": self._tensor(features), "inputs": []}
-
     def _tensor(self, tensor) -> int:
-        self.readout.tensors.append(tensor)
-        return len(self.readout.tensors) - 1
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
 
     def _weighted(self, kind: str, variables: dict[str, Any], classified: bool) -> dict[str, Any]:
         """A step with the variables that there are."""
         found = {name: variable for name, variable in variables.items() if variable is not None}
-        self.readout.variables |= {f"{self._count}_{name}": variable for name, variable in found.items()}
+        self.variables |= {f"{self._count}_{name}": variable for name, variable in found.items()}
         shapes = {name: list(variable.shape) for name, variable in found.items()}
         step = {"kind": kind, "id": self._count, "weights": shapes, "is_rest": not classified}
         self._count += 1

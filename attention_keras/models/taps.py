@@ -1,5 +1,6 @@
 """Which feature maps of a backbone are attended to."""
 
+import difflib
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from keras import layers
 
 from attention_keras.errors import UserError
 from attention_keras.models.blocks import GLOBAL_FEATURES
-from attention_keras.models.graph import expose, find_path, functional, is_graph, layer_paths, nodes_between
+from attention_keras.models.graph import expose, functional, is_graph, layer_paths, nodes_between
 from attention_keras.models.maps import map_size
 from attention_keras.models.outputs import REST
 from attention_keras.models.spec import AUTOMATIC_LEVELS
@@ -45,24 +46,25 @@ def find_taps(
             raise UserError(
                 f"a tap cannot be called {name!r}: outputs are named after it; choose another name"
             )
-    queries = dict(g) if isinstance(g, Mapping) else {} if g is None else {GLOBAL_FEATURES: g}
+    asked = dict(g) if isinstance(g, Mapping) else {} if g is None else {GLOBAL_FEATURES: g}
     found = [_tensor(tap, paths, model, f"tap {name!r}") for name, tap in chosen.items()]
-    found += [_tensor(query, paths, model, "g") for query in queries.values()]
+    found += [_tensor(query, paths, model, "g") for query in asked.values()]
     model, found = expose(model, found)
-    local = dict(zip(chosen, found))
-    asked = dict(zip(queries, found[len(chosen) :]))
+    local, queries = dict(zip(chosen, found)), dict(zip(asked, found[len(chosen) :]))
     if g is None:
         return model, local, model.output
-    return model, local, asked if isinstance(g, Mapping) else asked[GLOBAL_FEATURES]
+    return model, local, queries if isinstance(g, Mapping) else queries[GLOBAL_FEATURES]
 
 
 def _tensor(tap, paths: dict[str, Any], model: keras.Model, whose: str):
     """The tensor that a path or a tensor means."""
     if isinstance(tap, str):
-        found = find_path(paths, tap)
-        if isinstance(found, list):
+        if tap not in paths:
+            close = difflib.get_close_matches(tap, list(paths), n=3, cutoff=0.3) or list(paths)[-3:]
+            raise UserError(f"the backbone has no layer {tap!r}; the closest names are {', '.join(close)}")
+        if isinstance(paths[tap], list):
             raise UserError(f"{whose} has shape of several outputs; a layer of one output is needed")
-        return found
+        return paths[tap]
     if not isinstance(tap, keras.KerasTensor):
         raise UserError(
             f"{whose} must be the path of a layer or a tensor of the backbone's graph; "
@@ -108,9 +110,7 @@ def automatic_taps(paths: dict[str, Any], levels: int = AUTOMATIC_LEVELS) -> lis
                     f'taps="auto" needs images of a fixed size; name the taps, or begin the backbone with '
                     f"keras.Input((height, width, {tensor.shape[-1]}))"
                 )
-            continue
-        size = map_size(tensor)
-        if size is not None and math.prod(size) > 1:
+        elif (size := map_size(tensor)) and math.prod(size) > 1:
             last.pop(size, None)
             last[size] = path
     if not last:

@@ -8,9 +8,8 @@ import numpy as np
 
 from attention_keras.errors import UserError
 from attention_keras.layers.tiles import JoinTiles, Tiles
-from attention_keras.models.class_head import LOCAL, PROBE, SCORES
+from attention_keras.models.class_head import LOCAL, PROBE, SCORES, find_weighted_levels
 from attention_keras.models.graph import all_layers, graph_nodes, is_graph
-from attention_keras.models.level_weights import find_weighted_levels
 from attention_keras.models.maps import local_features, map_size
 from attention_keras.models.taps import TILES, find_taps
 
@@ -71,11 +70,7 @@ def reads_tiles(model: keras.Model) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """What a class head says of one image: `logits` `(k,)`, and maps `(h, w, k)` for all classes.
-
-    Attention sums to 1 for each class; the evidence and `rest` `(k,)` sum to the logits, with a softmax less
-    their mean.
-    """
+    """What a class head says of one image, as `evidence_model`: numbers `(k,)`, and maps `(h, w, k)`."""
 
     logits: np.ndarray
     attention: np.ndarray
@@ -139,21 +134,18 @@ class TiledModel:
         """Logits and maps of an image; the bands need not be in memory together."""
         layer, convert = self._model.get_layer, keras.ops.convert_to_numpy
         scale, shift = map(convert, layer(LOCAL + TILES).affine())
-        probe, scores = (
-            [convert(weight) for weight in (layer(name).kernel, layer(name).bias)]
-            for name in (PROBE, SCORES + TILES)
-        )
-        of_probe, said = [], []
+        (probe, bias), (scores, offset) = (layer(name).get_weights() for name in (PROBE, SCORES + TILES))
+        of_probe, of_scores = [], []
         for features in self.features(bands):
             x = features * scale + shift
-            of_probe.append(x @ probe[0])
-            said.append(x @ scores[0] + scores[1])
-        votes, local = np.concatenate(of_probe), np.concatenate(said)
+            of_probe.append(x @ probe)
+            of_scores.append(x @ scores + offset)
+        votes, local = np.concatenate(of_probe), np.concatenate(of_scores)
         alpha, gamma = convert(self._levels.weight)
         attention = np.exp(local - local.max(axis=(0, 1)))
         attention /= attention.sum(axis=(0, 1))
         evidence = alpha * votes / (votes.shape[0] * votes.shape[1]) + gamma * attention * local
-        rest = alpha * probe[1]
+        rest = alpha * bias
         logits = evidence.sum(axis=(0, 1)) + rest
         if len(logits) > 1 and getattr(self._model, "activation", "softmax") == "softmax":
             evidence, rest = evidence - evidence.mean(axis=-1, keepdims=True), rest - rest.mean()

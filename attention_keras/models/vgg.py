@@ -9,19 +9,20 @@ import math
 from keras import layers
 
 from attention_keras.errors import UserError
-from attention_keras.layers.attention_pool import AttentionPool
+from attention_keras.layers.attention_pool import AttentionPool, ProgressiveGate
 from attention_keras.layers.compatibility import CompatibilityScore
-from attention_keras.layers.progressive import ProgressiveGate
 from attention_keras.models.blocks import GLOBAL_FEATURES, POOL, Builder, pool
+from attention_keras.models.spec import ModelSpec
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 STAGE_ENDS = (2, 4, 7, 10, 13)
 TAPS = ("conv7", "conv10", "conv13")
 MAP_SIDE = 16
+HEAD_DROPOUT = 0.5
 
 
 def check_input(input_shape: tuple[int, int, int]) -> None:
-    """Raises UserError unless height and width are multiples of 16."""
+    """Refuse images whose sides are no multiples of 16."""
     height, width, _ = input_shape
     if not height or not width or height % MAP_SIDE or width % MAP_SIDE:
         fitting = MAP_SIDE * math.ceil(max(height or 1, width or 1, 2 * MAP_SIDE) / MAP_SIDE)
@@ -31,19 +32,32 @@ def check_input(input_shape: tuple[int, int, int]) -> None:
         )
 
 
-def _conv(x, index: int, builder: Builder):
-    """Block number `index`; the last of a stage has no dropout (`vgg_bn_drop.lua`)."""
-    rate = 0.0 if index in STAGE_ENDS else 0.3 if index == 1 else 0.4
-    return builder.conv_block(x, builder.channels(WIDTHS[index - 1]), f"conv{index}", rate)
+def features(images, spec: ModelSpec, builder: Builder) -> tuple[dict, object]:
+    """Local features by tap, and g, one or one for each tap."""
+    taps = _trunk(images, builder, spec.levels)
+    used = {name: taps[name] for name in TAPS[-spec.levels :]}
+    g = _global_branch(taps["conv13"], builder)
+    if spec.globals == "shared" or spec.levels == 1:
+        return used, g
+    higher = {name: _level_global_branch(used[name], name, builder) for name in TAPS[-spec.levels : -1]}
+    return used, {**higher, "conv13": g}
 
 
 def _convs(x, first: int, last: int, builder: Builder):
+    """Blocks by number; the last of a stage has no dropout (`vgg_bn_drop.lua`)."""
     for index in range(first, last + 1):
-        x = _conv(x, index, builder)
+        rate = 0.0 if index in STAGE_ENDS else 0.3 if index == 1 else 0.4
+        x = builder.conv_block(x, builder.channels(WIDTHS[index - 1]), f"conv{index}", rate)
     return x
 
 
-def trunk(images, builder: Builder, levels: int = 2) -> dict:
+def _to_conv10(x, builder: Builder):
+    """Pooled to 16x16 from whatever size conv7 has, and the next stage."""
+    x = pool(x, (x.shape[1] // MAP_SIDE, x.shape[2] // MAP_SIDE), "pool7")
+    return _convs(x, 8, 10, builder)
+
+
+def _trunk(images, builder: Builder, levels: int = 2) -> dict:
     """conv1 to conv13 without VGG-16's first two pools, so that conv1 to conv7 see every pixel.
 
     Taps: `conv7` `(b, h, w, 256)` (32x32 for levels 3), `conv10` `(b, 16, 16, 512)`, `conv13`
@@ -52,11 +66,8 @@ def trunk(images, builder: Builder, levels: int = 2) -> dict:
     x = _convs(images, 1, 7, builder)
     if levels == 3:
         x = _to_side_32(x)
-    taps = {"conv7": x}
-    x = pool(x, (x.shape[1] // MAP_SIDE, x.shape[2] // MAP_SIDE), "pool7")
-    taps["conv10"] = x = _convs(x, 8, 10, builder)
-    taps["conv13"] = _convs(pool(x, 2, "pool10"), 11, 13, builder)
-    return taps
+    conv10 = _to_conv10(x, builder)
+    return {"conv7": x, "conv10": conv10, "conv13": _convs(pool(conv10, 2, "pool10"), 11, 13, builder)}
 
 
 def _to_side_32(x):
@@ -68,20 +79,16 @@ def _to_side_32(x):
     return x if (height, width) == (32, 32) else pool(x, (height // 32, width // 32), "pool7_to_32")
 
 
-def global_branch(x, builder: Builder, suffix: str = ""):
-    """From the deepest tap `(b, 8, 8, 512)` to g `(b, 512)`, the linear output of one FC layer.
-
-    Source: `*_vgg_global.lua`. The FC layer is named `global_features` + suffix.
-    """
-    return _global(x, builder, 512, ("14", "15"), 2, f"{suffix}")
+def _global_branch(x, builder: Builder):
+    """From the deepest tap `(b, 8, 8, 512)` to g `(b, 512)` (`*_vgg_global.lua`)."""
+    return _global(x, builder, 512, ("14", "15"), 2, "")
 
 
-def level_global_branch(x, tap: str, builder: Builder):
+def _level_global_branch(x, tap: str, builder: Builder):
     """A global branch of its own for a higher tap (`2_level_atten_2global`, `3_level_atten_3global`)."""
     blocks = ("a", "b", "c") if tap == "conv7" else ("a", "b")
-    channels = 256 if tap == "conv7" else 512
     names = tuple(f"_{tap}{block}" for block in blocks)
-    return _global(x, builder, channels, names, 4, f"_{tap}")
+    return _global(x, builder, 256 if tap == "conv7" else 512, names, 4, f"_{tap}")
 
 
 def _global(x, builder: Builder, channels: int, blocks, first_pool: int, suffix: str):
@@ -93,11 +100,11 @@ def _global(x, builder: Builder, channels: int, blocks, first_pool: int, suffix:
     return builder.dense(x, builder.channels(channels), f"{GLOBAL_FEATURES}{suffix}")
 
 
-def baseline(images, builder: Builder, num_classes: int) -> dict:
+def _baseline(images, builder: Builder, num_classes: int) -> dict:
     """VGG-16 with batch norm and dropout, all five pools in place (`vgg_bn_drop.lua`)."""
     x = images
     for index in range(1, 14):
-        x = _conv(x, index, builder)
+        x = _convs(x, index, index, builder)
         if index in STAGE_ENDS[:-1] or (index == 12 and images.shape[1] > 32):
             x = pool(x, 2, f"pool{index}")
     x = layers.GlobalMaxPooling2D(name="pool13")(x)
@@ -106,41 +113,43 @@ def baseline(images, builder: Builder, num_classes: int) -> dict:
     return {"logits": builder.classifier(x, num_classes)}
 
 
-def global_average_pooling(images, builder: Builder, num_classes: int) -> dict:
+def _global_average_pooling(images, builder: Builder, num_classes: int) -> dict:
     """VGG-GAP: the trunk, averaged over its 8x8 map; class activation maps come from its classifier.
 
     Two pools are certain from the official notebooks, which two is not; these are the attention
     trunk's, so that the networks differ in the head only.
     """
-    x = layers.GlobalAveragePooling2D(name="average_pool")(trunk(images, builder)["conv13"])
+    x = layers.GlobalAveragePooling2D(name="average_pool")(_trunk(images, builder)["conv13"])
     return {"logits": builder.classifier(x, num_classes)}
 
 
-def high_resolution(images, builder: Builder, num_classes: int) -> dict:
+def _high_resolution(images, builder: Builder, num_classes: int) -> dict:
     """The control: trunk and global branch of the attention models, classified by g, no attention."""
-    g = global_branch(trunk(images, builder)["conv13"], builder)
+    g = _global_branch(_trunk(images, builder)["conv13"], builder)
     return {"logits": builder.classifier(builder.head(g, "head"), num_classes)}
 
 
-def progressive_attention(images, builder: Builder, num_classes: int) -> dict:
+def _progressive_attention(images, builder: Builder, num_classes: int) -> dict:
     """VGG-PAN: a sigmoid gate on conv10, whose gated map feeds the rest; softmax attention on conv13.
 
     Source: `2_level_atten_higherlevel_PAN`.
     """
-    local = _convs(images, 1, 7, builder)
-    local = pool(local, (local.shape[1] // MAP_SIDE, local.shape[2] // MAP_SIDE), "pool7")
-    local = _convs(local, 8, 10, builder)
-    score = builder.init.score()
-    g = level_global_branch(local, "conv10", builder)
-    gated, gate = ProgressiveGate(name="gate_conv10")(
-        local, CompatibilityScore("pc", name="scores_conv10", **score)(local, g)
-    )
+    local = _to_conv10(_convs(images, 1, 7, builder), builder)
+    start = builder.score()
+    g = _level_global_branch(local, "conv10", builder)
+    scores = CompatibilityScore("pc", name="scores_conv10", **start)(local, g)
+    gated, gate = ProgressiveGate(name="gate_conv10")(local, scores)
     local = _convs(pool(gated, 2, "pool10"), 11, 13, builder)
-    g = global_branch(local, builder)
-    scores = CompatibilityScore("pc", name="scores_conv13", **score)(local, g)
+    g = _global_branch(local, builder)
+    scores = CompatibilityScore("pc", name="scores_conv13", **start)(local, g)
     descriptor, attention = AttentionPool(name=f"{POOL}conv13")(local, scores)
-    return {
-        "logits": builder.classifier(builder.head(descriptor, "head_conv13"), num_classes),
-        "attention_conv10": gate,
-        "attention_conv13": attention,
-    }
+    logits = builder.classifier(builder.head(descriptor, "head_conv13"), num_classes)
+    return {"logits": logits, "attention_conv10": gate, "attention_conv13": attention}
+
+
+WITHOUT_ATTENTION = {
+    "plain": _baseline,
+    "gap": _global_average_pooling,
+    "pan": _progressive_attention,
+    "hires": _high_resolution,
+}

@@ -4,23 +4,13 @@ import keras
 
 from attention_keras.errors import UserError
 from attention_keras.models import resnet, vgg
-from attention_keras.models.applications import build_application
 from attention_keras.models.attend import attend
-from attention_keras.models.blocks import Builder, InitScheme
+from attention_keras.models.blocks import Builder
 from attention_keras.models.class_head import ClassHead
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.heads import Head, LinearHead, PaperHead
+from attention_keras.models.pretrained import build_application
 from attention_keras.models.spec import BASELINES, ModelSpec
-
-PAPER_DROPOUT = 0.5
-_BASELINES = {
-    ("vgg", "plain"): vgg.baseline,
-    ("vgg", "gap"): vgg.global_average_pooling,
-    ("vgg", "pan"): vgg.progressive_attention,
-    ("vgg", "hires"): vgg.high_resolution,
-    ("rn164", "plain"): resnet.baseline,
-    ("rn164", "hires"): resnet.classify_global,
-}
 
 
 def list_models() -> list[str]:
@@ -81,27 +71,29 @@ def build_model(
         {'logits': (None, 10), 'attention_conv10': (None, 16, 16), 'attention_conv13': (None, 8, 8)}
     """
     spec = name if isinstance(name, ModelSpec) else ModelSpec.parse(name)
-    builder = Builder(width, dropout, InitScheme(init))
-    if spec.backbone == "vgg":
-        vgg.check_input(input_shape)
+    builder = Builder(width, dropout, init)
+    network = resnet if spec.backbone == "rn164" else vgg
+    head = _head(spec, init, network.HEAD_DROPOUT if dropout else 0)
     if spec.is_brought:
-        _check_brought(spec, width)
+        if width != 1:
+            raise UserError(f"width is for vgg and rn164; {spec.backbone} is built as it is, use width 1")
+        if spec.globals == "per_level":
+            raise UserError("globals per_level is for vgg")
         backbone = backbone or build_application(spec.application, input_shape)
-        head = head_of(spec, init, PAPER_DROPOUT if dropout else 0)
-        return attend(
-            backbone, spec.taps or "auto", num_classes, preprocess=preprocess, head=head, name=spec.name
-        )
+        taps = spec.taps or "auto"
+        return attend(backbone, taps, num_classes, preprocess=preprocess, head=head, name=spec.name)
+    if network is vgg:
+        vgg.check_input(input_shape)
     images = keras.Input(input_shape, dtype="float32", name="images")
     pixels = images if preprocess is None else preprocess(images)
     if spec.variant != "attention":
-        outputs = _BASELINES[spec.backbone, spec.variant](pixels, builder, num_classes)
-        return Classifier(images, outputs, name=spec.name)
-    local, g, rate = _GRAPHS[spec.backbone](pixels, spec, builder)
-    head = head_of(spec, init, rate if dropout else 0)
-    return Classifier(images, head(local, g, num_classes), name=spec.name)
+        outputs = network.WITHOUT_ATTENTION[spec.variant](pixels, builder, num_classes)
+    else:
+        outputs = head(*network.features(pixels, spec, builder), num_classes)
+    return Classifier(images, outputs, name=spec.name)
 
 
-def head_of(spec: ModelSpec, init: str, dropout: float) -> Head:
+def _head(spec: ModelSpec, init: str, dropout: float) -> Head:
     """The head that a name means; the paper's has dropout."""
     if spec.head == "class":
         return ClassHead()
@@ -109,34 +101,3 @@ def head_of(spec: ModelSpec, init: str, dropout: float) -> Head:
     if spec.head == "linear":
         return LinearHead(**axes, project=spec.project, init=init)
     return PaperHead(**axes, project=spec.project, init=init, dropout=dropout)
-
-
-def _vgg(pixels, spec: ModelSpec, builder: Builder):
-    taps = vgg.trunk(pixels, builder, spec.levels)
-    used = {name: taps[name] for name in vgg.TAPS[-spec.levels :]}
-    g = vgg.global_branch(taps["conv13"], builder)
-    if spec.globals == "per_level" and spec.levels > 1:
-        higher = {
-            name: vgg.level_global_branch(used[name], name, builder) for name in vgg.TAPS[-spec.levels : -1]
-        }
-        return used, {**higher, "conv13": g}, PAPER_DROPOUT
-    return used, g, PAPER_DROPOUT
-
-
-def _resnet(pixels, spec: ModelSpec, builder: Builder):
-    if spec.globals == "per_level" and spec.levels > 1:
-        raise UserError("rn164 has one global branch; globals per_level is for vgg")
-    taps = resnet.trunk(pixels, builder)
-    g = resnet.global_branch(taps["stage3"], builder)
-    used = {name: taps[name] for name in resnet.TAPS[-spec.levels :]}
-    return used, g, resnet.HEAD_DROPOUT
-
-
-def _check_brought(spec: ModelSpec, width: float) -> None:
-    if width != 1:
-        raise UserError(f"width is for vgg and rn164; {spec.backbone} is built as it is, use width 1")
-    if spec.globals == "per_level":
-        raise UserError("globals per_level is for vgg")
-
-
-_GRAPHS = {"vgg": _vgg, "rn164": _resnet}

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from attention_keras.data.geometry import Resize
 from attention_keras.models.copies import precision
-from attention_keras.models.global_branch import prune_dead_branch
+from attention_keras.models.parts import prune_dead_branch
 from attention_keras.serving.card import CARD_FILE, LABELS_FILE, complete_card, write_card
 from attention_keras.serving.signatures import ServedClassifier
 from attention_keras.serving.warmup import write_warmup

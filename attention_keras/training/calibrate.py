@@ -11,7 +11,7 @@ from sklearn.metrics import precision_recall_curve
 
 from attention_keras.data.labels import kind_of
 from attention_keras.measures.tags import score_numbers, score_tags
-from attention_keras.models.compute import count_macs, count_parameters
+from attention_keras.models.parts import count_macs, count_parameters
 from attention_keras.runs import provenance
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import TEMPERATURE

@@ -14,9 +14,8 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from attention_keras.data.labels import kind_of, strata, targets_of
-from attention_keras.layers.standardize import variance_of
-from attention_keras.models.class_head import ATTENTION_WEIGHT, PENALTY, PROBE_WEIGHT
-from attention_keras.models.level_weights import fit_level_weights
+from attention_keras.layers.normalization import variance_of
+from attention_keras.models.class_head import ATTENTION_WEIGHT, PENALTY, PROBE_WEIGHT, fit_level_weights
 from attention_keras.training.probe_fit import FOLDS, Linear, fit_probe
 from attention_keras.training.targets import ACTIVATIONS
 

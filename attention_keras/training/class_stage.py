@@ -9,11 +9,10 @@ from scipy.special import log_softmax
 
 from attention_keras.data.features import FeatureRows, Floats, MapFiles
 from attention_keras.data.split import Split
-from attention_keras.layers.standardize import Standardize
-from attention_keras.models.class_head import LOCAL, PROBE, SCORES
+from attention_keras.layers.normalization import Standardize
+from attention_keras.models.class_head import LOCAL, PROBE, SCORES, find_weighted_levels
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.graph import graph_nodes
-from attention_keras.models.level_weights import find_weighted_levels
 from attention_keras.models.outputs import LOGITS
 from attention_keras.models.taps import TILES
 from attention_keras.runs.config import RunConfig

@@ -16,7 +16,7 @@ from attention_keras.data.pipeline import evaluation_batches
 from attention_keras.data.rows import ImageRows
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.models.classifier import Classifier
-from attention_keras.models.frozen import split_frozen
+from attention_keras.models.parts import split_frozen
 from attention_keras.models.tiled import TiledModel, reads_tiles
 from attention_keras.progress import Bar
 from attention_keras.training.strategy import Strategy, replicated

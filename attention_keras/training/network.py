@@ -13,19 +13,19 @@ from attention_keras.data.pipeline import steps_per_epoch
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import AUTO, RAW
 from attention_keras.layers.preprocess import PREPROCESSING, build_preprocess
-from attention_keras.models.applications import (
+from attention_keras.models.classifier import Classifier, TrainingHooks
+from attention_keras.models.copies import for_image_size, transfer_weights
+from attention_keras.models.graph import all_layers
+from attention_keras.models.parts import thaw
+from attention_keras.models.pretrained import (
     DEFAULT_SIZE,
     application_size,
     begins_with_preprocessing,
     build_application,
+    build_preset,
     preprocessing_layer,
+    preset_pixels,
 )
-from attention_keras.models.classifier import Classifier, TrainingHooks
-from attention_keras.models.copies import transfer_weights
-from attention_keras.models.frozen import thaw
-from attention_keras.models.graph import all_layers
-from attention_keras.models.hub import build_preset, preset_pixels
-from attention_keras.models.image_size import for_image_size
 from attention_keras.models.tiled import tiled
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig

@@ -11,7 +11,7 @@ import tensorflow as tf
 from attention_keras.data.datasets import ImageDataset
 from attention_keras.data.images import upright_size
 from attention_keras.data.rows import ImageRows
-from attention_keras.models.compute import count_macs, count_parameters
+from attention_keras.models.parts import count_macs, count_parameters
 from attention_keras.progress import Bar
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.names import words_of

@@ -18,8 +18,8 @@ from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, t
 from attention_keras.data.split import Objects, Split
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier, probabilities_of
-from attention_keras.models.frozen import frozen_layers, thaw
 from attention_keras.models.outputs import LOGITS
+from attention_keras.models.parts import frozen_layers, thaw
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import load_model, save_model

@@ -6,7 +6,7 @@ import pytest
 from attention_keras import build_model
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
-from attention_keras.models.global_branch import prune_dead_branch
+from attention_keras.models.parts import prune_dead_branch
 from benchmarks import bags, train_step
 from benchmarks.input_pipeline import measure, plain_batches
 from benchmarks.serving import inputs, load_signatures

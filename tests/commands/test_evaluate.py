@@ -13,7 +13,7 @@ from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS, AllOptions, ClassificationOptions
 from attention_keras.evaluation.subjects.load import load_predictor, load_subjects
-from attention_keras.models.compute import count_parameters
+from attention_keras.models.parts import count_parameters
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.serving.export import export_run

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras.layers import AttentionPool, CompatibilityScore, LevelEnsemble, ProgressiveGate
-from attention_keras.models.blocks import InitScheme
+from attention_keras.models.blocks import Builder
 
 KINDS = ("dp", "pc", "scaled", "additive", "mean")
 # JAX compiles every operation for every shape.
@@ -158,7 +158,7 @@ def test_scaled_stays_finite_in_half_precision(dtype, size, gradients):
 
 
 def test_u_starts_as_in_the_official_code():
-    layer = CompatibilityScore("pc", **InitScheme("torch").score())
+    layer = CompatibilityScore("pc", **Builder(init="torch").score())
     layer(np.zeros((1, 1, 1, 20000), "float32"), np.zeros((1, 20000), "float32"))
     assert numpy(layer.u).std() == pytest.approx(np.sqrt(2), rel=0.03)
     assert numpy(layer.bias) == 0

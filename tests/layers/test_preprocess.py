@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras.errors import UserError
-from attention_keras.layers.preprocess import build_preprocess
-from attention_keras.layers.yuv_lcn import RGB_TO_YUV, gaussian_kernel
+from attention_keras.layers.preprocess import RGB_TO_YUV, build_preprocess, gaussian_kernel
 
 
 @pytest.fixture

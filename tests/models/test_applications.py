@@ -9,7 +9,7 @@ from keras import layers
 
 from attention_keras import build_model
 from attention_keras.errors import UserError
-from attention_keras.models.applications import (
+from attention_keras.models.pretrained import (
     application_size,
     begins_with_preprocessing,
     build_application,

@@ -8,7 +8,7 @@ from attention_keras import attend, build_model
 from attention_keras.errors import UserError
 from attention_keras.heads import LinearHead, PaperHead
 from attention_keras.models.copies import transfer_weights
-from attention_keras.models.global_branch import global_model, prune_dead_branch, query_model
+from attention_keras.models.parts import global_model, prune_dead_branch, query_model
 from attention_keras.models.spec import ModelSpec
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float32")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras import attend, build_model, evidence_model
-from attention_keras.models.level_weights import fit_level_weights
+from attention_keras.models.class_head import fit_level_weights
 
 CLASSES = 3
 RNG = np.random.default_rng(0)

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from attention_keras.models.compute import count_macs
+from attention_keras.models.parts import count_macs
 from attention_keras.models.zoo import build_model
 
 

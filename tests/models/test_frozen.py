@@ -8,8 +8,8 @@ from keras import layers, ops
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError
 from attention_keras.heads import LinearHead, PaperHead
-from attention_keras.models.frozen import frozen_layers, split_frozen, thaw
 from attention_keras.models.graph import all_layers
+from attention_keras.models.parts import frozen_layers, split_frozen, thaw
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 16, 16, 3)).astype("float32")
 

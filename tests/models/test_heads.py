@@ -7,7 +7,7 @@ import pytest
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError
 from attention_keras.heads import LinearHead, PaperHead
-from attention_keras.layers.batch_norm import WarmBatchNormalization
+from attention_keras.layers.normalization import WarmBatchNormalization
 
 IMAGES = np.random.default_rng(0).normal(3, 2, (4, 6, 8, 3)).astype("float32")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras.errors import UserError
-from attention_keras.models.image_size import for_image_size
+from attention_keras.models.copies import for_image_size
 from attention_keras.models.maps import averaged_map
 
 

@@ -8,10 +8,9 @@ import pytest
 from keras import layers
 
 from attention_keras import attend
-from attention_keras.errors import UserError
 from attention_keras.heads import LinearHead
-from attention_keras.layers.pixel_affine import PixelAffine
-from attention_keras.models.applications import application_pixels, preprocessing_layer
+from attention_keras.layers.preprocess import PixelAffine
+from attention_keras.models.pretrained import application_pixels, preprocessing_layer
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 5, 4, 3)).astype("float32")
 FAMILIES = sorted(name for name in dir(keras.applications) if name[0].isupper())
@@ -103,24 +102,3 @@ def test_a_copy_has_the_weights_and_the_flags_and_leaves_the_backbone_as_it_is(t
     fit_once(model)
     assert (np.abs(keras.ops.convert_to_numpy(layer.kernel) - kernel).max() > 0) is np.bool_(trainable)
     assert not any(moved(before, backbone.get_weights()))
-
-
-def test_old_arguments_warn_and_mean_what_they_meant():
-    backbone = convolution()
-    before = backbone.get_weights()
-    with pytest.warns(DeprecationWarning) as warned:
-        model = attend(
-            backbone, ["norm"], 3, compat="dp", local_norm="none", head_dropout=None, trainable_backbone=False
-        )
-    assert [str(warning.message).partition(": ")[2] for warning in warned] == [
-        "write attend(..., head=LinearHead(score='dp', local_norm='none'))",
-        "write backbone.trainable = False and attend(..., copy=True)",
-    ]
-    assert model.get_layer("scores_norm").compat == "dp"
-    with pytest.raises(UserError, match="say score in the head; got them beside head='class'"):
-        attend(backbone, ["norm"], 3, head="class", compat="dp")
-    fit_once(model)
-    np.testing.assert_array_equal(model.get_layer("conv").get_weights()[0], before[0])
-    assert backbone.trainable
-    with pytest.raises(TypeError, match="unexpected keyword argument 'scores'"):
-        attend(backbone, ["norm"], 3, scores="dp")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attention_keras.errors import UserError
-from attention_keras.models.global_branch import prune_dead_branch
+from attention_keras.models.parts import prune_dead_branch
 from attention_keras.models.spec import ModelSpec
 from attention_keras.models.zoo import build_model, list_models
 

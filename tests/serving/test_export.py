@@ -20,7 +20,7 @@ from attention_keras.errors import UserError
 from attention_keras.evaluation.predictions.answers import predict_files
 from attention_keras.evaluation.subjects.predictor import KerasPredictor
 from attention_keras.measures.maps import upsample
-from attention_keras.models.global_branch import prune_dead_branch
+from attention_keras.models.parts import prune_dead_branch
 from attention_keras.serving.card import read_card
 from attention_keras.serving.export import export_model
 

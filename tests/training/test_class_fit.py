@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras import attend
-from attention_keras.layers.standardize import Standardize
+from attention_keras.layers.normalization import Standardize
 from attention_keras.training import class_fit
 from attention_keras.training.class_fit import (
     FOLDS,

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from attention_keras import attention_maps, load_model
-from attention_keras.models.hub import build_preset, preset_pixels
+from attention_keras.models.pretrained import build_preset, preset_pixels
 from attention_keras.runs.config import RunConfig
 from attention_keras.training.train import train
 

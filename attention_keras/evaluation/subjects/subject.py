@@ -13,9 +13,9 @@ from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor
 from attention_keras.evaluation.subjects.views import logits_view, probability_function
 from attention_keras.explaining.explanation import Explanation
-from attention_keras.models.compute import count_parameters
 from attention_keras.models.copies import in_float32
 from attention_keras.models.outputs import attention_maps
+from attention_keras.models.parts import count_parameters
 from attention_keras.runs.config import RunConfig
 
 

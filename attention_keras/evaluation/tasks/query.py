@@ -17,8 +17,8 @@ from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.measures.agreement import movement
 from attention_keras.models.blocks import POOL
-from attention_keras.models.global_branch import global_model, query_model
 from attention_keras.models.outputs import attention_maps
+from attention_keras.models.parts import global_model, query_model
 
 QUERIES, ROWS = 4, 6
 _COLUMNS = [

@@ -1,4 +1,4 @@
-"""Networks of keras.applications: how they are built, and what they want done to raw pixels."""
+"""Networks of keras.applications and keras_hub: how they are built, and what they want done to raw pixels."""
 
 import difflib
 import importlib
@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from attention_keras.errors import UserError
+from attention_keras.extras import needs
 from attention_keras.layers.choices import IMAGENET
-from attention_keras.layers.pixel_affine import PixelAffine
+from attention_keras.layers.preprocess import PixelAffine
 from attention_keras.models.graph import functional, graph_nodes
 
 DEFAULT_SIZE = 224
@@ -38,7 +39,7 @@ _TAKES_PREPARED = {
 }
 
 
-def find_application(name: str):
+def _application(name: str):
     """The function of keras.applications that builds the network `name`."""
     known = [entry for entry in dir(keras.applications) if entry[0].isupper()]
     if name not in known:
@@ -48,25 +49,15 @@ def find_application(name: str):
 
 
 def application_size(name: str) -> int:
-    """Side of the images on which the weights of an application were trained.
-
-    Example:
-        >>> application_size("EfficientNetB3"), application_size("ResNet50")
-        (300, 224)
-    """
+    """Side of the images on which the weights of an application were trained."""
     return _SIZES.get(name, DEFAULT_SIZE)
 
 
 def build_application(
     name: str, input_shape: tuple[int, int, int], weights: str | None = None
 ) -> keras.Model:
-    """A network without its top, with weights of `imagenet`, of a file, or none; preprocessing inside some.
-
-    Example:
-        >>> build_application("MobileNetV2", (32, 32, 3)).output.shape
-        (None, 1, 1, 1280)
-    """
-    make = find_application(name)
+    """A network without its top, with weights of `imagenet`, of a file, or none."""
+    make = _application(name)
     if not weights:
         try:
             return make(include_top=False, weights=None, input_shape=input_shape)
@@ -77,20 +68,34 @@ def build_application(
     # Keras raises what the network library, HDF5 or the shapes of the weights happen to raise.
     except Exception as error:
         build_application(name, input_shape)  # refuses the size, if that is the reason
-        raise UserError(_no_weights(name, weights, error)) from None
+        said = _first_line(error)
+        if fetched := re.search(r"URL fetch failure on \S+/(\S+): ", said):
+            raise UserError(
+                f"weights {weights} of {name} are not on this machine and cannot be downloaded; call "
+                f"keras.applications.{name}(include_top=False) on one with a network, and copy "
+                f"~/.keras/models/{fetched[1]} from there, or give that file as `weights`"
+            ) from None
+        raise UserError(f"cannot use {weights} as weights of {name} without its top: {said}") from None
 
 
-def _no_weights(name: str, weights: str, error: Exception) -> str:
-    """Why weights are not to be had, in one line, and what can be done."""
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    fetched = re.search(r"URL fetch failure on \S+/(\S+): ", said)
-    if not fetched:
-        return f"cannot use {weights} as weights of {name} without its top: {said[:200]}"
-    return (
-        f"weights {weights} of {name} are not on this machine and cannot be downloaded; call "
-        f"keras.applications.{name}(include_top=False) on one with a network, and copy "
-        f"~/.keras/models/{fetched[1]} from there, or give that file as `weights`"
-    )
+def build_preset(preset: str, image_shape: tuple[int, int, int] | None = None) -> keras.Model:
+    """The backbone of a preset with its weights, for images `(h, w, 3)`; None for the size it was saved with.
+
+    Transformers take their position embeddings along to another size, as keras_hub interpolates them.
+    """
+    size = {} if image_shape is None else {"image_shape": tuple(image_shape)}
+    with needs(f"keras_hub:{preset}", extra="hub"):
+        from keras_hub.models import Backbone
+    try:
+        return Backbone.from_preset(preset, **size)
+    # keras_hub has no set of errors of its own for a name, a network, or a size that does not fit.
+    except Exception as error:
+        raise UserError(f"cannot build keras_hub:{preset}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__)[:200]
 
 
 def begins_with_preprocessing(model: keras.Model) -> bool:
@@ -107,37 +112,10 @@ def begins_with_preprocessing(model: keras.Model) -> bool:
 
 
 def needed_preprocessing(model: keras.Model) -> str | None:
-    """The application whose preprocessing a model needs: it is one by its name, and has none inside.
-
-    Example:
-        >>> needed_preprocessing(keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3)))
-        'MobileNetV2'
-    """
+    """The application whose preprocessing a model needs: it is one by its name, and has none inside."""
     name = model.name.lower()
     found = next((like for names, like in _TAKES_PREPARED.items() if re.fullmatch(names, name)), None)
     return found if found and not begins_with_preprocessing(model) else None
-
-
-def application_pixels(application: str, data_format: str | None = None) -> PixelAffine:
-    """The `preprocess_input` of an application, from RGB pixels in [0, 255], as a layer.
-
-    Each `preprocess_input` makes every channel of its output an affine function of one colour channel, so
-    its answers to black and to the three pure colours tell all of it. Of those that have their preprocessing
-    inside it is an identity.
-
-    Example:
-        >>> application_pixels("ResNet50").order
-        [2, 1, 0]
-    """
-    module = importlib.import_module(find_application(application).__module__)
-    colours = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)]).astype("float32")
-    answers = np.asarray(
-        module.preprocess_input(colours[:, None, None, :].copy(), data_format="channels_last")
-    )
-    black, *pure = answers[:, 0, 0].astype("float64")
-    slopes = (np.stack(pure) - black) / 255
-    order = np.abs(slopes).argmax(axis=0)
-    return PixelAffine(order, slopes[order, range(3)], black, data_format, name="preprocess")
 
 
 def preprocessing_layer(
@@ -147,23 +125,51 @@ def preprocessing_layer(
 
     `image_shape`, without the batch, says where the colours are; None is for Keras's own setting.
     """
-    if isinstance(preprocess, str):
-        application = _LIKE_TORCH if preprocess == IMAGENET else preprocess
-        layer = application_pixels(application, image_shape and _data_format(preprocess, image_shape))
-        return None if layer.is_identity else layer
-    if preprocess is not None and not isinstance(preprocess, keras.layers.Layer):
+    if preprocess is None or isinstance(preprocess, keras.layers.Layer):
+        return preprocess
+    if not isinstance(preprocess, str):
         raise UserError(
             "preprocess is a Keras layer, the name of an application such as 'ResNet50', or 'imagenet'; "
             f"got {type(preprocess).__name__}"
         )
-    return preprocess
+    data_format = None
+    if image_shape:
+        if len(image_shape) != 3 or 3 not in (image_shape[0], image_shape[-1]):
+            raise UserError(
+                f"preprocess={preprocess!r} is for RGB images (h, w, 3), and the backbone takes "
+                f"{tuple(image_shape)}; give a layer of your own"
+            )
+        data_format = "channels_last" if image_shape[-1] == 3 else "channels_first"
+    layer = application_pixels(_LIKE_TORCH if preprocess == IMAGENET else preprocess, data_format)
+    return None if layer.is_identity else layer
 
 
-def _data_format(preprocess: str, image_shape: tuple[int | None, ...]) -> str:
-    """Where the three colours of the images are."""
-    if len(image_shape) != 3 or 3 not in (image_shape[0], image_shape[-1]):
-        raise UserError(
-            f"preprocess={preprocess!r} is for RGB images (h, w, 3), and the backbone takes "
-            f"{tuple(image_shape)}; give a layer of your own"
-        )
-    return "channels_last" if image_shape[-1] == 3 else "channels_first"
+def application_pixels(application: str, data_format: str | None = None) -> PixelAffine:
+    """The `preprocess_input` of an application, from RGB pixels in [0, 255], as a layer.
+
+    Each `preprocess_input` makes every channel of its output an affine function of one colour channel, so
+    its answers to black and to the three pure colours tell all of it. Of those that have their preprocessing
+    inside it is an identity.
+    """
+    module = importlib.import_module(_application(application).__module__)
+    colours = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)]).astype("float32")[:, None, None]
+    answers = np.asarray(module.preprocess_input(colours, data_format="channels_last"))
+    black, *pure = answers[:, 0, 0].astype("float64")
+    slopes = (np.stack(pure) - black) / 255
+    order = np.abs(slopes).argmax(axis=0)
+    return PixelAffine(order, slopes[order, range(3)], black, data_format, name="preprocess")
+
+
+def preset_pixels(preset: str) -> PixelAffine | None:
+    """Scale and offset of a preset's image converter, from RGB in [0, 255]; None without one."""
+    from keras_hub.layers import ImageConverter
+
+    try:
+        converter = ImageConverter.from_preset(preset)
+    except Exception:  # a preset of the backbone alone; there is no way to ask but to try
+        return None
+    scale, offset = (
+        np.broadcast_to(np.asarray(default if value is None else value, "float64").reshape(-1), 3)
+        for value, default in ((converter.scale, 1), (converter.offset, 0))
+    )
+    return PixelAffine([0, 1, 2], scale, offset, "channels_last", name="preprocess")

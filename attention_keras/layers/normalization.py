@@ -1,4 +1,7 @@
-"""A feature map by the statistics of its average, as a linear probe wants it."""
+"""Layers that normalise features by statistics of many images."""
+
+import threading
+from typing import Any
 
 import keras
 from keras import ops
@@ -40,8 +43,7 @@ class Standardize(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs):
-        kwargs["dtype"] = "float32"
-        super().__init__(**kwargs)
+        super().__init__(**kwargs | {"dtype": "float32"})
 
     def build(self, features_shape):
         channels = (features_shape[-1],)
@@ -56,10 +58,7 @@ class Standardize(keras.layers.Layer):
         """Take mean and deviation from these maps `(n, h, w, c)`, whatever was seen before."""
         if not self.built:
             self.build(features.shape)
-        average = ops.mean(ops.cast(features, "float32"), axis=(1, 2))
-        self.set_statistics(
-            ops.mean(average, axis=0), ops.mean(ops.square(average), axis=0), ops.shape(average)[0]
-        )
+        self.set_statistics(*_statistics(ops.cast(features, "float32")))
 
     def set_statistics(self, mean, square, count) -> None:
         """Mean and mean square `(c,)` of the average over `count` images."""
@@ -74,13 +73,59 @@ class Standardize(keras.layers.Layer):
     def call(self, features, training=False):
         features = ops.cast(features, "float32")
         if training and self.trainable:
-            average = ops.stop_gradient(ops.mean(features, axis=(1, 2)))
-            seen = ops.cast(ops.shape(average)[0], "float32")
-            count = self.count + seen
-            share = seen / count
-            self.mean.assign(self.mean + share * (ops.mean(average, axis=0) - self.mean))
-            square = ops.mean(ops.square(average), axis=0)
+            mean, square, seen = map(ops.stop_gradient, _statistics(features))
+            share = seen / (self.count + seen)
+            self.mean.assign(self.mean + share * (mean - self.mean))
             self.square.assign(self.square + share * (square - self.square))
-            self.count.assign(count)
+            self.count.assign(self.count + seen)
         scale, shift = self.affine()
         return features * scale + shift
+
+
+def _statistics(features):
+    """Mean and mean square of the average, and the number of images."""
+    average = ops.mean(features, axis=(1, 2))
+    count = ops.cast(ops.shape(average)[0], "float32")
+    return ops.mean(average, axis=0), ops.mean(ops.square(average), axis=0), count
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class WarmBatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` with a momentum that grows from 0 to its value.
+
+    Keras starts its moving variance at 1 and forgets that slowly: after ten updates with momentum 0.9 a third
+    of it is still there. Here the momentum of update t is at most 1 - 1/t, so that the statistics are the
+    mean over all batches until there are enough for a moving one.
+    """
+
+    _now = threading.local()  # the momentum of the update at hand: replicas take turns within a call
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        once = {"aggregation": "only_first_replica", "autocast": False}  # of several devices
+        self.updates = self.add_weight(shape=(), initializer="zeros", trainable=False, name="updates", **once)
+
+    def call(self, inputs, training=None, mask=None):
+        if not training or not self.trainable:
+            return super().call(inputs, training=training, mask=mask)
+        self.updates.assign_add(1.0)
+        self._now.momentum = ops.minimum(self._momentum, 1 - 1 / self.updates)
+        try:
+            return super().call(inputs, training=training, mask=mask)
+        finally:
+            self._now.momentum = None
+
+    @property
+    def momentum(self) -> Any:
+        """Of the update at hand in this thread; else the one that it grows to."""
+        now = getattr(self._now, "momentum", None)
+        return self._momentum if now is None else now
+
+    @momentum.setter
+    def momentum(self, value: float) -> None:
+        self._momentum = value
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` under the name that version 0.1 saved it by."""

@@ -1,0 +1,140 @@
+"""A network taken apart: its frozen part and its head, the branch of g, and what it costs."""
+
+import math
+from collections.abc import Sequence
+
+import keras
+
+from attention_keras.errors import UserError
+from attention_keras.layers.attention_pool import AttentionPool
+from attention_keras.layers.compatibility import CompatibilityScore
+from attention_keras.layers.normalization import Standardize
+from attention_keras.models.blocks import GLOBAL_FEATURES
+from attention_keras.models.classifier import Classifier
+from attention_keras.models.graph import all_layers, graph_nodes, node_of, rerun
+from attention_keras.models.outputs import ATTENTION
+
+
+def split_frozen(model: Classifier) -> tuple[keras.Model, Classifier]:
+    """The model in two: what training does not change, from images to features, and the rest.
+
+    The frozen part is everything that depends on images alone and on no weight that is trained: a backbone
+    with `trainable = False`, and what is pooled from it. Its outputs, the features, are the inputs of the
+    rest, which has those outputs of the model that training changes. Both share their layers with the model,
+    so training the rest trains it.
+    """
+    images = {id(tensor) for tensor in model.inputs}
+    constant, features = set(images), {}
+    for node in graph_nodes(model):
+        operation, sources = node.operation, node.input_tensors
+        learns = isinstance(operation, Standardize) and operation.trainable
+        learns = learns or getattr(operation, "trainable_variables", [])
+        if not learns and all(id(source) in constant for source in sources):
+            constant |= {id(tensor) for tensor in node.output_tensors}
+        else:
+            features |= {id(source): source for source in sources if id(source) in constant}
+    if not features or images & features.keys():
+        raise UserError(f"no part of {model.name} that begins with the images is frozen")
+    tensors = list(features.values())
+    outputs = {name: tensor for name, tensor in model.output.items() if id(tensor) not in constant}
+    return (
+        keras.Model(model.input, tensors, name="features"),
+        Classifier(tensors, outputs, name=f"{model.name}_head"),
+    )
+
+
+def frozen_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers that are not trained, also those of nested models."""
+    return [layer for layer in all_layers(model) if not layer.trainable]
+
+
+def thaw(layers: Sequence[keras.layers.Layer]) -> None:
+    """Train these layers, but leave batch normalisation as it is, statistics, scale and offset.
+
+    Batches of fine-tuning are small, and their statistics would take those of a million images apart
+    (keras.io, guide "Transfer learning and fine-tuning").
+    """
+    for layer in layers:
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def global_model(model: keras.Model) -> keras.Model:
+    """images -> g `(b, d)`, the global features of an attention model."""
+    return keras.Model(model.input, _global_features(model))
+
+
+def query_model(model: keras.Model) -> keras.Model:
+    """(images, g) -> attention `{attention_<tap>: (b, h, w)}`: where g is found in the images.
+
+    With dp (and additive, or a sigmoid) another image's g moves the map; with pc under a softmax g has
+    no effect on it (paper, section 5.5; `ExtraCoseg` of the official code uses dp).
+    """
+    attention = {name: tensor for name, tensor in model.output.items() if name.startswith(ATTENTION)}
+    if not attention:
+        raise UserError(f"{model.name} has no attention to question")
+    return keras.Model([model.input, _global_features(model)], attention)
+
+
+def _global_features(model: keras.Model):
+    """The tensor g; several global branches have no single g to exchange."""
+    names = [layer.name for layer in model.layers if layer.name.startswith(GLOBAL_FEATURES)]
+    if names != [GLOBAL_FEATURES]:
+        have = f"has {', '.join(names)}" if names else "has none"
+        raise UserError(f"{model.name} needs one global feature vector to be questioned; it {have}")
+    return model.get_layer(GLOBAL_FEATURES).output
+
+
+def prune_dead_branch(model: keras.Model) -> keras.Model:
+    """The same model without the global features that a softmax over pc scores cancels.
+
+    <u, l_i + g> = <u, l_i> + <u, g>, and <u, g> is the same at every position, so the softmax over the
+    map removes it: g, and every layer that only g needs, changes nothing. The pruned model shares the
+    remaining layers, gives equal outputs (to rounding, about 1e-7) and has about a quarter fewer
+    parameters. Models with nothing to prune come back as they are.
+    """
+    pruned = False
+
+    def without_g(layer, args, kwargs):
+        nonlocal pruned
+        if not isinstance(layer, AttentionPool) or layer.normalization != "softmax":
+            return None
+        features, scores = args
+        score = node_of(scores)
+        if not isinstance(score.operation, CompatibilityScore) or score.operation.compat != "pc":
+            return None
+        pruned = True
+        return layer(features, score.operation(score.input_tensors[0]))
+
+    tensors = rerun(model, without_g)
+    if not pruned:
+        return model
+    # A functional model keeps only the layers that its outputs need, so the dead ones fall away here.
+    outputs = keras.tree.map_structure(lambda tensor: tensors[id(tensor)], model.output)
+    if isinstance(model, Classifier):
+        return model.like(model.input, outputs)
+    return keras.Model(model.input, outputs, name=model.name)
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Trainable parameters, as the paper counts them."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+
+
+def count_macs(model: keras.Model) -> int:
+    """Multiply-adds of one forward pass of one image."""
+    return sum(_layer_macs(layer) for layer in model.layers)
+
+
+def _layer_macs(layer) -> int:
+    if isinstance(layer, keras.Model):
+        return count_macs(layer)
+    if isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.Conv2D)):
+        return math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
+        return math.prod(layer.output.shape[1:3]) * sum(math.prod(kernel.shape) for kernel in kernels)
+    if isinstance(layer, keras.layers.Dense):  # of images of any size: for one place
+        return math.prod(layer.kernel.shape) * math.prod(side or 1 for side in layer.output.shape[1:-1])
+    if isinstance(layer, AttentionPool) or getattr(layer, "compat", "mean") != "mean":
+        return math.prod(layer.input[0].shape[1:])
+    return 0
