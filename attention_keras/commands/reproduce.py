@@ -83,7 +83,7 @@ def main(words: Sequence[str], prog: str) -> int:
     for config in configs.values():
         run_of(config).refuse_another(config)
     import_tensorflow("reproduce")
-    from attention_keras.training.checkpointing import Interrupted
+    from attention_keras.training.checkpoint import Interrupted
 
     failures, stopped = [], 0
     for number, ((row, seed), config) in enumerate(configs.items(), 1):

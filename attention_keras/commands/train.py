@@ -5,9 +5,9 @@ from pathlib import Path
 
 from attention_keras.commands.command_line import in_flags, parse
 from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.runs.checks import check_inputs
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.inputs import check_inputs
 from attention_keras.runs.names import run_of
 from attention_keras.serving.card import read_card
 from attention_keras.serving.versions import newest_version, refuse_unwritable
@@ -35,7 +35,7 @@ def main(words: Sequence[str], prog: str) -> int:
             "learns in minutes: --backbone keras:MobileNetV2 --weights imagenet"
         )
     import_tensorflow("train")
-    from attention_keras.training.checkpointing import Interrupted
+    from attention_keras.training.checkpoint import Interrupted
     from attention_keras.training.train import train
 
     try:

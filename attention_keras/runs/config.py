@@ -13,23 +13,10 @@ from attention_keras.data.registry import IMAGE_FILES, VALIDATION_FRACTION, Grou
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import Compat
 from attention_keras.models.spec import Head, Init, ModelSpec
+from attention_keras.runs import options as rules
 from attention_keras.runs.checks import check_together
 from attention_keras.runs.filling import DEFAULT_MODEL, absolute_paths, fill, find_spec
-from attention_keras.runs.options import (
-    BELOW_ONE,
-    BETWEEN_0_AND_1,
-    LOW_AND_HIGH,
-    NAME,
-    POSITIVE,
-    SEED,
-    UP_TO_16,
-    UP_TO_ONE,
-    ZERO_OR_POSITIVE,
-    at_least,
-    check_values,
-    option,
-    options_of,
-)
+from attention_keras.runs.options import at_least, check_values, option, options_of
 from attention_keras.runs.recipes import Optimizer, Precision, RecipeName, Schedule, Strategy, Values
 
 # ruff: noqa: RUF009 (a call of `option` is a field)
@@ -57,7 +44,7 @@ class RunConfig:
     dataset: str = _images("cluttered_digits")
     """cluttered_digits (embedded, no download), svhn, cifar10, cifar100, cub200, folder:PATH, table:FILE
     (a CSV file), tfds:NAME."""
-    validation_fraction: float = _images(VALIDATION_FRACTION, rule=BETWEEN_0_AND_1, rare=True)
+    validation_fraction: float = _images(VALIDATION_FRACTION, rule=rules.BETWEEN_0_AND_1, rare=True)
     """Share of the training split held out for validation."""
     limit: int = _images(0, default="0, all", rule=at_least(0))
     """Use the first N training and N/5 test images, for a try."""
@@ -74,10 +61,10 @@ class RunConfig:
     skip_broken: bool = _images(False)
     """Leave out unreadable images of a folder, and list them."""
     range: tuple[float, ...] = _images(
-        (), default="that of the training images", rule=LOW_AND_HIGH, rare=True
+        (), default="that of the training images", rule=rules.LOW_AND_HIGH, rare=True
     )
     """Values LOW HIGH that become black and white in images of more than 8 bits."""
-    channels: int = _images(3, rule=UP_TO_16, rare=True)
+    channels: int = _images(3, rule=rules.UP_TO_16, rare=True)
     """1 is grey, 3 RGB; others, to 16, are those of .npy arrays (h, w, c), or channels or pages of TIFF."""
     columns: tuple[str, ...] = _images((), default="path, label, ...", rare=True)
     """Other names of columns in a table, such as label=species group=patient."""
@@ -102,7 +89,7 @@ class RunConfig:
     head: Head = _network(None, default="the model's", identifies=False, rare=True)
     """class, for a trained backbone: each class attends by itself, beside a linear probe of the average.
     linear: one classifier of what a score attends to. paper: the same after BN, ReLU, dropout."""
-    width: float = _recipe(group="network", rule=POSITIVE, rare=True)
+    width: float = _recipe(group="network", rule=rules.POSITIVE, rare=True)
     """Factor on every channel count; 1.0 is the paper's network."""
     dropout: bool = _recipe(group="network", rare=True)
     """The official dropout."""
@@ -125,7 +112,7 @@ class RunConfig:
     frozen_epochs: int = _recipe(rule=at_least(0), rare=True)
     """Passes before these in which a keras: or .keras backbone is frozen. Its features are computed once, and
     a class head is fitted to them in one pass."""
-    frozen_learning_rate: float = _recipe(rule=POSITIVE, rare=True)
+    frozen_learning_rate: float = _recipe(rule=rules.POSITIVE, rare=True)
     """Peak learning rate of the frozen epochs."""
     patience: int = _training(0, default="0, off", rule=at_least(0))
     """End after this many epochs without a better validation accuracy. The best epoch is tested and exported;
@@ -138,25 +125,25 @@ class RunConfig:
     """Compute each update in this many parts, one after the other, to need less memory."""
     optimizer: Optimizer = _recipe(rare=True)
     """sgd and nesterov: momentum 0.9 with coupled weight decay on every parameter."""
-    learning_rate: float = _recipe(rule=POSITIVE)
+    learning_rate: float = _recipe(rule=rules.POSITIVE)
     """Peak learning rate. Torch's 1.0 in the official VGG scripts is 0.1 in Keras's terms."""
     schedule: Schedule = _recipe(rare=True)
     """Learning rate over the run: cosine has a linear warm-up; the others are the paper's."""
-    weight_decay: float = _recipe(rule=BELOW_ONE, rare=True)
+    weight_decay: float = _recipe(rule=rules.BELOW_ONE, rare=True)
     """L2 on every parameter for sgd and nesterov, decoupled for adamw."""
-    label_smoothing: float = _recipe(rule=BELOW_ONE, rare=True)
+    label_smoothing: float = _recipe(rule=rules.BELOW_ONE, rare=True)
     """Share of the target spread over all classes."""
-    ema: float = _recipe(rule=BELOW_ONE, rare=True)
+    ema: float = _recipe(rule=rules.BELOW_ONE, rare=True)
     """Average the weights over the updates, each counting this much less than the next (0: off); the average
     is validated, tested and exported."""
     augment: str = _recipe()
     """none, or joined by +: flip, crop, crop_reflect, resized_crop (of a folder's files), cutout, mixup,
     cutmix, randaugment, gridmask."""
-    attend_to: float = _training(0.0, default="0, off", rule=ZERO_OR_POSITIVE, rare=True)
+    attend_to: float = _training(0.0, default="0, off", rule=rules.ZERO_OR_POSITIVE, rare=True)
     """Weight of a loss on the share of attention that lies off the object; it needs images with masks."""
-    attend_to_fraction: float = _training(1.0, rule=UP_TO_ONE, rare=True)
+    attend_to_fraction: float = _training(1.0, rule=rules.UP_TO_ONE, rare=True)
     """Share of the training images with a mask whose mask is used."""
-    seed: int = _training(0, rule=SEED)
+    seed: int = _training(0, rule=rules.SEED)
     """Fixes weights, order, augmentation, dropout."""
     deterministic: bool = _training(False, rare=True)
     """Bit-identical results from the same seed on the same machine (slower)."""
@@ -173,7 +160,7 @@ class RunConfig:
     """Steps between checkpoints; one is always written at the end of an epoch."""
     run_dir: str = _machine("runs")
     """Folder of all runs."""
-    name: str = _machine("", default="dataset, model, options, seed", rule=NAME)
+    name: str = _machine("", default="dataset, model, options, seed", rule=rules.NAME)
     """Name of this run; the same name resumes it."""
     restart: bool = _machine(False)
     """Throw away an earlier run of this name."""
@@ -203,37 +190,35 @@ class RunConfig:
         return "stretch" if self.dataset == "cub200" else self.resize
 
     @property
-    def all_epochs(self) -> int:
-        """Passes over the training split, with a frozen backbone and without."""
-        return self.frozen_epochs + self.epochs
-
-    @property
     def step_batch_size(self) -> int:
         """Images per step: the batch, or the part of it that `accumulate` leaves."""
         return self.batch_size // self.accumulate
 
     def for_loading(self) -> Values:
         """What `load_dataset` takes beside the name, the seed and the place."""
-        names = ("validation_fraction", "resize", "skip_broken", "columns", "group_by", "labels")
-        given = {name: getattr(self, name) for name in (*names, "range", "channels")}
-        sizes = {"image_size": self.image_size or None, "whole": bool(self.tiles)}
-        return given | sizes | {"limit": self.limit or None}
+        as_here = ("validation_fraction", "resize", "skip_broken", "columns", "group_by", "labels")
+        given = {name: getattr(self, name) for name in (*as_here, "range", "channels")}
+        sizes = {"image_size": self.image_size or None, "limit": self.limit or None}
+        return given | sizes | {"whole": bool(self.tiles)}
 
     def replace(self, **changes: Any) -> "RunConfig":
         """This config with some values changed; what was filled in is filled in anew."""
         return RunConfig.from_dict(self.given() | changes)
 
     def given(self) -> Values:
-        """The values that say what this config is; the others follow from them."""
-        values = self.to_dict()
-        named = {name: values[name] for name in ("dataset", "taps", "weights")}
-        named["backbone"] = self.backbone if self.spec.is_brought else None
-        usual = fill(named)
-        of_recipe = fill(named | {"model": self.model, "recipe": self.recipe})
-        plain = {field.name: field.default for field in dataclasses.fields(self)} | of_recipe
-        plain |= {"model": usual["model"], "recipe": fill(named | {"model": self.model})["recipe"]}
-        plain["backbone"] = self.backbone if named["backbone"] is None else None
-        return {name: value for name, value in values.items() if value != plain[name]}
+        """As few of the values as say what this config is; the others follow from them."""
+        said = self.to_dict()
+        for field in dataclasses.fields(self):
+            fewer = {name: value for name, value in said.items() if name != field.name}
+            if getattr(self, field.name) == field.default or self._is(fewer):
+                said = fewer
+        return said
+
+    def _is(self, values: Values) -> bool:
+        try:
+            return RunConfig(**values) == self
+        except UserError:
+            return False
 
     def differences(self, other: "RunConfig") -> dict[str, tuple[Any, Any]]:
         """Values that would make `other` another run than this one: {name: (here, there)}.
@@ -241,11 +226,11 @@ class RunConfig:
         What `other` leaves open, precision `auto` and an image size of 0, differs from nothing.
         """
         here, there = self.identity(), other.identity()
-        open_values = {("precision", "auto"), ("image_size", 0)}
+        undecided = {("precision", "auto"), ("image_size", 0)} & there.items()
         return {
             name: (here[name], there[name])
-            for name in here
-            if here[name] != there[name] and (name, there[name]) not in open_values
+            for name in here.keys() - dict(undecided)
+            if here[name] != there[name]
         }
 
     def identity(self) -> Values:
@@ -254,10 +239,7 @@ class RunConfig:
 
     def to_dict(self) -> Values:
         """The values by their names, but for what the model's name says too; `from_dict` is the inverse."""
-        names = options_of(self).keys() - {"compat", "head"}
-        return {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name in names
-        }
+        return {name: getattr(self, name) for name in options_of(self) if name not in ("compat", "head")}
 
     @classmethod
     def from_dict(cls, values: Any) -> "RunConfig":

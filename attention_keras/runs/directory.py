@@ -38,15 +38,12 @@ class Run:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self.model = self.path / MODEL
-        self.best_model = self.path / "best.keras"
-        self.checkpoints = self.path / "checkpoints"
-        self.features = self.path / "features"
-        self.tensorboard = self.path / "tensorboard"
-        self.evaluation = self.path / EVALUATION
+        self.model, self.best_model = self.path / MODEL, self.path / "best.keras"
+        self.checkpoints, self.features = self.path / "checkpoints", self.path / "features"
+        self.tensorboard, self.evaluation = self.path / "tensorboard", self.path / EVALUATION
         self._config, self._labels = self.path / "config.json", self.path / LABELS
-        self._files = self.path / "files.json"
-        self._history, self._metrics = self.path / "history.jsonl", self.path / "metrics.json"
+        self._files, self._history = self.path / "files.json", self.path / "history.jsonl"
+        self._metrics = self.path / "metrics.json"
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
@@ -71,30 +68,30 @@ class Run:
         return self._metrics.is_file()
 
     @functools.cached_property
-    def _record(self) -> dict[str, Any]:
-        record = _read_json(self._config, self.path)
+    def _record(self) -> tuple[str, RunConfig]:
+        record = self._read(self._config)
         if not isinstance(record.get("id"), str):
             raise UserError(f"cannot read {self._config}: it names no run")
-        return record
-
-    @functools.cached_property
-    def config(self) -> RunConfig:
-        """What the run computes."""
         try:
-            return RunConfig.from_dict(self._record.get("config"))
+            return record["id"], RunConfig.from_dict(record.get("config"))
         except UserError as error:
             raise UserError(f"{self._config}: {error}") from None
 
     @property
     def id(self) -> str:
         """What tells this run from any other, also one of the same name; copies share it."""
-        return self._record["id"]
+        return self._record[0]
+
+    @property
+    def config(self) -> RunConfig:
+        """What the run computes."""
+        return self._record[1]
 
     def metrics(self) -> dict[str, Any]:
         """The numbers of a finished run; another one raises UserError."""
         if not self.is_finished:
             raise UserError(f"{self.path} is not a finished run; train it to its end first")
-        return _read_json(self._metrics, self.path)
+        return self._read(self._metrics)
 
     @property
     def temperature(self) -> float | list[float]:
@@ -107,52 +104,55 @@ class Run:
 
     def history(self) -> list[dict[str, Any]]:
         """The records of the finished epochs."""
-        try:
+        with _reading(self._history):
             lines = self._history.read_text(encoding="utf-8").splitlines() if self._history.exists() else []
             return [json.loads(line) for line in lines]
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"cannot read {self._history}: {error}") from None
 
     def class_names(self) -> list[str]:
         """The names of the classes, by label."""
-        try:
+        with _reading(self._labels):
             return self._labels.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read {self._labels}: {error}") from None
 
     def files(self) -> dict[str, FileRecord] | None:
         """Path of each image -> what it was when the run began; None where none is kept."""
         if not self._files.is_file():
             return None
-        try:
-            return {path: FileRecord(*record) for path, record in _read_json(self._files, self.path).items()}
-        except TypeError as error:
-            raise UserError(f"cannot read {self._files}: {error}") from None
+        with _reading(self._files):
+            return {path: FileRecord(*record) for path, record in self._read(self._files).items()}
 
-    def holds_another(self, config: RunConfig) -> bool:
-        """Whether this folder holds a run that a run with this config would not continue."""
-        return self.exists and bool(self._changes(config))
+    def _read(self, file: Path) -> dict[str, Any]:
+        """A JSON object."""
+        if not file.exists():
+            raise UserError(f"{self.path} is not a run: it has no {file.name}")
+        with _reading(file):
+            value = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise UserError(f"cannot read {file}: it holds no JSON object")
+        return value
 
-    def refuse_another(self, config: RunConfig) -> None:
-        """Raise UserError where a config would not continue the run that this folder holds."""
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} is a file; choose another name or run_dir")
-        if changed := self._changes(config) if self.exists else {}:
-            listing = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
-            raise UserError(
-                f"{self.path} holds another run ({listing}); give a new `name`, or `restart` to discard it"
-            )
+    def changes(self, config: RunConfig) -> dict[str, tuple[Any, Any]]:
+        """How a config differs from that of the run here; where it does, it would not continue it.
 
-    def _changes(self, config: RunConfig) -> dict[str, tuple[Any, Any]]:
-        """Another folder of images is no change where that of an unfinished run is gone.
-
-        It may have moved; `refuse_changed_files` compares the images then.
+        Another folder of images is no change where that of an unfinished run is gone. It may have moved;
+        `refuse_changed_files` compares the images then.
         """
+        if not self.exists:
+            return {}
         changed, folder = self.config.differences(config), Path(self.config.dataset.partition(":")[2])
         of_files = "dataset" in changed and self.config.has_files and config.has_files
         if of_files and not folder.exists() and not self.is_finished and self.files() is not None:
             del changed["dataset"]
         return changed
+
+    def refuse_another(self, config: RunConfig) -> None:
+        """Raise UserError where a config would not continue the run that this folder holds."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} is a file; choose another name or run_dir")
+        if changed := self.changes(config):
+            listing = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
+            raise UserError(
+                f"{self.path} holds another run ({listing}); give a new `name`, or `restart` to discard it"
+            )
 
     def refuse_changed_files(self, name: str, files: Mapping[str, FileRecord] | None) -> None:
         """Raise UserError where the images of the dataset `name` are not those the run began with."""
@@ -173,17 +173,14 @@ class Run:
                 if entry.name != LOCK:
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             write_json(self._config, {"id": name, "config": config.to_dict()})
-            for known in ("_record", "config"):
-                self.__dict__.pop(known, None)
+            self.__dict__.pop("_record", None)
             yield
 
-    def write_class_names(self, names: Sequence[str]) -> None:
-        """`labels.txt`, a name a line."""
-        write_text(self._labels, "".join(f"{name}\n" for name in names))
-
-    def write_files(self, files: Mapping[str, FileRecord]) -> None:
-        """`files.json`."""
-        write_json(self._files, dict(files))
+    def write_dataset(self, class_names: Sequence[str], files: Mapping[str, FileRecord] | None) -> None:
+        """`labels.txt`, a name a line, and `files.json` where the images are files."""
+        write_text(self._labels, "".join(f"{name}\n" for name in class_names))
+        if files is not None:
+            write_json(self._files, dict(files))
 
     def write_history(self, epochs: Sequence[dict[str, Any]]) -> None:
         """`history.jsonl`, one line for each finished epoch."""
@@ -194,14 +191,12 @@ class Run:
         write_json(self._metrics, metrics)
 
 
-def _read_json(file: Path, folder: Path) -> dict[str, Any]:
-    """A JSON object."""
+@contextlib.contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """What is wrong with a file, in a line."""
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} is not a run: it has no {file.name}") from None
-    except (OSError, ValueError, RecursionError) as error:
+        yield
+    except UserError:
+        raise
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"cannot read {file}: {error}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"cannot read {file}: it holds no JSON object")
-    return value

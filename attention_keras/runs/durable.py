@@ -58,10 +58,7 @@ def writing_to(folder: Path, instead: str = "another folder") -> Iterator[None]:
 
 
 def hold_alone(lock: Path, busy: str, instead: str = "another folder") -> contextlib.AbstractContextManager:
-    """The lock, held until the context that is returned ends; UserError `busy` where another process has it.
-
-    The folder of the lock is made. A dead process holds nothing.
-    """
+    """The lock in a folder that is made, held until the context ends; UserError `busy` if another has it."""
     from filelock import FileLock, Timeout  # reading runs, as the library does, needs no such package
 
     with writing_to(lock.parent, instead):

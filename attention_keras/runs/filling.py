@@ -20,15 +20,15 @@ DEFAULT_MODEL = "vgg-att2-concat-pc"
 def fill(given: Values) -> Values:
     """The values that follow from those given: of the network's name, and of the recipe."""
     axes = {axis: given[axis] for axis in ("compat", "head") if given.get(axis)}
-    backbone = given.get("backbone") or ""
+    backbone = given["backbone"] or ""
     pretrained = bool(given["weights"] or backbone.startswith((FILE, HUB)))
-    spec = find_spec(given.get("model"), backbone or None, given["taps"], pretrained, **axes)
-    values = find_recipe(given.get("recipe", "auto"), given["dataset"], spec.backbone, pretrained, spec.head)
-    values |= {name: given[name] for name in values if name != "recipe" and given.get(name) is not None}
-    network = {"model": spec.name, "backbone": spec.backbone, "compat": None, "head": None}
-    if spec.variant == "attention":
-        network |= {"compat": None if spec.head == "class" else spec.compat, "head": spec.head}
-    return values | network
+    spec = find_spec(given["model"], backbone or None, given["taps"], pretrained, **axes)
+    values = find_recipe(given["recipe"], given["dataset"], spec.backbone, pretrained, spec.head)
+    values |= {name: given[name] for name in values if name != "recipe" and given[name] is not None}
+    attends = spec.variant == "attention"
+    compat = spec.compat if attends and spec.head != "class" else None
+    head = spec.head if attends else None
+    return values | {"model": spec.name, "backbone": spec.backbone, "compat": compat, "head": head}
 
 
 def find_spec(
@@ -93,12 +93,9 @@ def absolute_paths(dataset: str, backbone: str | None, weights: str, init_from: 
     preset = backbone.removeprefix(HUB) if backbone and backbone.startswith(HUB) else ""
     if preset and os.path.isdir(os.path.expanduser(preset)):
         backbone = HUB + _absolute(preset)
-    return {
-        "dataset": dataset,
-        "backbone": backbone,
-        "weights": weights if weights in ("", IMAGENET) else _absolute(weights),
-        "init_from": init_from and _absolute(init_from),
-    }
+    weights = weights if weights in ("", IMAGENET) else _absolute(weights)
+    init_from = init_from and _absolute(init_from)
+    return {"dataset": dataset, "backbone": backbone, "weights": weights, "init_from": init_from}
 
 
 def _absolute(path: str) -> str:

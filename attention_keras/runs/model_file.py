@@ -1,6 +1,5 @@
 """Reading and writing `.keras` files. Archives that are not what they say are refused."""
 
-import json
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -41,53 +40,29 @@ def load_model(path: str | Path) -> keras.Model:
         raise UserError(f"cannot load {file}: {reason[:200]}") from None
 
 
-def image_side(path: str | Path) -> int | None:
-    """Height of the images that the model of a file takes; None where it takes any.
-
-    Read from the file's description of its input, since to build a network takes seconds; where the
-    description is not one that is known here, the model is loaded.
-    """
-    file = _checked_file(Path(path))
-    try:
-        with zipfile.ZipFile(file) as archive:
-            layers = json.loads(archive.read("config.json"))["config"]["layers"]
-        (shape,) = (layer["config"]["batch_shape"] for layer in layers if layer["class_name"] == "InputLayer")
-        return None if shape[1] is None else int(shape[1])
-    except (KeyError, IndexError, TypeError, ValueError, RecursionError, zipfile.BadZipFile):
-        return load_model(path).input_shape[1]
-
-
 def _checked_file(path: Path) -> Path:
-    """The archive of a run directory or a file, if it may be opened."""
+    """The archive of a run directory or a file, unless it would write outside or unpack to too much."""
     file = path / MODEL if path.is_dir() else path
     if not file.exists():
         kind = f"a run without {MODEL}" if path.is_dir() else "missing"
         raise UserError(f"cannot load {path}: it is {kind}; give a finished run or a .keras file")
     if file.suffix != ".keras":
         raise UserError(f"cannot load {file}: only .keras files and run directories are loaded")
-    _check_archive(file)
-    return file
-
-
-def _check_archive(file: Path) -> None:
-    """Refuse archives that would write outside, or unpack to far more than they hold."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"cannot load {file}: it is not a .keras archive ({error})") from None
-    size = file.stat().st_size
     for member in members:
         name = PurePosixPath(member.filename)
         if name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16):
             raise UserError(f"cannot load {file}: it holds the unsafe path {member.filename!r}")
-        if member.filename.endswith(".json") and member.file_size > LARGEST_CONFIG:
-            raise UserError(
-                f"cannot load {file}: {member.filename} would unpack to {member.file_size:,} bytes"
-            )
-    unpacked = sum(member.file_size for member in members)
+        if name.suffix == ".json" and member.file_size > LARGEST_CONFIG:
+            raise UserError(f"cannot load {file}: {name} would unpack to {member.file_size:,} bytes")
+    size, unpacked = file.stat().st_size, sum(member.file_size for member in members)
     if unpacked > LARGEST_RATIO * size:
         raise UserError(f"cannot load {file}: {size:,} bytes would unpack to {unpacked:,}")
+    return file
 
 
 def save_model(model: Classifier, path: Path) -> None:

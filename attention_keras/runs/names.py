@@ -27,7 +27,7 @@ def run_of(config: RunConfig) -> Run:
     names = [name_of(config)]
     if config.has_files and (config.weights or config.spec.file):
         names.insert(0, _word(config.dataset))  # what most people do with a folder: one run
-    free = (run for name in names if not (run := Run(folder / name)).holds_another(config))
+    free = (run for name in names if not (run := Run(folder / name)).changes(config))
     return next(free, Run(folder / _cut(f"{names[-1]}-{_digest(config.identity())}")))
 
 
@@ -39,25 +39,24 @@ def name_of(config: RunConfig) -> str:
         'cifar10-vgg-att2-concat-pc-width0.25-quick-s0'
     """
     kind = f"{config.dataset.partition(':')[0]}-" if config.has_files else ""
-    dataset = kind + _word(config.dataset)
-    parts = [dataset, config.model, *([_word(config.weights)] if config.weights else []), *config.taps]
-    about = options_of(config)
+    weights, about = config.weights and _word(config.weights), options_of(config)
+    parts = [kind + _word(config.dataset), config.model, weights, *config.taps]
     for name, value in config.given().items():
         if name == "recipe":
             parts.append(value)
         elif about[name].identifies and name not in _SAID_ALREADY:
-            parts.append(_said(name.replace("_", "-"), value))
-    return _cut("-".join(safe_name(part) for part in [*parts, f"s{config.seed}"]))
+            parts.append(_said(name.replace("_", "-"), value, "-"))
+    return _cut("-".join(safe_name(part) for part in [*parts, f"s{config.seed}"] if part))
 
 
 def words_of(config: RunConfig) -> list[str]:
     """How a config trains, for a person: what the recipe decides, and what is not as usual."""
-    about, usual = options_of(config), {field.name: field.default for field in dataclasses.fields(config)}
+    usual = {field.name: field.default for field in dataclasses.fields(config)}
     return [
-        _said(name.replace("_", " "), value, " ")
-        for name, value in config.identity().items()
-        if name not in (*_SAID_ALREADY, "width") and about[name].group in ("network", "training")
-        if value != usual[name]
+        _said(name.replace("_", " "), getattr(config, name), " ")
+        for name, about in options_of(config).items()
+        if about.identifies and about.group in ("network", "training")
+        if name not in (*_SAID_ALREADY, "width") and getattr(config, name) != usual[name]
     ] + [f"seed {config.seed}"]
 
 
@@ -66,14 +65,14 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^\w.\-]+", "_", text).strip("_")
 
 
-def _said(label: str, value: Any, between: str = "") -> str:
+def _said(label: str, value: Any, between: str) -> str:
     if isinstance(value, bool):
-        return label if value else f"no{between or '-'}{label}"
+        return label if value else f"no{between}{label}"
     if isinstance(value, tuple):
         value = "-".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
     if isinstance(value, str):
-        return f"{label}{between or '-'}{_word(value)}"
-    return f"{label}{between}{value}".removesuffix(".0")
+        return f"{label}{between}{_word(value)}"
+    return f"{label}{between.strip('-')}{value}".removesuffix(".0")
 
 
 def _word(value: str) -> str:

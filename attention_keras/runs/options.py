@@ -94,14 +94,13 @@ def check_values(config: Any) -> None:
     """
     kinds = get_type_hints(type(config))
     for field in dataclasses.fields(config):
-        value, kind = getattr(config, field.name), kinds[field.name]
+        value, kind, rule = getattr(config, field.name), kinds[field.name], field.metadata["option"].rule
         if value is None and field.default is None:
             continue
         if not _is_a(value, kind):
             raise UserError(f"{field.name}: {value!r} is not allowed; expected {_in_words(kind)}")
         if kind is float:
             object.__setattr__(config, field.name, float(value))
-        rule = field.metadata["option"].rule
         if rule and not rule.allows(value):
             raise UserError(f"{field.name} must be {rule.words}; got {value!r}")
 

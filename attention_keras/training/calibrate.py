@@ -1,6 +1,5 @@
 """The end of a run: calibrated on the validation images, tested on the test images, in numbers."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,10 +13,25 @@ from attention_keras.measures.tags import score_numbers, score_tags
 from attention_keras.models.parts import count_macs, count_parameters
 from attention_keras.runs import provenance
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.directory import TEMPERATURE
 from attention_keras.training.callbacks import History
 
 COLDEST, HOTTEST = 0.05, 20.0
+
+
+def calibrate(logits: np.ndarray, labels: np.ndarray) -> tuple[float | list[float], list[float] | None]:
+    """What makes answers of logits: the temperature of classes, and no thresholds; of numbers neither.
+
+    Of tags both, one of each for every tag, for the highest F1. A tag that all of the images have, or none of
+    them, keeps 1 and 0.5.
+    """
+    kind = kind_of(labels)
+    if kind == "number":
+        return 1.0, None
+    if kind == "single":
+        return fit_temperature(logits, labels), None
+    found = [_of_tag(column, there) for column, there in zip(logits.T.astype("float64"), labels.T)]
+    temperatures, thresholds = zip(*found)
+    return list(temperatures), list(thresholds)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -30,16 +44,11 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     if not len(labels):
         return 1.0
     likeliest = _likeliest(logits, labels, doubt=0.0)
-    if likeliest >= 1:
-        return likeliest
-    return min(1.0, _likeliest(logits, labels, doubt=1 / (len(labels) + 2)))
+    return likeliest if likeliest >= 1 else min(1.0, _likeliest(logits, labels, doubt=1 / (len(labels) + 2)))
 
 
 def _likeliest(logits: np.ndarray, labels: np.ndarray, doubt: float) -> float:
-    """The T of the highest likelihood where the label is right but for the share `doubt`.
-
-    The strongest other class has that share.
-    """
+    """The T of the highest likelihood if the label is right but for the share `doubt` of the next class."""
     logits = np.asarray(logits, "float64")
     rows = np.arange(len(labels))
     others = logits.copy()
@@ -51,32 +60,8 @@ def _likeliest(logits: np.ndarray, labels: np.ndarray, doubt: float) -> float:
         chances = log_softmax(logits / np.exp(log_temperature), axis=-1)
         return -float((1 - doubt) * chances[rows, labels].mean() + doubt * chances[rows, rivals].mean())
 
-    found = minimize_scalar(
-        surprise, bounds=np.log([COLDEST, HOTTEST]), method="bounded", options={"xatol": 1e-6}
-    )
-    return float(np.exp(found.x))
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What makes answers of logits: one temperature and no thresholds, or one of each for every tag."""
-
-    temperature: float | list[float] = 1.0
-    thresholds: list[float] | None = None
-
-
-def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
-    """The temperature of classes; of tags those and the thresholds of the highest F1; nothing of numbers.
-
-    A tag that all of the images have, or none of them, keeps 1 and 0.5.
-    """
-    kind = kind_of(labels)
-    if kind == "number":
-        return Calibration()
-    if kind == "single":
-        return Calibration(fit_temperature(logits, labels))
-    found = [_of_tag(column, there) for column, there in zip(logits.T.astype("float64"), labels.T)]
-    return Calibration([temperature for temperature, _ in found], [threshold for _, threshold in found])
+    bounds = np.log([COLDEST, HOTTEST])
+    return float(np.exp(minimize_scalar(surprise, bounds=bounds, options={"xatol": 1e-6}).x))
 
 
 def _of_tag(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -91,15 +76,14 @@ def _of_tag(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     return temperature, float((least[best] + below) / 2)
 
 
-def test_scores(answers: np.ndarray, labels: np.ndarray, found: Calibration) -> dict[str, Any]:
+def test_scores(answers: np.ndarray, labels: np.ndarray, thresholds: list[float] | None) -> dict[str, Any]:
     """Error of classes; macro mAP and F1 of tags; R2 and mean absolute error of numbers.
 
     `answers` `(n, k)` are probabilities, or numbers.
     """
-    scores = {"test_images": len(labels), TEMPERATURE: found.temperature}
-    kind = kind_of(labels)
+    kind, scores = kind_of(labels), {"test_images": len(labels)}
     if kind == "multi":
-        tags = score_tags(answers, labels, found.thresholds)
+        tags = score_tags(answers, labels, thresholds)
         return {"test_mAP": tags.mean_ap, "test_F1": tags.mean_f1} | scores
     if kind == "number":
         numbers = score_numbers(answers[:, 0], labels)

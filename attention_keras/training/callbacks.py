@@ -12,10 +12,13 @@ from attention_keras.errors import UserError
 
 
 class History(keras.callbacks.Callback):
-    """Counts steps and images, and keeps a record of each finished epoch. Must be the first callback.
+    """Counts steps and images, keeps a record of each finished epoch, and ends what gets no better.
 
-    A resumed run brings the `records` and the `step` that earlier processes came to. `leave_out` names what
-    Keras logs without having measured it, and `measure` what a validation is judged by.
+    Must be the first callback. A resumed run brings the `records` and the `step` that earlier processes came
+    to. `leave_out` names what Keras logs without having measured it, and `measure` what a validation is
+    judged by. Training ends at a loss that is not finite, and after `patience` epochs without a better
+    validation (0 never ends): it asks the records alone, so that a resumed run ends where it would have. The
+    `first` epochs, with a frozen backbone, do not count: what follows them may be better.
     """
 
     def __init__(
@@ -28,11 +31,13 @@ class History(keras.callbacks.Callback):
         step: int = 0,
         leave_out: Collection[str] = (),
         measure: str = "accuracy",
+        patience: int = 0,
+        first: int = 0,
     ):
         super().__init__()
         self.steps_per_epoch, self.images_per_epoch = steps_per_epoch, images_per_epoch
         self.batch_size, self.leave_out, self.measure = batch_size, leave_out, measure
-        self.records, self.step = list(records), step
+        self.records, self.step, self.patience, self.first = list(records), step, patience, first
 
     @property
     def images_seen(self) -> int:
@@ -50,29 +55,45 @@ class History(keras.callbacks.Callback):
         """The record of the first epoch that validates best; epoch 0 before the first."""
         return max(self.records, key=lambda record: record[f"val_{self.measure}"], default={"epoch": 0})
 
+    @property
+    def is_over(self) -> bool:
+        """Whether training ends here."""
+        epochs = len(self.records) - max(self.best["epoch"], self.first)
+        return bool(self.patience) and epochs >= self.patience
+
     def on_epoch_begin(self, epoch, logs=None):
         self._first_step, self._first_image = self.step, self.images_seen
         self._began = time.perf_counter()
         self._clock, self._images, self._seconds = None, 0, 0.0
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch, logs):
         now, before = time.perf_counter(), self.images_seen
         self.step = self._first_step + batch + 1
         if self._clock is not None:
             self._images += self.images_seen - before
             self._seconds += now - self._clock
+        # A step's loss is from before its update; what an epoch's last one has done, the validation shows.
+        self._check("loss", logs["loss"])
         self._clock = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch, logs):
         self.records.append({
             "epoch": epoch + 1,
             "step": self.step,
             "images_seen": self.images_seen,
-            **{n: float(np.squeeze(value)) for n, value in (logs or {}).items() if n not in self.leave_out},
+            **{n: float(np.squeeze(value)) for n, value in logs.items() if n not in self.leave_out},
             "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             "images_per_second": self._speed(),
             "time": time.time(),
         })  # fmt: skip
+        self._check("validation loss", logs["val_loss"])
+        if self.is_over:
+            self.model.stop_training = True
+
+    def _check(self, name: str, value):
+        loss = float(np.squeeze(value))
+        if not math.isfinite(loss):
+            raise not_finite(f"the {name} is {loss}", self.step)
 
     def _speed(self) -> float:
         """Images a second, without validation and without the first step, unless it is all: it compiles."""
@@ -81,59 +102,12 @@ class History(keras.callbacks.Callback):
         return (self.images_seen - self._first_image) / (self._clock - self._began)
 
 
-class NonFiniteGuard(keras.callbacks.Callback):
-    """Stops training at the first loss that is not finite.
-
-    The loss of a step is from before its update; what an epoch's last update has done, the validation shows.
-    """
-
-    def __init__(self, history: History):
-        super().__init__()
-        self.history = history
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._check("loss", logs["loss"])
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._check("validation loss", logs["val_loss"])
-
-    def _check(self, name: str, value):
-        loss = float(np.squeeze(value))
-        if not math.isfinite(loss):
-            raise not_finite(f"the {name} is {loss}", self.history.step)
-
-
 def not_finite(what: str, step: int) -> UserError:
     """The line that ends such a run."""
     return UserError(
         f"{what} at step {step}; a lower learning_rate usually helps (the last checkpoint is from before, "
         "`restart` begins anew)"
     )
-
-
-class Patience(keras.callbacks.Callback):
-    """Ends training after `patience` epochs without a better validation accuracy; 0 never ends.
-
-    It asks the history alone, so that a resumed run ends where it would have. The `first` epochs, with a
-    frozen backbone, do not count: what follows them may be better.
-    """
-
-    def __init__(self, history: History, patience: int, first: int):
-        super().__init__()
-        self.history, self.patience, self.first = history, patience, first
-
-    @property
-    def is_over(self) -> bool:
-        """Whether training ends here."""
-        if not self.patience or not self.history.records:
-            return False
-        return (
-            self.history.records[-1]["epoch"] - max(self.history.best["epoch"], self.first) >= self.patience
-        )
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.is_over:
-            self.model.stop_training = True
 
 
 class AverageInPlace(keras.callbacks.Callback):
@@ -155,12 +129,10 @@ class AverageInPlace(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.is_last = epoch + 1 == self.last
-        self._take_out()
+        self.on_train_end()
 
     def on_train_end(self, logs=None):
-        self._take_out()  # Keras puts the average in after each `fit`, of which a resumed stage has two
-
-    def _take_out(self):
+        """Take it out: Keras puts it in after each `fit`, of which a resumed stage has two."""
         if not self.is_last:
             for variable, trained in zip(self.model.trainable_variables, self.trained, strict=True):
                 variable.assign(trained)

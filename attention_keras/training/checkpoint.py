@@ -1,13 +1,21 @@
-"""Checkpoints: the state of a training by name, in files that are complete or invisible.
+"""Exact resume: the state of a training by name, in files that are complete or invisible.
 
 A checkpoint is one safetensors file named `<step>.<first 32 hex digits of its sha256>.safetensors`. The
 digest is checked on loading. Reading one runs no code and allocates no more than the file's own size.
+
+Keras's BackupAndRestore repeats the interrupted epoch and forgets dropout's random state. Here the state is
+every variable of the model (seed generators included), of the optimiser and of the running metrics, plus the
+number of steps done; the order of the data is a function of that number.
 """
 
+import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +28,13 @@ from safetensors.numpy import save
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import LOGITS
 from attention_keras.runs.durable import flush, write_whole
+from attention_keras.training.callbacks import History, not_finite
 
 SUFFIX = ".safetensors"
 KEPT = 2
-MODEL = "model/"
-"""What the names of the network's own variables begin with."""
+MODEL = "model/"  # what the names of the network's own variables begin with
+TOLD_ONCE_SECONDS = 1.0
+"""Signals within this time are one: `timeout` and service managers tell a process, and then its group."""
 _SEED = re.compile(r"^seed_generator(_\d+)?/")
 
 
@@ -36,12 +46,16 @@ class Checkpoint:
     arrays: dict[str, np.ndarray]
     record: dict[str, Any]
 
+    @property
+    def of_model(self) -> dict[str, np.ndarray]:
+        """The arrays of the network itself."""
+        return {name: array for name, array in self.arrays.items() if name.startswith(MODEL)}
+
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint, then remove all but the newest two; on a full disk the earlier ones stay."""
     tensors = {name: np.asarray(array, order="C") for name, array in checkpoint.arrays.items()}
-    metadata = {"step": str(checkpoint.step), "record": json.dumps(checkpoint.record)}
-    content = save(tensors, metadata)
+    content = save(tensors, {"step": str(checkpoint.step), "record": json.dumps(checkpoint.record)})
     digest = hashlib.sha256(content).hexdigest()[:32]
     path = directory / f"{checkpoint.step:09d}.{digest}{SUFFIX}"
     try:
@@ -57,20 +71,16 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
         ) from None
     files = checkpoint_files(directory)
     # One from a later step is damaged, or the run would have gone on from there.
-    for old in {*files} - {*[file for file in files if step_of(file) <= checkpoint.step][:KEPT]}:
+    for old in {*files} - {*[file for file in files if int(file.name[:9]) <= checkpoint.step][:KEPT]}:
         old.unlink()
     return path
 
 
 def checkpoint_files(directory: Path) -> list[Path]:
     """Checkpoint files, newest first; unfinished ones have another name and are not among them."""
-    files = [p for p in directory.glob(f"*{SUFFIX}") if p.name.split(".")[0].isdigit()]
-    return sorted(files, key=lambda p: (step_of(p), p.stat().st_mtime_ns), reverse=True)
-
-
-def step_of(path: Path) -> int:
-    """The step in a checkpoint's name."""
-    return int(path.name.split(".")[0])
+    return sorted(
+        directory.glob(f"[0-9]*{SUFFIX}"), key=lambda p: (p.name[:9], p.stat().st_mtime_ns), reverse=True
+    )
 
 
 def load_newest(directory: Path, report: Callable[[str], None] = print) -> Checkpoint | None:
@@ -97,38 +107,27 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"checkpoint {path} cannot be read: {error}") from None
 
 
-def model_state(model: keras.Model) -> dict[str, Any]:
-    """Variables of a model by `model/` and their paths; seeds, which Keras counts up, by their layer."""
+def state_of(model: keras.Model, trained: keras.Model | None = None) -> dict[str, Any]:
+    """Variables by `model/` and their paths, and of the part that is trained those of optimiser and metrics.
+
+    Seeds, which Keras counts up, have the name of their layer, and a number where it has several.
+    """
     owners = {id(variable): layer.name for layer in model.layers for variable in layer.variables}
-    state: dict[str, Any] = {}
+    named = []
     for variable in model.variables:
-        path, count = _SEED.subn("seed_generator/", variable.path)
-        _add(state, f"{MODEL}{owners[id(variable)]}/{path}" if count else f"{MODEL}{path}", variable)
+        path, is_seed = _SEED.subn("seed_generator/", variable.path)
+        named.append((f"{MODEL}{owners[id(variable)]}/{path}" if is_seed else MODEL + path, variable))
+    if trained is not None:
+        named += [(f"optimizer/{variable.path}", variable) for variable in trained.optimizer.variables]
+        named += [(f"metrics/{variable.path}", variable) for variable in trained.metrics_variables]
+    state: dict[str, Any] = {}
+    for name, variable in named:
+        number, unique = 1, name
+        while unique in state:
+            number += 1
+            unique = f"{name}:{number}"
+        state[unique] = variable
     return state
-
-
-def training_state(whole: keras.Model, trained: keras.Model) -> dict[str, Any]:
-    """Variables of the whole network, and of the optimiser and the metrics of its part that is compiled."""
-    state = model_state(whole)
-    for variable in trained.optimizer.variables:
-        _add(state, f"optimizer/{variable.path}", variable)
-    for variable in trained.metrics_variables:
-        _add(state, f"metrics/{variable.path}", variable)
-    return state
-
-
-def _add(state: dict[str, Any], name: str, variable: Any) -> None:
-    """Under its name; where a layer has several seeds, with a number."""
-    number, unique = 1, name
-    while unique in state:
-        number += 1
-        unique = f"{name}:{number}"
-    state[unique] = variable
-
-
-def of_model(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Those of a checkpoint's arrays that belong to the network itself."""
-    return {name: array for name, array in arrays.items() if name.startswith(MODEL)}
 
 
 def assign(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -145,3 +144,110 @@ def build_metrics(model: keras.Model) -> None:
     zeros = keras.ops.zeros((1, model.output[LOGITS].shape[-1]))
     keras.Model.compute_metrics(model, None, zeros, zeros)
     model.reset_metrics()
+
+
+class Interrupted(Exception):
+    """Training stopped on a signal; `exit_code` is 128 + the signal's number, as in a shell."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.exit_code = 128 + signal_number
+
+
+class Checkpointing(keras.callbacks.Callback):
+    """Saves the `whole` network's state `every` so many steps, at each epoch's end, and on SIGTERM or Ctrl-C.
+
+    Must be the last callback, so that the records of the others are complete. Workers other than the chief
+    restore but never write. Several could only save together, so none of them saves on a signal.
+    """
+
+    def __init__(
+        self,
+        whole: keras.Model,
+        directory: Path,
+        history: History,
+        every: int,
+        resumed: Checkpoint | None = None,
+        writes: bool = True,
+        saves_on_signal: bool = True,
+    ):
+        super().__init__()
+        self.whole, self.directory, self.history, self.every = whole, directory, history, every
+        self.resumed, self.writes, self.saves_on_signal = resumed, writes, saves_on_signal
+        self._began = time.monotonic() - (resumed.record.get("seconds", 0.0) if resumed else 0.0)
+        self._saved_step = history.step
+        self._signal_number: int | None = None
+        self._told_at = 0.0
+        self._earlier_handlers: dict[int, Any] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the run, by this process and by those before it up to their last checkpoint."""
+        return time.monotonic() - self._began
+
+    def restore(self, trained: keras.Model | None = None, first_step: int = 0) -> None:
+        """Put the network back as the resumed checkpoint has it, also where no stage is left to train.
+
+        Of what is `trained` in a stage all is put back, unless the checkpoint ends the stage before, with
+        another optimiser.
+        """
+        if self.resumed and trained is None:
+            assign(state_of(self.whole), self.resumed.of_model)
+        elif self.resumed and self.resumed.step > first_step:
+            build_metrics(trained)
+            assign(state_of(self.whole, trained), self.resumed.arrays)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._saved_step = self.history.step
+        # fit() has just reset the metrics; an epoch taken up in the middle needs its running sums back.
+        if self.resumed and not self.history.is_between_epochs:
+            assign(state_of(self.whole, self.model), self.resumed.arrays)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.history.is_between_epochs:
+            return  # the epoch's end follows and saves
+        is_due = self.history.step // self.every > self._saved_step // self.every
+        if is_due or (self._signal_number and self.saves_on_signal):
+            self._save()
+        self._leave_if_asked()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._save()
+        self._leave_if_asked()
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside, SIGTERM and Ctrl-C become a save at the end of the step; a later one acts at once."""
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        self._earlier_handlers = {number: signal.signal(number, self._on_signal) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in self._earlier_handlers.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number, frame):
+        if self._signal_number is None:
+            self._signal_number, self._told_at = number, time.monotonic()
+            if self.writes:
+                said = "\nstopping at the end of this step; once more stops at once"
+                print(said, file=sys.stderr, flush=True)
+        elif time.monotonic() - self._told_at > TOLD_ONCE_SECONDS:
+            signal.signal(number, self._earlier_handlers[number] or signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    def _leave_if_asked(self):
+        if self._signal_number:
+            raise Interrupted(self._signal_number)
+
+    def _save(self):
+        self._saved_step = self.history.step
+        # Reading a metric sums it over the workers, so all of them read, and then the chief writes.
+        state = state_of(self.whole, self.model)
+        arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in state.items()}
+        record = {"history": self.history.records, "seconds": self.seconds}
+        checkpoint = Checkpoint(self.history.step, arrays, record)
+        if not all(np.isfinite(array).all() for array in checkpoint.of_model.values()):
+            raise not_finite("a weight is not finite", self.history.step)
+        if self.writes:
+            save_checkpoint(self.directory, checkpoint)

@@ -7,7 +7,7 @@ arguments.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,12 @@ from attention_keras.training.targets import ACTIVATIONS
 
 STEPS, BATCH, RATE = 300, 64, 3e-3
 BYTES = 2**28  # of local features at once
+# What is compared with the targets.
+ANSWERS = {
+    "softmax": lambda logits: softmax(logits, axis=-1),
+    "sigmoid": expit,
+    "linear": lambda logits: logits,
+}
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,10 @@ def fit_class_head(
 ) -> ClassFit:
     """Fit the class head to features `(n, h, w, c)` of each tap, the deepest last, in memory or on disk.
 
-    Of one tap they may be maps of several sizes, `MapFiles`.
-    Images of one of the `groups` `(n,)` are in one fold, and `importance` `(n,)` says how much each counts,
-    of tags also `(n, k)`. Labels are classes, tags or numbers (`data/labels.py`): the loss is the
-    cross-entropy of a softmax, of a sigmoid for each tag, or the squared error.
+    Of one tap they may be maps of several sizes, `MapFiles`. Images of one of the `groups` `(n,)` are in one
+    fold, and `importance` `(n,)` says how much each counts, of tags also `(n, k)`. Labels are classes, tags
+    or numbers (`data/labels.py`): the loss is the cross-entropy of a softmax, of a sigmoid for each tag, or
+    the squared error.
     """
     activation, targets = ACTIVATIONS[kind_of(labels)], targets_of(labels, num_classes)
     folds = assign_folds(strata(labels), groups, seed)
@@ -95,16 +101,12 @@ def fit_class_head(
     probe, penalty_c, unseen = fit_probe(x, labels, num_classes, folds, importance)
     levels, attention = [unseen], {}
     for tap, features in maps.items():
-        attention[tap], unseen = fit_attention(
-            features, targets, activation, folds, statistics[tap], seed, importance
-        )
+        how = (folds, statistics[tap], seed, importance)
+        attention[tap], unseen = fit_attention(features, targets, activation, *how)
         levels.append(unseen)
-    held_out = folds >= 0
-    if held_out.any():
-        level_logits = np.stack(levels, axis=1)[held_out]
-        weights = fit_level_weights(level_logits, targets[held_out], activation)
-    else:
-        weights = np.array([PROBE_WEIGHT] + [ATTENTION_WEIGHT / len(maps)] * len(maps))
+    weights = np.array([PROBE_WEIGHT] + [ATTENTION_WEIGHT / len(maps)] * len(maps))
+    if (held_out := folds >= 0).any():
+        weights = fit_level_weights(np.stack(levels, axis=1)[held_out], targets[held_out], activation)
     return ClassFit(statistics, probe, attention, weights, penalty_c)
 
 
@@ -141,22 +143,21 @@ def fit_attention(
     statistics: Statistics,
     seed: int,
     importance: np.ndarray | None = None,
-):
+) -> tuple[Linear, np.ndarray]:
     """Class attention of all images, and logits `(n, k)` for each image by one that has not seen it.
 
     The classifiers of the folds are trained on the same batches, side by side, each blind to its fold: one
     product for all.
     """
     sees = np.stack([folds != fold for fold in range(FOLDS)] + [np.ones(len(targets), bool)])
-    importance = np.ones((len(targets), 1), "float32") if importance is None else importance
+    importance = np.ones(len(targets)) if importance is None else importance
     importance = importance.reshape(len(targets), -1).astype("float32")
-    kernels, biases = _train(features, targets, activation, sees, importance, statistics, seed)
-    each = [Linear(kernel, bias) for kernel, bias in zip(kernels, biases)]
-    unseen = np.zeros(targets.shape, "float32")
-    for fold in range(FOLDS):
+    each, unseen = [], np.zeros(targets.shape, "float32")
+    for kernel, bias in zip(*_train(features, targets, activation, sees, importance, statistics, seed)):
+        each.append(Linear(kernel, bias))
+    for fold in np.unique(folds[folds >= 0]):
         (rows,) = np.nonzero(folds == fold)
-        if len(rows):
-            unseen[rows] = attended(features, each[fold], statistics, rows)
+        unseen[rows] = attended(features, each[fold], statistics, rows)
     return each[-1], unseen
 
 
@@ -178,7 +179,7 @@ def _train(features, targets, activation: str, sees, importance, statistics: Sta
             core = (attention * local).sum(axis=1)
             weight = sees[:, own].T / np.maximum(sees[:, rows].sum(axis=1, dtype="float32"), 1)
             weight = weight[..., None] * importance[own][:, None]
-            slope = (_answer(core + bias, activation) - targets[own][:, None]) * weight
+            slope = (ANSWERS[activation](core + bias) - targets[own][:, None]) * weight
             by_local = slope[:, None] * attention * (1 + local - core[:, None])
             by_local = by_local.reshape(len(x), -1)
             by_kernel += (x.T @ by_local - np.outer(mean, by_local.sum(axis=0))) / deviation
@@ -189,7 +190,7 @@ def _train(features, targets, activation: str, sees, importance, statistics: Sta
     return kernel.reshape(channels, heads, num_classes).transpose(1, 0, 2), bias
 
 
-def _batches(count: int, seed: int):
+def _batches(count: int, seed: int) -> Iterator[np.ndarray]:
     """Rows of each step, every image once before any comes again."""
     random, waiting = np.random.default_rng([seed, 2]), np.empty(0, int)
     for _ in range(STEPS):
@@ -232,14 +233,7 @@ def _attention(local: np.ndarray, features, rows) -> np.ndarray:
     return softmax(local, axis=1)
 
 
-def _slices(features: np.ndarray, count: int | None = None):
+def _slices(features: np.ndarray, count: int | None = None) -> list[slice]:
     """Rows that fit into memory."""
     step = max(1, BYTES // (4 * int(np.prod(features.shape[1:]))))
     return [slice(start, start + step) for start in range(0, count or len(features), step)]
-
-
-def _answer(logits: np.ndarray, activation: str) -> np.ndarray:
-    """What is compared with the targets."""
-    if activation == "linear":
-        return logits
-    return softmax(logits, axis=-1) if activation == "softmax" else expit(logits)

@@ -36,21 +36,15 @@ def jit_compile() -> bool | Literal["auto"]:
 
 def _capabilities() -> list[tuple[int, int]]:
     """The compute capability of each GPU; (0, 0) for one that does not tell."""
-    gpus = tf.config.list_physical_devices("GPU")
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
     return [about.get("compute_capability", (0, 0)) for about in details]
 
 
 def _processor_flags() -> set[str]:
     """What the processor can do, as Linux tells: `flags` on x86, `Features` on ARM; else nothing."""
-    try:
-        lines = PROCESSOR.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()
-    listed = (line.partition(":") for line in lines)
-    return next(
-        (set(words.split()) for name, _, words in listed if name.strip() in ("flags", "Features")), set()
-    )
+    lines = PROCESSOR.read_text(encoding="utf-8").splitlines() if PROCESSOR.is_file() else []
+    listed = {name.strip(): words.split() for name, _, words in (line.partition(":") for line in lines)}
+    return {*listed.get("flags", ()), *listed.get("Features", ())}
 
 
 @contextlib.contextmanager
@@ -74,20 +68,11 @@ def fused_batch_norm(model: keras.Model) -> Iterator[None]:
 
 
 def _call(layer, keras_call, inputs, training=None, mask=None):
-    if training and layer.trainable and mask is None and _is_fusible(layer, inputs):
-        return _normalize(layer, inputs)
-    return keras_call(inputs, training=training, mask=mask)
-
-
-def _is_fusible(layer: keras.layers.BatchNormalization, inputs) -> bool:
-    if layer.synchronized or layer.renorm:
-        return False
-    plain = layer.scale and layer.center and len(inputs.shape) == 4 and layer.axis in (-1, 3)
-    known = keras.backend.standardize_dtype(inputs.dtype) in FUSED_TYPES
-    return plain and known and layer.variable_dtype == "float32"
-
-
-def _normalize(layer: keras.layers.BatchNormalization, inputs):
+    plain = layer.scale and layer.center and not layer.synchronized and not layer.renorm
+    last_axis = len(inputs.shape) == 4 and layer.axis in (-1, 3)
+    known = keras.backend.standardize_dtype(inputs.dtype) in FUSED_TYPES and layer.variable_dtype == "float32"
+    if not (training and layer.trainable and mask is None and plain and last_axis and known):
+        return keras_call(inputs, training=training, mask=mask)
     outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=inputs,
         scale=layer.gamma,

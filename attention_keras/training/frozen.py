@@ -1,9 +1,8 @@
-"""Features of a frozen backbone: computed once, kept on disk where they are many; the head trains on them."""
+"""Features of a frozen backbone: computed once, kept on disk where they are many; a head is fitted."""
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -11,18 +10,27 @@ import numpy as np
 import tensorflow as tf
 
 from attention_keras.data.array_store import ArrayStore
-from attention_keras.data.features import FeatureRows, MapFiles
+from attention_keras.data.features import FeatureRows, Floats, MapFiles
+from attention_keras.data.labels import kind_of, targets_of
 from attention_keras.data.pipeline import evaluation_batches
-from attention_keras.data.rows import ImageRows
-from attention_keras.data.split import ImageDataset, Split
+from attention_keras.data.split import Split
+from attention_keras.layers.normalization import Standardize
+from attention_keras.models.class_head import LOCAL, PROBE, SCORES, find_weighted_levels
 from attention_keras.models.classifier import Classifier
+from attention_keras.models.graph import graph_nodes
+from attention_keras.models.outputs import LOGITS
 from attention_keras.models.parts import split_frozen
+from attention_keras.models.taps import TILES
 from attention_keras.models.tiled import TiledModel, reads_tiles
 from attention_keras.progress import Bar
+from attention_keras.runs.config import RunConfig
+from attention_keras.training.callbacks import History
+from attention_keras.training.class_fit import ClassFit, fit_class_head
+from attention_keras.training.losses import importance_of, loss_of
 from attention_keras.training.strategy import Strategy, replicated
+from attention_keras.training.targets import metric_of
 
 
-@dataclass(frozen=True, eq=False)
 class FrozenPart:
     """What is frozen of a network, and the head that learns meanwhile; they share the network's layers.
 
@@ -30,16 +38,10 @@ class FrozenPart:
     images are read in `tiles`, that gives their features.
     """
 
-    features: keras.Model
-    head: Classifier
-    tiles: TiledModel | None
-
-    @classmethod
-    def of(cls, model: Classifier, strategy: Strategy | None) -> "FrozenPart":
-        """The parts of a network with a frozen backbone."""
-        features, head = split_frozen(model)
-        tiles = TiledModel(model) if reads_tiles(model) else None
-        return cls(features, replicated(head, strategy), tiles)
+    def __init__(self, model: Classifier, strategy: Strategy | None):
+        self.features, head = split_frozen(model)
+        self.head = replicated(head, strategy)
+        self.tiles = TiledModel(model) if reads_tiles(model) else None
 
     @functools.cached_property
     def compute(self) -> Callable[[tf.Tensor], list[tf.Tensor]]:
@@ -51,41 +53,90 @@ class FrozenPart:
 
         return compute
 
-    def features_of(
-        self, dataset: ImageDataset, batch_size: int, folder: Path, show: bool
-    ) -> tuple[Split, Split]:
-        """The training and the validation split with features in place of pixels.
+    def with_features(
+        self, name: str, split: Split, num_classes: int, batch_size: int, folder: Path, show: bool
+    ) -> Split:
+        """The split of this name with features in place of pixels, which an earlier process may have left.
 
-        An earlier process may have left them in the folder. `show` is for a bar that shows the progress.
+        `show` is for a bar that shows the progress.
         """
-        splits = []
-        for name in ("train", "validation"):
-            split, title = getattr(dataset, name), f"features, {name}"
-            rows: FeatureRows | MapFiles
-            if self.tiles:
-                rows = self._of_tiles(self.tiles, split.images, folder / name, title, show)
-            else:
-                shapes = [tuple(tensor.shape[1:]) for tensor in self.features.outputs]
-                batches = self._computed(split, dataset.num_classes, batch_size, title, show)
-                rows = FeatureRows.kept(batches, shapes, len(split), ArrayStore(cache_dir=folder / name))
-            splits.append(dataclasses.replace(split, images=rows, masks=None, boxes=None))
-        return splits[0], splits[1]
+        with Bar(total=len(split), desc=f"features, {name}", unit=" images", disable=not show) as bar:
 
-    def _computed(
-        self, split: Split, num_classes: int, batch_size: int, title: str, show: bool
-    ) -> Iterator[list[tf.Tensor]]:
-        with Bar(total=len(split), desc=title, unit=" images", disable=not show) as bar:
-            for images, _ in evaluation_batches(split, num_classes=num_classes, batch_size=batch_size):
-                yield self.compute(tf.cast(images, tf.float32))
-                bar.update(len(images))
+            def of_batches() -> Iterator[list[tf.Tensor]]:
+                form = {"num_classes": num_classes, "batch_size": batch_size}
+                for images, _ in evaluation_batches(split, **form):
+                    yield self.compute(tf.cast(images, tf.float32))
+                    bar.update(len(images))
 
-    def _of_tiles(
-        self, tiles: TiledModel, images: ImageRows, folder: Path, title: str, show: bool
-    ) -> MapFiles:
-        with Bar(total=len(images), desc=title, unit=" images", disable=not show) as bar:
-
-            def compute(row: int) -> Iterator[np.ndarray]:
-                yield from tiles.features(images.bands(row, tiles.side))
+            def of_tiles(row: int) -> Iterator[np.ndarray]:
+                yield from self.tiles.features(split.images.bands(row, self.tiles.side))
                 bar.update(row + 1 - bar.n)
 
-            return MapFiles.kept(folder, len(images), compute)
+            if self.tiles:
+                rows = MapFiles.kept(folder / name, len(split), of_tiles)
+            else:
+                shapes = [tuple(tensor.shape[1:]) for tensor in self.features.outputs]
+                store = ArrayStore(cache_dir=folder / name)
+                rows = FeatureRows.kept(of_batches(), shapes, len(split), store)
+        return dataclasses.replace(split, images=rows, masks=None, boxes=None)
+
+
+def fit_epoch(
+    head: Classifier,
+    train: Split,
+    validation: Split,
+    history: History,
+    callbacks: Sequence[keras.callbacks.Callback],
+    config: RunConfig,
+) -> None:
+    """Fit a class head to the features of the training split, as one epoch that `callbacks` see as any other.
+
+    What is fitted is a function of the features and the seed, so a run that was interrupted meanwhile fits
+    again.
+    """
+    told = keras.callbacks.CallbackList(callbacks, model=head)
+    told.on_train_begin()
+    told.on_epoch_begin(0)
+    labels, num_classes = np.asarray(train.labels), head.output[LOGITS].shape[-1]
+    importance = importance_of(train, num_classes, config.balance)
+    how = {"groups": train.units, "importance": importance, "seed": config.seed}
+    fitted = fit_class_head(maps_of(head, train.images), labels, num_classes, **how)
+    assign(head, fitted)
+    loss = loss_of(labels, num_classes, config.label_smoothing, config.balance)
+
+    def measured(split: Split, prefix: str) -> dict[str, float]:
+        logits = fitted.logits(maps_of(head, split.images)).astype("float32")
+        targets = targets_of(np.asarray(split.labels), num_classes)
+        measure = metric_of(kind_of(labels), num_classes)
+        measure.update_state(targets, logits)
+        return {f"{prefix}loss": np.mean(loss(targets, logits)), prefix + measure.name: measure.result()}
+
+    logs = measured(train, "")
+    told.on_train_batch_end(history.steps_per_epoch - 1, logs)
+    told.on_epoch_end(0, logs | measured(validation, "val_"))
+    told.on_train_end()
+
+
+def maps_of(head: Classifier, rows: FeatureRows | MapFiles) -> dict[str, Floats | MapFiles]:
+    """Tap -> its features, in the order of the taps."""
+    if isinstance(rows, MapFiles):
+        return {TILES: rows}
+    columns = {id(tensor): column for tensor, column in zip(head.inputs, rows.columns, strict=True)}
+    # Not layer.input, which is of the whole network's graph.
+    found = {
+        node.operation.name.removeprefix(LOCAL): Floats(columns[id(node.input_tensors[0])])
+        for node in graph_nodes(head)
+        if isinstance(node.operation, Standardize)
+    }
+    return dict(sorted(found.items(), key=lambda item: item[1].shape[1], reverse=True))
+
+
+def assign(head: Classifier, fitted: ClassFit) -> None:
+    """Give the layers of a class head what was fitted."""
+    linear = {PROBE: fitted.probe} | {f"{SCORES}{tap}": each for tap, each in fitted.attention.items()}
+    for name, classifier in linear.items():
+        head.get_layer(name).kernel.assign(classifier.kernel)
+        head.get_layer(name).bias.assign(classifier.bias)
+    for tap, statistics in fitted.statistics.items():
+        head.get_layer(f"{LOCAL}{tap}").set_statistics(statistics.mean, statistics.square, statistics.count)
+    find_weighted_levels(head).weight.assign(fitted.weights.astype("float32"))

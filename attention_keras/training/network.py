@@ -1,8 +1,8 @@
-"""The network of a run: its config settled, the model built and compiled."""
+"""The network of a run: its config settled, the model built and compiled for each stage of the training."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -30,45 +30,51 @@ from attention_keras.models.tiled import tiled
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.model_file import image_side, load_model
+from attention_keras.runs.model_file import load_model
 from attention_keras.training.device import choose_precision, jit_compile
-from attention_keras.training.losses import GuidanceLoss, MeanOffObject
+from attention_keras.training.losses import MeanOffObject, guidance, loss_of
 from attention_keras.training.optimizers import build_optimizer, build_schedule
-from attention_keras.training.stages import Stage
 from attention_keras.training.strategy import Strategy, hooks_of, spans_workers
-from attention_keras.training.targets import loss_of, metric_of
+from attention_keras.training.targets import metric_of
 
 
-def settle(config: RunConfig, earlier: Run | None, strategy: Strategy | None) -> RunConfig:
+class Stage(NamedTuple):
+    """The epochs first + 1 to last of a run, trained with one optimiser, at most at this learning rate."""
+
+    first: int
+    last: int
+    learning_rate: float
+    augment: str
+    frozen: bool
+
+
+def stages_of(config: RunConfig) -> list[Stage]:
+    """The stages of a run that have epochs: with a frozen backbone, then with all weights; or one of them."""
+    frozen, all_epochs = config.frozen_epochs, config.frozen_epochs + config.epochs
+    head_alone = Stage(0, frozen, config.frozen_learning_rate, "none", True)
+    whole = Stage(frozen, all_epochs, config.learning_rate, config.augment, False)
+    return [stage for stage in (head_alone, whole) if stage.first < stage.last]
+
+
+def settle(config: RunConfig, precision: str, strategy: Strategy | None) -> RunConfig:
     """The config with nothing open but an image size of 0, where the data decide.
 
-    An `earlier` run keeps its precision. Several workers may have different processors, and take float32. A
-    trained backbone calls for its image size; from random weights any does, and small images train sooner.
+    `precision` is that of the run that goes on, or auto. Several workers may have different processors, and
+    take float32. A trained backbone calls for its image size; from random weights any does, and small images
+    train sooner.
     """
-    precision, size, spec = config.precision, config.image_size, config.spec
-    if precision == "auto" and earlier is not None and earlier.exists:
-        precision = earlier.config.precision
-    elif precision == "auto":
+    size, spec = config.image_size, config.spec
+    precision = config.precision if config.precision != AUTO else precision
+    if precision == AUTO:
         precision = "float32" if spans_workers(strategy) else choose_precision()
     if not size and not config.tiles and has_free_size(config.dataset):
         if spec.file:
-            size = image_side(spec.file) or DEFAULT_SIZE
+            size = load_model(spec.file).input_shape[1] or DEFAULT_SIZE
         elif spec.preset:
             size = keras.tree.flatten(build_preset(spec.preset).input)[0].shape[1] or DEFAULT_SIZE
         elif spec.application and config.weights:
             size = application_size(spec.application)
     return dataclasses.replace(config, precision=precision, image_size=size)
-
-
-def check_steps_per_execution(config: RunConfig, steps: int) -> None:
-    """Refuse a number of steps for each call that does not divide the `steps` of an epoch."""
-    at_once = config.steps_per_execution
-    if steps % at_once:
-        divisors = [d for d in range(1, min(steps, 100) + 1) if steps % d == 0]
-        raise UserError(
-            f"steps_per_execution must divide the {steps} steps of an epoch; "
-            f"got {at_once}, allowed here: {', '.join(map(str, divisors))}"
-        )
 
 
 def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
@@ -80,8 +86,6 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
         backbone = _backbone(config, (config.tiles,) * 2 + (3,) if config.tiles else dataset.image_shape)
         preprocess, spec = _preprocess(config, dataset, backbone), config.spec
         if config.tiles:
-            if kind_of(np.asarray(dataset.train.labels)) != "single":
-                raise UserError("tiles are for images of one class each; leave them out for tags and numbers")
             backbone, spec = tiled(backbone, spec.taps or "auto", config.margin), spec.replace(taps=())
         return build_model(
             spec,
@@ -97,12 +101,12 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
         keras.config.set_dtype_policy(earlier_policy)
 
 
-def start_from(source: str, model: keras.Model, class_names: Sequence[str]) -> str:
+def start_from(source: str, model: keras.Model) -> str:
     """Give a model the weights of another run or file; the table for a person says which.
 
     The classifier goes along where a run has the same classes; a file does not say what its classes are.
     """
-    same = Path(source).is_dir() and Run(source).class_names() == list(class_names)
+    same = Path(source).is_dir() and Run(source).class_names() == list(model.class_names)
     return transfer_weights(load_model(source), model, same_classes=same).table()
 
 
@@ -139,24 +143,23 @@ def _preprocess(
     config: RunConfig, dataset: ImageDataset, backbone: keras.Model | None
 ) -> keras.layers.Layer | None:
     """What stands before the backbone; None where it takes raw pixels."""
-    kind = config.preprocess
+    kind, spec = config.preprocess, config.spec
     if kind in PREPROCESSING:
         return build_preprocess(kind, dataset.train.images)
     if kind == RAW:
         return None
     if kind != AUTO:
         return preprocessing_layer(kind)
-    if config.spec.application and config.channels != 3:
+    if spec.application and config.channels != 3:
         return build_preprocess("none", dataset.train.images)
-    if config.spec.application:
-        return preprocessing_layer(config.spec.application)
-    if config.spec.preset and (pixels := preset_pixels(config.spec.preset)):
+    if spec.application:
+        return preprocessing_layer(spec.application)
+    if spec.preset and (pixels := preset_pixels(spec.preset)):
         return pixels
     if begins_with_preprocessing(backbone):
         return None
-    name = Path(config.spec.file or config.spec.preset).name
     raise UserError(
-        f"{name} does not begin with a layer that normalises pixels; say with "
+        f"{Path(spec.file or spec.preset).name} does not begin with a layer that normalises pixels; say with "
         "preprocess what it expects: imagenet (mean and deviation, as Torch's networks), the name of an "
         "application such as MobileNetV2, none (pixels from -1 to 1), or raw (0 to 255)"
     )
@@ -176,21 +179,20 @@ def compile_network(
     """
     updates = steps_per_epoch(len(labels), config.step_batch_size) / config.accumulate
     schedule = build_schedule(config.schedule, stage.learning_rate, updates, stage.last - stage.first)
-    optimizer = build_optimizer(
-        config.optimizer, schedule, config.weight_decay, config.accumulate, config.ema
-    )
+    how = (config.weight_decay, config.accumulate, config.ema)
+    optimizer = build_optimizer(config.optimizer, schedule, *how)
     if config.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
-    guidance = {}
+    hooks = hooks_of(strategy)
     if told:
-        weight = config.attend_to * len(labels) / told
-        guidance = {"terms": [GuidanceLoss(weight)], "metrics": [MeanOffObject()]}
+        hooks["terms"] = [guidance(config.attend_to * len(labels) / told)]
+        hooks["metrics"] = [MeanOffObject()]
     classes = model.output["logits"].shape[-1]
     model.compile(
         optimizer=optimizer,
-        loss=loss_of(config, labels, classes),
+        loss=loss_of(labels, classes, config.label_smoothing, config.balance),
         metrics=[metric_of(kind_of(labels), classes)],
-        hooks=TrainingHooks(**guidance, **hooks_of(strategy)),
+        hooks=TrainingHooks(**hooks),
         jit_compile=jit_compile(),
         steps_per_execution=config.steps_per_execution,
     )

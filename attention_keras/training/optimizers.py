@@ -1,10 +1,6 @@
 """Optimisers and learning-rate schedules of the recipes."""
 
-from typing import get_args
-
 import keras
-
-from attention_keras.runs.recipes import Optimizer, Schedule
 
 
 class CoupledSGD(keras.optimizers.SGD):
@@ -29,8 +25,6 @@ def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, ep
     `cosine` is a linear warm-up over a tenth of the run, then a half cosine to 0; the steps are those of the
     official scripts. The updates of an epoch are not whole where accumulated updates go on over its end.
     """
-    if name == "constant":
-        return learning_rate
     if name == "cosine":
         updates = int(updates_per_epoch * epochs)
         warm_up = updates // 10
@@ -40,15 +34,13 @@ def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, ep
             warmup_target=learning_rate if warm_up else None,
             warmup_steps=warm_up,
         )
-    if name == "halve_25":
+    changes = {
+        "constant": [],
         # VGG: halved when the epoch, counted from 1, is a multiple of 25, before it is trained.
-        changes = [(epoch, 0.5) for epoch in range(24, epochs, 25)]
-    elif name == "step_60_120_160":
-        changes = [(60, 0.2), (120, 0.2), (160, 0.2)]
-    elif name == "cub_30":
-        changes = [(epoch - 1, 2.0 if epoch <= 60 else 0.5) for epoch in range(30, 301, 30)]
-    else:
-        raise ValueError(f"schedule must be one of {', '.join(get_args(Schedule))}; got {name!r}")
+        "halve_25": [(epoch, 0.5) for epoch in range(24, epochs, 25)],
+        "step_60_120_160": [(60, 0.2), (120, 0.2), (160, 0.2)],
+        "cub_30": [(epoch - 1, 2.0 if epoch <= 60 else 0.5) for epoch in range(30, 301, 30)],
+    }[name]
     values = [learning_rate]
     for _, factor in changes:
         values.append(values[-1] * factor)
@@ -84,9 +76,6 @@ def build_optimizer(
         # Keras averages after each step, of which `accumulate` make an update.
         options |= {"use_ema": True, "ema_momentum": ema ** (1 / accumulate)}
     # Keras counts names up within a process; a resumed run looks for those it was saved under.
-    if name in ("sgd", "nesterov"):
-        nesterov = name == "nesterov"
-        return CoupledSGD(learning_rate, 0.9, nesterov, weight_decay, name="coupled_sgd", **options)
     if name == "adamw":
         return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, name="adamw", **options)
-    raise ValueError(f"optimizer must be one of {', '.join(get_args(Optimizer))}; got {name!r}")
+    return CoupledSGD(learning_rate, 0.9, name == "nesterov", weight_decay, name="coupled_sgd", **options)

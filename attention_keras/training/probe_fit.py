@@ -8,7 +8,6 @@ from scipy.special import log_softmax
 
 from attention_keras.data.labels import kind_of, targets_of
 from attention_keras.extras import needs
-from attention_keras.training.targets import ACTIVATIONS
 
 FOLDS = 5
 RARE = 6.0  # the logit of a tag that all images have that a classifier saw
@@ -34,40 +33,38 @@ def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, import
 
     kind, targets = kind_of(labels), targets_of(labels, num_classes)
     # Each goes on from the C before, which halves the work. Of tags each has a regression of its own.
-    count = num_classes if kind == "multi" else 1
     make = Ridge if kind == "number" else partial(LogisticRegression, max_iter=1000, warm_start=True)
-    paths = [[make() for _ in range(count)] for _ in range(FOLDS + 1)]
+    columns = labels.T if kind == "multi" else labels[None]
+    counts = [None] * len(columns)
+    if importance is not None:
+        counts = np.broadcast_to(importance.T, (len(columns), len(labels)))
+    paths = [[make() for _ in columns] for _ in range(FOLDS + 1)]
 
-    def fit_one(path, rows, labels, c: float, counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def fit_column(path, column, rows, count, c: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Numbers of the classes, their kernels `(c, classes)` and biases."""
-        seen = labels[rows]
-        counts = None if counts is None else counts[rows]
+        seen, count = column[rows], None if count is None else count[rows]
         if kind == "number":
-            found = path.set_params(alpha=1 / c).fit(x[rows], seen, counts)
+            found = path.set_params(alpha=1 / c).fit(x[rows], seen, count)
             return np.zeros(1, int), found.coef_[:, None], np.array([found.intercept_])
         if len(np.unique(seen)) == 1:
             return seen[:1].astype(int), np.zeros((x.shape[1], 1)), np.zeros(1)
-        found = path.set_params(C=c).fit(x[rows], seen, counts)
+        found = path.set_params(C=c).fit(x[rows], seen, count)
         kernel, bias = found.coef_.T, found.intercept_
         if len(found.classes_) == 2:
             kernel, bias = kernel * [-0.5, 0.5], bias * [-0.5, 0.5]
         return found.classes_.astype(int), kernel, bias
 
     def fit(fold: int, c: float) -> Linear:
-        rows = folds != fold
         whole = Linear(np.zeros((x.shape[1], num_classes), "float32"), np.zeros(num_classes, "float32"))
-        if kind == "multi":
-            for tag, path in enumerate(paths[fold]):
-                counts = None if importance is None else np.broadcast_to(importance.T, targets.T.shape)[tag]
-                classes, kernel, bias = fit_one(path, rows, labels[:, tag], c, counts)
+        for tag, (path, column, count) in enumerate(zip(paths[fold], columns, counts)):
+            classes, kernel, bias = fit_column(path, column, folds != fold, count, c)
+            if kind == "multi":
                 # What no image, or every image, has is as unlikely, or as likely, as that.
                 whole.kernel[:, tag] = kernel[:, -1] - kernel[:, 0]
                 whole.bias[tag] = bias[-1] - bias[0] if len(classes) > 1 else RARE * (2 * classes[0] - 1)
-            return whole
-        classes, kernel, bias = fit_one(paths[fold][0], rows, labels, c, importance)
-        if len(classes) < num_classes:  # a class without images is a class that nothing speaks for
-            whole.bias[:] = bias.min() - 10
-        whole.kernel[:, classes], whole.bias[classes] = kernel, bias
+            else:  # a class without images is a class that nothing speaks for
+                whole.bias[:] = bias.min() - 10
+                whole.kernel[:, classes], whole.bias[classes] = kernel, bias
         return whole
 
     held_out = folds >= 0
@@ -76,23 +73,19 @@ def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, import
     with threadpool_limits(1):
         for c in PROBE_C if held_out.any() else ():
             logits = np.zeros((len(x), num_classes), "float32")
-            for fold in range(FOLDS):
-                rows = folds == fold
-                if rows.any():
-                    logits[rows] = fit(fold, c)(x[rows])
-            loss = _loss(logits[held_out], targets[held_out], ACTIVATIONS[kind])
+            for fold in np.unique(folds[held_out]):
+                logits[folds == fold] = fit(fold, c)(x[folds == fold])
+            loss = _losses(logits, targets, kind)[held_out].mean()
             if loss >= best_loss:
                 break  # the likelihood has one maximum along the path
             best_loss, best_c, best_logits = loss, c, logits
         return fit(FOLDS, best_c), best_c, best_logits
 
 
-def _loss(logits: np.ndarray, targets: np.ndarray, activation: str) -> float:
-    """Mean over the images."""
-    if activation == "linear":
-        each = np.square(logits - targets)
-    elif activation == "softmax":
-        each = -targets * log_softmax(logits, axis=-1)
-    else:
-        each = np.logaddexp(0, logits) - targets * logits
-    return float(each.sum(axis=1).mean())
+def _losses(logits: np.ndarray, targets: np.ndarray, kind: str) -> np.ndarray:
+    """`(n,)`."""
+    if kind == "number":
+        return np.square(logits - targets).sum(axis=1)
+    if kind == "single":
+        return -(targets * log_softmax(logits, axis=-1)).sum(axis=1)
+    return (np.logaddexp(0, logits) - targets * logits).sum(axis=1)

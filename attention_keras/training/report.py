@@ -17,7 +17,7 @@ from attention_keras.runs.config import RunConfig
 from attention_keras.runs.names import words_of
 from attention_keras.training.callbacks import History
 from attention_keras.training.frozen import FrozenPart
-from attention_keras.training.stages import Stage
+from attention_keras.training.network import Stage
 from attention_keras.training.targets import WORDS
 
 DAY = 86400
@@ -33,7 +33,17 @@ def summarize(
     size = f"any size, in tiles of {config.tiles}" if config.tiles else f"{width}x{height}"
     seconds = estimate_seconds(config, dataset, model, frozen)
     streamed = isinstance(dataset.train.images, ImageRows) and not config.tiles
-    lines = [
+    mirrors = "flip" in config.augment.split("+") and not dataset.mirror_symmetric
+    warnings = {
+        f"augment flips images, and a mirrored image of {dataset.name} is another one": mirrors,
+        "this machine has an NVIDIA driver, but TensorFlow sees no GPU; "
+        'pip install "tensorflow[and-cuda]" brings the libraries it needs': (
+            devices[0].device_type == "CPU" and NVIDIA_DRIVER.exists()
+        ),
+        "this takes more than a day on this device; a GPU, a smaller width, fewer epochs or a limit shorten "
+        "it, and an interrupted run resumes with the same command": seconds > DAY,
+    }
+    return [
         f"model     {config.model}, width {config.width:g}: {count_parameters(model):,} parameters, "
         f"{count_macs(model) / 1e6:,.0f} M multiply-adds per {'tile' if config.tiles else 'image'}",
         f"data      {dataset.name}: {len(dataset.train):,} training and {len(dataset.validation):,} "
@@ -43,20 +53,8 @@ def summarize(
         f"device    {len(devices)} x {devices[0].device_type}, {config.precision}, strategy "
         f"{type(strategy).__name__ if strategy else 'none'}",
         f"time      about {duration(seconds)} (estimate)",
+        *(f"WARNING   {warning}" for warning, is_due in warnings.items() if is_due),
     ]
-    if "flip" in config.augment.split("+") and not dataset.mirror_symmetric:
-        lines.append(f"WARNING   augment flips images, and a mirrored image of {dataset.name} is another one")
-    if devices[0].device_type == "CPU" and NVIDIA_DRIVER.exists():
-        lines.append(
-            "WARNING   this machine has an NVIDIA driver, but TensorFlow sees no GPU; "
-            'pip install "tensorflow[and-cuda]" brings the libraries it needs'
-        )
-    if seconds > DAY:
-        lines.append(
-            "WARNING   this takes more than a day on this device; a GPU, a smaller width, fewer epochs "
-            "or a limit shorten it, and an interrupted run resumes with the same command"
-        )
-    return lines
 
 
 def estimate_seconds(
@@ -66,7 +64,7 @@ def estimate_seconds(
 
     A frozen backbone sees the images once for all its epochs. Reading them takes time where they are files.
     """
-    start, count = time.perf_counter(), len(dataset.train)
+    start, count, reading = time.perf_counter(), len(dataset.train), 0.0
     if config.tiles:
         sizes = (upright_size(Path(file), None) for file in dataset.train.images.files)
         step = max(1, config.tiles - 2 * config.margin)
@@ -74,7 +72,7 @@ def estimate_seconds(
         images = tf.zeros((1, config.tiles, config.tiles, 3))
     else:
         images = tf.constant(dataset.train.images[: min(config.batch_size, 16 if frozen else 64)], "float32")
-    reading = 0 if config.tiles else time.perf_counter() - start
+        reading = time.perf_counter() - start
     whole = tf.function(lambda pixels: [model(pixels, training=False)["logits"]], autograph=False)
     forward = frozen.compute if frozen else whole
     for _ in range(2):  # the first one compiles
@@ -113,7 +111,7 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self._bar.update(self.history.images_seen - self._bar.n)
         if logs and not self._bar.disable and self.history.step % 10 == 0:
-            said = f"loss {logs['loss']:.3f} {measured(self.history.measure, logs)}"
+            said = f"loss {logs['loss']:.3f} {self.history.measure} {self._measured(logs)}"
             self._bar.set_postfix_str(said, refresh=False)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -126,22 +124,18 @@ class Progress(keras.callbacks.Callback):
         self._bar.clear()
         self.report(
             f"epoch {epoch + 1:>3}/{self.epochs}  loss {record['loss']:.4f}  "
-            f"{measured(self.history.measure, record)}  "
-            f"validation {measured(self.history.measure, record, 'val_').split()[1]}  "
+            f"{self.history.measure} {self._measured(record)}  validation {self._measured(record, 'val_')}  "
             f"{speed:,.{0 if speed >= 10 else 1}f} images/s  {left} left{of_what}"
         )
 
-
-def measured(name: str, record, prefix: str = "") -> str:
-    """`accuracy 93.1%`, `mAP 0.912`."""
-    value = float(record[prefix + name])
-    return f"{name} {value:.1%}" if name == "accuracy" else f"{name} {value:.3f}"
+    def _measured(self, record, prefix: str = "") -> str:
+        name, value = self.history.measure, float(record[prefix + self.history.measure])
+        return f"{value:.1%}" if name == "accuracy" else f"{value:.3f}"
 
 
 def duration(seconds: float) -> str:
     """Seconds as a person says them: `45 s`, `12 min`, `3.5 h`, `2.1 days`."""
     for unit, size, limit in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 129600)):
         if seconds < limit:
-            amount = seconds / size
-            return f"{amount:.1f} {unit}" if unit == "h" else f"{amount:.0f} {unit}"
-    return f"{seconds / 86400:.1f} days"
+            return f"{seconds / size:.{int(unit == 'h')}f} {unit}"
+    return f"{seconds / DAY:.1f} days"

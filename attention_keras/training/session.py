@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,23 @@ from attention_keras.models.classifier import Classifier, probabilities_of
 from attention_keras.models.outputs import LOGITS
 from attention_keras.models.parts import frozen_layers, thaw
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.directory import Run
+from attention_keras.runs.directory import TEMPERATURE, Run
 from attention_keras.runs.model_file import load_model, save_model
-from attention_keras.training import targets
 from attention_keras.training.calibrate import calibrate, final_metrics, test_scores
-from attention_keras.training.callbacks import AverageInPlace, History, NonFiniteGuard, Patience
-from attention_keras.training.checkpoint import load_newest
-from attention_keras.training.checkpointing import Checkpointing
-from attention_keras.training.class_stage import fit_epoch
-from attention_keras.training.frozen import FrozenPart
+from attention_keras.training.callbacks import AverageInPlace, History
+from attention_keras.training.checkpoint import Checkpointing, load_newest
+from attention_keras.training.device import fused_batch_norm
+from attention_keras.training.frozen import FrozenPart, fit_epoch
 from attention_keras.training.losses import OFF_OBJECT
 from attention_keras.training.network import (
+    Stage,
     build_network,
-    check_steps_per_execution,
     compile_network,
     settle,
+    stages_of,
     start_from,
 )
 from attention_keras.training.report import Progress, summarize
-from attention_keras.training.stages import Stage, fit_rest, panel_epochs, stages_of
 from attention_keras.training.strategy import (
     Strategy,
     is_chief,
@@ -49,6 +47,7 @@ from attention_keras.training.strategy import (
     synchronize_batch_norm,
     wait_for_workers,
 )
+from attention_keras.training.targets import ACTIVATIONS, MEASURES, Units, check_fit
 from attention_keras.training.tensorboard import AttentionImages, Scalars, log_confusion
 
 Report = Callable[[str], None]
@@ -72,35 +71,32 @@ class Session:
 
     @classmethod
     def prepare(
-        cls,
-        config: RunConfig,
-        run: Run,
-        strategy: Strategy | None,
-        report: Report = print,
+        cls, config: RunConfig, run: Run, strategy: Strategy | None, report: Report = print
     ) -> "Session":
         """Read the data, build the model, and say what is about to happen; nothing is written yet."""
         if config.patience and spans_workers(strategy):
             raise UserError("patience does not work with several workers: only the chief has the best epoch")
-        config = settle(config, None if config.restart else run, strategy)
+        goes_on = run.exists and not config.restart
+        config = settle(config, run.config.precision if goes_on else "auto", strategy)
         place = {"data_dir": config.data_dir or None}
         dataset = load_dataset(config.dataset, seed=config.seed, **place, **config.for_loading())
         config = dataclasses.replace(config, image_size=dataset.image_shape[0] or 0)
-        targets.check_labels_fit(config, dataset)
+        check_fit(config, dataset)
         if not config.restart:
             run.refuse_changed_files(dataset.name, dataset.files)
         # Names of layers count up in a process; a resumed run must find those it was saved under.
         keras.utils.clear_session(free_memory=False)
         with scope(strategy):
             model = build_network(config, dataset)
-            targets.give_meaning(model, dataset)
+            model.class_names, model.activation = tuple(dataset.class_names), ACTIVATIONS[dataset.kind]
+            model.value_range = dataset.values
             synchronize_batch_norm(model, strategy is not None)
             # A checkpoint has all weights; the run that they began with may be gone.
             if config.init_from and (config.restart or not load_newest(run.checkpoints, lambda line: None)):
-                report(start_from(config.init_from, model, dataset.class_names))
+                report(start_from(config.init_from, model))
         model = replicated(model, strategy)
-        frozen = FrozenPart.of(model, strategy) if config.frozen_epochs else None
+        frozen = FrozenPart(model, strategy) if config.frozen_epochs else None
         session = cls(config, run, dataset, strategy, model, frozen, report)
-        check_steps_per_execution(config, session.steps_per_epoch)
         if session.is_chief:
             for line in summarize(config, dataset, model, strategy, frozen):
                 report(line)
@@ -120,14 +116,14 @@ class Session:
         return Objects.of(self.dataset, how.attend_to_fraction, how.seed) if how.attend_to else None
 
     @cached_property
-    def units(self) -> tuple[float, float] | None:
-        """Mean and deviation of the training images' numbers; None of classes and tags."""
-        return targets.units_of(self.dataset)
+    def units(self) -> Units | None:
+        """Those of the numbers that are trained; None of classes and tags."""
+        return Units.of(self.dataset)
 
     @cached_property
     def answering(self) -> Classifier:
         """The model as it is saved: one that is trained on scaled numbers answers in their units."""
-        return targets.in_units(self.model, *self.units) if self.units else self.model
+        return self.units.answering(self.model) if self.units else self.model
 
     @property
     def steps_per_epoch(self) -> int:
@@ -143,46 +139,40 @@ class Session:
             stack.enter_context(scope(self.strategy))
             wait_for_workers(self.strategy)  # until the chief has cleared what a restart throws away
             if self.is_chief:
-                self.run.write_class_names(self.dataset.class_names)
-                if self.dataset.files is not None:
-                    self.run.write_files(self.dataset.files)
+                self.run.write_dataset(self.dataset.class_names, self.dataset.files)
             yield
 
     def fit(self) -> tuple[History, float]:
         """Train the epochs that are left; the run's history, and the seconds that all its epochs took."""
-        resumed = load_newest(self.run.checkpoints, self.report)
+        config, run, writes = self.config, self.run, self.is_chief
+        *_, last = stages = stages_of(config)
+        resumed = load_newest(run.checkpoints, self.report)
         unmeasured = self.objects and not self.objects.validation.any()
         history = History(
             steps_per_epoch=self.steps_per_epoch,
             images_per_epoch=len(self.dataset.train),
-            batch_size=self.config.step_batch_size,
+            batch_size=config.step_batch_size,
             records=resumed.record["history"] if resumed else (),
             step=resumed.step if resumed else 0,
             leave_out=(f"val_{OFF_OBJECT}",) if unmeasured else (),
-            measure=targets.MEASURES[self.dataset.kind],
+            measure=MEASURES[self.dataset.kind],
+            patience=config.patience,
+            first=last.first,
         )
-        checkpointing = Checkpointing(
-            self.model,
-            self.run.checkpoints,
-            history,
-            self.config.checkpoint_every,
-            resumed,
-            writes=self.is_chief,
-            saves_on_signal=not spans_workers(self.strategy),
-        )
-        *_, last = stages = stages_of(self.config)
         if resumed:
             self.report(f"resuming at step {history.step:,} of {self.steps_per_epoch * last.last:,}")
-        patience = Patience(history, self.config.patience, last.first)
-        progress = Progress(history, stages, self.report, show_bar=self.is_chief)
+        progress = Progress(history, stages, self.report, show_bar=writes)
         # The history first, because the others read it.
-        callbacks = [history, NonFiniteGuard(history), progress, patience, *self._records(history, stages)]
-        checkpointing.restore_model()
+        callbacks = [history, progress, *self._records(history, stages)]
+        alone = not spans_workers(self.strategy)
+        how = (config.checkpoint_every, resumed, writes, alone)
+        saving = Checkpointing(self.model, run.checkpoints, history, *how)
+        saving.restore()
         with progress.shown():
             for stage in stages:
-                if history.step < stage.last * self.steps_per_epoch and not patience.is_over:
-                    self._fit_stage(stage, history, patience, callbacks, checkpointing)
-        return history, checkpointing.seconds
+                if history.step < stage.last * self.steps_per_epoch and not history.is_over:
+                    self._fit_stage(stage, history, callbacks, saving)
+        return history, saving.seconds
 
     def finish(self, history: History, seconds: float) -> dict[str, Any]:
         """Save the model, then read the test set, once; the metrics finish the run."""
@@ -191,11 +181,12 @@ class Session:
             self.answering.set_weights(load_model(self.run.best_model).get_weights())
         test, validation, model = self.dataset.test(), self.dataset.validation, self.answering
         self.report(f"testing on {len(test):,} images")
-        found, labels = calibrate(self._logits(validation), validation.labels), np.asarray(test.labels)
-        model.temperature, model.thresholds = found.temperature, found.thresholds
+        model.temperature, model.thresholds = calibrate(self._logits(validation), validation.labels)
         self._save(self.run.model)
-        answers = keras.ops.convert_to_numpy(probabilities_of(model, found.temperature)(self._logits(test)))
-        metrics = final_metrics(self.config, model, history, test_scores(answers, labels, found), seconds)
+        answers = keras.ops.convert_to_numpy(probabilities_of(model, model.temperature)(self._logits(test)))
+        labels = np.asarray(test.labels)
+        scores = test_scores(answers, labels, model.thresholds) | {TEMPERATURE: model.temperature}
+        metrics = final_metrics(self.config, model, history, scores, seconds)
         if self.is_chief:
             names, epoch = self.dataset.class_names, history.records[-1]["epoch"]
             if self.dataset.kind == "single":
@@ -207,63 +198,71 @@ class Session:
         """What the chief writes after each epoch; of the averaged network, where weights are averaged."""
         if not self.is_chief:
             return []
-        run, validation = self.run, self.dataset.validation
+        run, dataset = self.run, self.dataset
         run.write_history(history.records)  # so far
-        names, epochs = self.dataset.class_names, panel_epochs(stages)
-        shown = [] if self.config.tiles else [self.answering, validation, names, epochs, run.tensorboard]
 
         def write(epoch, logs):
             run.write_history(history.records)
             if history.best["epoch"] == epoch + 1:
                 self._save(run.best_model)
 
-        return [
-            Scalars(run.tensorboard, history),
-            *([AttentionImages(*shown)] if shown else []),
-            keras.callbacks.LambdaCallback(on_epoch_end=write),
-        ]
+        shown = [Scalars(run.tensorboard, history)]
+        if not self.config.tiles:
+            # Once for all frozen epochs: to draw takes longer there than to train.
+            skipped = {epoch for stage in stages if stage.frozen for epoch in range(1, stage.last)}
+            panels = (self.answering, dataset.validation, dataset.class_names, skipped, run.tensorboard)
+            shown.append(AttentionImages(*panels))
+        return [*shown, keras.callbacks.LambdaCallback(on_epoch_end=write)]
 
-    def _fit_stage(
-        self, stage: Stage, history: History, patience: Patience, callbacks: list, saving: Checkpointing
-    ) -> None:
+    def _fit_stage(self, stage: Stage, history: History, callbacks: list, saving: Checkpointing) -> None:
         """Train the epochs of a stage that are left."""
-        config, trained = self.config, self.model
-        train, validation = self.dataset.train, self.dataset.validation
+        config, model, per_epoch = self.config, self.model, self.steps_per_epoch
+        splits = {"train": self.dataset.train, "validation": self.dataset.validation}
         if stage.frozen:
-            self.report(f"computing the features of {len(train) + len(validation):,} images, once")
-            trained = self.frozen.head
-            train, validation = self.frozen.features_of(
-                self.dataset, config.step_batch_size, self.run.features, show=self.is_chief
-            )
+            model, images = self.frozen.head, sum(map(len, splits.values()))
+            self.report(f"computing the features of {images:,} images, once")
+            how = (self.dataset.num_classes, config.step_batch_size, self.run.features, self.is_chief)
+            splits = {name: self.frozen.with_features(name, split, *how) for name, split in splits.items()}
         elif self.frozen:
             thaw(frozen_layers(self.model))
         if self.units:
-            train, validation = targets.scaled(train, *self.units), targets.scaled(validation, *self.units)
-        told = self.objects.count if self.objects else 0
-        compile_network(trained, config, stage, np.asarray(train.labels), told, self.strategy)
-        saving.restore(trained, stage.first * self.steps_per_epoch)
-        batches = partial(
-            training_batches,
-            train,
-            seed=config.seed,
-            augment=stage.augment,
-            objects=self.objects and self.objects.train,
-            **self._form,
-        )
-        with saving.listening():  # which is the last callback, because it saves the rest
+            splits = {name: self.units.scaled(split) for name, split in splits.items()}
+        train, validation = splits.values()
+        told, objects = self.objects.count if self.objects else 0, self.objects
+        compile_network(model, config, stage, np.asarray(train.labels), told, self.strategy)
+        saving.restore(model, stage.first * per_epoch)
+        with saving.listening():
             if stage.frozen and config.spec.head == "class":
-                fit_epoch(trained, train, validation, self._in_order, history, [*callbacks, saving], config)
+                fit_epoch(model, train, validation, history, [*callbacks, saving], config)
                 return
-            fit_rest(
-                trained,
-                batches,
-                self._in_order(validation, self.objects and self.objects.validation),
-                stage=stage,
-                step=history.step,
-                steps_per_epoch=self.steps_per_epoch,
-                callbacks=[*callbacks, *([AverageInPlace(stage.last)] if config.ema else []), saving],
-                is_over=lambda: patience.is_over,
-            )
+            average = [AverageInPlace(stage.last)] if config.ema else []
+            epoch, done = divmod(history.step, per_epoch)
+            # The rest of an interrupted epoch, and then the whole ones.
+            parts = [(epoch, epoch + 1, per_epoch - done)] if done else []
+            parts.append((epoch + bool(done), stage.last, per_epoch))
+            for first, last, steps in parts:
+                if first == last or history.is_over:
+                    continue
+                batches = training_batches(
+                    train,
+                    seed=config.seed,
+                    augment=stage.augment,
+                    objects=objects and objects.train,
+                    epochs=last,
+                    start_step=(first + 1) * per_epoch - steps,
+                    **self._form,
+                )
+                with fused_batch_norm(model):
+                    model.fit(
+                        batches,
+                        initial_epoch=first,
+                        epochs=last,
+                        steps_per_epoch=steps,
+                        shuffle=False,  # the batches come in their order already
+                        validation_data=self._in_order(validation, objects and objects.validation),
+                        callbacks=[*callbacks, *average, saving],  # the last one saves what the others have
+                        verbose=0,
+                    )
 
     @property
     def _form(self) -> dict[str, int]:
@@ -278,9 +277,8 @@ class Session:
         """`(n, k)`, without the maps, which nobody reads here."""
         if self.config.tiles:
             tiles = self.frozen.tiles
-            return np.stack(
-                [tiles.answer(split.images.bands(i, tiles.side)).logits for i in range(len(split))]
-            )
+            bands = (split.images.bands(row, tiles.side) for row in range(len(split)))
+            return np.stack([tiles.answer(each).logits for each in bands])
         model = self.frozen.head if self.frozen and not self.strategy else self.model
         classifier = keras.Model(model.input, model.output[LOGITS])
         if model is self.model:
@@ -289,7 +287,7 @@ class Session:
         else:
             features = (self.frozen.compute(tf.cast(x, "float32")) for x, _ in self._in_order(split))
             logits = np.concatenate([keras.ops.convert_to_numpy(classifier(each)) for each in features])
-        return logits * self.units[1] + self.units[0] if self.units else logits
+        return logits * self.units.deviation + self.units.mean if self.units else logits
 
     def _save(self, path: Path) -> None:
         """The model as it computes on one device; workers other than the chief write nothing."""

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -65,19 +66,16 @@ def _other_workers(text: str | None) -> list[str]:
             "strategy multi_worker needs the environment variable TF_CONFIG, which names every worker; "
             "examples/distributed shows one"
         )
-    try:
+    with contextlib.suppress(ValueError, KeyError, IndexError, TypeError):
         config = json.loads(text)
-        task = config["task"]
-        address = config["cluster"][task["type"]][int(task["index"])]
-    except (ValueError, KeyError, IndexError, TypeError):
-        address = None
-    if not isinstance(address, str) or int(task["index"]) < 0:
-        raise UserError(
-            "TF_CONFIG must list the workers and say which one this is, as "
-            '{"cluster": {"worker": ["host1:1234", "host2:1234"]}, "task": {"type": "worker", "index": 0}}; '
-            f"got {text[:200]}"
-        )
-    return [other for group in config["cluster"].values() for other in group if other != address]
+        cluster, kind, index = config["cluster"], config["task"]["type"], int(config["task"]["index"])
+        if index >= 0 and isinstance(address := cluster[kind][index], str):
+            return [other for group in cluster.values() for other in group if other != address]
+    raise UserError(
+        "TF_CONFIG must list the workers and say which one this is, as "
+        '{"cluster": {"worker": ["host1:1234", "host2:1234"]}, "task": {"type": "worker", "index": 0}}; '
+        f"got {text[:200]}"
+    )
 
 
 @functools.cache
@@ -121,8 +119,6 @@ def lost_workers(strategy: Strategy | None):
 
 def wait_for_workers(strategy: Strategy | None) -> None:
     """Return when every worker has come here; call it in the strategy's scope."""
-    if not spans_workers(strategy):
-        return
 
     def count():
         return tf.distribute.get_replica_context().all_reduce("SUM", tf.ones(()))
@@ -131,15 +127,16 @@ def wait_for_workers(strategy: Strategy | None) -> None:
     def meet():
         return strategy.experimental_local_results(strategy.run(count))
 
-    with _waiting():
-        keras.ops.convert_to_numpy(meet()[0])
-
-
-def hooks_of(strategy: Strategy | None) -> dict[str, Callable]:
-    """What `TrainingHooks` needs under a strategy."""
-    hooks: dict[str, Callable] = {} if strategy is None else {"replica_loss": _replica_loss}
     if spans_workers(strategy):
-        hooks["logs"] = _with_axis
+        with _waiting():
+            keras.ops.convert_to_numpy(meet()[0])
+
+
+def hooks_of(strategy: Strategy | None) -> dict[str, Any]:
+    """What `TrainingHooks` needs under a strategy; with several workers logs of shape (1,), to average."""
+    hooks: dict[str, Any] = {"replica_loss": _replica_loss} if strategy else {}
+    if spans_workers(strategy):
+        hooks["logs"] = functools.partial(keras.tree.map_structure, lambda log: keras.ops.reshape(log, (1,)))
     return hooks
 
 
@@ -154,11 +151,6 @@ def _replica_loss(loss, images):
     images = tf.cast(images, loss.dtype)
     share = images * replica.num_replicas_in_sync / replica.all_reduce(tf.distribute.ReduceOp.SUM, images)
     return loss + (share - 1.0) * (loss - tf.stop_gradient(loss))
-
-
-def _with_axis(logs: dict) -> dict:
-    """Logs of shape (1,), as averaging over workers needs."""
-    return {name: keras.ops.reshape(value, (1,)) for name, value in logs.items()}
 
 
 def replicated(model: Classifier, strategy: Strategy | None) -> Classifier:

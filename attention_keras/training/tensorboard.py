@@ -27,27 +27,26 @@ class Scalars(keras.callbacks.Callback):
 
     def __init__(self, log_dir: Path, history: History):
         super().__init__()
+        parts = {"": "train", "val_": "validation"}
         self.writers = {
-            part: tf.summary.create_file_writer(str(log_dir / part)) for part in ("train", "validation")
+            prefix: tf.summary.create_file_writer(str(log_dir / part)) for prefix, part in parts.items()
         }
         self.history = history
 
     def on_epoch_end(self, epoch, logs=None):
         record = self.history.records[-1]
-        for part, prefix in (("train", ""), ("validation", "val_")):
-            with self.writers[part].as_default():
+        for prefix, writer in self.writers.items():
+            with writer.as_default(step=epoch + 1):
                 for name in ("loss", self.history.measure, OFF_OBJECT):
                     if prefix + name in record:
-                        tf.summary.scalar(f"epoch/{name}", record[prefix + name], step=epoch + 1)
-        with self.writers["train"].as_default():
-            for name in ("learning_rate", "images_per_second"):
-                tf.summary.scalar(f"run/{name}", record[name], step=epoch + 1)
-        for writer in self.writers.values():
+                        tf.summary.scalar(f"epoch/{name}", record[prefix + name])
+                for name in () if prefix else ("learning_rate", "images_per_second"):
+                    tf.summary.scalar(f"run/{name}", record[name])
             writer.flush()
 
 
 class AttentionImages(keras.callbacks.Callback):
-    """Panels of the first images of the split `shown`, after some `epochs`, counted from 1.
+    """Panels of the first images of the split `shown`, after each epoch, counted from 1, but for `skipped`.
 
     Each shows attention of every level and the evidence for the predicted class, all levels added up. And for
     each level the entropy of its attention as a share of the largest (1: looks everywhere, 0: at one place).
@@ -58,7 +57,7 @@ class AttentionImages(keras.callbacks.Callback):
         model: Classifier,
         shown: Split,
         class_names: Sequence[str],
-        epochs: Container[int],
+        skipped: Container[int],
         log_dir: Path,
     ):
         super().__init__()
@@ -70,44 +69,35 @@ class AttentionImages(keras.callbacks.Callback):
         self.activation, self.probabilities = model.activation, probabilities_of(model)
         first = shown.take(slice(0, PANELS))
         self.images, self.labels = np.asarray(first.images), np.asarray(first.labels)
-        self.epochs, self.class_names = epochs, class_names
+        self.skipped, self.class_names = skipped, class_names
         self.writer = tf.summary.create_file_writer(str(log_dir / "validation"))
 
     def on_epoch_end(self, epoch, logs=None):
-        if len(self.images) == 0 or epoch + 1 not in self.epochs:
+        if len(self.images) == 0 or epoch + 1 in self.skipped:
             return
         outputs = self.explained(self.images.astype("float32"), training=False)
         evidence = combine_evidence(evidence_maps(outputs), self.images.shape[1:3])
         outputs = {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
         maps = attention_maps(outputs)
         probabilities = keras.ops.convert_to_numpy(self.probabilities(outputs["logits"]))
-        predicted = probabilities.argmax(axis=-1)
-        with self.writer.as_default():
+        with self.writer.as_default(step=epoch + 1):
             for name, level in maps.items():
-                entropy = normalized_entropy(level).mean()
-                tf.summary.scalar(f"attention_entropy/{name}", entropy, step=epoch + 1)
-            if not maps and evidence is None:
-                return
-            for index, image in enumerate(self.images):
-                title, correct = prediction_title(
-                    probabilities[index], self.class_names, self.labels[index], self.activation
-                )
-                levels = {name: level[index] for name, level in maps.items()}
-                signed = {}
+                tf.summary.scalar(f"attention_entropy/{name}", normalized_entropy(level).mean())
+            for index, image in enumerate(self.images if maps or evidence is not None else ()):
+                names, chances = self.class_names, probabilities[index]
+                title, correct = prediction_title(chances, names, self.labels[index], self.activation)
+                levels, signed = {name: level[index] for name, level in maps.items()}, {}
                 if evidence is not None:
-                    head = f"for {self.class_names[predicted[index]]}"
-                    signed[head] = keras.ops.convert_to_numpy(evidence[index])
+                    signed[f"for {names[chances.argmax()]}"] = keras.ops.convert_to_numpy(evidence[index])
                 picture = panel(image, levels, title, correct=correct, evidence=signed)
-                tf.summary.image(f"attention/{index:02d}", picture[None], step=epoch + 1)
+                tf.summary.image(f"attention/{index:02d}", picture[None])
         self.writer.flush()
 
 
 def log_confusion(log_dir: Path, labels, predicted, class_names, step: int) -> None:
     """The confusion matrix of the test images as a picture in TensorBoard."""
-    picture = confusion_figure(
-        confusion_matrix(labels, predicted, labels=range(len(class_names))), class_names
-    )
+    counts = confusion_matrix(labels, predicted, labels=range(len(class_names)))
     writer = tf.summary.create_file_writer(str(log_dir / "test"))
     with writer.as_default():
-        tf.summary.image("confusion", picture[None], step=step)
+        tf.summary.image("confusion", confusion_figure(counts, class_names)[None], step=step)
     writer.close()

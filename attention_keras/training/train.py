@@ -1,9 +1,12 @@
 """train(): from options to a finished run directory, resuming where an earlier command stopped."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from attention_keras.data.membership import Changes
 from attention_keras.data.pipeline import user_errors
@@ -12,8 +15,7 @@ from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.names import run_of
-from attention_keras.training.graph_memory import forgotten_gradients
-from attention_keras.training.session import Report, Session
+from attention_keras.training.session import Session
 from attention_keras.training.strategy import build_strategy, is_chief, lost_workers
 
 
@@ -27,23 +29,7 @@ class RunResult:
     is_chief: bool = True
 
 
-def _changes_since(run: Run) -> Changes | None:
-    """How the files differ from those that a finished run was trained on; None where nobody can tell."""
-    config, known = run.config, run.files()
-    if not known or not config.has_files:
-        return None
-    try:
-        table = read_files(config.dataset, config.columns, config.group_by, config.labels)
-    except UserError:
-        return None  # they are not needed any more
-    before, now = (
-        {path: (record.digest, record.label) for path, record in files.items()}
-        for files in (known, table.files(table.roles))
-    )
-    return Changes.between(before, now)
-
-
-def train(config: RunConfig, report: Report = print) -> RunResult:
+def train(config: RunConfig, report: Callable[[str], None] = print) -> RunResult:
     """Train, validate each epoch, read the test set once, and leave a complete run directory.
 
     The same config again resumes an unfinished run exactly, or returns a finished one. `report` is called
@@ -67,16 +53,49 @@ def train(config: RunConfig, report: Report = print) -> RunResult:
             return RunResult(run, run.config, run.metrics(), chief)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    with forgotten_gradients():
+    with _forgotten_gradients():
         session = Session.prepare(config, run, strategy, report)
         with lost_workers(strategy), session.writing(), user_errors():
-            history, seconds = session.fit()
-            metrics = session.finish(history, seconds)
+            metrics = session.finish(*session.fit())
     report(
         f"{_said(metrics, 'test')} ({metrics['test_images']:,} images), {_said(metrics, 'validation')}; "
         f"run in {run.path}"
     )
     return RunResult(run, session.config, metrics, chief)
+
+
+def _changes_since(run: Run) -> Changes | None:
+    """How the files differ from those that a finished run was trained on; None where nobody can tell."""
+    config, known = run.config, run.files()
+    if not known or not config.has_files:
+        return None
+    try:
+        table = read_files(config.dataset, config.columns, config.group_by, config.labels)
+    except UserError:
+        return None  # they are not needed any more
+    before, now = (
+        {path: (record.digest, record.label) for path, record in files.items()}
+        for files in (known, table.files(table.roles))
+    )
+    return Changes.between(before, now)
+
+
+@contextmanager
+def _forgotten_gradients() -> Iterator[None]:
+    """On leaving, forget the gradients that the graphs built inside have registered.
+
+    TensorFlow keeps each gradient of `tf.custom_gradient` as long as the process lives, and with it the whole
+    graph that it stands in. The all-reduce of Keras's optimisers has one (keras issue 20552), so a process
+    that trains again and again would grow by some 10 MB a training. There is no public way to take one back.
+    """
+    registry = getattr(ops.gradient_registry, "_registry", {})
+    before = set(registry)
+    try:
+        yield
+    finally:
+        for name in registry.keys() - before:
+            if name.startswith("CustomGradient-"):
+                del registry[name]
 
 
 def _said(metrics: dict[str, Any], when: str) -> str:

@@ -15,7 +15,7 @@ def run(tmp_path):
     options = RunConfig(epochs=3, data_dir="data", run_dir=str(tmp_path), name="first")
     run = run_of(options)
     with run.writing(options):
-        run.write_class_names(["cat", "a dog"])
+        run.write_dataset(["cat", "a dog"], None)
         run.write_history([{"epoch": 1, "val_accuracy": 0.5}])
     return run
 

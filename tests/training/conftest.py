@@ -7,7 +7,7 @@ from PIL import Image
 from small_runs import FINETUNED, FOLDER, FULL, PLAIN, SMALL, save_small_backbone, trained
 
 from attention_keras.runs.config import RunConfig
-from attention_keras.training.checkpointing import Checkpointing
+from attention_keras.training.checkpoint import Checkpointing
 
 
 @pytest.fixture(scope="session")

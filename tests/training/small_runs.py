@@ -15,7 +15,7 @@ from small_network import build_small_network
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.training import tensorboard
-from attention_keras.training.checkpointing import Checkpointing
+from attention_keras.training.checkpoint import Checkpointing
 from attention_keras.training.session import Session
 from attention_keras.training.train import RunResult, train
 

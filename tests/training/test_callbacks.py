@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from attention_keras.training.callbacks import History, Patience
-from attention_keras.training.checkpointing import Checkpointing
+from attention_keras.training.callbacks import History
+from attention_keras.training.checkpoint import Checkpointing
 
 
 def history(accuracies=(), **changes):
@@ -25,8 +25,8 @@ def test_patience_counts_epochs_without_a_better_one():
         ([0.9, 0.4, 0.3, 0.3], 3, False),  # one epoch that counts, of the two
         ([0.9, 0.4, 0.3, 0.3, 0.2], 3, True),
     ):
-        assert Patience(history(accuracies), 2, first).is_over == over, accuracies
-        assert not Patience(history(accuracies), 0, first).is_over
+        assert history(accuracies, patience=2, first=first).is_over == over, accuracies
+        assert not history(accuracies, first=first).is_over
 
 
 def test_the_speed_leaves_out_the_first_step_unless_it_is_the_only_one(monkeypatch):
@@ -35,12 +35,12 @@ def test_the_speed_leaves_out_the_first_step_unless_it_is_the_only_one(monkeypat
     three_and_one = history(steps_per_epoch=2, images_per_epoch=4, batch_size=3)
     three_and_one.on_epoch_begin(0)
     for batch in range(2):
-        three_and_one.on_train_batch_end(batch)
+        three_and_one.on_train_batch_end(batch, {"loss": 1.0})
     assert three_and_one._speed() == pytest.approx(1 / 2) and three_and_one.images_seen == 4
     clock = iter([0.0, 10.0, 10.0])
     alone = history(images_per_epoch=60, batch_size=64)
     alone.on_epoch_begin(0)
-    alone.on_train_batch_end(0)
+    alone.on_train_batch_end(0, {"loss": 1.0})
     assert alone._speed() == pytest.approx(60 / 10)
 
 

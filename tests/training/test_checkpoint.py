@@ -18,7 +18,7 @@ from attention_keras.training.checkpoint import (
     load_checkpoint,
     load_newest,
     save_checkpoint,
-    training_state,
+    state_of,
 )
 
 ARRAYS = {
@@ -117,7 +117,7 @@ def test_every_variable_has_a_name_of_its_own_and_the_same_in_every_network():
         model.compile("adam", loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
         model.optimizer.build(model.trainable_variables)
         build_metrics(model)
-        states.append(training_state(model, model))
+        states.append(state_of(model, model))
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
     assert sorted(map(id, states[1].values())) == sorted(map(id, variables))
     names = ["model/conv1_conv/kernel", "model/conv1_dropout/seed_generator/seed_generator_state"]

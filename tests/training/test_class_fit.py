@@ -16,7 +16,7 @@ from attention_keras.training.class_fit import (
     fit_class_head,
     fit_probe,
 )
-from attention_keras.training.class_stage import assign
+from attention_keras.training.frozen import assign
 
 CLASSES, COUNT = 3, 90
 

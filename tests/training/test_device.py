@@ -9,8 +9,7 @@ from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.training import device
 from attention_keras.training.device import fused_batch_norm
-from attention_keras.training.network import compile_network
-from attention_keras.training.stages import stages_of
+from attention_keras.training.network import compile_network, stages_of
 
 CPU = tf.config.PhysicalDevice("/physical_device:CPU:0", "CPU")
 

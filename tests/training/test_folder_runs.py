@@ -11,7 +11,7 @@ from small_runs import FOLDER, assert_ends_as, death_before_the_test, trained
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.dataset import dataset_of
 from attention_keras.evaluation.subjects.load import load_subjects
-from attention_keras.training.checkpointing import Checkpointing
+from attention_keras.training.checkpoint import Checkpointing
 
 
 @pytest.fixture

@@ -11,11 +11,10 @@ from attention_keras.models.classifier import Classifier, TrainingHooks
 from attention_keras.models.outputs import ATTENTION, LOGITS
 from attention_keras.runs.config import RunConfig
 from attention_keras.training.losses import (
-    BalancedCrossentropy,
-    GuidanceLoss,
     MeanOffObject,
-    build_loss,
-    class_weights,
+    balanced_weights,
+    guidance,
+    loss_of,
     share_off_object,
 )
 
@@ -26,17 +25,16 @@ STEADY = RunConfig(**SMALL)
 def test_balanced_loss_is_kerass_class_weight():
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(6, 3)).astype("float32"), np.array([0, 0, 0, 1, 1, 2])
-    weights = class_weights(np.bincount(labels))
+    weights = balanced_weights(labels, 3)
     np.testing.assert_allclose(weights, [6 / 9, 1, 2])
     log = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    by_hand = np.mean([-weights[k] * row[k] for row, k in zip(log, labels)])
-    loss = build_loss(0.0, np.bincount(labels), balance=True)
-    assert float(loss(np.eye(3, dtype="float32")[labels], logits)) == pytest.approx(by_hand, rel=1e-5)
-    # Each class weighs the same in an epoch, and an image 1 on average.
-    np.testing.assert_allclose(np.bincount(labels) * weights, 2)
-    assert class_weights(np.array([4, 0, 4])).tolist() == [1.0, 0.0, 1.0]
-    mixed = BalancedCrossentropy([1.0, 3.0])(np.array([[0.5, 0.5]], "float32"), np.zeros((1, 2), "float32"))
-    assert float(mixed) == pytest.approx(2 * np.log(2), rel=1e-5)
+    by_hand = [-weights[k] * row[k] for row, k in zip(log, labels)]
+    loss = loss_of(labels, 3, 0.0, balance=True)
+    np.testing.assert_allclose(loss(np.eye(3, dtype="float32")[labels], logits), by_hand, rtol=1e-5)
+    assert balanced_weights(np.array([0, 2]), 3).tolist() == [1.0, 0.0, 1.0]
+    mixed = loss_of(np.array([0, 0, 0, 1]), 2, 0.0, balance=True)  # weights 2 / 3 and 2
+    found = mixed(np.array([[0.5, 0.5]], "float32"), np.zeros((1, 2), "float32"))
+    assert float(found[0]) == pytest.approx(4 / 3 * np.log(2), rel=1e-5)
 
 
 def shares_by_pixels(attention, objects):
@@ -77,7 +75,7 @@ class TestGuidance:
         logits = keras.layers.Dense(2)(keras.layers.Flatten()(images))
         maps = {f"{ATTENTION}{tap}": images[..., tap] for tap in range(2)}
         model = Classifier(images, {LOGITS: logits, **maps})
-        hooks = TrainingHooks(terms=[GuidanceLoss(WEIGHT)], metrics=[MeanOffObject()])
+        hooks = TrainingHooks(terms=[guidance(WEIGHT)], metrics=[MeanOffObject()])
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         model.compile("sgd", loss, metrics=["categorical_accuracy"], hooks=hooks)
         return model

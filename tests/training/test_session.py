@@ -24,8 +24,13 @@ from attention_keras.models.classifier import Classifier
 from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import load_model
 from attention_keras.training.calibrate import fit_temperature
-from attention_keras.training.checkpoint import checkpoint_files, load_checkpoint, load_newest
-from attention_keras.training.checkpointing import Checkpointing, Interrupted
+from attention_keras.training.checkpoint import (
+    Checkpointing,
+    Interrupted,
+    checkpoint_files,
+    load_checkpoint,
+    load_newest,
+)
 
 
 def test_a_run_directory_is_complete(plain_run):
