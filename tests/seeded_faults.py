@@ -53,7 +53,7 @@ TABLE = {
         ("evidence half a pixel off", "side_length / full_length - 0.5", "side_length / full_length"),
     ],
     "tests/outcomes/test_photographs.py": [
-        ("evidence of another class served", '_at_size(answers["asked"]', '_at_size(answers["predicted"]'),
+        ("evidence of another class served", 'answers["asked"]', 'answers["predicted"]'),
         (
             "wrong temperature served",
             "    probabilities = probabilities_of(model, temperature)",

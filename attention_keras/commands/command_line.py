@@ -2,14 +2,16 @@
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields
 from typing import Annotated, Any, Required, TypedDict, TypeVar, get_type_hints
 
-from attention_keras.commands.quiet_start import quiet_pictures
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import AllOptions
 from attention_keras.runs.config import RunConfig
@@ -17,6 +19,7 @@ from attention_keras.runs.options import help_of, options_of
 
 Options = TypeVar("Options")
 EVERYTHING = "--help-all"
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 USER_ERROR = 2
 STOPPED = 130  # as shells say that SIGINT ended it
 NO_READER = 141  # and SIGPIPE
@@ -34,7 +37,6 @@ def parse(options_type: type[Options], words: Sequence[str], *, description: str
     """
     import tyro  # a command without its extra says so in one line; it gets as far as this
 
-    words = list(words)
     short = not {"-h", "--help"}.isdisjoint(words) and EVERYTHING not in words
     words = ["--help" if word == EVERYTHING else word for word in words]
     complaint = io.StringIO()
@@ -72,27 +74,20 @@ def _form(options_type: type, everyday_only: bool) -> type:
         kind = Positional[kind] if about.place else kind
         groups.setdefault(about.group, {})[name] = Required[kind] if name in needed else kind
     forms: dict[str, Any] = {
-        group: TypedDict(group, entries, total=False) for group, entries in groups.items()
+        group: OmitArgPrefixes[TypedDict(group, entries, total=False)] for group, entries in groups.items()
     }
-    return TypedDict("Form", {group: OmitArgPrefixes[form] for group, form in forms.items()})
+    return TypedDict("Form", forms)
 
 
 def _one_line(box: str) -> str:
     """tyro frames its complaints in a box; keep what it says before the first blank line or rule."""
-    sentences: list[str] = []
-    for line in box.splitlines():
-        if line.startswith(("╭", "╰")):
-            continue
-        text = line.strip("│ ")
-        if not text or not text.strip("─"):
-            break
-        sentences.append(text)
+    lines = [line.strip("│─ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
     # First it names the dataclass or the group that refused a value, which means nothing to the user.
-    message = re.sub(r"^Error parsing \w+: ", "", " ".join(sentences))
+    first = " ".join(itertools.takewhile(bool, lines))
+    message = re.sub(r"^Error parsing \w+: ", "", first) or "the command line was not understood"
     if refused := NO_NUMBER.match(message):
         kind = "a whole number" if refused["kind"] == "int" else "a number, such as 0.25"
         message = f"{refused['flag']} takes {kind}; got {refused['value']!r}"
-    message = message or "the command line was not understood"
     suggestion = re.search(r"Perhaps you meant:\W+(--[\w-]+)", box)
     hint = f"; perhaps you meant {suggestion[1]}" if suggestion else ""
     return f"{message.rstrip('.')}{hint} (--help shows every flag)"
@@ -111,13 +106,22 @@ def in_flags(message: str, *more: type) -> str:
     return re.sub(pattern, lambda found: "--" + found[found.lastindex].replace("_", "-"), message)
 
 
-def exit_code(main: Callable[[], int | None]) -> int:
-    """Run `main` without remarks of libraries on pictures; a UserError becomes one line on stderr and exit
-    code 2, Ctrl-C one word and exit code 130; a bug keeps its traceback.
+def say(line: str) -> None:
+    """Print at once what the library reports."""
+    print(in_flags(line), flush=True)
 
-    Where nobody reads the output any more, the program ends without a word.
+
+def exit_code(main: Callable[[], int | None]) -> int:
+    """Run `main`; a UserError becomes one line on stderr and exit code 2, Ctrl-C one word and exit code 130.
+    A bug keeps its traceback.
+
+    Where nobody reads the output any more, the program ends without a word. Remarks of Pillow and Matplotlib
+    on what is odd about an image or a letter name no file, and are kept back: in the whole process, since
+    images are read by threads. A user who has asked Python for warnings gets them.
     """
-    quiet_pictures()
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
     try:
         code = main() or 0
         sys.stdout.flush()
@@ -133,3 +137,40 @@ def exit_code(main: Callable[[], int | None]) -> int:
         pass  # its traceback keeps progress bars on the line until here
     print("stopped", file=sys.stderr)
     return STOPPED
+
+
+def import_tensorflow(command: str = "this command") -> None:
+    """Import TensorFlow and look for its devices, silently unless that fails; refuse another backend.
+
+    TensorFlow 2.21 prints lines about oneDNN and missing GPU drivers before it reads
+    `TF_CPP_MIN_LOG_LEVEL`. A user who has set that variable wants to see them.
+    """
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend != "tensorflow":
+        raise UserError(f"{command} runs on TensorFlow, and KERAS_BACKEND is {backend}; unset that variable")
+    if LOG_LEVEL in os.environ or "tensorflow" in sys.modules:
+        return
+    os.environ[LOG_LEVEL] = "2"
+    with held_back_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def held_back_stderr() -> Iterator[None]:
+    """What native libraries write to standard error inside comes out after an error only; Ctrl-C is none."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            held_back.seek(0)
+            os.write(stderr, held_back.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,14 +1,14 @@
 """`attention-keras evaluate` and `python evaluate.py`: words to options, options to results."""
 
+import argparse
 import shlex
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
-from attention_keras.commands.command_line import parse
-from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.commands.command_line import import_tensorflow, parse, say
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS, AllOptions, CommonOptions
+from attention_keras.runs.options import options_of
 
 DEFAULT = "classification"
 _OPTIONS: dict[str, type[CommonOptions]] = {**TASKS, "all": AllOptions}
@@ -25,8 +25,13 @@ Examples:
 
 def main(words: Sequence[str], prog: str) -> int:
     """Evaluate as `[TASK] RUN [RUN ...] [--task TASK] [options]` says; the return value is the exit code."""
-    task, others = split_task(words)
-    _refuse_options_of_other_tasks(task, others)
+    task, others = _split_task(words)
+    for word in others:  # no option is ignored
+        name = word.removeprefix("--no-").removeprefix("--").partition("=")[0].replace("-", "_")
+        owners = [other for other, options in TASKS.items() if name in options_of(options)]
+        if word.startswith("--") and owners and name not in options_of(_OPTIONS[task]):
+            flag = word.partition("=")[0]
+            raise UserError(f"{flag} is an option of the task {', '.join(owners)}; the task is {task}")
     tasks = "\n".join(f"  {name:<16}{kind.__doc__}" for name, kind in _OPTIONS.items())
     about = DESCRIPTION.format(default=DEFAULT, tasks=tasks)
     options = parse(_OPTIONS[task], others, description=about, prog=f"{prog} {task}")
@@ -38,39 +43,20 @@ def run(options: CommonOptions, command: str = "") -> int:
     import_tensorflow("evaluate")
     from attention_keras.evaluation.evaluate import evaluate
 
-    evaluate(options, report=lambda line: print(line, flush=True), command=command)
+    evaluate(options, report=say, command=command)
     return 0
 
 
-def split_task(words: Sequence[str]) -> tuple[str, list[str]]:
+def _split_task(words: Sequence[str]) -> tuple[str, list[str]]:
     """The task, and the words without it. The first one is a task or a run; of `--task` the last counts."""
-    first, others, task = "".join(words[:1]), [], DEFAULT
+    first = "".join(words[:1])
     if first in _OPTIONS:
         return first, list(words[1:])
-    following = iter(words)
-    for word in following:
-        if word == "--task":
-            task = next(following, "")
-        elif word.startswith("--task="):
-            task = word.removeprefix("--task=")
-        else:
-            others.append(word)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--task", nargs="?", default=DEFAULT)
+    known, others = parser.parse_known_args(words)
     if first and not first.startswith("-") and "/" not in first and not Path(first).exists():
         raise UserError(f"{first} is no task and no run; tasks: {', '.join(_OPTIONS)}")
-    if task not in _OPTIONS:
-        raise UserError(f"unknown task {task!r}; allowed: {', '.join(_OPTIONS)}")
-    return task, others
-
-
-def _refuse_options_of_other_tasks(task: str, words: Sequence[str]) -> None:
-    """Raise UserError for an option that only other tasks have, and say which."""
-    for word in words:
-        name = word.removeprefix("--no-").removeprefix("--").partition("=")[0].replace("-", "_")
-        owners = [other for other, options in TASKS.items() if name in _names(options)]
-        if word.startswith("--") and owners and name not in _names(_OPTIONS[task]):
-            flag = word.partition("=")[0]
-            raise UserError(f"{flag} is an option of the task {', '.join(owners)}; the task is {task}")
-
-
-def _names(options: type[CommonOptions]) -> set[str]:
-    return {field.name for field in fields(options)}
+    if known.task not in _OPTIONS:
+        raise UserError(f"unknown task {known.task!r}; allowed: {', '.join(_OPTIONS)}")
+    return known.task, others

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attention_keras.commands.command_line import parse
-from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.commands.command_line import import_tensorflow, parse
 from attention_keras.runs.options import at_least, check_values, option
-from attention_keras.serving.formats import SAVED_MODEL, Format, Layout, Precision, Quantize
+from attention_keras.serving.export import SAVED_MODEL, Format, Layout, Precision, Quantize
 
 DESCRIPTION = """Write a finished run as a SavedModel for TensorFlow Serving, or for other runtimes.
 

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attention_keras.commands.command_line import parse
-from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.commands.command_line import import_tensorflow, parse
 from attention_keras.models.spec import PAPER_ERRORS
 from attention_keras.runs.options import option
 
@@ -21,14 +20,8 @@ class ListModelsOptions:
 
 def main(words: Sequence[str], prog: str) -> int:
     """The command line; the return value is the exit code."""
-    options = parse(ListModelsOptions, words, description=DESCRIPTION, prog=prog)
+    sizes = parse(ListModelsOptions, words, description=DESCRIPTION, prog=prog).sizes
     import_tensorflow("list-models")
-    print_models(options.sizes)
-    return 0
-
-
-def print_models(sizes: bool = False) -> None:
-    """A line for each model; sizes are counted on its graph, which takes a second or two to build."""
     from attention_keras.models.zoo import list_models
 
     heads = "".join(f"{dataset + ' %':>12}" for dataset in PAPER_ERRORS)
@@ -42,9 +35,11 @@ def print_models(sizes: bool = False) -> None:
         "\nerrors: the paper's, for full width and 300 epochs. Other names are built alike; a backbone\n"
         "keras:<Application> or FILE.keras has them too (--backbone, --taps)."
     )
+    return 0
 
 
 def _counts(name: str) -> str:
+    """Parameters and multiply-adds, counted on the graph."""
     import keras
 
     from attention_keras.models.parts import count_macs, count_parameters

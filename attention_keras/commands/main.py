@@ -11,8 +11,14 @@ from attention_keras.errors import UserError
 from attention_keras.extras import needs
 
 PROGRAM = "attention-keras"
+OVERVIEW = """usage: {program} COMMAND [options]
 
+Image classifiers that show where they look.
 
+{listed}
+
+{program} COMMAND --help explains the options of a command.
+Exit codes: 0 done, 2 a mistake in the command or its files, 130 stopped by Ctrl-C."""
 # Each stands in the module of its name: a line about it, and the extra that it needs.
 COMMANDS = {
     "train": ("train a classifier, or go on with a run that was interrupted", "train"),
@@ -28,7 +34,8 @@ COMMANDS = {
 def main(words: Sequence[str]) -> int:
     """Run one subcommand; the return value is the exit code."""
     if not words or words[0] in ("-h", "--help", "help"):
-        print(overview())
+        listed = "\n".join(f"  {name:<14}{about}" for name, (about, _) in COMMANDS.items())
+        print(OVERVIEW.format(program=PROGRAM, listed=listed))
         return 0
     if words[0] == "--version":
         print(f"{PROGRAM} {attention_keras.__version__}")
@@ -42,19 +49,6 @@ def main(words: Sequence[str]) -> int:
     with needs(prog, COMMANDS[name][1]):
         module = import_module(f"{__package__}.{name.replace('-', '_')}")
         return module.main(rest, prog)
-
-
-def overview() -> str:
-    """The subcommands in lines."""
-    listed = "\n".join(f"  {name:<14}{about}" for name, (about, _) in COMMANDS.items())
-    return f"""usage: {PROGRAM} COMMAND [options]
-
-Image classifiers that show where they look.
-
-{listed}
-
-{PROGRAM} COMMAND --help explains the options of a command.
-Exit codes: 0 done, 2 a mistake in the command or its files, 130 stopped by Ctrl-C."""
 
 
 def console() -> None:

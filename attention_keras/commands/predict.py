@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from attention_keras.commands.command_line import parse
-from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.commands.command_line import import_tensorflow, parse
 from attention_keras.errors import UserError
 from attention_keras.runs.options import at_least, check_values, option
 
@@ -27,9 +26,6 @@ Writes a row for every image, and the image with where the model looked (attenti
 says why; the exit code is 1 where none could be read.
 
 The same command goes on where it was stopped: an image that has a row in the table is not answered again."""
-
-MODELS = ("*.keras", "saved_model.pb", "*/saved_model.pb")
-"""Of a run, of a SavedModel, and of its versions."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def main(words: Sequence[str], prog: str) -> int:
     from attention_keras.evaluation.predictions.record import open_record, write_table
     from attention_keras.evaluation.predictions.write import write_predictions
     from attention_keras.evaluation.subjects.load import load_predictor
-    from attention_keras.serving.remote import RemoteModel
+    from attention_keras.serving.served_model import RemoteModel
 
     predictor = RemoteModel(options.url) if options.url else load_predictor(options.model)
     if options.overview and predictor.activation == "linear":
@@ -127,6 +123,8 @@ def _settings(options: PredictOptions) -> dict[str, Any]:
     if options.url:
         return {"model": options.url, **settings}
     path = Path(options.model).resolve()
-    files = [path] if path.is_file() else [f for pattern in MODELS for f in path.glob(pattern)]
+    # Of a run, of a SavedModel, and of its versions.
+    inside = (file for name in ("*.keras", "saved_model.pb", "*/saved_model.pb") for file in path.glob(name))
+    files = [path] if path.is_file() else inside
     written = max((file.stat().st_mtime for file in files), default=None)
     return {"model": str(path), "written": written, **settings}

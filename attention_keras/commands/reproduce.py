@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attention_keras.commands.command_line import in_flags, parse
-from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.commands.command_line import import_tensorflow, parse, say
 from attention_keras.errors import UserError
+from attention_keras.evaluation.options import TASKS
+from attention_keras.evaluation.report.table import Spread, Table, decimal, integer, text, to_csv, to_markdown
+from attention_keras.models.spec import PAPER_ERRORS
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.durable import write_text
@@ -87,17 +89,17 @@ def main(words: Sequence[str], prog: str) -> int:
 
     failures, stopped = [], 0
     for number, ((row, seed), config) in enumerate(configs.items(), 1):
-        _print(f"\n[{number}/{len(configs)}] {row}, seed {seed}")
+        say(f"\n[{number}/{len(configs)}] {row}, seed {seed}")
         try:
             _complete(config, options)
         except UserError as error:
             failures.append(f"{config.name}: {error}")
-            _print(failures[-1])
+            say(failures[-1])
         except Interrupted as interrupted:
-            _print(f"{interrupted}; the same command goes on from here")
+            say(f"{interrupted}; the same command goes on from here")
             stopped = interrupted.exit_code
             break
-    _print(f"\n{_write_table(options, configs)}\nwritten to {options.folder}/results.md")
+    say(f"\n{_write_table(options, configs)}\nwritten to {options.folder}/results.md")
     if failures and not stopped:
         raise UserError(f"{len(failures)} of {len(configs)} runs failed; the same command tries again")
     return stopped
@@ -106,24 +108,21 @@ def main(words: Sequence[str], prog: str) -> int:
 def _complete(config: RunConfig, options: ReproduceOptions) -> None:
     """Train a run, or what is left of it, and measure what was not measured on as many images."""
     from attention_keras.evaluation.evaluate import evaluate
-    from attention_keras.evaluation.options import TASKS as TASK_OPTIONS
     from attention_keras.training.train import train
 
     experiment = TABLES[options.table]
-    run = train(config, report=_print).run
+    run = train(config, report=say).run
     images = min(options.images or experiment.images, run.metrics()["test_images"])
     for task in options.measures or experiment.measures:
         if task != "none" and _measured(run, task).get("images") != images:
-            chosen = TASK_OPTIONS[task]((str(run.path),), limit=images, data_dir=config.data_dir)
-            evaluate(chosen, report=_print)
+            evaluate(TASKS[task]((str(run.path),), limit=images, data_dir=config.data_dir), report=say)
 
 
 def _measured(run: Run, task: str) -> dict[str, Any]:
     """What a task found on one run, and on how many images; {} where it was not measured."""
     try:
-        (found,) = json.loads((run.evaluation / f"{task}.json").read_text(encoding="utf-8"))[
-            "values"
-        ].values()
+        report = json.loads((run.evaluation / f"{task}.json").read_text(encoding="utf-8"))
+        (found,) = report["values"].values()
         return {"images": found["random"]["images"], "maps": found} if task == "faithfulness" else found
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
@@ -131,16 +130,6 @@ def _measured(run: Run, task: str) -> dict[str, Any]:
 
 def _write_table(options: ReproduceOptions, configs: dict[tuple[str, int], RunConfig]) -> str:
     """The finished runs as a table, in Markdown; mean and deviation over seeds, beside the paper's errors."""
-    from attention_keras.evaluation.report.table import (
-        Spread,
-        Table,
-        decimal,
-        integer,
-        text,
-        to_csv,
-        to_markdown,
-    )
-
     experiment, rows = TABLES[options.table], []
     for row in dict.fromkeys(row for row, _ in configs):
         runs = [run for (name, _), c in configs.items() if name == row and (run := run_of(c)).is_finished]
@@ -151,15 +140,13 @@ def _write_table(options: ReproduceOptions, configs: dict[tuple[str, int], RunCo
     columns = [text("model"), integer("seeds"), *(decimal(*column) for column in DIGITS.items())]
     table = Table(f"{experiment.about}; of each network its best map", columns, rows)
     said = f"# {options.table}\n\n{table.caption}\n\n{to_markdown(table)}\n"
-    write_text(Path(options.folder) / "results.md", said)
-    write_text(Path(options.folder) / "results.csv", to_csv(table))
+    write_text(Path(options.folder, "results.md"), said)
+    write_text(Path(options.folder, "results.csv"), to_csv(table))
     return said
 
 
 def _numbers(run: Run) -> dict[str, float]:
     """What stands in the table of one run; its reports have all that was measured."""
-    from attention_keras.models.spec import PAPER_ERRORS
-
     metrics, paper = run.metrics(), PAPER_ERRORS.get(run.config.dataset, {}).get(run.config.model)
     found = {"test error, %": 100 * metrics["test_error"], "parameters": metrics["parameters"]}
     found |= {"M MACs/image": metrics["macs"] / 1e6, "training, min": metrics["seconds"] / 60}
@@ -173,7 +160,3 @@ def _numbers(run: Run) -> dict[str, float]:
         found["insertion"] = max(one["insertion"][0] for name, one in maps.items() if name != "random")
         found["deletion"] = min(one["deletion"][0] for name, one in maps.items() if name != "random")
     return found
-
-
-def _print(line: str) -> None:
-    print(in_flags(line), flush=True)

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from attention_keras.commands.command_line import in_flags, parse
-from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.commands.command_line import import_tensorflow, parse, say
 from attention_keras.runs.checks import check_inputs
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.directory import Run
 from attention_keras.runs.names import run_of
-from attention_keras.serving.card import read_card
-from attention_keras.serving.versions import newest_version, refuse_unwritable
+from attention_keras.serving.versions import unfinished_version, version_of_run
 
 DESCRIPTION = """Train an attention classifier, without options on the embedded data (5 minutes on 2 cores).
 
@@ -26,11 +23,18 @@ NO_EXPORT = "none"
 def main(words: Sequence[str], prog: str) -> int:
     """The command line; the return value is the exit code."""
     config = parse(RunConfig, words, description=DESCRIPTION, prog=prog)
-    if config.restart or not run_of(config).is_finished:
+    run, exports = run_of(config), config.export != NO_EXPORT
+    begins = config.restart or not run.is_finished
+    if begins:
         check_inputs(config)
-    _refuse_unwritable_export(config)
+    # A folder that cannot be written is refused before the training, not after it. Of several workers one
+    # writes, and it alone needs the folder; which one, they find out together.
+    place, alone = Path(config.export, run.name), config.strategy != "multi_worker"
+    if exports and alone and (begins or version_of_run(place, run.id) is None):
+        with unfinished_version(place):
+            pass
     if config.has_files and not config.spec.is_brought:
-        _print(
+        say(
             f"hint      {config.model} learns from nothing, for hours; of photographs a trained network "
             "learns in minutes: --backbone keras:MobileNetV2 --weights imagenet"
         )
@@ -39,43 +43,22 @@ def main(words: Sequence[str], prog: str) -> int:
     from attention_keras.training.train import train
 
     try:
-        result = train(config, report=_print)
+        result = train(config, report=say)
     except Interrupted as interrupted:
-        _print(f"{interrupted}; the same command continues the run")
+        say(f"{interrupted}; the same command continues the run")
         return interrupted.exit_code
     if not result.is_chief:
         return 0
-    exported = config.export != NO_EXPORT
-    if exported and _earlier_export(result.run, config.export) is None:
+    run = result.run
+    if exports and version_of_run(place, run.id) is None:
         from attention_keras.serving.export import export_run
 
-        _print("exporting the model")
-        [written] = export_run(result.run.path, config.export)
-        _print(f"exported to {written.path}")
-    _print("\nnext:")
-    _print(f"  attention-keras evaluate classification {result.run.path}")
-    _print(f"  tensorboard --logdir {config.run_dir}")
-    if exported:
-        base, name = Path(config.export).resolve() / result.run.name, result.run.name
-        _print(f"  TF Serving: --model_base_path={base} --model_name={name}")
+        say("exporting the model")
+        [written] = export_run(run.path, config.export)
+        say(f"exported to {written.path}")
+    say("\nnext:")
+    say(f"  attention-keras evaluate classification {run.path}")
+    say(f"  tensorboard --logdir {config.run_dir}")
+    if exports:
+        say(f"  TF Serving: --model_base_path={place.resolve()} --model_name={run.name}")
     return 0
-
-
-def _refuse_unwritable_export(config: RunConfig) -> None:
-    """A folder that the export could not be written to is refused before the training, not after it."""
-    run = run_of(config)
-    # Of several workers one writes, and it alone needs the folder; which one, they find out together.
-    if config.export == NO_EXPORT or config.strategy == "multi_worker":
-        return
-    if config.restart or not run.is_finished or _earlier_export(run, config.export) is None:
-        refuse_unwritable(Path(config.export) / run.name)
-
-
-def _earlier_export(run: Run, folder: str) -> Path | None:
-    """The newest version, if it was made from this run, which keeps it."""
-    earlier = newest_version(Path(folder) / run.name)
-    return earlier if earlier and read_card(earlier).get("run") == run.id else None
-
-
-def _print(line: str) -> None:
-    print(in_flags(line), flush=True)

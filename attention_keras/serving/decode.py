@@ -21,12 +21,6 @@ def decode_images(
     TensorFlow has no try. A tf.data pipeline can leave out elements that fail, so the files go through one,
     numbered, and those that come out are put where their numbers say. It starts with a blank element of
     its own, because a batch must not be empty.
-
-    Example:
-        >>> png = tf.io.encode_png(tf.fill((4, 6, 3), tf.constant(7, tf.uint8)))
-        >>> pixels, valid = decode_images(tf.stack([b"not an image", png]), (2, 2, 3), "crop")
-        >>> valid.numpy().tolist(), int(pixels[1, 0, 0, 0])
-        ([False, True], 7)
     """
 
     def read(number, content):
@@ -60,7 +54,6 @@ def decode_images(
     blank = tf.data.Dataset.from_tensors((rows, tf.zeros(image_shape, tf.uint8)))
     batch = blank.concatenate(decoded).batch(tf.cast(rows, tf.int64) + 1)
     numbers, pixels = batch.get_single_element()
-    places = numbers[:, None]
-    images = tf.scatter_nd(places, pixels, tf.stack([rows + 1, *image_shape]))[:rows]
-    valid = tf.scatter_nd(places, tf.ones_like(numbers), [rows + 1])[:rows] > 0
+    images = tf.scatter_nd(numbers[:, None], pixels, tf.stack([rows + 1, *image_shape]))[:rows]
+    valid = tf.scatter_nd(numbers[:, None], tf.ones_like(numbers), [rows + 1])[:rows] > 0
     return tf.ensure_shape(images, (None, *image_shape)), valid

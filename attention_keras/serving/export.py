@@ -1,48 +1,32 @@
 """From a model or a finished run to a version for servers, and to files for other runtimes beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal
 
 from attention_keras.data.geometry import PictureFormat, Resize
 from attention_keras.data.images import model_channels
 from attention_keras.errors import UserError
+from attention_keras.extras import needs
 from attention_keras.runs.directory import TEMPERATURE, Run
-from attention_keras.serving.card import read_card
-from attention_keras.serving.formats import (
-    SAVED_MODEL,
-    SUFFIXES,
-    Format,
-    Layout,
-    Precision,
-    Quantize,
-    check_formats,
-    refuse_any_size,
-    write_format,
-)
-from attention_keras.serving.int8 import Representative, images_of_folder, images_of_run, same_answers
-from attention_keras.serving.triton import publish_for_triton, refuse_mixed
-from attention_keras.serving.versions import (
-    next_number,
-    publish,
-    publish_file,
-    refuse_taken,
-    unfinished_version,
-    versions,
-)
+from attention_keras.serving import litert, versions
+
+Format = Literal["saved_model", "litert", "onnx"]
+Precision = Literal["trained", "float32"]
+Quantize = Literal["none", "int8"]
+Layout = Literal["plain", "triton"]
+SAVED_MODEL: Format = "saved_model"
+SUFFIXES: dict[Format, str] = {"saved_model": "", "litert": ".tflite", "onnx": ".onnx"}
 
 
 @dataclass(frozen=True)
 class Exported:
     """One written format: its file or the SavedModel's directory, and the bytes of it.
 
-    `difference` is the largest of a probability from the Keras model's in the precision of the file, on noise
-    images; None without the runtime to check it with. `rounding` is the largest between that precision and
-    the `trained` one; None where they are the same. Of int8, `difference` is on images like those of the
-    training, and `agreement` says how many answers are the Keras model's, and of how many; else it is None.
+    `difference` is the largest of a probability from the Keras model's in the precision of the file; None
+    without the runtime to check it with. `rounding` is the largest between that precision and the `trained`
+    one, where they differ. Of int8, `agreement` says how many answers are the Keras model's, and of how many.
     """
 
     format: Format
@@ -81,7 +65,6 @@ def export_run(
     """
     from attention_keras.runs.model_file import load_model
 
-    check_formats(formats, quantize, layout)
     if images and quantize == "none":
         raise UserError("images are for int8 alone; leave them out")
     run = Run.open(run_path)
@@ -89,11 +72,10 @@ def export_run(
     model, representative = load_model(run.model), None
     if quantize == "int8":
         *size, channels = model.inputs[0].shape[1:]
-        refuse_any_size(size)
+        litert.refuse_any_size(size)
         values = getattr(model, "value_range", None)
         to = PictureFormat(tuple(size), config.resize_of_others, values, model_channels(channels))
-        representative = images_of_folder(images, to) if images else images_of_run(config)
-    directory = Path(export_dir) / run.name
+        representative = litert.images_of_folder(images, to) if images else litert.images_of_run(config)
     card = {
         "name": run.name,
         "run": run.id,
@@ -104,7 +86,7 @@ def export_run(
     }
     return export_model(
         model,
-        directory,
+        Path(export_dir) / run.name,
         formats,
         class_names=run.class_names(),
         card=card,
@@ -128,7 +110,7 @@ def export_model(
     temperature: float | Sequence[float] = 1.0,
     resize: Resize = "crop",
     precision: Precision = "trained",
-    representative: Representative | None = None,
+    representative: litert.Representative | None = None,
     layout: Layout = "plain",
 ) -> list[Exported]:
     """Write a model in one or several formats, and hold each file against the Keras model.
@@ -156,50 +138,45 @@ def export_model(
         >>> export_model(model, "saved_models/mine", class_names=["cat", "dog"], card={})  # doctest: +SKIP
         [Exported(...)]
     """
-    import tensorflow as tf
-
     from attention_keras.models.classifier import probabilities_of
+    from attention_keras.models.copies import precision as precision_of
+    from attention_keras.models.parts import prune_dead_branch
+    from attention_keras.serving.saved_model import write_saved_model
+    from attention_keras.serving.signatures import ServedClassifier
 
-    triton, int8 = layout == "triton", representative is not None
-    check_formats(formats, "int8" if int8 else "none", layout)
+    directory, triton, int8 = Path(directory), layout == "triton", representative is not None
+    _check_formats(formats, int8, triton)
     probabilities = probabilities_of(model, temperature)
     classes = model.output["logits"].shape[-1]
     if len(class_names) != classes:
         raise UserError(f"the model has {classes} classes, but there are {len(class_names)} names for them")
-    directory = Path(directory)
-    if triton or SAVED_MODEL in formats:
-        refuse_mixed(directory, triton)
-    elif version is None:
-        version = _number_of_run(directory, card.get("run"))
-    if version is not None:
-        for name in formats:
-            refuse_taken(directory, version, "" if triton else _suffix(name, int8))
+    suffixes = {name: "" if triton else "-int8" * int8 + SUFFIXES[name] for name in formats}
+    if "" in suffixes.values():
+        versions.refuse_mixed(directory, triton)
+    elif version is None and card.get("run"):
+        version = versions.version_of_run(directory, card["run"])
+    for suffix in suffixes.values() if version is not None else ():
+        versions.refuse_taken(directory, version, suffix)
     meaning = {"activation": "softmax", "thresholds": None, "value_range": None}
-    card = {**card, TEMPERATURE: temperature}
-    card |= {name: getattr(model, name, usual) for name, usual in meaning.items()}
-    facts = {"class_names": class_names, "card": card, "probabilities": probabilities, "resize": resize}
-    try:
-        with unfinished_version(directory) as folder:
-            written = _write(model, formats, precision, folder, facts, representative)
-            if triton:
-                return [replace(written[0], path=publish_for_triton(written[0].path, directory, version))]
-            return _publish(written, directory, version, int8)
-    except (OSError, tf.errors.OpError) as error:  # the second is what TensorFlow's own file system raises
-        reason = error.strerror or error if isinstance(error, OSError) else error.message.splitlines()[0]
-        raise UserError(
-            f"cannot write to {directory}: {reason}; nothing was exported, choose another folder"
-        ) from None
+    meaning = {name: getattr(model, name, usual) for name, usual in meaning.items()}
 
+    def write_version(network, path: Path) -> ServedClassifier:
+        pruned = prune_dead_branch(network)
+        served = ServedClassifier(pruned, class_names, probabilities, resize, **meaning)
+        about = {"precision": precision_of(network), "parameters": pruned.count_params()}
+        write_saved_model(served, path, {**card, TEMPERATURE: temperature, **meaning, **about})
+        return served
 
-def _suffix(name: Format, int8: bool) -> str:
-    """What a file's name ends in; of a SavedModel nothing."""
-    return "-int8" * int8 + SUFFIXES.get(name, "")
+    with versions.unfinished_version(directory) as folder:
+        written = _write(model, formats, precision, folder, write_version, representative)
+        files = {suffixes[one.format]: one.path for one in written}
+        if triton:
+            from attention_keras.serving.onnx_file import triton_version
 
-
-def _number_of_run(directory: Path, run: str | None) -> int | None:
-    """The number of the newest SavedModel here that was made from a run."""
-    made = (number for number, path in versions(directory).items() if read_card(path).get("run") == run)
-    return max(made, default=None) if run else None
+            files[""] = triton_version(files[""], directory)
+        places = versions.publish(files, directory, version)
+        ending = "model.onnx" if triton else ""
+        return [replace(one, path=places[suffixes[one.format]] / ending) for one in written]
 
 
 def _write(
@@ -207,74 +184,60 @@ def _write(
     formats: Sequence[Format],
     precision: Precision,
     folder: Path,
-    facts: Mapping[str, Any],
-    representative: Representative | None,
+    write_version: Callable,
+    representative: litert.Representative | None,
 ) -> list[Exported]:
     """Every format in a folder, held against the Keras model."""
     from attention_keras.models.copies import in_float32
     from attention_keras.models.copies import precision as precision_of
     from attention_keras.serving import check
-    from attention_keras.serving.saved_model import write_saved_model
 
     exact = model if (*formats, precision) == (SAVED_MODEL, "trained") else in_float32(model)
-    networks = {name: model if (name, precision) == (SAVED_MODEL, "trained") else exact for name in formats}
-    images = check.noise(model)
-    with check.exact_products():
-        answers = {
-            network: check.model_answers(network, images, facts["probabilities"])
-            for network in {model, *networks.values()}
-        }
+    saved, written = {}, []
+    for name in dict.fromkeys(formats):
+        network = model if (name, precision) == (SAVED_MODEL, "trained") else exact
         # The other formats are made from a SavedModel of float32, which is published if it was asked for.
-        saved = {
-            network: write_saved_model(network, folder / str(number), **facts)
-            for number, network in enumerate(set(networks.values()))
-        }
-        written = []
-        for name, network in networks.items():
-            file = saved[network].path
-            if name != SAVED_MODEL:
-                calibration = representative.calibration if representative else None
-                file = write_format(name, saved[network], folder / f"model{SUFFIXES[name]}", calibration)
-            rounding = agreement = None
-            if representative:
-                difference, agreement = _compare_int8(network, file, representative.held_out, facts)
-            else:
-                wanted = answers[network]
-                if name == "onnx":
-                    wanted = wanted | check.evidence_answers(network, images)
-                difference = check.check_file(name, file, images, precision_of(network), wanted)
-            if network is not model:
-                rounding = check.largest_difference(answers[network], answers[model])[check.PROBABILITIES]
-            size = sum(part.stat().st_size for part in (file, *file.rglob("*")) if part.is_file())
-            written.append(Exported(name, file, size, difference, rounding, precision_of(model), agreement))
+        if network not in saved:
+            path = folder / str(len(saved))
+            saved[network] = path, write_version(network, path)
+        file, served = saved[network]
+        if name != SAVED_MODEL:
+            calibration = representative.calibration if representative else None
+            file = _convert(name, file, served, folder / f"model{SUFFIXES[name]}", calibration)
+        held_out = representative.held_out if representative else None
+        difference, agreement = check.check_file(name, file, network, served.probabilities, held_out)
+        rounding = None if network is model else check.rounding(network, model, served.probabilities)
+        size = sum(part.stat().st_size for part in (file, *file.rglob("*")) if part.is_file())
+        written.append(Exported(name, file, size, difference, rounding, precision_of(model), agreement))
     return written
 
 
-def _compare_int8(
-    network, file: Path, images: np.ndarray, facts: Mapping[str, Any]
-) -> tuple[float, tuple[int, int] | None]:
-    """The largest difference of a probability, and how many answers stay; numbers have no such count."""
-    from attention_keras.explaining.batches import in_batches
-    from attention_keras.serving import check
+def _convert(name: Format, saved_model: Path, served, file: Path, calibration) -> Path:
+    try:
+        if name == "litert":
+            litert.write_litert(served, saved_model, file, calibration)
+        else:
+            from attention_keras.serving.onnx_file import write_onnx
 
-    found = in_batches(lambda some: check.RUNTIMES["litert"](file, some), images, 10)[check.PROBABILITIES]
-    wanted = in_batches(lambda some: check.model_answers(network, some, facts["probabilities"]), images, 10)[
-        check.PROBABILITIES
-    ]
-    activation, thresholds = facts["card"]["activation"], facts["card"]["thresholds"]
-    same = same_answers(found, wanted, activation, thresholds or 0.5)
-    return float(np.abs(found - wanted).max()), None if activation == "linear" else (same, len(images))
+            write_onnx(served, file)
+    except (OSError, UserError):
+        raise
+    # Converters document no set of errors; whatever they raise, the network is the cause.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(f"this network cannot be written as {name}: {reason[:200]}") from error
+    return file
 
 
-def _publish(written: Sequence[Exported], directory: Path, version: int | None, int8: bool) -> list[Exported]:
-    """Everything in its place, under one number."""
-    for file in written:
-        if file.format == SAVED_MODEL:
-            version = publish(file.path, directory, version)
-    number = next_number(directory) if version is None else version
-    return [
-        replace(file, path=directory / str(number))
-        if file.format == SAVED_MODEL
-        else replace(file, path=publish_file(file.path, directory, number, _suffix(file.format, int8)))
-        for file in written
-    ]
+def _check_formats(formats: Sequence[str], int8: bool = False, triton: bool = False) -> None:
+    """Say now what would fail after minutes: a wrong format, or a missing package."""
+    given = ", ".join(formats)
+    if not formats or set(formats) - set(SUFFIXES):
+        raise UserError(f"formats must be some of {', '.join(SUFFIXES)}; got {given or 'none'}")
+    for asked, option, only in ((int8, "int8", "litert"), (triton, "triton", "onnx")):
+        if asked and set(formats) != {only}:
+            raise UserError(f"{option} is for the format {only} alone; got {given}")
+    if "onnx" in formats:
+        with needs("the format onnx", extra="formats"):
+            import onnx  # noqa: F401
+            import tf2onnx  # noqa: F401

@@ -1,54 +1,96 @@
-"""One complete SavedModel: the network with its signatures, labels, model card and warm-up requests."""
+"""One complete SavedModel: the network with its signatures, labels, warm-up requests and card."""
 
+import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from attention_keras.data.geometry import Resize
-from attention_keras.models.copies import precision
-from attention_keras.models.parts import prune_dead_branch
-from attention_keras.serving.card import CARD_FILE, LABELS_FILE, complete_card, write_card
+from attention_keras.runs import provenance
+from attention_keras.runs.directory import LABELS
 from attention_keras.serving.signatures import ServedClassifier
-from attention_keras.serving.warmup import write_warmup
+from attention_keras.serving.versions import CARD_FILE
+
+WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
+SIDE = 224  # of an image for a model that takes any size
+EVIDENCE = (
+    "The evidence maps of `explain` and `explain_class` say what each pixel adds to the logit of a class: "
+    "the sum of `evidence` over the pixels plus `evidence_rest` is that logit less the mean of all logits "
+    "(for indep networks summed over the levels)."
+)
+EVIDENCE_OF_LOGIT = (
+    "The evidence maps of `explain` and `explain_class` say what each pixel adds to the logit of a tag, or "
+    "to the number: the sum of `evidence` over the pixels plus `evidence_rest` is that logit, or the number."
+)
+NO_EVIDENCE = "None: the logits of this network are no sum over positions."
 
 
-@dataclass(frozen=True)
-class SavedNetwork:
-    """A network, its SavedModel, and the concrete functions of its signatures by name."""
-
-    served: ServedClassifier
-    path: Path
-    signatures: dict[str, Any]
-
-
-def write_saved_model(
-    model,
-    path: Path,
-    class_names: Sequence[str],
-    card: dict[str, Any],
-    probabilities: Callable,
-    resize: Resize,
-) -> SavedNetwork:
-    """A complete version at `path`. The dead global branch of softmaxed pc models is left out."""
-    pruned = prune_dead_branch(model)
-    meaning = {name: card[name] for name in ("activation", "thresholds", "value_range")}
-    served = ServedClassifier(pruned, class_names, probabilities, resize, **meaning)
-    card = {**card, "resize": resize, "precision": precision(pruned)}
+def write_saved_model(served: ServedClassifier, path: Path, card: Mapping[str, Any]) -> None:
+    """A complete version at `path`; its card has what training knows, what follows from the model, and the
+    SHA-256 of every other file."""
     signatures = served.signatures()
-    card = complete_card(card, pruned, class_names, signatures)
-    with tempfile.TemporaryDirectory() as folder:
-        labels, facts = Path(folder) / LABELS_FILE.name, Path(folder) / CARD_FILE.name
-        labels.write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
-        facts.write_text(json.dumps(card), encoding="utf-8")
-        served.labels = tf.saved_model.Asset(str(labels))
-        served.model_card = tf.saved_model.Asset(str(facts))
+    try:
         tf.saved_model.save(served, str(path), signatures=signatures)
-    inputs = {name: list(facts["inputs"]) for name, facts in card["signatures"].items()}
-    write_warmup(path, served.image_shape, inputs)
-    write_card(path, card)  # last: it has the checksums of all the rest
-    return SavedNetwork(served, path, signatures)
+    except tf.errors.OpError as error:  # of TensorFlow's own file system
+        raise OSError(error.message.splitlines()[0]) from None
+    labels = "".join(f"{name}\n" for name in served.class_names)
+    (path / CARD_FILE.with_name(LABELS)).write_text(labels, encoding="utf-8")
+    about = {name: _inputs_and_outputs(function) for name, function in signatures.items()}
+    _write_warmup(path / WARMUP_FILE, served, {name: list(facts["inputs"]) for name, facts in about.items()})
+    of_class = EVIDENCE if served.activation == "softmax" else EVIDENCE_OF_LOGIT
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    card = {
+        **card,
+        "classes": list(served.class_names),
+        "resize": served.resize,
+        "input": {"shape": list(served.image_shape), "dtype": "uint8", "range": [0, 255]},
+        "signatures": about,
+        "evidence": of_class if served.has_evidence else NO_EVIDENCE,
+        "versions": provenance.library_versions(),
+        "commit": provenance.commit(),
+        "sha256": {str(f.relative_to(path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files},
+    }
+    text = json.dumps(card, indent=2, ensure_ascii=False)
+    (path / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _inputs_and_outputs(function) -> dict[str, Any]:
+    """Type and shape of every input and output; a length that is free is None."""
+    inputs = {spec.name: spec for spec in function.structured_input_signature[0]}
+    return {
+        kind: {
+            name: {"dtype": tensor.dtype.name, "shape": tensor.shape.as_list()}
+            for name, tensor in tensors.items()
+        }
+        for kind, tensors in (("inputs", inputs), ("outputs", function.structured_outputs))
+    }
+
+
+def _write_warmup(path: Path, served: ServedClassifier, signatures: Mapping[str, list[str]]) -> None:
+    """A request of one row for every signature (name -> inputs), where TensorFlow Serving looks for it.
+
+    The server replays them before it lets a new version answer.
+    """
+    image = (side or SIDE for side in served.image_shape)
+    # A number that stands once fills its whole tensor, so that a request takes a few bytes.
+    values = {
+        "images": tensor_pb2.TensorProto(dtype=tf.uint8.as_datatype_enum, int_val=[0]),
+        "classes": tensor_pb2.TensorProto(dtype=tf.int32.as_datatype_enum, int_val=[0]),
+        "rows": tensor_pb2.TensorProto(dtype=tf.int32.as_datatype_enum, int_val=[0]),
+        "image_bytes": tf.make_tensor_proto([tf.io.encode_png(tf.zeros((8, 8, 3), tf.uint8)).numpy()]),
+    }
+    for name, shape in (("images", (1, *image)), ("classes", (1,)), ("rows", (1,))):
+        values[name].tensor_shape.CopyFrom(tf.TensorShape(shape).as_proto())
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, names in signatures.items():
+            request = predict_pb2.PredictRequest(
+                model_spec=model_pb2.ModelSpec(signature_name=signature),
+                inputs={name: values[name] for name in names},
+            )
+            log = prediction_log_pb2.PredictLog(request=request)
+            writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())

@@ -1,4 +1,4 @@
-"""What an export answers, wherever it runs: in this process, or behind a server's REST (`remote.py`)."""
+"""What an export answers, wherever it runs: in this process, or on a TensorFlow Serving server, by REST."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
@@ -11,9 +11,15 @@ from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
 from attention_keras.explaining.batches import in_batches
 from attention_keras.explaining.explanation import Explanation
+from attention_keras.extras import needs
 from attention_keras.models.outputs import ATTENTION, PROBABILITIES
 from attention_keras.runs.directory import TEMPERATURE
-from attention_keras.serving.card import read_card
+from attention_keras.serving.versions import read_card
+
+RETRIES = 3
+BUSY = (429, 502, 503, 504)
+FACTS = {"class_names", "resize", "activation", "thresholds", "value_range"}
+"""What a server may describe."""
 
 
 class ServedModel(ABC):
@@ -28,7 +34,7 @@ class ServedModel(ABC):
     activation = "softmax"
     thresholds: list[float] | None = None
     value_range: list[float] | None = None
-    resize: Resize
+    resize: Resize = "crop"
     signatures: Collection[str]
 
     @abstractmethod
@@ -90,3 +96,74 @@ class LoadedModel(ServedModel):
         tensors = {name: tf.constant(value) for name, value in inputs.items()}
         outputs = self._loaded.signatures[signature](**tensors)
         return {name: value.numpy() for name, value in sorted(outputs.items())}
+
+
+class RemoteModel(ServedModel):
+    """The model at `url`, `http://HOST:8501/v1/models/NAME`; `/versions/N` or `/labels/LABEL` may follow.
+
+    A refused connection or a busy server is tried again after 1 s and 2 s. A request that the server took and
+    did not answer in `timeout` seconds is not, because that would only add to the load.
+
+    Raises:
+        UserError: nobody answers at the URL, or no model of this package does.
+
+    Example:
+        >>> served = RemoteModel("http://localhost:8501/v1/models/demo")  # doctest: +SKIP
+        >>> served.predict(images)["probabilities"].shape  # doctest: +SKIP
+        (12, 10)
+    """
+
+    def __init__(self, url: str, timeout: float = 30.0):
+        with needs("a model on a server", extra="serve"):
+            import requests
+            from requests.adapters import HTTPAdapter, Retry
+        if not url.startswith(("http://", "https://")) or "/v1/models/" not in url:
+            raise UserError(f"{url} is no URL of a model; type http://HOST:8501/v1/models/NAME")
+        self.url, self.timeout = url.rstrip("/"), timeout
+        retry = Retry(RETRIES, read=False, backoff_factor=0.5, status_forcelist=BUSY, allowed_methods=None)
+        self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
+        metadata = self._request("GET", "/metadata")
+        try:
+            self.signatures = metadata["metadata"]["signature_def"]["signature_def"]
+            default = self.signatures["serving_default"]
+            self.image_shape = _shape(default["inputs"]["images"])
+            self.num_classes = _shape(default["outputs"][PROBABILITIES])[0]
+        except (KeyError, TypeError, ValueError, IndexError):
+            raise UserError(f"{self.url} describes no model of attention_keras") from None
+        if "describe" in self.signatures:  # exports of version 0.2 do not have it
+            described = self.call("describe", rows=np.zeros(1, int))
+            for name in described.keys() & FACTS:
+                setattr(self, name, described[name][0].tolist())
+
+    def call(self, signature, **inputs):
+        columns = {name: values.tolist() for name, values in inputs.items()}
+        said = self._request("POST", ":predict", {"signature_name": signature, "inputs": columns})
+        outputs = said.get("outputs") if isinstance(said, dict) else None
+        # An output that is alone comes without its name.
+        outputs = outputs if isinstance(outputs, dict) else {PROBABILITIES: outputs}
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The JSON of the answer."""
+        import requests
+
+        try:
+            response = self._session.request(method, self.url + path, json=body, timeout=self.timeout)
+            said = response.json()
+        except requests.JSONDecodeError:
+            raise UserError(f"{self.url} is no TensorFlow Serving: its answer is no JSON") from None
+        except requests.RequestException as error:
+            reason = str(error).rpartition(": ")[2].strip("')\"")
+            raise UserError(f"{self.url} gave no answer ({reason}); is a server running there?") from None
+        if not response.ok:
+            reason = said.get("error", said) if isinstance(said, dict) else said
+            raise UserError(f"{self.url} refused the request: {reason}")
+        return said
+
+
+def _shape(tensor: dict[str, Any]) -> tuple[int | None, ...]:
+    """Without the batch; a side that is free is -1 on the wire."""
+    sides = [int(side["size"]) for side in tensor["tensor_shape"]["dim"]]
+    return tuple(side if side >= 0 else None for side in sides[1:])

@@ -7,34 +7,19 @@ import keras
 import tensorflow as tf
 
 from attention_keras.data.geometry import Resize
-from attention_keras.errors import UserError
-from attention_keras.models.evidence import combine_evidence, evidence_model
-from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, attention_maps, evidence_maps
+from attention_keras.models.evidence import combine_evidence, evidence_model, has_evidence
+from attention_keras.models.outputs import ATTENTION, EVIDENCE, EVIDENCE_REST, evidence_maps
 from attention_keras.serving.decode import decode_images
 
 logger = logging.getLogger(__name__)
 
 
 class ServedClassifier(tf.Module):
-    """A Keras model as TensorFlow Serving sees it. The batch is the first axis of every input and output.
+    """A Keras model as TensorFlow Serving sees it; docs/serving.md has the table of its signatures.
 
-    | signature | input | outputs |
-    |---|---|---|
-    | `serving_default` | `images` uint8 (b, H, W, c) | `probabilities` (b, k), `attention_<tap>` (b, h, w) |
-    | `classify` | `images` | `probabilities` |
-    | `explain` | `images` | `probabilities`, attention (b, H, W), evidence for the predicted class |
-    | `explain_class` | `images`, `classes` int32 (b) | `probabilities`, evidence for the class asked about |
-    | `serve_bytes` | `image_bytes` string (b) | as `serving_default`, and `valid` bool (b) |
-    | `describe` | `rows` int32 (b), any numbers | `class_names` string (b, k), `resize` string (b) |
-
-    Of tags, `probabilities` come with `tags` bool (b, k), those that reach their thresholds, and `describe`
-    has `thresholds` (b, k). Of a number, `probabilities` (b, 1) is the number, which `number` (b) is too.
-
-    docs/serving.md says what the numbers mean. A network whose logits are no sum over positions (`vgg`) has
-    no evidence: its `explain` gives probabilities and attention, and there is no `explain_class`.
-
-    `serve_bytes` answers a row that it cannot decode with zero probabilities and `valid` false. There is none
-    where the model takes images of any size, or of other than 1 or 3 channels.
+    The batch is the first axis of every input and output. A network whose logits are no sum over positions
+    (`vgg`) has no `explain_class`, and its `explain` no evidence. There is no `serve_bytes` where the model
+    takes images of any size, or of other than 1 or 3 channels.
     """
 
     def __init__(
@@ -55,35 +40,36 @@ class ServedClassifier(tf.Module):
         # A tf.Module saves what its attributes hold, and a Keras model holds its weights under names of
         # its own: only the variables are attributes, so that each is saved once.
         self.weights = [variable.value for variable in model.variables]
-        self._images = tf.TensorSpec((None, *self.image_shape), tf.uint8, name="images")
-        self._classes = tf.TensorSpec((None,), tf.int32, name="classes")
-        try:
-            network = _with_evidence(model)
-            self._predict = lambda images, classes: network([images, classes], training=False)
-            self.has_evidence = True
-        except UserError:
-            self._predict = lambda images, classes: {"predicted": model(images, training=False), "asked": {}}
-            self.has_evidence = False
+        self.images = tf.TensorSpec((None, *self.image_shape), tf.uint8, name="images")
+        self.classes = tf.TensorSpec((None,), tf.int32, name="classes")
+        self.has_evidence = has_evidence(model)
+        if self.has_evidence:
+            # Both are graphs over the same layers, so one model of both holds the network once.
+            predicted, asked = evidence_model(model, "predicted"), evidence_model(model, "asked")
+            network = keras.Model(asked.inputs, {"predicted": predicted.output, "asked": asked.output})
+            self._call = lambda images, classes: network([images, classes], training=False)
+        else:
+            self._call = lambda images, classes: {"predicted": model(images, training=False), "asked": {}}
         # One function that the others call: the network is in the graph once, not once a signature. What a
         # signature does not return, TensorFlow does not compute.
-        self._answer = tf.function(self.answer).get_concrete_function(self._images, self._classes)
+        self._answer = tf.function(self.answer).get_concrete_function(self.images, self.classes)
 
     def signatures(self) -> dict:
         """Concrete functions by signature name."""
         functions = {
-            "serving_default": (self.serve, self._images),
-            "classify": (self.classify, self._images),
-            "explain": (self.explain, self._images),
+            "serving_default": (self.serve, self.images),
+            "classify": (self.classify, self.images),
+            "explain": (self.explain, self.images),
             "describe": (self.describe, tf.TensorSpec((None,), tf.int32, name="rows")),
         }
         if self.has_evidence:
-            functions["explain_class"] = (self.explain_class, self._images, self._classes)
-        if None not in self.image_shape and self.image_shape[-1] in (1, 3):
-            image_bytes = tf.TensorSpec((None,), tf.string, name="image_bytes")
-            functions["serve_bytes"] = (self.serve_bytes, image_bytes)
-        elif self.image_shape[-1] not in (1, 3):
+            functions["explain_class"] = (self.explain_class, self.images, self.classes)
+        if self.image_shape[-1] not in (1, 3):
             said = "the served model of %s channels takes pixels; it has no signature for image files"
             logger.warning(said, self.image_shape[-1])
+        elif None not in self.image_shape:
+            files = tf.TensorSpec((None,), tf.string, name="image_bytes")
+            functions["serve_bytes"] = (self.serve_bytes, files)
         return {
             name: tf.function(function).get_concrete_function(*inputs)
             for name, (function, *inputs) in functions.items()
@@ -96,16 +82,15 @@ class ServedClassifier(tf.Module):
         # answers are cut off again. (By concatenation: padding would lose the static shape.)
         one_if_empty = tf.cast(tf.equal(rows, 0), tf.int32)
         filler = tf.zeros((one_if_empty, height, width, self.image_shape[2]), tf.float32)
-        images = tf.ensure_shape(
-            tf.concat([tf.cast(images, tf.float32), filler], axis=0), (None, *self.image_shape)
-        )
+        images = tf.concat([tf.cast(images, tf.float32), filler], axis=0)
+        images = tf.ensure_shape(images, (None, *self.image_shape))
         classes = tf.concat([classes, tf.zeros((one_if_empty,), tf.int32)], axis=0)
-        outputs = self._predict(images, classes)
-        predicted = outputs["predicted"]
-        logits = tf.cast(predicted["logits"], tf.float32)
-        served = self._said(self.probabilities(logits))
-        served |= {f"attention_{tap}": level for tap, level in attention_maps(predicted).items()}
-        answers = {"served": served} | {asked: evidence_outputs(levels) for asked, levels in outputs.items()}
+        outputs = self._call(images, classes)
+        logits = tf.cast(outputs["predicted"]["logits"], tf.float32)
+        maps = {name: m for name, m in outputs["predicted"].items() if name.startswith(ATTENTION)}
+        answers = {"served": self._said(self.probabilities(logits)) | maps}
+        size = self._size(images)
+        answers |= {kind: evidence_at_size(levels, size) for kind, levels in outputs.items()}
         return tf.nest.map_structure(lambda value: value[:rows], answers)
 
     def _said(self, probabilities) -> dict:
@@ -116,6 +101,15 @@ class ServedClassifier(tf.Module):
         if self.activation == "linear" and probabilities.shape[-1] == 1:
             said["number"] = probabilities[:, 0]
         return said
+
+    def _without_class(self, images):
+        return self._answer(images, tf.zeros(tf.shape(images)[:1], tf.int32))
+
+    def _size(self, images):
+        """Height and width of the images: numbers where the model has them, which LiteRT needs."""
+        if None not in self.image_shape:
+            return self.image_shape[:2]
+        return tf.shape(images)[1], tf.shape(images)[2]
 
     def serve(self, images):
         """Probabilities and attention maps."""
@@ -128,30 +122,30 @@ class ServedClassifier(tf.Module):
     def explain(self, images):
         """Maps at image size: attention, and evidence for the predicted class."""
         answers, size = self._without_class(images), self._size(images)
-        served = dict(answers["served"])
-        explained = self._said(served["probabilities"])
-        served = {name: value for name, value in served.items() if name not in explained}
-        attention = {name: tf.image.resize(level[..., None], size)[..., 0] for name, level in served.items()}
+        attention = {
+            name: tf.image.resize(level[..., None], size)[..., 0]
+            for name, level in answers["served"].items()
+            if name.startswith(ATTENTION)
+        }
         if attention:
             peaks = [tf.reduce_max(level, axis=(1, 2), keepdims=True) for level in attention.values()]
             relative = [level / (peak + 1e-12) for level, peak in zip(attention.values(), peaks)]
             logarithms = [tf.math.log(level + 1e-12) for level in relative]
             attention["attention"] = tf.exp(tf.add_n(logarithms) / len(relative))
-        return {**explained, **attention, **evidence_at_size(answers["predicted"], size)}
+        return self._said(answers["served"]["probabilities"]) | attention | answers["predicted"]
 
     def serve_with_evidence(self, images):
         """Of formats with one signature: as `serve`, and the evidence of `explain`."""
         answers = self._without_class(images)
-        return {**answers["served"], **evidence_at_size(answers["predicted"], self._size(images))}
+        return {**answers["served"], **answers["predicted"]}
 
     def explain_class(self, images, classes):
         """Evidence at image size for the classes asked about."""
         answers = self._answer(images, classes)
-        evidence = evidence_at_size(answers["asked"], self._size(images))
-        return {**self._said(answers["served"]["probabilities"]), **evidence}
+        return self._said(answers["served"]["probabilities"]) | answers["asked"]
 
     def serve_bytes(self, image_bytes):
-        """Probabilities and attention maps of image files of any size."""
+        """Probabilities and attention maps of image files of any size; zeros of what is no image."""
         images, valid = decode_images(image_bytes, self.image_shape, self.resize, self.value_range)
         outputs = dict(self.serve(images))
         probabilities = outputs["probabilities"] * tf.cast(valid, tf.float32)[:, None]
@@ -159,47 +153,22 @@ class ServedClassifier(tf.Module):
 
     def describe(self, rows):
         """What a client needs to know to show answers, once for each row."""
-        count = tf.shape(rows)[0]
-        names = tf.ensure_shape(tf.tile([self.class_names], (count, 1)), (None, len(self.class_names)))
-        said = {"class_names": names, "resize": tf.fill((count,), self.resize)}
+        facts = {"class_names": self.class_names, "resize": self.resize, "activation": self.activation}
         if self.activation == "sigmoid":
-            said["thresholds"] = tf.tile(tf.constant([self.thresholds], tf.float32), (count, 1))
+            facts["thresholds"] = self.thresholds
         if self.value_range:
-            said["value_range"] = tf.tile(tf.constant([self.value_range], tf.float32), (count, 1))
-        return said | {"activation": tf.fill((count,), self.activation)}
+            facts["value_range"] = tuple(self.value_range)
 
-    def _without_class(self, images):
-        return self._answer(images, tf.zeros(tf.shape(images)[:1], tf.int32))
-
-    def _size(self, images):
-        """Height and width of the images: numbers where the model has them, which LiteRT needs."""
-        if None not in self.image_shape:
-            return self.image_shape[:2]
-        return tf.shape(images)[1], tf.shape(images)[2]
-
-
-def _with_evidence(model: keras.Model) -> keras.Model:
-    """[images, classes] -> the outputs of `evidence_model` for the `predicted` and the `asked` class.
-
-    Both are graphs over the same layers, so one model of both holds the network once.
-    """
-    predicted, asked = evidence_model(model, "predicted"), evidence_model(model, "asked")
-    return keras.Model(asked.inputs, {"predicted": predicted.output, "asked": asked.output})
-
-
-def evidence_outputs(outputs: Mapping) -> dict:
-    """The evidence among a model's outputs, and the rest as `(b,)`: of `(b, L)`, the sum over the levels."""
-    found = {f"{EVIDENCE}{tap}": level for tap, level in evidence_maps(outputs).items()}
-    if found:
-        rest = outputs[EVIDENCE_REST]
-        found[EVIDENCE_REST] = rest if len(rest.shape) == 1 else tf.reduce_sum(rest, axis=1)
-    return found
+        count, values = tf.shape(rows)[0], {name: tf.constant(fact) for name, fact in facts.items()}
+        return {name: tf.broadcast_to(value, (count, *value.shape)) for name, value in values.items()}
 
 
 def evidence_at_size(outputs: Mapping, size) -> dict:
-    """Evidence `(b, H, W)`: of each tap, and their sum."""
-    maps = {name: combine_evidence({name: level}, size) for name, level in evidence_maps(outputs).items()}
+    """Evidence `(b, H, W)` of each tap and their sum, and the rest `(b,)`: of `(b, L)` their sum."""
+    maps = {tap: combine_evidence({tap: level}, size) for tap, level in evidence_maps(outputs).items()}
     if not maps:
         return {}
-    levels = {f"{EVIDENCE}{tap}": level for tap, level in maps.items()}
-    return {**levels, "evidence": tf.add_n(list(maps.values())), EVIDENCE_REST: outputs[EVIDENCE_REST]}
+    rest = outputs[EVIDENCE_REST]
+    total = {"evidence": tf.add_n(list(maps.values()))}
+    total[EVIDENCE_REST] = rest if len(rest.shape) == 1 else tf.reduce_sum(rest, axis=1)
+    return {f"{EVIDENCE}{tap}": level for tap, level in maps.items()} | total

@@ -1,18 +1,22 @@
-"""Versions as TensorFlow Serving reads them, and files of other formats beside them; each is renamed in."""
+"""Versions as TensorFlow Serving reads them, files of other formats beside them, and the card in a version.
 
+Whatever is published is written under another name first, and renamed in.
+"""
+
+import contextlib
+import json
 import os
 import re
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from attention_keras.errors import UserError
-from attention_keras.runs.durable import flush
+from attention_keras.runs.durable import flush, writing_to
 
-UNFINISHED = ".unfinished-"
-LARGEST = 2**63 - 1
+CARD_FILE = Path("assets", "model_card.json")
+TRITON_CONFIG = "config.pbtxt"
 
 
 def versions(directory: str | Path) -> dict[int, Path]:
@@ -24,7 +28,7 @@ def versions(directory: str | Path) -> dict[int, Path]:
     if not directory.is_dir():
         return {}
     numbers = {int(e.name): e for e in directory.iterdir() if e.name.isascii() and e.name.isdigit()}
-    return {number: numbers[number] for number in sorted(numbers) if number <= LARGEST}
+    return {number: numbers[number] for number in sorted(numbers) if number < 2**63}
 
 
 def newest_version(directory: str | Path) -> Path | None:
@@ -32,9 +36,29 @@ def newest_version(directory: str | Path) -> Path | None:
     return next(reversed(versions(directory).values()), None)
 
 
-def beside(directory: Path, number: int, suffix: str) -> Path:
-    """Where a file of another format stands: beside the versions, where a server passes it over."""
-    return directory / f"{directory.resolve().name}-{number}{suffix}"
+def read_card(version: Path) -> dict[str, Any]:
+    """The card of the version at a path; {} where it has none."""
+    file = version / CARD_FILE
+    try:
+        card = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {file}: {error}") from None
+    if not isinstance(card, dict):
+        raise UserError(f"cannot read {file}: it holds no JSON object")
+    return card
+
+
+def version_of_run(directory: Path, run: str) -> int | None:
+    """The highest version that was made from the run of this id."""
+    made = (number for number, path in versions(directory).items() if read_card(path).get("run") == run)
+    return max(made, default=None)
+
+
+def _place(directory: Path, number: int, suffix: str) -> Path:
+    """A version has no suffix; a file of another format stands beside it, where a server passes it over."""
+    if suffix:
+        return directory / f"{directory.resolve().name}-{number}{suffix}"
+    return versions(directory).get(number, directory / str(number))
 
 
 def next_number(directory: Path) -> int:
@@ -48,72 +72,60 @@ def next_number(directory: Path) -> int:
 
 def refuse_taken(directory: Path, number: int, suffix: str = "") -> None:
     """Raise UserError where a version is there already, with a suffix where a file beside it is."""
-    if not 0 <= number <= LARGEST:
-        raise UserError(f"version must be a number from 0 to {LARGEST}; got {number}")
-    path = beside(directory, number, suffix) if suffix else versions(directory).get(number)
-    if path and os.path.lexists(path):
+    path = _place(directory, number, suffix)
+    if os.path.lexists(path):
         raise UserError(f"{path} exists already; remove it, or choose another version number")
 
 
-def refuse_unwritable(directory: str | Path) -> None:
-    """Raise UserError where a folder is not there and cannot be made, or cannot be written to."""
-    directory = Path(directory)
-    there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
-    if not os.path.isdir(there):
-        reason = f"{there} is no folder"
-    elif not os.access(there, os.W_OK | os.X_OK):
-        reason = f"{there} is not writable"
-    else:
-        return
-    raise UserError(f"cannot write to {directory}: {reason}; choose another folder")
+def refuse_mixed(directory: Path, triton: bool) -> None:
+    """A server of one kind fails at the versions of another; raise UserError where there are some."""
+    if not triton and (directory / TRITON_CONFIG).exists():
+        raise UserError(
+            f"{directory} is a folder of Triton, which reads no SavedModel; choose another folder"
+        )
+    if triton and any((path / "saved_model.pb").exists() for path in versions(directory).values()):
+        raise UserError(f"{directory} has SavedModels, which Triton does not read; choose another folder")
 
 
-@contextmanager
+@contextlib.contextmanager
 def unfinished_version(directory: Path) -> Iterator[Path]:
     """A folder beside the versions that a server passes over; it is gone at the end.
 
-    Folders that had to be made on the way are taken away again when nothing was put into them.
+    Folders that had to be made on the way are taken away again when nothing was put into them. What the
+    system refuses raises UserError.
     """
-    made = [path for path in (directory, *directory.parents) if not path.exists()]
-    directory.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=directory))
-    try:
-        yield unfinished
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        for path in made:
-            try:
-                path.rmdir()
-            except OSError:
-                break
-
-
-def publish(saved_model: Path, directory: Path, version: int | None = None) -> int:
-    """Rename a finished SavedModel to `<directory>/<number>`, by default the next number; return the number.
-
-    A reader sees the whole version or none, also after a crash.
-    """
-    for path in (saved_model, *saved_model.rglob("*")):
-        flush(path)
-    while True:
-        number = next_number(directory) if version is None else version
-        if version is not None:
-            refuse_taken(directory, version)
+    made = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
+    with writing_to(directory):
         try:
-            # This fails where the target is there, unless that is an empty directory.
-            saved_model.rename(directory / str(number))
+            directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=directory) as folder:
+                yield Path(folder)
+        finally:
+            for path in made:
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+
+
+def publish(finished: Mapping[str, Path], directory: Path, number: int | None = None) -> dict[str, Path]:
+    """Rename finished files, by their suffix, to their places under one number, by default the next.
+
+    The suffix of a version is empty. A reader sees the whole version or none, also after a crash.
+    """
+    for path in finished.values():
+        for part in (path, *path.rglob("*")):
+            flush(part)
+    while True:
+        chosen = next_number(directory) if number is None else number
+        places = {suffix: _place(directory, chosen, suffix) for suffix in sorted(finished)}
+        for suffix in places if number is not None else ():
+            refuse_taken(directory, chosen, suffix)
+        try:
+            for suffix, place in places.items():
+                # Of a version this fails where it is there, unless that is an empty directory.
+                finished[suffix].rename(place)
         except OSError:
-            if (directory / str(number)).exists():
+            if "" in places and finished[""].exists() and places[""].exists():
                 continue  # another exporter was faster
             raise
         flush(directory)
-        return number
-
-
-def publish_file(file: Path, directory: Path, number: int, suffix: str) -> Path:
-    """Rename a finished file to `<directory>/<name>-<number><suffix>`, and return that path."""
-    refuse_taken(directory, number, suffix)
-    flush(file)
-    target = file.rename(beside(directory, number, suffix))
-    flush(directory)
-    return target
+        return places

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from attention_keras.commands.command_line import exit_code, parse
-from attention_keras.commands.quiet_start import import_tensorflow
+from attention_keras.commands.command_line import exit_code, import_tensorflow, parse
 from attention_keras.drawing.canvas import png
 from attention_keras.drawing.cells import Cell
 from attention_keras.errors import UserError
@@ -58,7 +57,7 @@ def open_model(where: str):
     """A predictor that can be asked for the evidence of any class."""
     import_tensorflow("the page")
     from attention_keras.evaluation.subjects.load import load_predictor
-    from attention_keras.serving.remote import RemoteModel
+    from attention_keras.serving.served_model import RemoteModel
 
     return RemoteModel(where) if "://" in where else load_predictor(where)
 

@@ -8,22 +8,40 @@ CASES = {
     "train --model vgg-att9-pc": "unknown model",
     "train --compat cosine": "'cosine' for argument '--compat'. Expected one of ('dp', 'pc', 'scaled'",
     "train --epoch 3": "perhaps you meant --epochs",
+    "train --epochs x": "--epochs takes a whole number; got 'x'",
+    "train --width 1/4": "--width takes a number, such as 0.25; got '1/4'",
+    "train --epochs": "Missing value for argument '--epochs'",
+    "train stray": "Unrecognized options: stray",
     "train --dataset cifar10 --data-dir nothing": "cifar10",
     "train --epochs -3": "--epochs must be 0 or more",
     "train --run-dir file --limit 20": "cannot write",
     "train --dataset folder:none": "there is no folder",
     "train --init-from none": "--init-from: there is no ",
     "train --backbone keras:MobileNetV9": "perhaps you meant keras:MobileNetV",
-    "train --export file --name x": "cannot write to file/x: file is no folder; choose another folder",
-    "train --export file/deeper/sub --name x": "file is no folder",
+    "train --export file --name x": "cannot write to file/x: Not a directory; choose another folder",
+    "train --export file/deeper/sub --name x": "Not a directory",
+    "train --export /proc/x --name x": "cannot write to /proc/x",
     "evaluate missing/run": "missing",
     "evaluate corrupt.keras --dataset cluttered_digits": "cannot load",
     "evaluate corrupt.keras --output file": "is a file",
+    "evaluate maps r --pgd-steps 3": "--pgd-steps is an option of the task robustness; the task is maps",
+    "evaluate query r --versus cat": "--versus is an option of the task maps",
+    "evaluate maps r --masks=folder:x": "--masks is an option of the task segmentation",
+    "evaluate colours runs/r": "colours is no task and no run; tasks: classification, maps, ",
+    "evaluate maps r --row 3": "perhaps you meant --rows",
+    "evaluate runs/r --rows 3": "--rows is an option of the task maps; the task is classification",
+    "evaluate runs/r --task maps --epsilons 1": "--epsilons is an option of the task robustness",
+    "evaluate runs/r --task colours": "unknown task 'colours'; allowed: classification, maps, ",
+    "evaluate --task maps": "no run given",
+    "evaluate": "no run given",
     "export file --format tflite": "invalid choice 'tflite'",
-    "export file --format onnx onnx": "the format onnx is named twice",
+    "export file --version -1": "--version must be 0 or more",
     "predict model.keras": "no image was given",
     "predict model.keras missing.png": "there is no file or folder missing.png",
+    "predict model.keras empty": "no images in empty; endings that are read: .",
     "predict model.keras file --top 0": "--top must be 1 or more",
+    "predict model.keras file --overview --no-pictures": "--overview shows drawings; leave out --no-pictures",
+    "predict model.keras file --shard 4/3": "--shard must be 1/16 to 16/16, or the like; got 4/3",
     "reproduce imagenet": "unknown table 'imagenet'; allowed: digits",
     "reproduce digits --seeds 0": "seeds must be 1 or more; got 0",
     "reproduce digits --models vgg-att9": "unknown model 'vgg-att9'",
@@ -34,12 +52,13 @@ CASES = {
 def test_one_line_and_exit_code_2(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("a file")
+    (tmp_path / "empty").mkdir()
     (tmp_path / "corrupt.keras").write_bytes(b"PK\x03\x04 nothing")
-    wrong = {}
-    for command, said in CASES.items():
-        code = exit_code(lambda words=command: main(words.split()))
-        lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
-        left = sorted(path.name for path in tmp_path.iterdir())
-        if code != 2 or len(lines) != 1 or said not in lines[0] or left != ["corrupt.keras", "file"]:
-            wrong[command] = (code, lines, left)
+    before, wrong = sorted(tmp_path.rglob("*")), {}
+    for line, said in CASES.items():
+        code = exit_code(lambda words=line: main(words.split()))
+        lines = [text for text in capfd.readouterr().err.splitlines() if text.startswith("error: ")]
+        left = sorted(tmp_path.rglob("*"))
+        if code != 2 or len(lines) != 1 or said not in lines[0] or left != before:
+            wrong[line] = (code, lines, left)
     assert not wrong

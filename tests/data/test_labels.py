@@ -16,7 +16,7 @@ from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.load import load_predictor
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.serving.card import read_card
+from attention_keras.serving.versions import read_card
 
 SIDE = 32
 COLOURS = {"blue": (40, 60, 230), "green": (40, 220, 60), "red": (230, 40, 50)}

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from scipy.special import softmax
 from small_run import TEMPERATURE, scatter, write_run
 from stand_in_server import StandInServer
@@ -17,6 +18,12 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
 
 
+@pytest.fixture
+def picture(images, tmp_path):
+    Image.fromarray(images[1]).save(tmp_path / "my image.png")
+    return tmp_path / "my image.png"
+
+
 @pytest.fixture(scope="session")
 def model():
     keras.utils.set_random_seed(0)
@@ -25,7 +32,8 @@ def model():
 
 @pytest.fixture(scope="session")
 def run_path(model, tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("runs") / "digits", model)
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    return write_run(path, model, test_error=0.5, temperature=TEMPERATURE)
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +41,7 @@ def written(run_path, tmp_path_factory):
     """Format -> what `export` says of it."""
     pytest.importorskip("tf2onnx")
     formats = ["saved_model", "litert", "onnx"]
-    files = export_run(run_path, tmp_path_factory.mktemp("exports"), formats=formats)
-    return dict(zip(formats, files))
+    return dict(zip(formats, export_run(run_path, tmp_path_factory.mktemp("exports"), formats=formats)))
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +56,12 @@ def served(exported):
     loaded = tf.saved_model.load(str(exported))
 
     def call(function):
-        return lambda **inputs: {
+        return lambda loaded=loaded, **inputs: {  # it holds the variables
             name: value.numpy()
             for name, value in function(**{k: tf.constant(v) for k, v in inputs.items()}).items()
         }
 
-    functions = {name: call(function) for name, function in loaded.signatures.items()}
-    functions["serve_bytes"].loaded = loaded  # it holds the variables
-    return functions
+    return {name: call(function) for name, function in loaded.signatures.items()}
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The small finished run that tests of serving export."""
+"""The small finished run that tests of serving and of commands export, and helpers that all of them need."""
 
 import json
 
@@ -22,12 +22,19 @@ def scatter(model):
     return model
 
 
-def write_run(path, model):
-    """A finished run of a model."""
+def write_run(path, model, names=NAMES, config=None, **metrics):
+    """A run of a model; finished where it has metrics."""
     path.mkdir(parents=True)
     model.save(path / "model.keras")
-    with Run(path).writing(RunConfig()):
-        pass
-    (path / "labels.txt").write_text("\n".join(NAMES))
-    (path / "metrics.json").write_text(json.dumps({"test_error": 0.5, "temperature": TEMPERATURE}))
+    run = Run(path)
+    with run.writing(config or RunConfig()):
+        run.write_class_names(names)
+    if metrics:
+        (path / "metrics.json").write_text(json.dumps(metrics))
     return path
+
+
+def same(answers, wanted, tolerance=1e-5):
+    assert answers.keys() == wanted.keys()
+    for name, value in answers.items():
+        np.testing.assert_allclose(value, wanted[name], atol=tolerance, err_msg=name)

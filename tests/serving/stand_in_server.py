@@ -53,12 +53,12 @@ def to_json(value):
 
 def answer(signatures, body):
     """The answer to a predict request's body, in the row or the column format."""
-    name = body.get("signature_name", "serving_default")
     if ("inputs" in body) == ("instances" in body):
         raise Refused(400, "a request has instances or inputs")
     rows = body.get("instances")
     columns = body["inputs"] if rows is None else {key: [row[key] for row in rows] for key in rows[0]}
-    outputs = run(signatures, name, {key: from_json(value) for key, value in columns.items()})
+    columns = {key: from_json(value) for key, value in columns.items()}
+    outputs = run(signatures, body.get("signature_name", "serving_default"), columns)
     outputs = {key: to_json(value) for key, value in outputs.items()}
     if rows is None:
         return {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
@@ -76,7 +76,7 @@ def metadata(saved_model):
     return json_format.MessageToDict(response, preserving_proto_field_name=True)
 
 
-class StandInServer:
+class StandInServer(prediction_service_pb2_grpc.PredictionServiceServicer):
     """REST and gRPC on free ports of this machine, for as long as it is entered."""
 
     def __init__(self, saved_model):
@@ -87,10 +87,11 @@ class StandInServer:
         self.requests = 0
 
     def __enter__(self):
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        handler = type("Handler", (_Handler,), {"stand_in": self})
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
         self.grpc = grpc.server(futures.ThreadPoolExecutor(2))
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Servicer(self), self.grpc)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(self, self.grpc)
         self.grpc_address = f"127.0.0.1:{self.grpc.add_insecure_port('127.0.0.1:0')}"
         self.grpc.start()
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1/models/demo"
@@ -101,8 +102,15 @@ class StandInServer:
         self.http.server_close()
         self.grpc.stop(None).wait()
 
+    def Predict(self, request, context):
+        """What gRPC asks."""
+        inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
+        outputs = run(self.signatures, request.model_spec.signature_name, inputs)
+        tensors = {name: tf.make_tensor_proto(value) for name, value in outputs.items()}
+        return predict_pb2.PredictResponse(outputs=tensors)
+
     def answer(self, path, content):
-        """The JSON for a path; content is None where the method is GET."""
+        """The JSON for a path of REST; content is None where the method is GET."""
         self.requests += 1
         if self.release:
             self.release.wait()
@@ -115,39 +123,22 @@ class StandInServer:
         return self.metadata if content is None else answer(self.signatures, json.loads(content))
 
 
-def _handler(server):
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
 
-        def do_POST(self):
-            self.reply(self.rfile.read(int(self.headers["Content-Length"])))
+    def do_GET(self):
+        length = int(self.headers.get("Content-Length", 0))
+        try:
+            status, said = 200, self.stand_in.answer(self.path, self.rfile.read(length) or None)
+        except Refused as refused:
+            status, said = refused.args[0], {"error": refused.args[1]}
+        body = json.dumps(said).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-        def do_GET(self):
-            self.reply(None)
+    do_POST = do_GET
 
-        def reply(self, content):
-            try:
-                status, said = 200, server.answer(self.path, content)
-            except Refused as refused:
-                status, said = refused.args[0], {"error": refused.args[1]}
-            body = json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *unused):
-            pass
-
-    return Handler
-
-
-class _Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, server):
-        self.server = server
-
-    def Predict(self, request, context):
-        inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
-        outputs = run(self.server.signatures, request.model_spec.signature_name, inputs)
-        tensors = {name: tf.make_tensor_proto(value) for name, value in outputs.items()}
-        return predict_pb2.PredictResponse(outputs=tensors)
+    def log_message(self, *unused):
+        pass

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from small_run import same
 
 SOURCE = Path(__file__).parents[2] / "examples" / "serving" / "classify.c"
 pytestmark = pytest.mark.slow
@@ -19,18 +20,13 @@ def classify(tmp_path_factory):
     compiler = shutil.which("gcc") or shutil.which("cc")
     if not compiler:
         pytest.skip("there is no C compiler on the PATH")
-    library = tf.sysconfig.get_lib()
-    program = tmp_path_factory.mktemp("c") / "classify"
+    library, program = tf.sysconfig.get_lib(), tmp_path_factory.mktemp("c") / "classify"
     command = [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", str(SOURCE), "-o", str(program)]
     command += [f"-I{tf.sysconfig.get_include()}", f"-L{library}", f"-Wl,-rpath,{library}"]
     command += ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
     compiled = subprocess.run(command, capture_output=True, text=True)
     assert compiled.returncode == 0, compiled.stderr
-
-    def run(*words):
-        return subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=120)
-
-    return run
+    return lambda *words: subprocess.run([program, *map(str, words)], capture_output=True, text=True)
 
 
 def read_answers(text):
@@ -42,29 +38,20 @@ def read_answers(text):
     return answers
 
 
-def check(answers, wanted):
-    assert answers.keys() == wanted.keys()
-    for name, value in answers.items():
-        np.testing.assert_allclose(value, wanted[name], atol=1e-5, err_msg=name)
-
-
 def test_every_signature(classify, exported, served, images, tmp_path):
     for number, image in enumerate(images):
         image.tofile(tmp_path / f"{number}.raw")
         Image.fromarray(image).save(tmp_path / f"{number}.png")
     raw = sorted(tmp_path.glob("*.raw"))
     for signature in ("serving_default", "classify", "explain"):
-        check(read_answers(classify(exported, signature, *raw).stdout), served[signature](images=images))
+        same(read_answers(classify(exported, signature, *raw).stdout), served[signature](images=images))
     said = classify(exported, "explain_class", "--class", 2, *raw).stdout
-    check(read_answers(said), served["explain_class"](images=images, classes=np.full(3, 2, "int32")))
+    same(read_answers(said), served["explain_class"](images=images, classes=np.full(3, 2, "int32")))
     (tmp_path / "3.png").write_text("no image")
     answers = read_answers(classify(exported, "serve_bytes", *sorted(tmp_path.glob("*.png"))).stdout)
     assert answers.pop("valid").tolist() == [1, 1, 1, 0]
     assert answers["probabilities"][3].tolist() == [0, 0, 0]
-    check({name: value[:3] for name, value in answers.items()}, served["serving_default"](images=images))
-
-
-def test_it_says_what_is_wrong(classify, exported, tmp_path):
+    same({name: value[:3] for name, value in answers.items()}, served["serving_default"](images=images))
     (tmp_path / "short.raw").write_bytes(b"123")
     for words, said in (
         ([exported, "predict", __file__], "the model has no such signature: predict"),

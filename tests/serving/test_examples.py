@@ -10,22 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from google.protobuf import text_format
-from PIL import Image
 from tensorflow_serving.config import model_server_config_pb2
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "serving"
 
 
-@pytest.fixture
-def picture(images, tmp_path):
-    Image.fromarray(images[1]).save(tmp_path / "my image.png")
-    return tmp_path / "my image.png"
-
-
+@pytest.mark.skipif(not shutil.which("curl") or not shutil.which("bash"), reason="curl or bash is missing")
 def test_curl(server, picture, expected, tmp_path):
-    if not shutil.which("curl") or not shutil.which("bash"):
-        pytest.skip("curl or bash is not on the PATH")
-
     def request(*words):
         command = ["bash", str(EXAMPLES / "request.sh"), *map(str, words)]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
@@ -34,10 +25,9 @@ def test_curl(server, picture, expected, tmp_path):
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)["predictions"]
     assert row["valid"] is True
-    np.testing.assert_allclose(row["probabilities"], expected["probabilities"][1], atol=1e-5)
-    np.testing.assert_allclose(row["attention_conv13"], expected["attention_conv13"][1], atol=1e-5)
-    body = request(picture, "--body-only").stdout
-    assert json.loads(body)["instances"][0].keys() == {"image_bytes"}
+    for name in ("probabilities", "attention_conv13"):
+        np.testing.assert_allclose(row[name], expected[name][1], atol=1e-5)
+    assert json.loads(request(picture, "--body-only").stdout)["instances"][0].keys() == {"image_bytes"}
     wrong = request(picture, server.url + "x")
     assert wrong.returncode != 0 and "Servable not found" in wrong.stdout
     for words in ([], ["no.png"], ["no.png", "--body-only"]):
@@ -63,17 +53,14 @@ def test_python(server, picture, expected, tmp_path, monkeypatch, capsys):
         ]
 
 
-def test_models_config_serves_two_labelled_versions():
+def test_configs_serve_two_labelled_versions():
     text = (EXAMPLES / "models.config").read_text()
     parsed = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     (config,) = parsed.model_config_list.config
     assert (config.name, config.base_path, config.model_platform) == ("demo", "/models/demo", "tensorflow")
     assert list(config.model_version_policy.specific.versions) == [1, 2]
     assert dict(config.version_labels) == {"stable": 1, "canary": 2}
-
-
-def test_compose_mounts_every_config_that_its_flags_name():
-    text = (EXAMPLES / "docker-compose.yml").read_text()
+    compose = (EXAMPLES / "docker-compose.yml").read_text()
     for name in ("models.config", "batching.config", "monitoring.config"):
         assert (EXAMPLES / name).exists()
-        assert f"./{name}:/config/{name}:ro" in text and f"_file=/config/{name}" in text
+        assert f"./{name}:/config/{name}:ro" in compose and f"_file=/config/{name}" in compose

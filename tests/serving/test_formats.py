@@ -1,24 +1,20 @@
 """Other runtimes than TensorFlow get the Keras model's numbers, and nothing is left of what went wrong."""
 
 import re
-import shutil
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_run import NAMES, TEMPERATURE, scatter
+from small_run import NAMES, TEMPERATURE, same, scatter
 
 from attention_keras import attend, build_model, combine_evidence, explain
 from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.models.copies import in_float32
-from attention_keras.serving import check, formats
-from attention_keras.serving.card import read_card
+from attention_keras.serving import check
 from attention_keras.serving.export import export_model, export_run
-from attention_keras.serving.saved_model import SavedNetwork
-from attention_keras.serving.triton import publish_for_triton
+from attention_keras.serving.versions import read_card
 
 LOW = 1e-3  # two graphs of the same network round to bfloat16 at other places
 
@@ -30,12 +26,6 @@ def tempered(logits):
 def export(model, folder, *names, **options):
     facts = {"class_names": NAMES, "card": {"run": "a-run"}, "temperature": TEMPERATURE}
     return export_model(model, folder, names, **facts | options)
-
-
-def same(answers, wanted, tolerance=1e-5):
-    assert answers.keys() == wanted.keys()
-    for name, value in answers.items():
-        np.testing.assert_allclose(value, wanted[name], atol=tolerance, err_msg=name)
 
 
 def test_where_they_stand_and_what_is_said(written, exported):
@@ -57,8 +47,7 @@ def test_litert(written, served, images):
             inputs = {"images": images[:batch]}
             if signature == "explain_class":
                 inputs["classes"] = np.full(batch, 2, "int32")
-            found = litert.get_signature_runner(signature)(**inputs)
-            same(found, served[signature](**inputs))
+            same(litert.get_signature_runner(signature)(**inputs), served[signature](**inputs))
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +65,8 @@ def test_onnx(written, images, with_evidence, logits):
     runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(written["onnx"].path)
     shapes = {value.name: value.shape for value in (*session.get_inputs(), *session.get_outputs())}
-    assert shapes == {
-        "images": ["batch", 32, 32, 3],
-        "probabilities": ["batch", 3],
-        "attention_conv10": ["batch", 16, 16],
-        "attention_conv13": ["batch", 8, 8],
-        "evidence_conv10": ["batch", 32, 32],
-        "evidence_conv13": ["batch", 32, 32],
-        "evidence": ["batch", 32, 32],
-        "evidence_rest": ["batch"],
-    }
+    whole = {name: ["batch", *value.shape[1:]] for name, value in with_evidence.items()}
+    assert shapes == {"images": ["batch", 32, 32, 3], **whole}
     names = [output.name for output in session.get_outputs()]
     for batch in (1, 3):
         found = dict(zip(names, session.run(None, {"images": images[:batch]})))
@@ -94,49 +75,43 @@ def test_onnx(written, images, with_evidence, logits):
     np.testing.assert_allclose(total, logits.max(axis=1) - logits.mean(axis=1), atol=1e-4)
 
 
-def test_a_repository_of_triton(run_path, written, tmp_path):
+def test_a_repository_of_triton(run_path, written, tmp_path, monkeypatch):
     onnx = pytest.importorskip("onnx")
-    to = tmp_path / "models"
-    (to / "digits").mkdir(parents=True)
-
-    def publish():
-        (to / "digits" / ".part").mkdir()
-        part = Path(shutil.copy(written["onnx"].path, to / "digits" / ".part" / "model.onnx"))
-        return publish_for_triton(part, to / "digits", None)
-
-    [first] = export_run(run_path, to, formats=["onnx"], layout="triton")
-    assert first.path == to / "digits" / "1" / "model.onnx" and first.path.exists()
-    file = publish()
-    assert file == to / "digits" / "2" / "model.onnx" and file.exists()
-    (to / "digits" / ".part").rmdir()
-    config = (to / "digits" / "config.pbtxt").read_text()
-    assert config.startswith('name: "digits"\nbackend: "onnxruntime"\nmax_batch_size: 32\n')
+    content = written["onnx"].path.read_bytes()  # it is converted once
+    monkeypatch.setattr(
+        "attention_keras.serving.onnx_file.write_onnx", lambda served, file: file.write_bytes(content)
+    )
+    triton = {"formats": ["onnx"], "layout": "triton"}
+    config = tmp_path / "digits" / "config.pbtxt"
+    for version in ("1", "2"):
+        [found] = export_run(run_path, tmp_path, **triton)
+        assert found.path == tmp_path / "digits" / version / "model.onnx" and found.path.exists()
+    said = config.read_text()
+    assert said.startswith('name: "digits"\nbackend: "onnxruntime"\nmax_batch_size: 32\n')
+    assert sorted(path.name for path in config.parent.iterdir()) == ["1", "2", "config.pbtxt"]
     types = {"UINT8": onnx.TensorProto.UINT8, "FP32": onnx.TensorProto.FLOAT}
     block = r'(\w+) \{\s+name: "(\w+)"\s+data_type: TYPE_(\w+)\s+dims: \[ (.*) \]\s+'
     block += r"(reshape \{ shape: \[ \] \}\s+)?\}"
-    found = {
+    blocks = {
         (kind, name): (types[data_type], [] if reshape else [int(side) for side in dims.split(", ")])
-        for kind, name, data_type, dims, reshape in re.findall(block, config)
+        for kind, name, data_type, dims, reshape in re.findall(block, said)
     }
-    graph = onnx.load(file).graph
-    assert found == {
-        (kind, value.name): (
-            value.type.tensor_type.elem_type,
-            [axis.dim_value for axis in value.type.tensor_type.shape.dim[1:]],
-        )
-        for kind, values in (("input", graph.input), ("output", graph.output))
-        for value in values
-    }
-    assert len(found) == 8
+    graph = onnx.load(found.path).graph
+    for kind, values in (("input", graph.input), ("output", graph.output)):
+        for value in values:
+            tensor = value.type.tensor_type
+            sides = [axis.dim_value for axis in tensor.shape.dim[1:]]
+            assert blocks.pop((kind, value.name)) == (tensor.elem_type, sides)
+    assert blocks == {} and len(graph.output) == 7
     with pytest.raises(UserError, match="is a folder of Triton, which reads no SavedModel"):
-        export_run(run_path, to)
+        export_run(run_path, tmp_path)
     with pytest.raises(UserError, match="has SavedModels, which Triton does not read"):
-        export_run(run_path, written["onnx"].path.parents[1], formats=["onnx"], layout="triton")
+        export_run(run_path, written["onnx"].path.parents[1], **triton)
     with pytest.raises(UserError, match=r"triton is for the format onnx alone; got saved_model"):
-        export_run(run_path, to, layout="triton")
-    (to / "digits" / "config.pbtxt").write_text(config.replace("[ 16, 16 ]", "[ 8, 8 ]"))
+        export_run(run_path, tmp_path, layout="triton")
+    config.write_text(said.replace("[ 16, 16 ]", "[ 8, 8 ]"))
     with pytest.raises(UserError, match="other inputs or outputs than this network"):
-        publish()
+        export_run(run_path, tmp_path, **triton)
 
 
 @pytest.mark.slow
@@ -157,17 +132,17 @@ def test_a_model_of_low_precision(images, tmp_path):
     trained, exact = (check.model_answers(m, images, tempered) for m in (model, in_float32(model)))
     folder = tmp_path / "digits"
     saved_model, litert = export(model, folder, "saved_model", "litert")
-    same(check.RUNTIMES["saved_model"](saved_model.path, images), trained, 2e-2)
+    same(check.run_file("saved_model", saved_model.path, images), trained, 2e-2)
     outputs = model.predict(images.astype("float32"), verbose=0)
     predicted = tf.nn.softmax(outputs["logits"] / TEMPERATURE)
     served = tf.saved_model.load(str(saved_model.path)).signatures["serving_default"](images=images)
     np.testing.assert_allclose(served["probabilities"], predicted, atol=LOW)
-    same(check.RUNTIMES["litert"](litert.path, images), exact)
+    same(check.run_file("litert", litert.path, images), exact)
     assert saved_model.rounding is None and 0 < litert.rounding < 2e-2
     said = f"; float32 in place of mixed_bfloat16 changes them by at most {litert.rounding:.0e}"
     assert str(litert).endswith(said) and read_card(saved_model.path)["precision"] == "mixed_bfloat16"
     [in_full] = export(model, folder, "saved_model", precision="float32", version=4)
-    same(check.RUNTIMES["saved_model"](in_full.path, images), exact)
+    same(check.run_file("saved_model", in_full.path, images), exact)
     # A file alone takes the number of the run's newest SavedModel, and is never overwritten.
     [onnx] = export(model, folder, "onnx")
     assert onnx.path == folder / "digits-4.onnx" and onnx.difference < 1e-5
@@ -178,71 +153,67 @@ def test_a_model_of_low_precision(images, tmp_path):
 
 
 @pytest.mark.slow
-def test_images_of_any_size(tmp_path, monkeypatch):
+def test_a_model_that_takes_any_size(tmp_path, monkeypatch):
+    """Maps are as large as the images that are sent; files have no size to be brought to."""
     monkeypatch.setattr(check, "SIDE", 32)
     backbone = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3, name="tap")])
-    model = attend(backbone, ["tap"], num_classes=3)
+    model = scatter(attend(backbone, ["tap"], num_classes=3))
     with pytest.raises(UserError, match="litert needs images of one size"):
         export(model, tmp_path / "m", "litert")
-    [onnx] = export(model, tmp_path / "m", "onnx")
-    assert onnx.difference < 1e-5
+    version, onnx = export(model, tmp_path / "m", "saved_model", "onnx")
+    assert onnx.difference < 1e-5 and read_card(version.path)["input"]["shape"] == [None, None, 3]
+    served = tf.saved_model.load(str(version.path)).signatures
+    assert set(served) == {"serving_default", "classify", "explain", "explain_class", "describe"}
+    for height, width in ((40, 56), (64, 32)):
+        pixels = np.random.default_rng(2).integers(0, 256, (2, height, width, 3), dtype="uint8")
+        logits = np.asarray(model(pixels.astype("float32"))["logits"])
+        explained = {name: value.numpy() for name, value in served["explain"](images=pixels).items()}
+        shapes = {v.shape for n, v in explained.items() if n not in ("probabilities", "evidence_rest")}
+        assert shapes == {(2, height, width)}
+        total = explained["evidence"].sum((1, 2)) + explained["evidence_rest"]
+        np.testing.assert_allclose(total, logits.max(-1) - logits.mean(-1), atol=1e-4 * np.abs(logits).max())
+        assert served["explain"](images=pixels[:0])["evidence"].shape == (0, height, width)
 
 
-class TestUnhappyEndings:
-    """Nothing is left, and the error is one line. The network is written by stand-ins, which are quick."""
+def test_nothing_is_left_of_what_went_wrong(model, tmp_path, monkeypatch):
+    """Each time one line. The network is written and run by stand-ins, which are quick."""
 
-    @pytest.fixture(autouse=True)
-    def stand_ins(self, model, monkeypatch):
-        def write(network, path, **facts):
-            path.mkdir()
-            (path / "saved_model.pb").write_bytes(b"a network")
-            return SavedNetwork(None, path, {})
+    def write(served, path, card):
+        path.mkdir()
+        (path / "saved_model.pb").write_bytes(b"a network")
 
-        def answers(file, images):
-            assert file.exists()
-            return check.model_answers(model, images, tempered)
+    def fail(served, file):
+        file.write_bytes(b"half a fi")
+        raise RuntimeError("\n  no such operation: Foo\nmore of it")
 
-        def with_evidence(file, images):
-            return answers(file, images) | check.evidence_answers(model, images)
+    def shifted(by):
+        def run(name, file, images):
+            found = check.model_answers(model, images, tempered, evidence=name == "onnx")
+            return found | {"attention_conv13": found["attention_conv13"] + (by if name == "onnx" else 0)}
 
-        monkeypatch.setattr("attention_keras.serving.saved_model.write_saved_model", write)
-        monkeypatch.setitem(formats._WRITERS, "onnx", lambda network, file: file.write_bytes(b"a file"))
-        monkeypatch.setattr("attention_keras.serving.export.check_formats", lambda *names: None)
-        monkeypatch.setitem(check.RUNTIMES, "saved_model", answers)
-        monkeypatch.setitem(check.RUNTIMES, "onnx", with_evidence)
+        monkeypatch.setattr(check, "run_file", run)
 
-    def test_a_file_that_is_not_the_model_is_removed(self, model, tmp_path, monkeypatch):
-        right = check.RUNTIMES["onnx"]
+    def not_installed(name, file, images):
+        raise ModuleNotFoundError("onnxruntime")
 
-        def shifted(by):
-            def answers(file, images):
-                found = right(file, images)
-                return found | {"attention_conv13": found["attention_conv13"] + by}
-
-            monkeypatch.setitem(check.RUNTIMES, "onnx", answers)
-
-        for shift in (3e-3, np.nan):
-            shifted(shift)
-            said = r"the onnx file's attention_conv13 differs .* more than 2e-03; nothing was exported"
-            with pytest.raises(UserError, match=said):
-                export(model, tmp_path / "n", "saved_model", "onnx")
-        assert list(tmp_path.iterdir()) == []
-        shifted(1e-3)
+    monkeypatch.setattr("attention_keras.serving.saved_model.write_saved_model", write)
+    monkeypatch.setattr("attention_keras.serving.onnx_file.write_onnx", fail)
+    shifted(0)
+    with pytest.raises(UserError, match=r"cannot be written as onnx: no such operation: Foo$"):
         export(model, tmp_path / "m", "saved_model", "onnx")
-        found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
-        assert found == ["m/1/saved_model.pb", "m/m-1.onnx"]
-
-    def test_what_cannot_be_run_here_is_said_to_be_unchecked(self, model, tmp_path, monkeypatch):
-        monkeypatch.setitem(check.RUNTIMES, "onnx", lambda file, images: None)
-        [onnx] = export(model, tmp_path / "digits", "onnx")
-        assert str(onnx).endswith("/digits-1.onnx, 0.0 MB, not checked, since onnxruntime is not installed")
-
-    def test_a_converter_that_fails_is_one_line(self, model, tmp_path, monkeypatch):
-        def fail(network, file):
-            file.write_bytes(b"half a fi")
-            raise RuntimeError("\n  no such operation: Foo\nmore of it")
-
-        monkeypatch.setitem(formats._WRITERS, "onnx", fail)
-        with pytest.raises(UserError, match=r"cannot be written as onnx: no such operation: Foo$"):
-            export(model, tmp_path / "m", "saved_model", "onnx")
-        assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(
+        "attention_keras.serving.onnx_file.write_onnx", lambda served, file: file.write_bytes(b"a file")
+    )
+    for shift in (3e-3, np.nan):
+        shifted(shift)
+        said = r"the onnx file's attention_conv13 differs .* more than 2e-03; nothing was exported"
+        with pytest.raises(UserError, match=said):
+            export(model, tmp_path / "n", "saved_model", "onnx")
+    assert list(tmp_path.iterdir()) == []
+    shifted(1e-3)
+    export(model, tmp_path / "m", "saved_model", "onnx")
+    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert found == ["m/1/saved_model.pb", "m/m-1.onnx"]
+    monkeypatch.setattr(check, "run_file", not_installed)
+    [onnx] = export(model, tmp_path / "digits", "onnx")
+    assert str(onnx).endswith("/digits-1.onnx, 0.0 MB, not checked, since onnxruntime is not installed")

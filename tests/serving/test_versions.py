@@ -15,8 +15,6 @@ from attention_keras.serving.versions import (
     newest_version,
     next_number,
     publish,
-    publish_file,
-    refuse_taken,
     unfinished_version,
     versions,
 )
@@ -29,9 +27,7 @@ def test_version_names_are_read_as_tensorflow_serving_reads_them(tmp_path):
     assert newest_version(tmp_path) == tmp_path / "007"
     assert newest_version(tmp_path / "5x") is None
     with pytest.raises(UserError, match="007 exists already"):
-        refuse_taken(tmp_path, 7)
-    with pytest.raises(UserError, match="number from 0"):
-        refuse_taken(tmp_path, -2)
+        publish({"": tmp_path / "5x"}, tmp_path, 7)
 
 
 def test_numbers_are_above_those_of_versions_and_of_files(tmp_path):
@@ -42,8 +38,8 @@ def test_numbers_are_above_those_of_versions_and_of_files(tmp_path):
         assert next_number(directory) == number
     (directory / "model.onnx").write_text("a file")
     with pytest.raises(UserError, match=r"m-3\.onnx exists already"):
-        publish_file(directory / "model.onnx", directory, 3, ".onnx")
-    assert publish_file(directory / "model.onnx", directory, 5, ".onnx") == directory / "m-5.onnx"
+        publish({".onnx": directory / "model.onnx"}, directory, 3)
+    assert publish({".onnx": directory / "model.onnx"}, directory, 5) == {".onnx": directory / "m-5.onnx"}
 
 
 def test_exporters_at_the_same_time_take_different_numbers(tmp_path):
@@ -51,7 +47,7 @@ def test_exporters_at_the_same_time_take_different_numbers(tmp_path):
         with unfinished_version(tmp_path) as unfinished:
             (unfinished / "saved_model").mkdir()
             (unfinished / "saved_model" / "who").write_text(str(number))
-            return tmp_path / str(publish(unfinished / "saved_model", tmp_path))
+            return publish({"": unfinished / "saved_model"}, tmp_path)[""]
 
     with ThreadPoolExecutor(8) as pool:
         published = list(pool.map(export, range(64)))
@@ -59,43 +55,35 @@ def test_exporters_at_the_same_time_take_different_numbers(tmp_path):
     assert [(path / "who").read_text() for path in published] == [str(number) for number in range(64)]
 
 
-def poll_while_exporting(model, directory, count):
-    """Every version that a reader polling at about 1 kHz ever saw incomplete."""
+@pytest.mark.slow
+def test_a_reader_that_polls_at_1_khz_never_sees_half_a_version(model, tmp_path):
     seen, incomplete, done = set(), [], threading.Event()
+    wanted = {"saved_model.pb", "assets/labels.txt", "assets.extra/tf_serving_warmup_requests"}
 
     def poll():
         while not done.is_set():
-            for number in versions(directory):
-                path = directory / str(number)
+            for number, path in versions(tmp_path).items():
                 files = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()}
-                wanted = {"saved_model.pb", "assets/labels.txt", "assets.extra/tf_serving_warmup_requests"}
-                if not wanted <= files:
-                    incomplete.append((number, files))
+                incomplete.extend([(number, files)] * (not wanted <= files))
                 seen.add(number)
             time.sleep(0.001)
 
     reader = threading.Thread(target=poll)
     reader.start()
     try:
-        for _ in range(count):
-            export_model(model, directory, class_names=NAMES, card={})
+        for _ in range(20):
+            export_model(model, tmp_path, class_names=NAMES, card={})
     finally:
         time.sleep(0.05)
         done.set()
         reader.join()
-    assert seen == set(range(1, count + 1))
-    return incomplete
-
-
-@pytest.mark.slow
-def test_a_polling_reader_never_sees_half_a_version(model, tmp_path):
-    assert poll_while_exporting(model, tmp_path, 20) == []
+    assert seen == set(range(1, 21)) and incomplete == []
 
 
 def test_where_nothing_can_be_written_nothing_is_left(model, tmp_path):
     (tmp_path / "file").write_text("")
     for directory in (tmp_path / "file", tmp_path / "file" / "m", Path("/proc/exports/m")):
-        with pytest.raises(UserError, match=r"cannot write to .*; nothing was exported"):
+        with pytest.raises(UserError, match=r"cannot write to .*; choose another folder"):
             export_model(model, directory, class_names=NAMES, card={})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -106,7 +94,7 @@ def test_a_full_disk_leaves_nothing(model, tmp_path):
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, unlimited[1]))
     try:
-        with pytest.raises(UserError, match=r"cannot write to .*; nothing was exported"):
+        with pytest.raises(UserError, match=r"cannot write to .*; choose another folder"):
             export_model(model, tmp_path / "exports" / "m", class_names=NAMES, card={})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
