@@ -1,5 +1,5 @@
 from . import heads, layers
-from .drawing.maps import overlay
+from .drawing.cells import overlay
 from .errors import UserError
 from .explaining.explain import explain
 from .layers.attention_pool import AttentionPool

@@ -18,7 +18,7 @@ import pandas as pd
 from attention_keras import load_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.errors import UserError
-from attention_keras.evaluation.explanations.kinds import compute_maps, kinds_of
+from attention_keras.evaluation.kinds import compute_maps, kinds_of
 from attention_keras.evaluation.subjects.views import logits_view, predict_batches, probability_function
 from attention_keras.measures.localization import QUARTERS, own_quarter
 from attention_keras.models.copies import copy_model

@@ -23,13 +23,13 @@ from sklearn.model_selection import train_test_split
 
 from attention_keras import load_model
 from attention_keras.commands.command_line import exit_code
+from attention_keras.measures.faithfulness import baselines, perturbation_curves, pixel_order
 from attention_keras.measures.localization import (
     covered_cells,
     make_mosaics,
     own_quarter,
     pointing_game,
 )
-from attention_keras.measures.perturbation import baselines, perturbation_curves, pixel_order
 from attention_keras.models.copies import for_image_size
 from attention_keras.models.pretrained import preprocessing_layer
 from attention_keras.training.class_fit import ClassFit, fit_class_head

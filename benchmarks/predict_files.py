@@ -22,8 +22,7 @@ from attention_keras import attend
 from attention_keras.commands.command_line import exit_code
 from attention_keras.drawing.canvas import png
 from attention_keras.evaluation.predictions.answers import predict_files
-from attention_keras.evaluation.predictions.record import open_record
-from attention_keras.evaluation.predictions.write import write_predictions
+from attention_keras.evaluation.predictions.record import open_record, write_predictions
 from attention_keras.evaluation.subjects.predictor import KerasPredictor
 
 CLASSES = [f"class {number}" for number in range(10)]

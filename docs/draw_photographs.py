@@ -17,7 +17,7 @@ from sklearn.datasets import load_sample_images
 
 from attention_keras import explain, load_model
 from attention_keras.drawing.canvas import new_figure, pixels, png
-from attention_keras.drawing.maps import largest, signed_overlay
+from attention_keras.drawing.cells import largest, signed_overlay
 
 COLUMNS = 4
 TARGET = Path(__file__).parent / "images" / "photographs-explained.png"

@@ -74,8 +74,7 @@ def main(words: Sequence[str], prog: str) -> int:
     import_tensorflow("predict")
     from attention_keras.evaluation.predictions.answers import predict_files
     from attention_keras.evaluation.predictions.overview import write_overview
-    from attention_keras.evaluation.predictions.record import open_record, write_table
-    from attention_keras.evaluation.predictions.write import write_predictions
+    from attention_keras.evaluation.predictions.record import open_record, write_predictions, write_table
     from attention_keras.evaluation.subjects.load import load_predictor
     from attention_keras.serving.served_model import RemoteModel
 

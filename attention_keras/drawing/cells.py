@@ -1,16 +1,16 @@
-"""Cells of a drawing, each an image with words and a scale, and rows of them put together with Pillow."""
+"""Cells of a drawing: an image with a map over it, words and a scale; and rows of them put together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from attention_keras.drawing.canvas import ATTENTION, EVIDENCE, INK
-from attention_keras.drawing.maps import largest, overlay, range_words, signed_overlay, signed_words
+from attention_keras.drawing.canvas import AGAINST, ATTENTION, EVIDENCE, FOR, INK
+from attention_keras.measures.maps import upsample
 
 SIDE = 224
 """Pixels of the longer side of an image in a cell."""
@@ -36,50 +36,82 @@ class Cell:
     ends: tuple[str, str] = ("", "")
     unit: str = ""
 
-    def with_foot(self, foot: str, right: bool | None) -> "Cell":
-        """The same with words under it."""
-        return replace(self, foot=foot, right=right)
-
 
 def attention_cell(image: np.ndarray, level: np.ndarray, head: str, maximum: float | None = None) -> Cell:
-    """A map `(h, w)` over the image; `maximum` is the top of a scale from 0, by default its own."""
-    level = np.asarray(level, "float64")
-    low, high = (level.min(), level.max()) if maximum is None else (0.0, maximum)
-    return Cell(overlay(image, level, maximum), head, colours=ATTENTION, ends=range_words(low, high))
+    """`overlay`, with the ends of its scale; a low end below a hundredth of the high one reads 0."""
+    low, high = _ends(level, maximum)
+    ends = f"{low if low > 0.01 * high else 0:.2g}", f"{high:.2g}"
+    return Cell(overlay(image, level, maximum), head, colours=ATTENTION, ends=ends)
+
+
+def overlay(image: np.ndarray, attention: np.ndarray, maximum: float | None = None) -> np.ndarray:
+    """The image `(H, W, 3)` uint8 in grey, the map `(h, w)` over it in colour, hot where the model looks.
+
+    The scale is from the map's own minimum to its maximum, or from 0 to a given `maximum`.
+    """
+    low, high = _ends(attention, maximum)
+    heat = (upsample(attention, image.shape[:2]) - low) / ((high - low) or 1.0)
+    return _blend(image, ATTENTION[(np.clip(heat, 0, 1) * 255.999).astype(int)], 0.65)
+
+
+def _ends(level: np.ndarray, maximum: float | None) -> tuple[float, float]:
+    return (float(level.min()), float(level.max())) if maximum is None else (0.0, maximum)
 
 
 def evidence_cell(image: np.ndarray, level: np.ndarray, head: str, limit: float | None = None) -> Cell:
-    """A map with signs over the image; `limit` is at both ends of its scale, by default its `largest`."""
-    level = np.asarray(level, "float64")
+    """A map with signs over the image; `limit` is at both ends of its scale, by default its `largest`.
+
+    The ends are written in logits per 1 % of the image's area, so that a map says the same at any size.
+    """
     limit = largest(level) if limit is None else limit
-    words = signed_words(limit, level.size)
-    return Cell(signed_overlay(image, level, limit), head, colours=EVIDENCE, ends=words, unit=PER_AREA)
+    share = limit * level.size / 100
+    ends = f"{-share:.2g}", f"{share:+.2g}"
+    return Cell(signed_overlay(image, level, limit), head, colours=EVIDENCE, ends=ends, unit=PER_AREA)
 
 
-def seen(image: np.ndarray) -> np.ndarray:
-    """The first three channels of an image, or its first one in grey."""
-    return image[..., :3] if image.shape[-1] >= 3 else image[..., :1].repeat(3, axis=-1)
+def signed_overlay(image: np.ndarray, evidence: np.ndarray, limit: float | None = None) -> np.ndarray:
+    """The image `(H, W, 3)` uint8 in grey, red where evidence `(h, w)` is for the class, blue where against.
+
+    The colour is as strong as the evidence: where there is none, the image itself is seen.
+    """
+    limit = largest(evidence) if limit is None else limit
+    share = np.clip(upsample(evidence, image.shape[:2]) / (limit or 1.0), -1, 1)[..., None]
+    return _blend(image, np.where(share < 0, AGAINST, FOR), 0.85 * np.abs(share) ** 0.7)
+
+
+def largest(evidence: np.ndarray) -> float:
+    """The end of a scale around zero: the largest absolute value."""
+    return float(np.abs(evidence).max())
+
+
+def _blend(image: np.ndarray, colors: np.ndarray, strength) -> np.ndarray:
+    """Colours over the image in grey; `strength` is a number or `(H, W, 1)`."""
+    grey = np.asarray(Image.fromarray(image).convert("L"), "float32")[..., None]
+    strength = np.asarray(strength, "float32")
+    return (grey + strength * (colors.astype("float32") - grey)).round().astype("uint8")
 
 
 def fitted(image: np.ndarray, side: int = SIDE) -> np.ndarray:
     """An image or mask `(h, w, ...)` whose longer side is `side`; small pixels stay squares.
+
+    Of an image of other than three channels the first three are seen, or the first one in grey.
 
     Example:
         >>> fitted(np.zeros((32, 40, 3), "uint8"), 200).shape
         (160, 200, 3)
     """
     height, width = image.shape[:2]
-    image = seen(image) if image.ndim == 3 else image
+    if image.ndim == 3:
+        image = image[..., :3] if image.shape[-1] >= 3 else image[..., :1].repeat(3, axis=-1)
     size = [max(1, round(length * side / max(height, width))) for length in (width, height)]
-    if image.dtype == bool or 2 * max(height, width) <= side:
-        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.NEAREST))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    squares = image.dtype == bool or 2 * max(height, width) <= side
+    how = Image.Resampling.NEAREST if squares else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(image).resize(size, how))
 
 
 def compose(rows: Sequence[Sequence[Cell | None]], title: str = "", right: bool | None = None) -> np.ndarray:
     """Rows of cells, uint8 RGB `(h, w, 3)`; None leaves a place free. `right` colours the title."""
-    cells = [cell for row in rows for cell in row if cell]
-    side = max(cell.pixels.shape[1] for cell in cells)
+    side = max(cell.pixels.shape[1] for row in rows for cell in row if cell)
     width = max(len(row) for row in rows) * (side + GAP) + GAP
     top = TITLE + 2 * GAP if title else GAP
     heights = [[_heights(cell) for cell in row if cell] for row in rows]
@@ -113,8 +145,7 @@ def _draw(drawn: Image.Image, pen: ImageDraw.ImageDraw, cell: Cell, place, sizes
     drawn.paste(Image.fromarray(cell.pixels), corner)
     under = top + head + body + 2
     if cell.colours is not None:
-        bar = np.broadcast_to(cell.colours, (BAR[1], *cell.colours.shape))
-        bar = Image.fromarray(np.ascontiguousarray(bar)).resize(BAR)
+        bar = Image.fromarray(np.tile(cell.colours, (BAR[1], 1, 1))).resize(BAR)
         drawn.paste(bar, (round(middle - BAR[0] / 2), round(under + (WORDS + 4 - BAR[1]) / 2)))
         for words, way, anchor in zip(cell.ends, (-1, 1), ("rm", "lm")):
             place = (middle + way * (BAR[0] / 2 + 4), under + (WORDS + 4) / 2)
@@ -128,16 +159,11 @@ def _draw(drawn: Image.Image, pen: ImageDraw.ImageDraw, cell: Cell, place, sizes
 
 def _write(pen, place, words: str, height: int, width: float, ink: str = INK[None], anchor="mm") -> None:
     """One line, cut where it would be wider than its room."""
+    font = _font(height)
+    while len(words) > 1 and font.getlength(words) > width:
+        words = words.removesuffix("…")[:-1] + "…"
     if words:
-        pen.text(place, _cut(words, height, width), fill=ink, font=_font(height), anchor=anchor)
-
-
-@lru_cache(maxsize=1024)
-def _cut(words: str, height: int, width: float) -> str:
-    font, kept = _font(height), words
-    while len(kept) > 1 and font.getlength(kept) > width:
-        kept = kept.removesuffix("…")[:-1] + "…"
-    return kept
+        pen.text(place, words, fill=ink, font=font, anchor=anchor)
 
 
 @cache

@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from attention_keras.drawing.canvas import OUTLINE
-from attention_keras.drawing.cells import Cell, attention_cell, compose, evidence_cell, fitted
-from attention_keras.drawing.maps import largest
+from attention_keras.drawing.cells import Cell, attention_cell, compose, evidence_cell, fitted, largest
 
 GRID_SIDE = 168
 
@@ -57,19 +56,15 @@ def prediction_title(
     if activation == "linear":
         title = f"{class_names[0]}: {probabilities[0]:.4g}"
         return (title if label is None else f"true: {label:.4g}    predicted {title}"), None
+    found = [int(probabilities.argmax())]
     if activation == "sigmoid":
-        tags = tags_of(probabilities, thresholds)
-        said = [f"{class_names[tag]} ({probabilities[tag]:.0%})" for tag in np.flatnonzero(tags)]
-        title = f"predicted: {', '.join(said) or 'no tag'}"
-        if label is None:
-            return title, None
-        true = ", ".join(class_names[tag] for tag in np.flatnonzero(label)) or "no tag"
-        return f"true: {true}    {title}", bool((tags == (label > 0)).all())
-    predicted = int(probabilities.argmax())
-    title = f"predicted: {class_names[predicted]} ({probabilities[predicted]:.0%})"
+        found = np.flatnonzero(tags_of(probabilities, thresholds)).tolist()
+    said = ", ".join(f"{class_names[k]} ({probabilities[k]:.0%})" for k in found) or "no tag"
     if label is None:
-        return title, None
-    return f"true: {class_names[label]}    {title}", predicted == int(label)
+        return f"predicted: {said}", None
+    true = np.flatnonzero(label).tolist() if activation == "sigmoid" else [int(label)]
+    names = ", ".join(class_names[k] for k in true) or "no tag"
+    return f"true: {names}    predicted: {said}", found == true
 
 
 def map_grid(
@@ -82,8 +77,7 @@ def map_grid(
     """The paper's figure: images `(n, H, W, 3)` uint8 as rows; the input and maps `(n, h, w)` as columns.
 
     `titles` says for each image, head -> what is written under the cell, and whether it is right (None for
-    neither). Every map has its own scale; those of the heads in `signed` have one around zero, in logits per
-    1 % of the image's area.
+    neither). Every map has its own scale; those of the heads in `signed` have one around zero.
     """
     rows = []
     for number, image in enumerate(images):
@@ -91,7 +85,8 @@ def map_grid(
         row = {"input": Cell(image)}
         for head, maps in columns.items():
             row[head] = (evidence_cell if head in signed else attention_cell)(image, maps[number], "")
-        rows.append([cell.with_foot(*titles[number].get(head, ("", None))) for head, cell in row.items()])
+        said = {head: titles[number].get(head, ("", None)) for head in row}
+        rows.append([replace(row[head], foot=foot, right=right) for head, (foot, right) in said.items()])
     return compose(_under(["input", *columns], rows))
 
 

@@ -3,19 +3,16 @@
 import importlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import TASKS, CommonOptions, tasks_of
-from attention_keras.evaluation.report.html import write_report
-from attention_keras.evaluation.report.result import TaskResult, file_name, write_result
+from attention_keras.evaluation.report.result import TaskResult, file_name, write_report, write_result
 from attention_keras.evaluation.report.table import to_terminal
-from attention_keras.evaluation.subjects.dataset import check_fit, dataset_of
+from attention_keras.evaluation.subjects.dataset import Context, check_fit, dataset_of
 from attention_keras.evaluation.subjects.load import load_subjects, run_of
 from attention_keras.evaluation.subjects.predictor import TiledPredictor
-from attention_keras.evaluation.subjects.subject import Subject
-from attention_keras.evaluation.tasks.context import Context
 from attention_keras.extras import needs
 from attention_keras.runs.directory import EVALUATION
 from attention_keras.runs.durable import writing_to
@@ -42,10 +39,13 @@ def evaluate(options: CommonOptions, report: Callable[[str], None], command: str
     test = dataset.test()
     for subject in subjects:
         check_fit(subject, dataset, test)
-    _prepare(output)
-    context = Context(subjects, dataset, test, options)
-    about = _about(subjects, dataset.name, command)
-    tasks = tasks_of(options)
+    with writing_to(output, instead="another output"):  # before hours of work rather than after
+        output.mkdir(parents=True, exist_ok=True)
+        probe = output / ".writable"
+        probe.touch()
+        probe.unlink()
+    context, tasks = Context(subjects, dataset, test, options), tasks_of(options)
+    about = _about(context, command)
     try:
         for task in tasks:
             report(f"measuring {task}")
@@ -57,7 +57,8 @@ def evaluate(options: CommonOptions, report: Callable[[str], None], command: str
                 report(f"{task}: left out, {reason}\n")
                 continue
             write_result(result, output, about)
-            report(_summary(result))
+            found = [f"\n{table.caption}\n{to_terminal(table)}" for table in result.tables]
+            report("\n".join([result.title, *found, *(f"warning: {w}" for w in result.warnings), ""]))
     finally:
         # What was measured before a task failed is worth a report too.
         page = write_report(output, list(TASKS))
@@ -76,15 +77,14 @@ def _measure(task: str, context: Context) -> TaskResult:
     return module.measure(context)
 
 
-def _about(subjects: Sequence[Subject], dataset: str, command: str) -> list[str]:
+def _about(context: Context, command: str) -> list[str]:
     """What was measured on what, when and by which command, for the head of a section."""
-    runs = ", ".join(s.name if s.kind == s.name else f"{s.name} ({s.kind})" for s in subjects)
-    lines = [f"{runs} on {dataset}, {time.strftime('%Y-%m-%d %H:%M')}"]
-    lines += [
-        f"{subject.name}: trained with width {config.width:g}, {', '.join(words_of(config))}"
-        for subject in subjects
-        if (config := subject.trained)
-    ]
+    runs = ", ".join(s.name if s.kind == s.name else f"{s.name} ({s.kind})" for s in context.subjects)
+    lines = [f"{runs} on {context.dataset.name}, {time.strftime('%Y-%m-%d %H:%M')}"]
+    for subject in context.subjects:
+        if config := subject.trained:
+            how = ", ".join(words_of(config))
+            lines.append(f"{subject.name}: trained with width {config.width:g}, {how}")
     return lines + [command] * bool(command)
 
 
@@ -102,18 +102,3 @@ def _output(options: CommonOptions) -> Path:
     if output.exists() and not output.is_dir():
         raise UserError(f"{output} is a file; choose another output")
     return output
-
-
-def _prepare(output: Path) -> None:
-    """Make the folder before hours of work rather than after."""
-    with writing_to(output, instead="another output"):
-        output.mkdir(parents=True, exist_ok=True)
-        probe = output / ".writable"
-        probe.touch()
-        probe.unlink()
-
-
-def _summary(result: TaskResult) -> str:
-    """The result for a terminal."""
-    tables = [f"\n{table.caption}\n{to_terminal(table)}" for table in result.tables]
-    return "\n".join([result.title, *tables, *(f"warning: {w}" for w in result.warnings), ""])

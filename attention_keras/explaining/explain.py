@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,7 +12,6 @@ import keras
 import numpy as np
 
 from attention_keras.errors import UserError
-from attention_keras.explaining.batches import in_batches
 from attention_keras.explaining.explanation import Explanation
 from attention_keras.extras import needs
 from attention_keras.models.evidence import Asked, evidence_model, final_activation, prediction_of
@@ -87,6 +86,21 @@ def explain(
     )
 
 
+def in_batches(call: Callable, arrays, size: int, *, progress: bool = False):
+    """`call` on every batch of one array or of several; results joined, in the structure it returns.
+
+    Rows of a file are read as they are needed. `progress` shows a bar on a terminal after a few seconds.
+    """
+    arrays = arrays if isinstance(arrays, tuple) else (arrays,)
+    starts = range(0, len(arrays[0]), size)
+    if progress:
+        from attention_keras.progress import Bar  # the core of the package has no tqdm
+
+        starts = Bar(starts, unit=" batches")
+    parts = [call(*(np.asarray(array[start : start + size]) for array in arrays)) for start in starts]
+    return keras.tree.map_structure(lambda *values: np.concatenate(values), *parts)
+
+
 def _prepared(model: keras.Model, pixels: np.ndarray, preprocess) -> np.ndarray:
     """The pixels as the model takes them."""
     layer = preprocessing_layer(preprocess, pixels.shape[1:])
@@ -106,17 +120,15 @@ def _read(model: keras.Model, images: Any) -> tuple[np.ndarray, list[str]]:
     if isinstance(images, str | Path):
         images = [images]
     if isinstance(images, list | tuple) and images and isinstance(images[0], str | Path):
-        values = getattr(model, "value_range", None)
-        return _read_files([str(image) for image in images], shape, values)
+        return _read_files([str(image) for image in images], shape, getattr(model, "value_range", None))
     pixels = np.asarray(keras.ops.convert_to_numpy(images))
     pixels = pixels[None] if pixels.ndim == len(shape) else pixels
     if pixels.ndim != 4 or any(side not in (None, own) for side, own in zip(shape, pixels.shape[1:])):
         raise UserError(f"the model takes images {shape}; got an array of shape {pixels.shape}")
     if not len(pixels):
         raise UserError("there are no images to explain")
-    return pixels if pixels.dtype == np.uint8 else pixels.astype("float32"), [
-        str(index) for index in range(len(pixels))
-    ]
+    pixels = pixels if pixels.dtype == np.uint8 else pixels.astype("float32")
+    return pixels, [str(index) for index in range(len(pixels))]
 
 
 def _read_files(
@@ -163,8 +175,7 @@ def _class_names(model: keras.Model, count: int) -> list[str]:
 
 def _numbers(asked, names: list[str], count: int) -> np.ndarray:
     """The class that is asked about for each image, from names or numbers."""
-    if isinstance(asked, str | int | np.integer):
-        asked = [asked] * count
+    asked = [asked] * count if isinstance(asked, Class) else asked
     if len(asked) != count:
         raise UserError(f"there are {count} images and {len(asked)} classes; give one for each")
     return np.array([_number(entry, names) for entry in asked])
@@ -172,7 +183,7 @@ def _numbers(asked, names: list[str], count: int) -> np.ndarray:
 
 def _rivals(versus, names: list[str], probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """The class that each image's own is explained against."""
-    if not (isinstance(versus, str) and versus == SECOND):
+    if not isinstance(versus, str) or versus != SECOND:
         return _numbers(versus, names, len(probabilities))
     if len(names) < 2:
         raise UserError("versus='second' needs a model of several classes")
@@ -204,9 +215,8 @@ def _outputs(
     made = _EXPLAINED.setdefault(model, {})
     if of not in made:
         made[of] = evidence_model(model, of=of)
-    network = made[of]
 
     def call(*batch):
-        return network.predict_on_batch(batch[0] if len(batch) == 1 else list(batch))
+        return made[of].predict_on_batch(batch[0] if len(batch) == 1 else list(batch))
 
     return in_batches(call, (pixels, *(numbers.astype("int32") for numbers in classes)), BATCH)

@@ -178,22 +178,17 @@ class Explanation:
             )
         with needs("a drawing", extra="serve"):
             from attention_keras.drawing.images import cells
+        image = self.images[index]
+        if image.dtype != np.uint8:  # whatever numbers the model takes
+            low, high = float(image.min()), float(image.max())
+            if low < 0 or high <= 1 or high > 255:
+                image = (image - low) * (255 / ((high - low) or 1.0))
+            image = image.round().astype("uint8")
         maps = {tap: level[index] for tap, level in self.attention.items()}
         head = f"for {self._explained(index)}".replace(", not ", ",\nnot ")
-        evidence = {} if self.total is None else {head: self.total[index]}
-        return cells(_pixels(self.images[index]), maps, evidence)
+        return cells(image, maps, {} if self.total is None else {head: self.total[index]})
 
     def _explained(self, index: int) -> str:
         """The class, and the one that it is explained against."""
         both = [numbers for numbers in (self.classes, self.rivals) if numbers is not None]
         return ", not ".join(self.class_names[numbers[index]] for numbers in both)
-
-
-def _pixels(image: np.ndarray) -> np.ndarray:
-    """An image as uint8, whatever numbers the model takes."""
-    if image.dtype != np.uint8:
-        low, high = float(image.min()), float(image.max())
-        if low < 0 or high <= 1 or high > 255:
-            image = (image - low) * (255 / ((high - low) or 1.0))
-        image = image.round().astype("uint8")
-    return image

@@ -61,10 +61,8 @@ class LargeExplanation(Explanation):
         return compose([self.cells(index), *([below] if below else [])], title, right)
 
 
-def explain_large(
-    tiles: TiledModel, model: keras.Model, path: Path, class_names, asked: int | None = None
-) -> LargeExplanation:
-    """What a model on tiles says of an image file, and each place for the class `asked`, or the predicted.
+def explain_large(tiles: TiledModel, model: keras.Model, path: Path, class_names) -> LargeExplanation:
+    """What a model on tiles says of an image file, and each place for the predicted class.
 
     The file is read twice, band by band. Raises UnreadableImage.
     """
@@ -74,8 +72,7 @@ def explain_large(
     to_probabilities = probabilities_of(model, getattr(model, "temperature", 1.0))
     probabilities = keras.ops.convert_to_numpy(to_probabilities(found.logits[None]))
     best = int(probabilities.argmax())
-    explained = best if asked is None else asked
-    evidence = found.evidence[None, ..., explained]
+    evidence = found.evidence[None, ..., best]
     small = shrunk(evidence[0], overview.shape[:2])[None]
     total = combine_evidence({TILES: small}, overview.shape[:2])
     boxes, shares = strongest_boxes(evidence[0], size, tiles.side)
@@ -85,11 +82,11 @@ def explain_large(
         class_names=list(class_names),
         probabilities=probabilities,
         predicted=np.array([best]),
-        classes=np.array([explained]),
+        classes=np.array([best]),
         attention={TILES: found.attention[None, ..., best]},
         evidence={TILES: evidence},
         total=keras.ops.convert_to_numpy(total),
-        rest=found.rest[None, explained],
+        rest=found.rest[None, best],
         size=size,
         boxes=boxes,
         regions=read_regions(path, boxes, tiles.side),
@@ -110,9 +107,7 @@ def shrunk(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return level
 
 
-def strongest_boxes(
-    evidence: np.ndarray, size: tuple[int, int], side: int, count: int = REGIONS
-) -> tuple[list[Box], list[float]]:
+def strongest_boxes(evidence: np.ndarray, size: tuple[int, int], side: int) -> tuple[list[Box], list[float]]:
     """Squares of `side` pixels that do not overlap, with the most evidence `(h, w)`, and how much is in each.
 
     Example:
@@ -126,7 +121,7 @@ def strongest_boxes(
     sums = np.pad(evidence.astype("float64"), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     inside = sums[tall:, wide:] - sums[:-tall, wide:] - sums[tall:, :-wide] + sums[:-tall, :-wide]
     boxes, shares = [], []
-    while len(boxes) < count and inside.max() > 0:
+    while len(boxes) < REGIONS and inside.max() > 0:
         row, column = np.unravel_index(inside.argmax(), inside.shape)
         top, left = round(row * pixel[0]), round(column * pixel[1])
         boxes.append((left, top, min(left + side, size[1]), min(top + side, size[0])))

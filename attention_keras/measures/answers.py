@@ -1,45 +1,32 @@
-"""How good a classifier's answers are: error, confusion, and whether it is as often right as it is sure."""
+"""How good answers are: error and calibration of classes, scores of tags and of numbers, errors of groups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, mean_absolute_error, r2_score
 
 BINS = 15
 
 
-@dataclass(frozen=True)
-class Classification:
-    """Error and accuracy in [0, 1]; the confusion matrix `(k, k)` counts, a row for each true class.
+def classify(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+    """Error and accuracy of probabilities `(n, k)`; the confusion matrix has a row for each true class.
 
     The accuracy of a class without images is None.
     """
-
-    images: int
-    error: float
-    accuracy: float
-    per_class_accuracy: dict[str, float | None]
-    confusion: list[list[int]]
-
-
-def classify(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Classification:
-    """Compare predictions, from probabilities `(n, k)`, with labels `(n,)`."""
     predicted = probabilities.argmax(axis=-1)
     matrix = confusion_matrix(labels, predicted, labels=range(len(class_names)))
     accuracy = float(np.mean(predicted == labels))
-    totals = matrix.sum(axis=1).tolist()
-    return Classification(
-        images=len(labels),
-        error=1 - accuracy,
-        accuracy=accuracy,
-        per_class_accuracy={
-            name: right / total if total else None
-            for name, right, total in zip(class_names, np.diag(matrix).tolist(), totals)
-        },
-        confusion=matrix.tolist(),
-    )
+    counts = zip(class_names, np.diag(matrix).tolist(), matrix.sum(axis=1).tolist())
+    return {
+        "images": len(labels),
+        "error": 1 - accuracy,
+        "accuracy": accuracy,
+        "per_class_accuracy": {name: right / total if total else None for name, right, total in counts},
+        "confusion": matrix.tolist(),
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,3 +58,68 @@ def uncalibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """The probabilities `(n, k)` of the same logits without the temperature that they were divided by."""
     logarithms = np.log(np.maximum(np.asarray(probabilities, "float64"), 1e-300))
     return softmax(temperature * logarithms, axis=-1)
+
+
+class TagScores(NamedTuple):
+    """Of each tag, in their order; the average precision of one that no image has is None.
+
+    The means are over the tags that an image has. `exact` is the share of images all of whose tags are right.
+    """
+
+    ap: list[float | None]
+    f1: list[float]
+    counts: list[int]
+    exact: float
+    mean_ap: float
+    mean_f1: float
+
+
+def score_tags(
+    probabilities: np.ndarray, labels: np.ndarray, thresholds: Sequence[float] | None
+) -> TagScores:
+    """Compare probabilities `(n, k)` with tags `(n, k)`; an image has a tag from its threshold on."""
+    found = probabilities >= np.asarray(0.5 if thresholds is None else thresholds, "float32")
+    counts = labels.sum(axis=0, dtype="int64").tolist()
+    ap = [
+        float(average_precision_score(there, column)) if count else None
+        for there, column, count in zip(labels.T, probabilities.T, counts)
+    ]
+    f1 = [float(f1_score(there, column, zero_division=0)) for there, column in zip(labels.T, found.T)]
+    exact = float((found == labels).all(axis=1).mean())
+    known = np.flatnonzero(counts)
+    means = (float(np.mean([values[tag] for tag in known])) for values in (ap, f1))
+    return TagScores(ap, f1, counts, exact, *means)
+
+
+class NumberScores(NamedTuple):
+    """The mean absolute error is in the units of the numbers."""
+
+    r2: float
+    mean_absolute_error: float
+
+
+def score_numbers(answers: np.ndarray, numbers: np.ndarray) -> NumberScores:
+    """Compare `(n,)` with `(n,)`."""
+    r2 = float(r2_score(numbers, answers)) if len(numbers) > 1 else float("nan")
+    return NumberScores(r2, float(mean_absolute_error(numbers, answers)))
+
+
+def errors_by_group(groups: np.ndarray | None, wrong: np.ndarray) -> dict[str, Any]:
+    """The mean over groups of their error, and each group's; nothing of images without groups.
+
+    `wrong` `(n,)` is the error of each image. Groups count alike, however many images they have: those of one
+    group are no independent tries.
+    """
+    if groups is None or not any(groups):
+        return {}
+    names, group = np.unique(groups, return_inverse=True)
+    counts = np.bincount(group)
+    errors = np.bincount(group, weights=np.asarray(wrong, "float64")) / counts
+    named = names != ""
+    names, counts, errors = names[named], counts[named], errors[named]
+    deviation = errors.std(ddof=1) / np.sqrt(len(errors)) if len(errors) > 1 else float("nan")
+    each = [
+        {"group": str(names[i]), "error": float(errors[i]), "images": int(counts[i])}
+        for i in np.lexsort((-counts, -errors))
+    ]
+    return {"mean": float(errors.mean()), "standard error": float(deviation), "each, worst first": each}

@@ -7,14 +7,11 @@ def upsample(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A map `(h, w)` at `size` (H, W) by bilinear interpolation, pixel centres aligned and edges held."""
     if level.shape == tuple(size):
         return np.asarray(level, "float64")
-    rows, columns = (_interpolation(old, new) for old, new in zip(level.shape, size))
-    return rows @ np.asarray(level, "float64") @ columns.T
-
-
-def _interpolation(old: int, new: int) -> np.ndarray:
-    """The weight `(new, old)` of every old cell in every new one, along one axis."""
-    centre = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
-    return np.maximum(1 - np.abs(centre[:, None] - np.arange(old)), 0)
+    weights = []  # `(new, old)`, of every old cell in every new one, along each axis
+    for old, new in zip(level.shape, size):
+        centre = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        weights.append(np.maximum(1 - np.abs(centre[:, None] - np.arange(old)), 0))
+    return weights[0] @ np.asarray(level, "float64") @ weights[1].T
 
 
 def normalized_entropy(maps: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from attention_keras.errors import UserError
-from attention_keras.explaining.batches import in_batches
+from attention_keras.explaining.explain import in_batches
 from attention_keras.models.copies import precision
 from attention_keras.models.evidence import evidence_model, has_evidence
 from attention_keras.models.outputs import ATTENTION, LOGITS, PROBABILITIES

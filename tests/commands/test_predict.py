@@ -227,7 +227,7 @@ def test_killed_twenty_times_it_loses_and_doubles_nothing(model, tmp_path):
     words += ["--overview", "--maps", "npz"]
     here = multiprocessing.get_context("forkserver")
     here.set_forkserver_preload(
-        ["attention_keras.commands.predict", "attention_keras.evaluation.predictions.write"]
+        ["attention_keras.commands.predict", "attention_keras.evaluation.predictions.record"]
     )
     record = tmp_path / "out" / "predictions.jsonl"
 

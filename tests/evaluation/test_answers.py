@@ -9,8 +9,8 @@ from PIL import Image
 
 from attention_keras.commands.evaluate import run
 from attention_keras.evaluation.options import ClassificationOptions
+from attention_keras.evaluation.subjects.dataset import one_of_each_class
 from attention_keras.evaluation.tasks.answers import chosen_answers
-from attention_keras.evaluation.tasks.context import one_of_each_class
 
 
 def test_every_answer_is_written_with_the_file_it_is_about(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from small_classifier import small
 from attention_keras import build_model
 from attention_keras.errors import UserError
 from attention_keras.evaluation.tasks.query import questioned_maps, taps_that_ignore_g
-from attention_keras.measures.agreement import movement
+from attention_keras.measures.faithfulness import movement
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (5, 32, 32, 3)).astype("float32")
 

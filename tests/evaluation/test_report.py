@@ -1,38 +1,108 @@
-"""The report: one file, nothing fetched, nothing run, the numbers above the images."""
+"""Tables in every form, and the report: one file, nothing fetched or run, the numbers above the images."""
 
+import csv
+import io
 import json
-import re
+from html.parser import HTMLParser
 
 import numpy as np
-from report_page import Page
+import pytest
 
 from attention_keras.drawing.canvas import png
 from attention_keras.evaluation.options import TASKS
-from attention_keras.evaluation.report.html import write_report
-from attention_keras.evaluation.report.result import Figure, Gallery, TaskResult, write_result
-from attention_keras.evaluation.report.table import Table, decimal, text
+from attention_keras.evaluation.report.result import (
+    Figure,
+    Gallery,
+    TaskResult,
+    write_report,
+    write_result,
+)
+from attention_keras.evaluation.report.table import (
+    Spread,
+    Table,
+    decimal,
+    integer,
+    percent,
+    text,
+    to_csv,
+    to_html,
+    to_markdown,
+    to_terminal,
+)
 
 PIXELS = np.zeros((2, 2, 3), "uint8")
 
 
+class Page(HTMLParser):
+    """The report as a browser's parser sees it: tags, sources of pictures, targets of links."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.seen, self.sources, self.links = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        self.sources += [value for key, value in attrs if key == "src"]
+        self.links += [value for key, value in attrs if key == "href"]
+
+
+def report(folder, *results):
+    for result in results:
+        write_result(result, folder, ["demo on digits", "evaluate.py <demo>"])
+    return write_report(folder, list(TASKS)).read_text()
+
+
+def test_one_table_in_every_form():
+    table = Table(
+        "a < b",
+        [text("run"), percent("error", 2), integer("images"), decimal("area")],
+        [["<one>", 0.04803, 2000, 0.123456], ["other", None, 7, float("nan")]],
+    )
+    assert to_terminal(table).splitlines() == [
+        "run    error  images   area",
+        "<one>  4.80%   2,000  0.123",
+        "other      -       7      -",
+    ]
+    assert to_markdown(table).splitlines() == [
+        "| run | error | images | area |",
+        "|---|---:|---:|---:|",
+        "| <one> | 4.80% | 2,000 | 0.123 |",
+        "| other |  | 7 |  |",
+    ]
+    page = to_html(table)
+    assert "<caption>a &lt; b</caption>" in page and '<th class="text">run</th><th>error</th>' in page
+    assert '<tr><td class="text">&lt;one&gt;</td><td>4.80%</td><td>2,000</td><td>0.123</td></tr>' in page
+    rows = list(csv.reader(io.StringIO(to_csv(table))))  # the plain values
+    assert rows[0] == ["run", "error", "images", "area"]
+    assert rows[1:] == [["<one>", "0.04803", "2000", "0.123456"], ["other", "", "7", ""]]
+
+
+def test_large_numbers_and_spreads():
+    assert decimal("x", 0).show(1234567.8) == "1,234,568"
+    spread = Spread.of([1.0, 2.0, 4.0])
+    assert spread.deviation == pytest.approx(1.5275, abs=1e-4)
+    assert decimal("x", 2).show(spread) == "2.33 ± 1.53"
+    assert decimal("x", 1).show(Spread.of([3.0])) == "3.0"
+    assert to_csv(Table("", [decimal("x", 1)], [[Spread.of([3.0, 5.0])]])) == "x\n4.0\n"
+
+
 def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path):
     rows = [["<script>x</script>", float("nan")], ["other", 0.25]]
-    table = Table("a < b", [text("run"), decimal("value")], rows)
     result = TaskResult(
         "query",
         "Q & A",
         {"x": np.float32("nan"), "y": np.arange(2)},
-        tables=[table],
+        tables=[Table("a < b", [text("run"), decimal("value")], rows)],
         figures=[Figure("odd / name", PIXELS, 'a "quoted" caption')],
         notes=["<b>"],
     )
-    write_result(result, tmp_path, ["demo on digits", "evaluate.py <demo>"])
-    written = write_report(tmp_path, list(TASKS)).read_text()
+    written = report(tmp_path, result)
     page = Page(written)
-    assert page.open == [] and "b" not in page.seen and not {"script", "link"} & set(page.seen)
-    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert not {"b", "script", "link"} & set(page.seen)
     assert page.links == ["#query"] and len(page.sources) == 1
-    assert "&lt;script&gt;" in written and re.search(r"<td>-</td>", written) and "Q &amp; A" in written
+    assert page.sources[0].startswith("data:image/png;base64,")
+    assert "&lt;script&gt;" in written and "<td>-</td>" in written and "Q &amp; A" in written
     assert json.loads((tmp_path / "query.json").read_text())["values"] == {"x": None, "y": [0, 1]}
     assert (tmp_path / "query-odd-name.png").exists()
 
@@ -50,9 +120,8 @@ def test_a_section_opens_with_what_was_measured_and_its_numbers(tmp_path):
         tables=[Table("Test error", [text("run")], [["demo"]])],
         figures=[Figure("confusion", PIXELS, "confusion matrix")],
     )
-    write_result(result, tmp_path, ["demo on digits", "evaluate.py <demo>"])
+    page = report(tmp_path, result)
     assert (tmp_path / "panels" / "demo" / "01.png").exists()
-    page = write_report(tmp_path, list(TASKS)).read_text()
     parts = ["demo on digits", "&lt;demo&gt;", "<caption>", "<h3>Wrong &amp; right</h3>"]
     parts += ['class="wrong"', "true: a predicted: b", "a/1.png", 'class="right"', "confusion matrix"]
     positions = [page.index(part) for part in parts]
@@ -63,8 +132,7 @@ def test_a_figure_outside_the_folder_is_not_read(tmp_path):
     (tmp_path / "secret.png").write_bytes(png(PIXELS))
     folder = tmp_path / "results"
     folder.mkdir()
-    write_result(TaskResult("maps", "Maps", {}, figures=[Figure("grid", PIXELS, "grid")]), folder, [])
-    values = json.loads((folder / "maps.json").read_text())
-    values["figures"][0]["file"] = "../secret.png"
-    (folder / "maps.json").write_text(json.dumps(values))
-    assert Page(write_report(folder, list(TASKS)).read_text()).sources == []
+    report(folder, TaskResult("maps", "Maps", {}, figures=[Figure("grid", PIXELS, "grid")]))
+    file = folder / "maps.json"
+    file.write_text(file.read_text().replace("maps-grid.png", "../secret.png"))
+    assert Page(report(folder)).sources == []

@@ -1,18 +1,17 @@
-"""Errors, and bins of answers by how sure they are, counted by hand."""
+"""Errors, bins of answers by how sure they are, and errors of groups, counted by hand."""
 
 import numpy as np
 import pytest
 from scipy.special import softmax
 
-from attention_keras.measures.answers import classify, reliability, uncalibrated
+from attention_keras.measures.answers import classify, errors_by_group, reliability, uncalibrated
 
 
 def test_classification_by_hand():
-    probabilities = np.eye(3)[[0, 1, 1, 0]]
-    result = classify(probabilities, np.array([0, 1, 0, 1]), ["a", "b", "c"])
-    assert (result.images, result.error, result.accuracy) == (4, 0.5, 0.5)
-    assert result.per_class_accuracy == {"a": 0.5, "b": 0.5, "c": None}
-    assert result.confusion == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+    found = classify(np.eye(3)[[0, 1, 1, 0]], np.array([0, 1, 0, 1]), ["a", "b", "c"])
+    assert (found["images"], found["error"], found["accuracy"]) == (4, 0.5, 0.5)
+    assert found["per_class_accuracy"] == {"a": 0.5, "b": 0.5, "c": None}
+    assert found["confusion"] == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
 
 
 def test_bins_counted_by_hand():
@@ -24,13 +23,15 @@ def test_bins_counted_by_hand():
     assert found.error == pytest.approx(0.4 * 0.05 + 0.6 * (2.92 / 3 - 2 / 3))
 
 
-def test_a_calibrated_classifier_has_a_small_error():
-    rng = np.random.default_rng(0)
-    sure = rng.uniform(0.5, 1, 50_000)
-    labels = (rng.random(50_000) > sure).astype(int)
-    assert reliability(np.stack([sure, 1 - sure], axis=1), labels).error < 0.01
-
-
 def test_the_temperature_can_be_taken_back():
     logits = np.random.default_rng(0).normal(0, 4, (20, 6))
     np.testing.assert_allclose(uncalibrated(softmax(logits / 2.5, axis=-1), 2.5), softmax(logits, axis=-1))
+
+
+def test_groups_count_alike_and_the_worst_comes_first():
+    groups = np.array(["p1", "p2", "p2", "p2", "p2", "p3", ""], object)
+    found = errors_by_group(groups, np.array([0, 1, 0, 0, 0, 1, 1]))
+    assert found["mean"] == pytest.approx((0 + 0.25 + 1) / 3)
+    each = [(one["group"], one["error"], one["images"]) for one in found["each, worst first"]]
+    assert each == [("p3", 1.0, 1), ("p2", 0.25, 4), ("p1", 0.0, 1)]
+    assert errors_by_group(None, np.zeros(7)) == {}

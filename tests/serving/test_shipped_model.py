@@ -11,7 +11,7 @@ import tensorflow as tf
 from attention_keras.data.datasets import load_dataset
 from attention_keras.evaluation.subjects.load import load_predictor
 from attention_keras.evaluation.tasks.query import questioned_maps
-from attention_keras.measures.agreement import movement
+from attention_keras.measures.faithfulness import movement
 from attention_keras.measures.localization import localize
 from attention_keras.models.outputs import attention_maps
 from attention_keras.runs.config import RunConfig

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -50,24 +50,7 @@ def predict_files(
     if not all(size):
         raise UserError("the model takes images of any size; give predict the run, if it reads tiles")
     to = PictureFormat(tuple(size), predictor.resize, predictor.value_range, model_channels(channels))
-    return _in_batches(predictor, files, to, batch_size, explain)
-
-
-def _in_batches(
-    predictor: Predictor, files: Sequence[Path], to: PictureFormat, batch_size: int, explain: bool
-) -> Iterator[Answer]:
-    batch_size = min(batch_size, len(files) or 1)
-    batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
-    with ThreadPoolExecutor() as readers:
-
-        def read(batch: Sequence[Path]):
-            return [readers.submit(_read, file, to) for file in batch]
-
-        waiting = [read(batch) for batch in batches[:AHEAD]]
-        for number, batch in enumerate(batches):
-            images = [image.result() for image in waiting.pop(0)]
-            waiting += map(read, batches[number + AHEAD : number + AHEAD + 1])
-            yield from _answers(predictor, batch, images, batch_size, explain)
+    return _in_batches(predictor, files, to, min(batch_size, len(files) or 1), explain)
 
 
 def _of_tiles(predictor: TiledPredictor, file: Path, explain: bool) -> Answer:
@@ -80,49 +63,48 @@ def _of_tiles(predictor: TiledPredictor, file: Path, explain: bool) -> Answer:
         return Answer(file, reason=str(reason))
 
 
-def _read(file: Path, to: PictureFormat) -> np.ndarray | str:
-    """The pixels, or why there are none."""
-    try:
-        return read_image(file, to)
-    except UnreadableImage as reason:
-        return str(reason)
+def _in_batches(
+    predictor: Predictor, files: Sequence[Path], to: PictureFormat, batch_size: int, explain: bool
+) -> Iterator[Answer]:
+    batches = [files[start : start + batch_size] for start in range(0, len(files), batch_size)]
+
+    def read(file: Path) -> np.ndarray | str:
+        """The pixels, or why there are none."""
+        try:
+            return read_image(file, to)
+        except UnreadableImage as reason:
+            return str(reason)
+
+    with ThreadPoolExecutor() as readers:
+        waiting = [readers.map(read, batch) for batch in batches[:AHEAD]]
+        for number, batch in enumerate(batches):
+            images = list(waiting.pop(0))
+            waiting += [readers.map(read, later) for later in batches[number + AHEAD : number + AHEAD + 1]]
+            yield from _answers(predictor, batch, images, batch_size, explain)
 
 
 def _answers(predictor, batch, images: list, batch_size: int, explain: bool) -> Iterator[Answer]:
     good = [image for image in images if not isinstance(image, str)]
-    explanation = probabilities = None
+    explanation = tags = None
     if good:
         # Every batch is as large as the first, so that nothing is compiled for another size.
         pixels = np.stack(good + [good[-1]] * (batch_size - len(good)))
-        if explain:
-            explanation = predictor.explain(pixels)
-            probabilities = explanation.probabilities
-        else:
-            probabilities = predictor.predict(pixels, batch_size)[PROBABILITIES]
-    tags, evidence = _tags(predictor, pixels, probabilities, len(good), explain) if good else (None, {})
+        explanation = predictor.explain(pixels) if explain else None
+        outputs = {} if explain else predictor.predict(pixels, batch_size)
+        probabilities = explanation.probabilities if explain else outputs[PROBABILITIES]
+        if predictor.activation == "sigmoid":
+            tags = tags_of(probabilities, predictor.thresholds)
+            evidence = {
+                tag: predictor.explain(pixels, [tag] * len(pixels)).total if explain else None
+                for tag in np.flatnonzero(tags[: len(good)].any(axis=0)).tolist()
+            }
     row = 0
     for path, image in zip(batch, images):
         if isinstance(image, str):
             yield Answer(path, reason=image, activation=predictor.activation)
-        else:
-            answer = Answer(path, probabilities[row], None, explanation, row, predictor.activation)
-            if tags is not None:
-                likely = sorted(
-                    np.flatnonzero(tags[row]).tolist(), key=lambda tag: -answer.probabilities[tag]
-                )
-                maps = {tag: evidence[tag] for tag in likely}
-                maps = {tag: None if level is None else level[row] for tag, level in maps.items()}
-                answer = replace(answer, tags=maps)
-            yield answer
-            row += 1
-
-
-def _tags(predictor: Predictor, pixels, probabilities, count: int, explain: bool):
-    """The tags of the first `count` images `(n, k)`, and the evidence `(n, H, W)` for each that one has."""
-    if predictor.activation != "sigmoid":
-        return None, {}
-    tags = tags_of(probabilities[:count], predictor.thresholds)
-    there = np.flatnonzero(tags.any(axis=0)).tolist()
-    if not explain:
-        return tags, dict.fromkeys(there)
-    return tags, {tag: predictor.explain(pixels, [tag] * len(pixels)).total for tag in there}
+            continue
+        found = [] if tags is None else np.flatnonzero(tags[row]).tolist()
+        likely = sorted(found, key=probabilities[row].__getitem__, reverse=True)
+        maps = {tag: None if evidence[tag] is None else evidence[tag][row] for tag in likely}
+        yield Answer(path, probabilities[row], None, explanation, row, predictor.activation, maps)
+        row += 1

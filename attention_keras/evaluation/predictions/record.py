@@ -1,17 +1,34 @@
-"""The record of `predict`: a line for each image. No stop loses one, and no image gets a second one."""
+"""The record of `predict`: a line for each image, with its drawing and the numbers of its maps beside it.
+
+No stop loses a line, and no image gets a second one.
+"""
 
 import contextlib
+import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from attention_keras.data.files import DRAWINGS, unique_stem
+from attention_keras.drawing.canvas import png
+from attention_keras.drawing.images import panel
 from attention_keras.errors import UserError
+from attention_keras.evaluation.predictions.answers import Answer
+from attention_keras.progress import Bar
 from attention_keras.runs.durable import hold_alone, write_json, write_whole, writing_to
 
 # A file's name may be any bytes.
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+MAPS = "maps"
+"""Folder in the output of `predict` for the numbers of the maps."""
+UNDER_WAY = 64
+"""Drawings that are begun before the first of them must be done."""
 
 Row = dict[str, Any]
 """`path`, `class` and `probability`, `top` with more of them, `drawing`, `reason`, and `maps` if wanted. Of a
@@ -41,27 +58,19 @@ class Record:
         self.path, self.answered, self._settings = path, dict[str, bool](), settings
         self._file = path.with_name(f"{path.stem}.settings.json")
         with writing_to(path.parent):
-            if path.exists() or self._file.exists():
-                self._refuse_another_command()
+            before = json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else None
+            if before != settings and (path.exists() or before is not None):
+                raise UserError(
+                    f"{path.parent} has the answers to another command (see {self._file.name}); choose "
+                    "another folder, or delete it"
+                )
             if path.exists():
-                self._drop_half_a_row()
                 self._read()
 
-    def _refuse_another_command(self) -> None:
-        before = json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else None
-        if before != self._settings:
-            raise UserError(
-                f"{self.path.parent} has the answers to another command (see {self._file.name}); choose "
-                "another folder, or delete it"
-            )
-
-    def _drop_half_a_row(self) -> None:
-        """The last one, which a kill or a full disk has cut."""
-        with self.path.open("r+b") as file:
-            content = file.read()
-            file.truncate(content.rfind(b"\n") + 1)
-
     def _read(self) -> None:
+        """All rows but half a one at the end, which a kill or a full disk has cut."""
+        with self.path.open("r+b") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
         try:
             self.answered = {row["path"]: row["reason"] is None for row in read_rows(self.path)}
         except (KeyError, TypeError, ValueError):
@@ -87,6 +96,93 @@ def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a record."""
     with path.open(**TEXT) as file:
         yield from map(json.loads, file)
+
+
+def write_predictions(
+    answers: Iterator[Answer],
+    count: int,
+    record: Record,
+    class_names: Sequence[str],
+    *,
+    top: int = 3,
+    pictures: bool = True,
+    maps: bool = False,
+) -> None:
+    """Add `count` rows to the record; write drawings under `pictures/` and numbers under `maps/`.
+
+    A row is written when its files are there. Each names the `top` most likely classes. Drawings are made
+    while the next images are read and predicted.
+    """
+    folder = record.path.parent
+    wanted = [("drawing", f"{DRAWINGS}/{{}}.png", _drawing)] * pictures
+    wanted += [("maps", f"{MAPS}/{{}}.npz", _numbers)] * maps
+    under_way: deque = deque()
+
+    def write(path: Path, make: Callable[[Answer], bytes], answer: Answer) -> None:
+        write_whole(path, make(answer))
+
+    def finish(most: int) -> None:
+        """Write the rows of what is done, and wait for it where more than this are under way."""
+        while under_way and (len(under_way) > most or all(file.done() for file in under_way[0][1])):
+            row, files = under_way.popleft()
+            for file in files:
+                file.result()
+            add(row)
+
+    with writing_to(folder), record.rows() as add, ThreadPoolExecutor() as pool:
+        for _, name, _ in wanted:
+            (folder / name).parent.mkdir(exist_ok=True)
+        try:
+            for answer in Bar(answers, total=count, unit=" images"):
+                row, files = _row(answer, class_names, top) | ({"maps": None} if maps else {}), []
+                for key, name, make in wanted if answer.explanation is not None else ():
+                    row[key] = name.format(unique_stem(answer.path))
+                    files.append(pool.submit(write, folder / row[key], make, answer))
+                under_way.append((row, files))
+                finish(UNDER_WAY)
+        finally:  # what is answered stays answered
+            finish(0)
+
+
+def _row(answer: Answer, names: Sequence[str], top: int) -> Row:
+    """The most likely classes and their probabilities; none for a file that was not read."""
+    found, classes = answer.probabilities, []
+    if answer.activation == "linear":
+        said = {names[0]: None if found is None else float(found[0])}
+    else:
+        if found is not None:
+            order = np.argsort(-found, kind="stable")[:top]
+            classes = [{"class": names[n], "probability": float(found[n])} for n in order]
+        tags = {"tags": sorted(names[tag] for tag in answer.tags)} if answer.activation == "sigmoid" else {}
+        said = tags | (classes[0] if classes else {"class": None, "probability": None})
+    return {"path": str(answer.path), **said, "top": classes, "drawing": None, "reason": answer.reason}
+
+
+def _drawing(answer: Answer) -> bytes:
+    found, row = answer.explanation, answer.row
+    if answer.activation == "softmax":
+        return png(found.draw(row))
+    names, number = found.class_names, answer.probabilities[0]
+    if answer.activation == "sigmoid":
+        said = ", ".join(f"{names[tag]} ({answer.probabilities[tag]:.0%})" for tag in answer.tags) or "no tag"
+        maps = answer.tags
+    else:
+        said, maps = f"{names[0]}: {number:.4g}", {0: None if found.total is None else found.total[row]}
+    evidence = {f"for {names[tag]}": level for tag, level in maps.items() if level is not None}
+    return png(panel(found.images[row].astype("uint8"), {}, said, evidence=evidence))
+
+
+def _numbers(answer: Answer) -> bytes:
+    """All maps of one image as the content of an `.npz` file."""
+    explanation, row = answer.explanation, answer.row
+    arrays = {"probabilities": explanation.probabilities[row]}
+    arrays |= {f"attention_{tap}": level[row] for tap, level in explanation.attention.items()}
+    arrays |= {f"evidence_{tap}": level[row] for tap, level in explanation.evidence.items()}
+    if explanation.total is not None:
+        arrays |= {"evidence": explanation.total[row], "evidence_rest": explanation.rest[row]}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def write_table(record: Path, form: Literal["csv", "parquet"], top: int) -> Path:

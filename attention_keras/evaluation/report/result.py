@@ -1,17 +1,25 @@
-"""What a task hands back, and its files: JSON with everything, CSV of the tables, PNG of the figures."""
+"""What a task hands back, and its files: JSON, CSV of the tables, PNG of the figures, and one HTML page.
 
+The page shows all results of a folder and needs nothing else: no scripts, no network.
+"""
+
+import base64
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from attention_keras.drawing.canvas import png
-from attention_keras.evaluation.report.table import Table, to_csv
-from attention_keras.runs.durable import write_json, write_whole
+from attention_keras.evaluation.report.table import Column, Table, to_csv, to_html
+from attention_keras.runs.durable import write_json, write_text, write_whole
+
+REPORT = "report.html"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,39 +82,34 @@ def write_result(result: TaskResult, folder: Path, about: list[str]) -> None:
     named = {f"{result.task}{number}.csv": table for number, table in zip(numbers, result.tables)}
     for name, table in (named | result.further_tables).items():
         write_whole(folder / name, to_csv(table).encode(errors="surrogateescape"))
+
+    def written(figure: Figure, name: str) -> dict[str, Any]:
+        """Write the image at `folder/name`; what the JSON says of it."""
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / name, png(figure.pixels))
+        said = {"title": figure.title or figure.caption, "caption": figure.caption}
+        return {"file": name, **said, "small": figure.small, "right": figure.right}
+
     galleries = [
-        {
-            "heading": gallery.heading,
-            "figures": [_write(f, f"{gallery.folder}/{f.name}.png", folder) for f in gallery.figures],
-        }
-        for gallery in result.galleries
+        {"heading": one.heading, "figures": [written(f, f"{one.folder}/{f.name}.png") for f in one.figures]}
+        for one in result.galleries
     ]
-    figures = [_write(f, f"{result.task}-{file_name(f.name)}.png", folder) for f in result.figures]
+    tables = [
+        table._asdict() | {"columns": [column._asdict() for column in table.columns]}
+        for table in result.tables
+    ]
     record = {
         "task": result.task,
         "title": result.title,
         "about": about,
         "warnings": result.warnings,
-        "tables": [asdict(table) for table in result.tables],
+        "tables": tables,
         "galleries": galleries,
-        "figures": figures,
+        "figures": [written(f, f"{result.task}-{file_name(f.name)}.png") for f in result.figures],
         "notes": result.notes,
         "values": result.values,
     }
     write_json(folder / f"{result.task}.json", plain(record))
-
-
-def _write(figure: Figure, name: str, folder: Path) -> dict[str, Any]:
-    """Write the image at `folder/name`; what the JSON says of it."""
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / name, png(figure.pixels))
-    return {
-        "file": name,
-        "title": figure.title or figure.caption,
-        "caption": figure.caption,
-        "small": figure.small,
-        "right": figure.right,
-    }
 
 
 def file_name(text: str) -> str:
@@ -130,10 +133,98 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
-    if isinstance(value, np.generic):
-        value = value.item()
     if isinstance(value, str):  # a file's name may hold bytes that are no UTF-8
         return value.encode(errors="backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --paper: #fff;
+  --tint: #f6f8fa; --link: #0969da; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --paper: #0d1117;
+    --tint: #151b23; --link: #4493f8; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 76rem; background: var(--paper);
+  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.7rem; margin: 0 0 .3rem; }
+h2 { margin: 2.6rem 0 .4rem; font-size: 1.3rem; border-bottom: 1px solid var(--line); padding-bottom: 4px; }
+h3 { margin: 1.4rem 0 .6rem; font-size: 1.05rem; }
+p { max-width: 48rem; margin: .5rem 0; } .soft { color: var(--soft); }
+nav a { margin-right: 1rem; } a { color: var(--link); }
+.scroll { overflow-x: auto; margin: .4rem 0 1.2rem; }
+table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
+caption { text-align: left; font-weight: 600; padding: .5rem 0; }
+th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+th { background: var(--tint); white-space: normal; vertical-align: bottom; }
+th.text, td.text { text-align: left; }
+.gallery { display: grid; gap: .9rem; margin-bottom: 1.2rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 34rem), 1fr)); }
+.figures { display: flex; flex-wrap: wrap; gap: .5rem 1rem; }
+figure { margin: .6rem 0 1rem; max-width: 100%; } figure.small { max-width: 23.5rem; }
+figcaption { color: var(--soft); font-size: .92rem; max-width: 48rem; overflow-wrap: anywhere; }
+img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); border-radius: 4px; }
+.gallery figure { margin: 0; max-width: none; }
+.gallery img { display: block; width: 100%; border-left-width: 5px; }
+.right img { border-left-color: #1a7f37; } .wrong img { border-left-color: #cf222e; }
+.warning { border-left: 4px solid #bf8700; background: var(--tint); padding: .4rem .8rem; }
+"""
+
+
+def write_report(folder: Path, tasks: Sequence[str]) -> Path:
+    """Write `report.html` from the `<task>.json` files in a results folder, in the order of `tasks`.
+
+    Results of earlier commands in the folder are shown too.
+    """
+    files = [folder / f"{task}.json" for task in tasks]
+    sections = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
+    links = " ".join(f'<a href="#{s["task"]}">{escape(s["title"])}</a>' for s in sections)
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Evaluation</title><style>{_STYLE}</style></head><body>\n"
+        f"<h1>Evaluation</h1><nav>{links}</nav>\n"
+        + "\n".join(_section(section, folder) for section in sections)
+        + "\n</body></html>\n"
+    )
+    write_text(folder / REPORT, page)
+    return folder / REPORT
+
+
+def _section(section: dict[str, Any], folder: Path) -> str:
+    """What was measured, the numbers, the images, and how to read them."""
+    parts = [f'<section id="{escape(section["task"])}"><h2>{escape(section["title"])}</h2>']
+    parts += [f'<p class="soft">{escape(line)}</p>' for line in section["about"]]
+    parts += [f'<p class="warning">{escape(warning)}</p>' for warning in section["warnings"]]
+    for table in section["tables"]:
+        columns = [Column(**column) for column in table["columns"]]
+        parts.append(to_html(Table(table["caption"], columns, table["rows"])))
+    for gallery in section["galleries"]:
+        parts += [f"<h3>{escape(gallery['heading'])}</h3>", _figures("gallery", gallery["figures"], folder)]
+    parts.append(_figures("figures", section["figures"], folder))
+    parts += [f"<p>{escape(note)}</p>" for note in section["notes"]]
+    return "\n".join([*parts, "</section>"])
+
+
+def _figures(kind: str, figures: list[dict[str, Any]], folder: Path) -> str:
+    """Those whose files are there; one outside the folder was not written by us, and is not read."""
+    shown = []
+    for figure in figures:
+        path = (folder / figure["file"]).resolve()
+        if not path.is_file() or not path.is_relative_to(folder.resolve()):
+            continue
+        answer = {True: "right", False: "wrong"}.get(figure["right"], "")
+        image = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+        # Under an answer also the words in its image, which a narrow screen makes too small to read.
+        words = dict.fromkeys([figure["title"]] * bool(answer) + [figure["caption"]])
+        caption = "<br>".join(escape(line) for line in words if line)
+        shown.append(
+            f'<figure class="{"small " * figure["small"]}{answer}">'
+            f'<img alt="{escape(figure["title"])}" src="{image}">'
+            + f"<figcaption>{caption}</figcaption>" * bool(caption)
+            + "</figure>"
+        )
+    return "\n".join([f'<div class="{kind}">', *shown, "</div>"])

@@ -4,10 +4,10 @@ import csv
 import io
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import NamedTuple
 
 MISSING = "-"
 
@@ -29,21 +29,24 @@ Cell = str | int | float | Spread | None
 """None and NaN stand for what was not measured."""
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """The head of a column, and the code by which `format` shows its numbers; a column of words has none."""
 
     head: str
     code: str = ""
 
     def show(self, cell: Cell, missing: str = MISSING) -> str:
-        """A cell as a reader sees it; `missing` for None and for numbers that are not finite."""
-        if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
+        """A cell as a reader sees it."""
+        if _is_missing(cell):
             return missing
         if isinstance(cell, Spread):
             shown = [part for part in (cell.mean, cell.deviation) if part is not None]
             return " ± ".join(format(part, self.code) for part in shown)
         return cell if isinstance(cell, str) else format(cell, self.code)
+
+
+def _is_missing(cell: Cell) -> bool:
+    return cell is None or (isinstance(cell, float) and not math.isfinite(cell))
 
 
 def text(head: str) -> Column:
@@ -66,42 +69,27 @@ def percent(head: str, digits: int = 1) -> Column:
     return Column(head, f".{digits}%")
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table for a reader: a caption, columns, and rows with one plain value for each column."""
 
     caption: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
 
-    def __post_init__(self):
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                raise ValueError(f"{self.caption}: {len(row)} cells for {len(self.columns)} columns")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Table":
-        """The inverse of `dataclasses.asdict`, after JSON."""
-        return cls(values["caption"], [Column(**column) for column in values["columns"]], values["rows"])
-
     def texts(self, missing: str = MISSING) -> list[list[str]]:
         """The heads, then the cells of each row as they are shown."""
-        heads = [column.head for column in self.columns]
-        rows = [[column.show(cell, missing) for column, cell in zip(self.columns, row)] for row in self.rows]
-        return [heads, *rows]
+        rows = [
+            [c.show(cell, missing) for c, cell in zip(self.columns, row, strict=True)] for row in self.rows
+        ]
+        return [[column.head for column in self.columns], *rows]
 
 
 def to_terminal(table: Table) -> str:
     """Columns of equal width, without the caption."""
     lines = table.texts()
     widths = [max(map(len, cells)) for cells in zip(*lines)]
-    aligned = [
-        [
-            cell.rjust(width) if column.code else cell.ljust(width)
-            for column, cell, width in zip(table.columns, line, widths)
-        ]
-        for line in lines
-    ]
+    sides = [str.rjust if column.code else str.ljust for column in table.columns]
+    aligned = [[side(cell, width) for side, cell, width in zip(sides, line, widths)] for line in lines]
     return "\n".join("  ".join(line).rstrip() for line in aligned)
 
 
@@ -132,11 +120,7 @@ def to_csv(table: Table) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([column.head for column in table.columns])
-    writer.writerows([_plain(cell) for cell in row] for row in table.rows)
+    for row in table.rows:
+        plain = [cell.mean if isinstance(cell, Spread) else cell for cell in row]
+        writer.writerow([None if _is_missing(cell) else cell for cell in plain])
     return file.getvalue()
-
-
-def _plain(cell: Cell) -> str | int | float | None:
-    if isinstance(cell, Spread):
-        return cell.mean
-    return None if isinstance(cell, float) and not math.isfinite(cell) else cell

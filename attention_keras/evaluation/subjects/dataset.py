@@ -1,8 +1,12 @@
-"""The dataset that subjects are tested on, and whether its classes and images are theirs."""
+"""What is tested: the models, the dataset whose classes they answer with, and which of its images."""
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
 
 from attention_keras.data.datasets import (
     ImageDataset,
@@ -18,20 +22,68 @@ from attention_keras.data.membership import Changes, FileRecord
 from attention_keras.data.registry import IMAGE_FILES, TABLE
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
+from attention_keras.evaluation.options import CommonOptions
+from attention_keras.evaluation.subjects.load import Subject
 from attention_keras.evaluation.subjects.predictor import TiledPredictor
-from attention_keras.evaluation.subjects.subject import Subject
 
 LABELS_OF: dict[str, Kind] = {"softmax": "single", "sigmoid": "multi", "linear": "number"}
 """What a model answers, by its activation."""
+Options = TypeVar("Options", bound=CommonOptions)
 
 logger = logging.getLogger(__name__)
 
 
-def dataset_of(
-    subjects: Sequence[Subject],
-    name: str = "",
-    data_dir: str = "",
-) -> ImageDataset:
+@dataclass(frozen=True, eq=False)
+class Context(Generic[Options]):
+    """What every task is given: the models, their dataset, its whole test split, and the options."""
+
+    subjects: Sequence[Subject]
+    dataset: ImageDataset
+    test: Split
+    options: Options
+
+    def images(self, default: int | None = None) -> Split:
+        """The first `limit` test images, or the first `default`, or all."""
+        count = self.options.limit or default
+        return self.test.take(slice(count)) if count else self.test
+
+    @property
+    def picture_format(self) -> PictureFormat:
+        """What images that do not come from the dataset are brought to."""
+        return picture_format(self.subjects)
+
+    @property
+    def tfds_folder(self) -> str | None:
+        """Where TensorFlow Datasets keeps prepared data; None is its default."""
+        return tfds_folder(self.subjects, self.options.data_dir)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """k names."""
+        return self.dataset.class_names
+
+    def mark(self, subject: Subject) -> str:
+        """Suffix for a figure's name: nothing for a single run."""
+        return "" if len(self.subjects) == 1 else f"-{subject.name}"
+
+
+def one_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
+    """Rows of the first image of each class, by class, then of the second of each, and so on.
+
+    With more classes than `count` the classes are spread evenly.
+    """
+    seen: dict[int, int] = {}
+    turn = np.empty(len(labels), int)
+    for index, label in enumerate(labels.tolist()):
+        turn[index] = seen[label] = seen.get(label, -1) + 1
+    order = np.lexsort((labels, turn))
+    first = order[: len(seen)]
+    if len(first) > count:
+        return first[np.linspace(0, len(first) - 1, count).round().astype(int)]
+    return order[:count]
+
+
+def dataset_of(subjects: Sequence[Subject], name: str = "", data_dir: str = "") -> ImageDataset:
     """The dataset `name`, or the one that all subjects were trained on.
 
     Where the subjects saw parts of it of different size, the largest part is loaded. A folder that no subject
@@ -47,31 +99,36 @@ def dataset_of(
     name = name or datasets[0]
     same = [subject for subject in trained if _is_same(subject.trained.dataset, name)]
     if not same:
-        to = picture_format(subjects)
-        if not name.startswith(IMAGE_FILES):
-            if to is None:
-                raise UserError(
-                    f"{subjects[0].name} reads image files in tiles; give folder:PATH or table:FILE"
-                )
-            size = to.size[0] if has_free_size(name) else None
-            folder = tfds_folder(subjects, data_dir)
-            return load_dataset(name, data_dir=folder, image_size=size, resize=to.resize)
-        seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
-        columns = trained[0].trained.columns if trained and name.startswith(TABLE) else ()
-        labels = LABELS_OF[subjects[0].predictor.activation] if name.startswith(TABLE) else "auto"
-        return load_unseen(name, to, columns=columns, labels=labels, without=seen)
+        return _other_dataset(subjects, name, data_dir)
     if has_free_size(name):
         one_resize(same)
     whole = max(same, key=lambda subject: subject.trained.limit or float("inf"))
-    folder = tfds_folder([whole], data_dir)
     how = whole.trained.for_loading()
-    dataset = load_dataset(name, seed=whole.trained.seed, data_dir=folder, **how)
+    dataset = load_dataset(name, seed=whole.trained.seed, data_dir=tfds_folder([whole], data_dir), **how)
     for subject in same:
         if subject.files and dataset.files is not None:
             changes = Changes.between(_tested(subject.files), _tested(dataset.files))
             if changes:
                 logger.warning("%s has changed since %s was trained: files %s", name, subject.name, changes)
     return dataset
+
+
+def _other_dataset(subjects: Sequence[Subject], name: str, data_dir: str) -> ImageDataset:
+    """One that no subject was trained on."""
+    to = picture_format(subjects)
+    if name.startswith(IMAGE_FILES):
+        seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
+        of_table, trained = (
+            name.startswith(TABLE),
+            [subject.trained for subject in subjects if subject.trained],
+        )
+        columns = trained[0].columns if trained and of_table else ()
+        labels = LABELS_OF[subjects[0].predictor.activation] if of_table else "auto"
+        return load_unseen(name, to, columns=columns, labels=labels, without=seen)
+    if to is None:
+        raise UserError(f"{subjects[0].name} reads image files in tiles; give folder:PATH or table:FILE")
+    size = to.size[0] if has_free_size(name) else None
+    return load_dataset(name, data_dir=tfds_folder(subjects, data_dir), image_size=size, resize=to.resize)
 
 
 def tfds_folder(subjects: Sequence[Subject], given: str = "") -> str | None:
@@ -113,29 +170,19 @@ def _tested(files: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
 
 def check_fit(subject: Subject, dataset: ImageDataset, test: Split) -> None:
     """Raise UserError unless the subject tells the dataset's classes apart on images of its size."""
-    model = "the model" if subject.trained is None else subject.name
-    known, answers = subject.predictor.class_names, LABELS_OF[subject.predictor.activation]
+    model, predictor = "the model" if subject.trained is None else subject.name, subject.predictor
+    known, answers, named = predictor.class_names, LABELS_OF[predictor.activation], dataset.class_names
+    other = "; choose the dataset it was trained on"
     if answers != dataset.kind:
-        differs = f"answers with {answers} labels and {dataset.name} has {dataset.kind} ones"
-    elif len(dataset.class_names) != subject.predictor.num_classes:
-        differs = (
-            f"tells {subject.predictor.num_classes} classes apart and {dataset.name} has "
-            f"{len(dataset.class_names)}"
-        )
-    elif known is not None and list(known) != list(dataset.class_names):
-        differs = (
-            f"answers with classes such as {known[0]!r}, {dataset.name} has classes such as "
-            f"{dataset.class_names[0]!r}"
-        )
-    elif test.images.shape[1] is None and not isinstance(subject.predictor, TiledPredictor):
-        raise UserError(
-            f"{model} takes batches of images, and {dataset.name} has files of any size; give the run"
-        )
-    elif tuple(test.images.shape[1:]) != tuple(subject.predictor.image_shape):
-        raise UserError(
-            f"{model} takes images of {subject.predictor.image_shape}, "
-            f"{dataset.name} has {test.images.shape[1:]}"
-        )
+        differs = f"answers with {answers} labels and {dataset.name} has {dataset.kind} ones{other}"
+    elif len(named) != predictor.num_classes:
+        differs = f"tells {predictor.num_classes} classes apart and {dataset.name} has {len(named)}{other}"
+    elif known is not None and list(known) != list(named):
+        differs = f"answers with classes such as {known[0]!r}, {dataset.name} has {named[0]!r}{other}"
+    elif test.images.shape[1] is None and not isinstance(predictor, TiledPredictor):
+        differs = f"takes batches of images, and {dataset.name} has files of any size; give the run"
+    elif tuple(test.images.shape[1:]) != tuple(predictor.image_shape):
+        differs = f"takes images of {predictor.image_shape}, {dataset.name} has {test.images.shape[1:]}"
     else:
         return
-    raise UserError(f"{model} {differs}; choose the dataset it was trained on")
+    raise UserError(f"{model} {differs}")

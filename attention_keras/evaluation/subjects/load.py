@@ -1,13 +1,21 @@
-"""From paths to subjects: run directories, `.keras` files and SavedModels."""
+"""From paths to models under test: run directories, `.keras` files and SavedModels."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from attention_keras.errors import UserError
+import keras
+import numpy as np
+
+from attention_keras.data.membership import FileRecord
+from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, TiledPredictor
-from attention_keras.evaluation.subjects.subject import Subject
+from attention_keras.evaluation.subjects.views import evidence_in_batches, logits_view, probability_function
+from attention_keras.explaining.explanation import Explanation
+from attention_keras.models.copies import in_float32
+from attention_keras.models.parts import count_parameters
 from attention_keras.models.tiled import reads_tiles
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import LABELS, Run
@@ -16,28 +24,93 @@ from attention_keras.serving.served_model import LoadedModel
 from attention_keras.serving.versions import newest_version
 
 
+@dataclass(eq=False)
+class Subject:
+    """One model under test; its name is unique among the runs.
+
+    Its predictor computes in the precision of training. Where they are known: the configuration it was
+    `trained` with, the folder of TensorFlow Datasets, and of a run on image files what each was at its begin.
+    """
+
+    name: str
+    path: Path
+    predictor: Predictor
+    trained: RunConfig | None
+    data_dir: str | None = None
+    files: Mapping[str, FileRecord] | None = None
+
+    @property
+    def shows_layers(self) -> bool:
+        """Whether the layers can be seen: not those of a SavedModel."""
+        return isinstance(self.predictor, KerasPredictor)
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The Keras model computing in float32, for gradients and small differences."""
+        if not self.shows_layers:
+            raise NotApplicable(
+                f"{self.path} is a SavedModel, good for classification only; give the run directory"
+            )
+        return in_float32(self.predictor.model)
+
+    @cached_property
+    def logits_model(self) -> keras.Model:
+        """images -> logits `(b, k)`."""
+        return logits_view(self.model)
+
+    @cached_property
+    def _exact(self) -> Predictor:
+        return KerasPredictor(self.model) if self.shows_layers else self.predictor
+
+    def explain(self, images: np.ndarray, classes: Sequence[int]) -> Explanation:
+        """Evidence for these classes, in float32 where the layers can be seen."""
+        return self._exact.explain(images, classes)
+
+    def total_evidence(self, images: np.ndarray, classes: Sequence[int], size: int) -> np.ndarray | None:
+        """The evidence of all taps, `size` images at a time: `(n, H, W)`; of one tap `(n, h, w)`.
+
+        None where there is none. The map for one class rather than another is the difference of theirs.
+        """
+        maps = evidence_in_batches(self.explain, images, classes, size)
+        return list(maps.values())[-1] if maps else None
+
+    @property
+    def kind(self) -> str:
+        """The network's name, such as `vgg-att2-concat-dp`."""
+        if self.trained:
+            return self.trained.model
+        return self.predictor.model.name if self.shows_layers else "SavedModel"
+
+    @property
+    def parameters(self) -> tuple[int | None, int | None]:
+        """Trainable parameters, and all; of a SavedModel what its card says."""
+        if self.shows_layers:
+            return count_parameters(self.predictor.model), self.predictor.model.count_params()
+        return None, self.predictor.card.get("parameters")
+
+    def probabilities(self, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
+        """Class probabilities `(n, k)` of pixels `(n, h, w, 3)`, in float32."""
+        return probability_function(self.logits_model, batch_size, self.predictor.temperature)(images)
+
+
 def load_subjects(paths: Sequence[str]) -> list[Subject]:
     """Load every run, `.keras` file or SavedModel; equal names are told apart by the folders above."""
-    repeated = [path for path, count in Counter(str(Path(p).resolve()) for p in paths).items() if count > 1]
-    if repeated:
+    resolved = [Path(path).resolve() for path in paths]
+    if repeated := [path for path, count in Counter(resolved).items() if count > 1]:
         raise UserError(f"{repeated[0]} is given twice; give each run once")
-    names = unique_names([Path(path).resolve() for path in paths])
-    return [_load(name, Path(path)) for path, name in zip(paths, names)]
+    return [_load(name, Path(path)) for path, name in zip(paths, unique_names(resolved))]
 
 
 def _load(name: str, path: Path) -> Subject:
     predictor = load_predictor(path)
     if run := run_of(path):
         return Subject(name, path, predictor, run.config, run.config.data_dir or None, run.files())
-    return Subject(name, path, predictor, config_of(predictor.card or {}))
-
-
-def config_of(card: Mapping[str, Any]) -> RunConfig | None:
-    """The config on a card; None without one, or where another version of this package wrote it."""
     try:
-        return RunConfig.from_dict(card["config"]) if "config" in card else None
-    except UserError:
-        return None
+        config = (predictor.card or {}).get("config")
+        trained = None if config is None else RunConfig.from_dict(config)
+    except UserError:  # another version of this package wrote the card
+        trained = None
+    return Subject(name, path, predictor, trained)
 
 
 def load_predictor(path: str | Path) -> Predictor:
@@ -47,8 +120,9 @@ def load_predictor(path: str | Path) -> Predictor:
     """
     path = Path(path)
     run = run_of(path)
-    if version := None if run else _saved_model(path):
-        predictor: Predictor = LoadedModel(version)
+    exported = path if (path / "saved_model.pb").exists() else newest_version(path)
+    if exported and not run:
+        predictor: Predictor = LoadedModel(exported)
     else:
         model, resize = load_model(path), "crop"
         if run:
@@ -67,16 +141,8 @@ def load_predictor(path: str | Path) -> Predictor:
 
 def run_of(path: Path) -> Run | None:
     """The run in this folder, or the one that this file is a model of."""
-    if path.is_dir():
-        run = Run(path)
-        return run if run.exists else None
-    run = Run(path.parent)
-    return run if run.exists and path in (run.model, run.best_model) else None
-
-
-def _saved_model(path: Path) -> Path | None:
-    """The SavedModel at `path`, or the newest of the numbered versions under it."""
-    return path if (path / "saved_model.pb").exists() else newest_version(path)
+    run = Run(path if path.is_dir() else path.parent)
+    return run if run.exists and (path.is_dir() or path in (run.model, run.best_model)) else None
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
@@ -89,8 +155,9 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     lengths = [2 if path.name.isdecimal() else 1 for path in paths]
     while True:
         names = ["/".join(p[-length:]) for p, length in zip(parts, lengths)]
-        doubles = {name for name, count in Counter(names).items() if count > 1}
-        longer = [min(length + (name in doubles), len(p)) for p, length, name in zip(parts, lengths, names)]
+        longer = [
+            min(length + (names.count(name) > 1), len(p)) for p, length, name in zip(parts, lengths, names)
+        ]
         if longer == lengths:
             return names
         lengths = longer

@@ -10,8 +10,7 @@ import numpy as np
 from attention_keras.data.bands import read_bands
 from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError
-from attention_keras.explaining.batches import in_batches
-from attention_keras.explaining.explain import PREDICTED, explain
+from attention_keras.explaining.explain import PREDICTED, explain, in_batches
 from attention_keras.explaining.explanation import Explanation
 from attention_keras.explaining.large import LargeExplanation, explain_large
 from attention_keras.models.classifier import probabilities_of
@@ -43,17 +42,18 @@ class KerasPredictor:
         self.activation = getattr(model, "activation", "softmax")
         self.thresholds = getattr(model, "thresholds", None)
         self.value_range = getattr(model, "value_range", None)
-        self._to_probabilities = probabilities_of(model, self.temperature)
+        self._activate = probabilities_of(model, self.temperature)
+
+    def _probabilities(self, logits) -> np.ndarray:
+        return keras.ops.convert_to_numpy(self._activate(logits))
 
     def predict(self, images: np.ndarray, batch_size: int = 128) -> dict[str, np.ndarray]:
         """`probabilities` `(n, k)` and `attention_<tap>` `(n, h, w)` of uint8 images `(n, H, W, 3)`."""
 
         def call(batch):
             outputs = self.model.predict_on_batch(batch.astype("float32"))
-            probabilities = keras.ops.convert_to_numpy(self._to_probabilities(outputs[LOGITS]))
-            return {PROBABILITIES: probabilities} | {
-                name: value for name, value in outputs.items() if name.startswith(ATTENTION)
-            }
+            maps = {name: value for name, value in outputs.items() if name.startswith(ATTENTION)}
+            return {PROBABILITIES: self._probabilities(outputs[LOGITS])} | maps
 
         return in_batches(call, images, batch_size, progress=True)
 
@@ -83,12 +83,11 @@ class TiledPredictor(KerasPredictor):
     def predict(self, images, batch_size=128):
         rows = Bar(range(len(images)), unit=" images")
         found = [self._tiles.answer(images.bands(row, self._tiles.side)).logits for row in rows]
-        return {PROBABILITIES: keras.ops.convert_to_numpy(self._to_probabilities(np.stack(found)))}
+        return {PROBABILITIES: self._probabilities(np.stack(found))}
 
     def probabilities_of_file(self, path: Path) -> np.ndarray:
         """`(k,)`; raises UnreadableImage."""
-        logits = self._tiles.answer(read_bands(path, self._tiles.side)).logits
-        return keras.ops.convert_to_numpy(self._to_probabilities(logits))
+        return self._probabilities(self._tiles.answer(read_bands(path, self._tiles.side)).logits)
 
     def explain_file(self, path: Path) -> LargeExplanation:
         """Of the predicted class; raises UnreadableImage."""

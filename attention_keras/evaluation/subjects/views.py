@@ -1,14 +1,15 @@
 """What a trained network gives on many images, and other networks made from it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 from scipy.special import softmax
 
 from attention_keras.errors import NotApplicable, UserError
-from attention_keras.explaining.batches import in_batches
+from attention_keras.explaining.explain import in_batches
+from attention_keras.explaining.explanation import Explanation
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.models.class_head import PROBE
 from attention_keras.models.copies import copy_weights
@@ -25,6 +26,18 @@ def predict_batches(model: keras.Model, images: np.ndarray, batch_size: int):
     prediction itself (`attention_keras.data.pipeline`).
     """
     return in_batches(lambda batch: model.predict_on_batch(batch.astype("float32")), images, batch_size)
+
+
+def evidence_in_batches(
+    explain: Callable[..., Explanation], images: np.ndarray, classes: Sequence[int], batch_size: int
+) -> dict[str, np.ndarray]:
+    """Signed evidence of each tap for the classes; of several taps also of `all`, at image size."""
+
+    def call(pixels: np.ndarray, asked: np.ndarray) -> dict[str, np.ndarray]:
+        found = explain(pixels, asked)
+        return found.evidence | ({"all": found.total} if len(found.evidence) > 1 else {})
+
+    return in_batches(call, (images, np.asarray(classes)), batch_size)
 
 
 def logits_view(model: keras.Model) -> keras.Model:

@@ -1,38 +1,47 @@
 """Answers to test images: a row for each in a table, and images of some with where the network looked."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from attention_keras.data.split import Split
-from attention_keras.drawing.images import panel, prediction_title
+from attention_keras.drawing.images import panel, prediction_title, tags_of
 from attention_keras.errors import NotApplicable
-from attention_keras.evaluation.explanations.kinds import shown_kinds
+from attention_keras.evaluation.kinds import shown_kinds
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.report.result import Figure, Gallery, file_name
-from attention_keras.evaluation.report.table import Cell, decimal, integer, text
+from attention_keras.evaluation.report.table import Cell, Column, decimal, integer, text
+from attention_keras.evaluation.subjects.dataset import Context, one_of_each_class
+from attention_keras.evaluation.subjects.load import Subject
 from attention_keras.evaluation.subjects.predictor import TiledPredictor
-from attention_keras.evaluation.subjects.subject import Subject
-from attention_keras.evaluation.tasks.context import Context, one_of_each_class
 
 PANELS = "panels"
-COLUMNS = [
-    text("run"),
-    integer("image"),
-    *map(text, ("path", "group", "true", "predicted")),
-    decimal("probability"),
-]
 
 
-def answer_rows(run: str, test: Split, probabilities: np.ndarray, class_names) -> list[list[Cell]]:
-    """The run's answer to every test image, in the order of `COLUMNS`."""
+def answer_columns(context: Context) -> list[Column]:
+    """Heads of the table of answers: of tags the probability of each, of a class its own."""
+    columns = [text("run"), integer("image"), text("path"), text("group")]
+    if context.dataset.kind == "number":
+        return [*columns, decimal("true"), decimal("predicted")]
+    probabilities = context.class_names if context.dataset.kind == "multi" else ["probability"]
+    return [*columns, text("true"), text("predicted"), *map(decimal, probabilities)]
+
+
+def answer_rows(context: Context, subject: Subject, test: Split, found: np.ndarray) -> Iterator[list[Cell]]:
+    """The run's answer to every test image, from what it predicts `(n, k)`."""
+    names, thresholds = context.class_names, subject.predictor.thresholds
     groups = [""] * len(test) if test.groups is None else test.groups
-    each = enumerate(zip(paths_of(test), groups, test.labels, probabilities))
-    return [
-        [run, number, path, group, class_names[label], class_names[row.argmax()], float(row.max())]
-        for number, (path, group, label, row) in each
-    ]
+    for number, (path, group, label, answer) in enumerate(zip(paths_of(test), groups, test.labels, found)):
+        if context.dataset.kind == "number":
+            said = [float(label), float(answer[0])]
+        elif context.dataset.kind == "multi":
+            both = (label > 0, tags_of(answer, thresholds))
+            said = [";".join(names[tag] for tag in np.flatnonzero(tags)) for tags in both] + answer.tolist()
+        else:
+            said = [names[label], names[answer.argmax()], float(answer.max())]
+        yield [subject.name, number, path, group, *said]
 
 
 def paths_of(split: Split) -> list[str]:
@@ -41,56 +50,34 @@ def paths_of(split: Split) -> list[str]:
 
 
 def answer_galleries(
-    context: Context[ClassificationOptions],
-    subject: Subject,
-    test: Split,
-    probabilities: np.ndarray,
+    context: Context[ClassificationOptions], subject: Subject, test: Split, found: np.ndarray
 ) -> list[Gallery]:
-    """One gallery of wrong and one of right answers; the option `panels` says how many images in all.
+    """Images with the run's answers; the option `panels` says how many in all.
 
-    Beside the attention of each tap stands the evidence for the predicted class, and for a wrong answer the
-    evidence for it rather than for the true class. A network that has neither is shown with its Grad-CAM, but
-    for a SavedModel, whose layers cannot be seen.
+    Of classes there are a gallery of wrong and one of right answers, of tags and of numbers the first images.
     """
-    labels = np.asarray(test.labels)
-    wrong, right = chosen_answers(probabilities, labels, context.options.panels)
-    rows = np.concatenate([wrong, right])
-    if not len(rows):
-        return []
-    shown, names = test.take(rows), context.class_names
-    paths, predicted = paths_of(shown), probabilities[rows].argmax(axis=-1)
-    large = subject.predictor if isinstance(subject.predictor, TiledPredictor) else None
-    if large is None:
-        images = np.asarray(shown.images[:])
-        found = subject.explain(images, predicted)
-        maps = found.attention
-        if not maps and found.total is None:
-            maps = _post_hoc(context, subject, images, predicted)
-        if found.total is not None and len(wrong):
-            contrast = found.total[: len(wrong)] - subject.explain(images[: len(wrong)], labels[wrong]).total
-    figures = []
-    for number, row in enumerate(rows):
-        title, correct = prediction_title(probabilities[row], names, labels[row])
-        if large is not None:
-            image = large.explain_file(Path(paths[number])).draw(0, title, correct)
-        else:
-            levels = {name: level[number] for name, level in maps.items()}
-            signed = {}
-            if found.total is not None:
-                signed[f"for {names[predicted[number]]}"] = found.total[number]
-                if not correct:
-                    signed[f"not {names[labels[row]]}"] = contrast[number]
-            image = panel(images[number], levels, title, correct=correct, evidence=signed)
-        figures.append(Figure(f"{number:02d}", image, paths[number], small=True, right=correct, title=title))
-    single = len(context.subjects) == 1
+    single, labels, count = len(context.subjects) == 1, np.asarray(test.labels), context.options.panels
+    parts = {"the first images, with what speaks for each answer": np.arange(min(count, len(test)))}
+    if context.dataset.kind == "single":
+        wrong, right = chosen_answers(found, labels, count)
+        errors = int((found.argmax(axis=-1) != labels).sum())
+        parts = {
+            f"{errors:,} of {len(test):,} answers are wrong; the most confident first": wrong,
+            f"{len(test) - errors:,} of {len(test):,} answers are right": right,
+        }
     folder = PANELS if single else f"{PANELS}/{file_name(subject.name)}"
-    errors = int((probabilities.argmax(axis=-1) != labels).sum())
-    parts = [
-        (f"{errors:,} of {len(test):,} answers are wrong; the most confident first", figures[: len(wrong)]),
-        (f"{len(test) - errors:,} of {len(test):,} answers are right", figures[len(wrong) :]),
-    ]
-    who = "" if single else f"{subject.name}: "
-    return [Gallery(f"{who}{heading}", folder, part) for heading, part in parts if part]
+    galleries, start = [], 0
+    for heading, rows in parts.items():
+        shown = test.take(rows)
+        figures = [
+            _figure(context, subject, shown, place, found[row], f"{start + place:02d}")
+            for place, row in enumerate(rows)
+        ]
+        galleries += [Gallery(heading if single else f"{subject.name}: {heading}", folder, figures)] * bool(
+            figures
+        )
+        start += len(rows)
+    return galleries
 
 
 def chosen_answers(
@@ -107,11 +94,35 @@ def chosen_answers(
     return wrong, right[one_of_each_class(labels[right], count - len(wrong))]
 
 
-def _post_hoc(context: Context, subject: Subject, images: np.ndarray, predicted: np.ndarray) -> dict:
-    """What stands for a network that has no maps of its own; nothing where its layers cannot be seen."""
-    if subject.shows_layers:
-        settings = {"batch_size": context.options.batch_size, "seed": context.options.seed}
-        with contextlib.suppress(NotApplicable):  # no feature map to explain
-            [kind] = shown_kinds(subject.model)
-            return kind.compute(subject.model, images, predicted, **settings)
-    return {}
+def _figure(
+    context: Context, subject: Subject, shown: Split, row: int, answer: np.ndarray, name: str
+) -> Figure:
+    """One image with the evidence for its class, for each tag that was found, or for the number.
+
+    Beside a class stands the attention of each tap, and where it is wrong the evidence for it rather than for
+    the true class. A network that has neither is shown with its Grad-CAM, but for a SavedModel, whose layers
+    cannot be seen.
+    """
+    predictor, names, label = subject.predictor, context.class_names, shown.labels[row]
+    path, of_class = paths_of(shown)[row], context.dataset.kind == "single"
+    title, right = prediction_title(answer, names, label, predictor.activation, predictor.thresholds)
+    if isinstance(predictor, TiledPredictor):
+        pixels = predictor.explain_file(Path(path)).draw(0, title, right)
+        return Figure(name, pixels, path, small=True, right=right, title=title)
+    image, asked, maps = np.asarray(shown.images[row : row + 1]), [int(answer.argmax())], {}
+    if context.dataset.kind == "multi":
+        asked = np.flatnonzero(tags_of(answer, predictor.thresholds)).tolist()
+    found = {k: subject.explain(image, [k]) for k in asked}
+    signed = {f"for {names[k]}": one.total[0] for k, one in found.items() if one.total is not None}
+    if of_class:
+        maps = {tap: level[0] for tap, level in found[asked[0]].attention.items()}
+        if signed and not right:
+            against = subject.explain(image, [int(label)]).total
+            signed[f"not {names[label]}"] = found[asked[0]].total[0] - against[0]
+        if not maps and not signed and subject.shows_layers:
+            with contextlib.suppress(NotApplicable):  # no feature map to explain
+                [kind] = shown_kinds(subject.model)
+                levels = kind.compute(subject.model, image, asked, 1, context.options.seed)
+                maps = {level: values[0] for level, values in levels.items()}
+    pixels = panel(image[0], maps, title, correct=right, evidence=signed)
+    return Figure(name, pixels, path, small=True, right=right, title=title)

@@ -1,88 +1,119 @@
-"""Top-1 error, confusion, images of answers, and whether attention points at the object."""
+"""How often answers (classes, tags, numbers) are right, images of them, and whether maps point at objects."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from attention_keras.data.split import Split
 from attention_keras.drawing.charts import confusion_figure, reliability_diagram
-from attention_keras.evaluation.explanations.kinds import EVIDENCE
-from attention_keras.evaluation.explanations.own import total_evidence
+from attention_keras.drawing.images import tags_of
+from attention_keras.evaluation.kinds import EVIDENCE
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
-from attention_keras.evaluation.report.table import Table, decimal, integer, percent, text
-from attention_keras.evaluation.subjects.subject import Subject
-from attention_keras.evaluation.tasks.answers import COLUMNS, PANELS, answer_galleries, answer_rows
-from attention_keras.evaluation.tasks.context import Context
-from attention_keras.evaluation.tasks.groups import GROUPS, errors_by_group, group_row
-from attention_keras.evaluation.tasks.targets import measure_targets
-from attention_keras.measures.answers import Classification, classify, reliability, uncalibrated
+from attention_keras.evaluation.report.table import Cell, Table, decimal, integer, percent, text
+from attention_keras.evaluation.subjects.dataset import Context
+from attention_keras.evaluation.subjects.load import Subject
+from attention_keras.evaluation.tasks.answers import PANELS, answer_columns, answer_galleries, answer_rows
+from attention_keras.measures.answers import (
+    classify,
+    errors_by_group,
+    reliability,
+    score_numbers,
+    score_tags,
+    uncalibrated,
+)
 from attention_keras.measures.localization import localize
-from attention_keras.models.outputs import attention_maps
+from attention_keras.models.outputs import PROBABILITIES, attention_maps
 
-_ERRORS = [
-    *map(text, ("run", "network")),
-    percent("error", 2),
-    *map(integer, ("images", "trainable parameters", "all parameters")),
-]
-_CALIBRATION = [
-    text("run"),
-    decimal("temperature", 2),
-    percent("calibration error before", 2),
-    percent("after", 2),
-]
-_POINTING = [
-    *map(text, ("run", "map")),
-    *map(percent, ("peak on object", "best fixed point", "chance", "mass on object", "area")),
-]
-_MOST_CLASSES = 30
+_RUN = [text("run"), text("network")]
+# Tables by what stands over them; those without rows are left out.
+ERRORS, CALIBRATION, GROUPS = "Test error", "Is it as often right as it is sure?", "Error by group"
+POINTING, TAGS, EACH, NUMBERS = "Do the maps point at the object?", "Tags", "Each tag", "Numbers"
+_COLUMNS = {
+    ERRORS: [
+        *_RUN,
+        percent("error", 2),
+        *map(integer, ("images", "trainable parameters", "all parameters")),
+    ],
+    TAGS: [
+        *(*_RUN, decimal("mAP"), decimal("F1")),
+        *(percent("all tags right"), integer("images"), text("hardest tags")),
+    ],
+    EACH: [
+        *map(text, ("run", "tag")),
+        *map(decimal, ("average precision", "F1", "threshold")),
+        integer("images"),
+    ],
+    NUMBERS: [*_RUN, *map(decimal, ("R2", "mean absolute error")), integer("images")],
+    CALIBRATION: [
+        text("run"),
+        decimal("temperature", 2),
+        percent("calibration error before", 2),
+        percent("after", 2),
+    ],
+    GROUPS: [
+        text("run"),
+        integer("groups"),
+        *map(decimal, ("mean error of a group", "standard error")),
+        text("worst groups: error, images"),
+    ],
+    POINTING: [
+        *map(text, ("run", "map")),
+        *map(percent, ("peak on object", "best fixed point", "chance", "mass on object", "area")),
+    ],
+}  # fmt: skip
+_MOST_CLASSES, _HARDEST, _WORST_GROUPS = 30, 3, 5
+_NOTES = {
+    "single": "Calibration error: how far the share of right answers is from the probability given for "
+    "them, on average over 15 bins. A temperature fitted on the validation images divides the logits; it "
+    "changes no answer. In the diagram, points above the line are answers that are right more often than "
+    "they are sure.",
+    "multi": "mAP: mean over the tags of the average precision; F1 at the threshold of each tag, chosen on "
+    "validation images. The error of an image, by which groups are compared, is its share of wrong tags.",
+    "number": "R2: share of the numbers' variance that is explained; 0 is to answer their mean. The error of "
+    "an image, by which groups are compared, is how far the answer is from its number.",
+}
+_POINTING_NOTE = (
+    "Attention by tap, and the evidence for the predicted class. Peak on object: share of images "
+    "whose largest value lies on a cell that the object touches; it is worth something above the "
+    "best fixed point (always the same cell) and chance. Mass on object: share of the attention, or "
+    "of what speaks for the class, that lies on the object; it is worth something above the object's "
+    "share of the area."
+)
 
 
 def measure(context: Context[ClassificationOptions]) -> TaskResult:
-    """Classify every test image with every run."""
-    if context.dataset.kind != "single":
-        return measure_targets(context)
-    test, names = context.images(), context.class_names
-    groups = []
-    values, galleries, figures, results = {}, [], [], {}
-    errors, calibrations, pointing, answers = [], [], [], []
+    """Scores of every run on every test image."""
+    test, kind = context.images(), context.dataset.kind
+    score = {"single": _score_classes, "multi": _score_tags, "number": _score_numbers}[kind]
+    rows: dict[str, list[list[Cell]]] = {caption: [] for caption in _COLUMNS}
+    values, answers, galleries, figures = {}, [], [], []
     for subject in context.subjects:
         outputs = subject.predictor.predict(test.images, context.options.batch_size)
-        probabilities, maps = outputs["probabilities"], attention_maps(outputs)
-        result = classify(probabilities, test.labels, names)
-        scores = _localization(context, subject, test, maps, probabilities)
-        temperature = subject.predictor.temperature
-        after = reliability(probabilities, test.labels)
-        before = reliability(uncalibrated(probabilities, temperature), test.labels)
-        calibration = {"temperature": temperature, "before": before.error, "after": after.error}
-        values[subject.name] = {**asdict(result), "calibration": calibration, "localization": scores}
-        if by_group := errors_by_group(test, probabilities.argmax(axis=-1) != test.labels):
-            groups.append(group_row(subject.name, by_group))
+        found = outputs[PROBABILITIES]
+
+        def add(caption: str, *cells: Cell, run: str = subject.name) -> None:
+            rows[caption].append([run, *cells])
+
+        values[subject.name], wrong, drawn = score(context, subject, test, outputs, add)
+        if by_group := errors_by_group(test.groups, wrong):
             values[subject.name]["groups"] = by_group
-        results[subject.name] = result
-        errors.append([subject.name, subject.kind, result.error, result.images, *subject.parameters])
-        calibrations.append([subject.name, *calibration.values()])
-        pointing += [[subject.name, name, *s.values()] for name, s in scores.items()]
-        answers += answer_rows(subject.name, test, probabilities, names)
-        galleries += answer_galleries(context, subject, test, probabilities)
-        lines = {"answers": after} if temperature == 1 else {"before": before, "after": after}
-        for name, pixels, caption in (
-            ("confusion", confusion_figure(np.array(result.confusion), names), "confusion matrix"),
-            ("reliability", reliability_diagram(lines), "how often answers are right, by how sure they are"),
-        ):
-            figures.append(
-                Figure(f"{name}{context.mark(subject)}", pixels, f"{subject.name}: {caption}", small=True)
-            )
-    tables = [
-        Table("Test error", _ERRORS, errors),
-        Table("Is it as often right as it is sure?", _CALIBRATION, calibrations),
+            each = by_group["each, worst first"]
+            worst = ", ".join(f"{g['group']} {g['error']:.3g}, {g['images']}" for g in each[:_WORST_GROUPS])
+            add(GROUPS, len(each), by_group["mean"], by_group["standard error"], worst)
+        answers += answer_rows(context, subject, test, found)
+        galleries += answer_galleries(context, subject, test, found)
+        figures += drawn
+    tables = [Table(caption, _COLUMNS[caption], found) for caption, found in rows.items() if found]
+    tables += _by_class(values, list(context.class_names)) if kind == "single" else []
+    notes = [
+        f"Every one of the {len(test):,} test images of {context.dataset.name} counts once; one run is one "
+        "seed, so that differences of a few tenths of a percent mean little. answers.csv has the answer to "
+        "each of them.",
+        _NOTES[kind],
+        *[_POINTING_NOTE] * bool(rows[POINTING]),
     ]
-    if groups:
-        tables.append(Table("Error by group", GROUPS, groups))
-    if pointing:
-        tables.append(Table("Do the maps point at the object?", _POINTING, pointing))
-    tables += _by_class(results)
     return TaskResult(
         "classification",
         "Classification",
@@ -90,62 +121,85 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
         tables=tables,
         galleries=galleries,
         figures=figures,
-        notes=_notes(len(test), context.dataset.name, bool(pointing)),
-        further_tables={"answers.csv": Table("Answers", COLUMNS, answers)},
+        notes=notes,
+        further_tables={"answers.csv": Table("Answers", answer_columns(context), answers)},
         folders=[PANELS],
     )
 
 
+Scored = tuple[dict[str, Any], np.ndarray, list[Figure]]
+"""Values for the JSON, the error of each image `(n,)`, and figures."""
+
+
+def _score_classes(context: Context, subject: Subject, test: Split, outputs: dict, add: Callable) -> Scored:
+    probabilities, temperature = outputs[PROBABILITIES], subject.predictor.temperature
+    found = classify(probabilities, test.labels, context.class_names)
+    add(ERRORS, subject.kind, found["error"], found["images"], *subject.parameters)
+    after = reliability(probabilities, test.labels)
+    before = reliability(uncalibrated(probabilities, temperature), test.labels)
+    found["calibration"] = {"temperature": temperature, "before": before.error, "after": after.error}
+    add(CALIBRATION, *found["calibration"].values())
+    found["localization"] = _localization(context, subject, test, outputs)
+    for name, scores in found["localization"].items():
+        add(POINTING, name, *scores.values())
+    lines = {"answers": after} if temperature == 1 else {"before": before, "after": after}
+    drawn = {
+        "confusion": (
+            confusion_figure(np.array(found["confusion"]), context.class_names),
+            "confusion matrix",
+        ),
+        "reliability": (reliability_diagram(lines), "how often answers are right, by how sure they are"),
+    }
+    figures = [
+        Figure(f"{name}{context.mark(subject)}", pixels, f"{subject.name}: {caption}", small=True)
+        for name, (pixels, caption) in drawn.items()
+    ]
+    return found, probabilities.argmax(axis=-1) != test.labels, figures
+
+
 def _localization(
-    context: Context[ClassificationOptions],
-    subject: Subject,
-    test: Split,
-    attention: dict[str, np.ndarray],
-    probabilities: np.ndarray,
+    context: Context, subject: Subject, test: Split, outputs: dict
 ) -> dict[str, dict[str, float]]:
     """Scores of the attention of each tap, and of the evidence for the predicted class."""
     if test.masks is None:
         return {}
-    predicted, size = probabilities.argmax(axis=-1), context.options.batch_size
-    evidence = total_evidence(subject, test.images, predicted, size)
-    maps = attention if evidence is None else attention | {EVIDENCE.name: evidence}
+    predicted = outputs[PROBABILITIES].argmax(axis=-1)
+    evidence = subject.total_evidence(test.images, predicted, context.options.batch_size)
+    maps = attention_maps(outputs) | ({} if evidence is None else {EVIDENCE.name: evidence})
     return localize(maps, np.asarray(test.masks[:])) if maps else {}
 
 
-def _by_class(results: Mapping[str, Classification]) -> list[Table]:
+def _by_class(values: dict[str, dict[str, Any]], names: list[str]) -> list[Table]:
     """The classes that any run errs on, the least recognised first; no table where there are none."""
-    shares = {name: [r.per_class_accuracy[name] for r in results.values()] for name in _names(results)}
+    first = next(iter(values.values()))
+    shares = {name: [found["per_class_accuracy"][name] for found in values.values()] for name in names}
     erring = {name: found for name, found in shares.items() if None not in found and min(found) < 1}
     worst = sorted(erring, key=lambda name: (sum(erring[name]), name))[:_MOST_CLASSES]
     if not worst:
         return []
-    counts = dict(zip(_names(results), np.sum(next(iter(results.values())).confusion, axis=1).tolist()))
-    columns = [text("class"), integer("images"), *map(percent, results)]
+    counts = dict(zip(names, np.sum(first["confusion"], axis=1).tolist()))
+    columns = [text("class"), integer("images"), *map(percent, values)]
     left = f" ({len(worst)} of {len(erring)} classes with errors)" if len(worst) < len(erring) else ""
     rows = [[name, counts[name], *erring[name]] for name in worst]
     return [Table(f"Accuracy by class, where there are errors{left}", columns, rows)]
 
 
-def _names(results: Mapping[str, Classification]) -> list[str]:
-    return list(next(iter(results.values())).per_class_accuracy)
+def _score_tags(context: Context, subject: Subject, test: Split, outputs: dict, add: Callable) -> Scored:
+    found, labels, names = outputs[PROBABILITIES], np.asarray(test.labels), context.class_names
+    thresholds = subject.predictor.thresholds
+    scores = score_tags(found, labels, thresholds)
+    known = sorted((ap, name) for ap, name in zip(scores.ap, names) if ap is not None)
+    hardest = ", ".join(f"{name} {ap:.3f}" for ap, name in known[:_HARDEST])
+    add(TAGS, subject.kind, scores.mean_ap, scores.mean_f1, scores.exact, len(test), hardest)
+    for cells in zip(names, scores.ap, scores.f1, thresholds or [0.5] * len(names), scores.counts):
+        add(EACH, *cells)
+    tags = {name: {"ap": ap, "f1": f1} for name, ap, f1 in zip(names, scores.ap, scores.f1)}
+    values = {"mAP": scores.mean_ap, "F1": scores.mean_f1, "images": len(test), "exact": scores.exact}
+    return values | {"tags": tags}, (tags_of(found, thresholds) != labels).mean(axis=1), []
 
 
-def _notes(images: int, dataset: str, pointing: bool) -> list[str]:
-    notes = [
-        f"Every one of the {images:,} test images of {dataset} counts once; "
-        "one run is one seed, so that differences of a few tenths of a percent mean little. answers.csv has "
-        "the answer to each of them.",
-        "Calibration error: how far the share of right answers is from the probability given for them, on "
-        "average over 15 bins. A temperature fitted on the validation images divides the logits; it changes "
-        "no answer. In the diagram, points above the line are answers that are right more often than they "
-        "are sure.",
-    ]
-    if pointing:
-        notes.append(
-            "Attention by tap, and the evidence for the predicted class. Peak on object: share of images "
-            "whose largest value lies on a cell that the object touches; it is worth something above the "
-            "best fixed point (always the same cell) and chance. Mass on object: share of the attention, or "
-            "of what speaks for the class, that lies on the object; it is worth something above the object's "
-            "share of the area."
-        )
-    return notes
+def _score_numbers(context: Context, subject: Subject, test: Split, outputs: dict, add: Callable) -> Scored:
+    found, labels = outputs[PROBABILITIES][:, 0], np.asarray(test.labels)
+    r2, error = score_numbers(found, labels)
+    add(NUMBERS, subject.kind, r2, error, len(test))
+    return {"R2": r2, "mean absolute error": error, "images": len(test)}, np.abs(found - labels), []

@@ -2,20 +2,40 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 
 from attention_keras.drawing.charts import line_chart
-from attention_keras.evaluation.explanations.kinds import RANDOM, kinds_of
+from attention_keras.evaluation.kinds import RANDOM, MapKind, compute_maps, kinds_of
 from attention_keras.evaluation.options import FEW_IMAGES, FaithfulnessOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Cell, Table, decimal, integer, percent, text
-from attention_keras.evaluation.subjects.subject import Subject
-from attention_keras.evaluation.tasks.context import Context
-from attention_keras.evaluation.tasks.map_scores import Scores, mean_rank_correlation, score_maps
-from attention_keras.measures.localization import CHANCE
-from attention_keras.measures.perturbation import Curves
+from attention_keras.evaluation.subjects.dataset import Context
+from attention_keras.evaluation.subjects.load import Subject
+from attention_keras.evaluation.subjects.views import probability_function, randomized
+from attention_keras.measures.faithfulness import (
+    Curves,
+    baselines,
+    mean_and_error,
+    mean_rank_correlation,
+    perturbation_curves,
+    pixel_order,
+)
+from attention_keras.measures.localization import (
+    CHANCE,
+    QUARTERS,
+    make_mosaics,
+    mass_on_object,
+    own_quarter,
+    pointing_game,
+    rank_accuracy,
+)
+from attention_keras.measures.maps import normalized_entropy
+from attention_keras.progress import Bar
 
+MOST_MOSAICS = 32
 # What is shown of each map: its name among the values, its column. The last three need masks.
 _MEASURES = {
     "insertion": decimal("insertion"),
@@ -31,30 +51,39 @@ _MEASURES = {
 _AGREEMENT = [text("network"), text("map"), decimal("rank correlation"), integer("runs")]
 
 
+class Scores(NamedTuple):
+    """Measures of every map of one run, by the map's name, for the class `predicted` `(n,)` of each image.
+
+    `values` has the numbers of maps that are finite on some image, and on how many; `curves` insertion and
+    deletion.
+    """
+
+    values: dict[str, dict[str, Any]]
+    curves: dict[str, tuple[Curves, Curves]]
+    maps: dict[str, np.ndarray]
+    predicted: np.ndarray
+
+
 def measure(context: Context[FaithfulnessOptions]) -> TaskResult:
     """Measure every map of every run on the same images."""
     split = context.images(FEW_IMAGES)
     images, labels = np.asarray(split.images[:], "float32"), np.asarray(split.labels)
     masks = None if split.masks is None else np.asarray(split.masks[:])
-    options, scores = context.options, {}
-    settings = {"steps": options.steps, "batch_size": options.batch_size, "seed": options.seed}
-    for subject in context.subjects:
-        kinds = kinds_of(subject.model, options.maps)
-        scores[subject.name] = score_maps(
-            subject.model, images, labels, masks, kinds=kinds, progress=subject.name, **settings
-        )
+    scores = {s.name: _score_maps(s, images, labels, masks, context.options) for s in context.subjects}
     names = list(dict.fromkeys(name for of_run in scores.values() for name in of_run.curves))
-    figures = []
-    for subject in context.subjects:
-        chart = _chart(scores[subject.name].curves, names)
-        figures.append(Figure(f"curves{context.mark(subject)}", chart, f"{subject.name}: mean curves"))
+    figures = [
+        Figure(f"curves{context.mark(s)}", _chart(scores[s.name].curves, names), f"{s.name}: mean curves")
+        for s in context.subjects
+    ]
     by_map = [(run, name, s) for run, of_run in scores.items() for name, s in of_run.values.items()]
-    measured = [measure for measure in _MEASURES if any(measure in score for _, _, score in by_map)]
-    rows = [[run, name, *(_mean(score[measure]) for measure in measured)] for run, name, score in by_map]
-    columns = [text("run"), text("map"), *(_MEASURES[measure] for measure in measured)]
+    shown = [measure for measure in _MEASURES if any(measure in score for _, _, score in by_map)]
+    rows = []
+    for run, name, score in by_map:
+        cells = [score[measure] for measure in shown]  # some are a mean with its standard error
+        rows.append([run, name, *(cell[0] if isinstance(cell, tuple) else cell for cell in cells)])
+    columns = [text("run"), text("map"), *(_MEASURES[measure] for measure in shown)]
     tables = [Table("Faithfulness (means over images)", columns, rows)]
-    agreement = _agreement(context.subjects, scores)
-    if agreement:
+    if agreement := _agreement(context.subjects, scores):
         tables.append(Table("Agreement between runs of one network", _AGREEMENT, agreement))
     warnings = [
         f"{run}, {name}: {broken} of {len(images)} maps are not finite, left out"
@@ -73,9 +102,105 @@ def measure(context: Context[FaithfulnessOptions]) -> TaskResult:
     )
 
 
-def _mean(value: float | tuple[float, float]) -> float:
-    """The mean of what may come with its standard error."""
-    return value[0] if isinstance(value, tuple) else value
+def _score_maps(
+    subject: Subject,
+    images: np.ndarray,
+    labels: np.ndarray,
+    masks: np.ndarray | None,
+    options: FaithfulnessOptions,
+) -> Scores:
+    """Measure the maps of a network in float32, for the class that it predicts of pixels `(n, H, W, 3)`."""
+    model, seed = subject.model, options.seed
+    settings = {"batch_size": options.batch_size, "seed": seed}
+    kinds = kinds_of(model, options.maps)
+    predict = probability_function(subject.logits_model, options.batch_size)
+    ranking = np.argsort(-predict(images), axis=-1, kind="stable")
+    predicted = ranking[:, 0]
+    here = compute_maps(kinds, model, images, predicted, **settings)
+    there = compute_maps(kinds, randomized(model, seed), images, predicted, **settings)
+    of_class = [kind for kind in kinds if kind.of_class]
+    other = compute_maps(of_class, model, images, ranking[:, 1], **settings)
+    right = predicted == labels
+    quarters = _own_quarters(kinds, model, images[right], labels[right], **settings)
+    mean, blurred = baselines(images)
+    scores = Scores({}, {}, here, predicted)
+    for name, maps in Bar(here.items(), desc=subject.name, unit=" maps"):
+        order = pixel_order(maps, images.shape[1:3], seed)
+        insertion, deletion = (
+            perturbation_curves(predict, start, end, order, predicted, options.steps)
+            for start, end in ((blurred, images), (images, mean))
+        )
+        scores.curves[name] = insertion, deletion
+        finite = order[:, 0] >= 0
+        if not finite.any():
+            continue
+        kept, is_random = maps[finite], name == RANDOM.name
+        random_weights = mean_rank_correlation(maps, there[name])
+        # A map that knows no class is the same for the other class.
+        other_class = mean_rank_correlation(maps, other[name]) if name in other else 1.0
+        score = {
+            "images": int(finite.sum()),
+            "insertion": mean_and_error(insertion.areas),
+            "deletion": mean_and_error(deletion.areas),
+            "own_quarter": quarters.get(name),
+            "entropy": float(normalized_entropy(np.maximum(kept, 0)).mean()),
+            "rank_correlation_random_weights": None if is_random else random_weights,
+            "rank_correlation_other_class": None if is_random else other_class,
+        }
+        if masks is not None:
+            score["pointing_game"] = pointing_game(kept, masks[finite])
+            score["mass_on_object"] = mass_on_object(kept, masks[finite])
+            score["rank_on_object"] = rank_accuracy(kept, masks[finite], seed)
+        scores.values[name] = score
+    return scores
+
+
+def _own_quarters(
+    kinds: Sequence[MapKind], model: keras.Model, images: np.ndarray, labels: np.ndarray, **settings
+) -> dict[str, float]:
+    """Share of each map in the quarter of the class asked about; {} for fewer than four classes."""
+    if len(np.unique(labels)) < QUARTERS:
+        return {}
+    mosaics = make_mosaics(images, labels, min(MOST_MOSAICS, len(images)), settings["seed"])
+    # One mosaic after the other, each asked about its four classes.
+    asked = np.repeat(mosaics.images, QUARTERS, axis=0)
+    quarters = np.tile(np.arange(QUARTERS), len(mosaics.images))
+    maps = compute_maps(kinds, model, asked, mosaics.classes.ravel(), **settings)
+    return {name: float(np.nanmean(own_quarter(level, quarters))) for name, level in maps.items()}
+
+
+def _agreement(subjects: Sequence[Subject], scores: Mapping[str, Scores]) -> list[list[Cell]]:
+    """For runs of the same network: mean rank correlation of their maps of the images they agree on."""
+    networks: dict[str, list[Scores]] = {}
+    for subject in subjects:
+        networks.setdefault(subject.kind, []).append(scores[subject.name])
+    rows: list[list[Cell]] = []
+    for network, runs in networks.items():
+        for name in runs[0].maps if len(runs) > 1 else ():
+            pairs = []
+            for one, other in combinations([run for run in runs if name in run.maps], 2):
+                same = one.predicted == other.predicted
+                if same.any() and name != RANDOM.name:
+                    pairs.append(mean_rank_correlation(one.maps[name][same], other.maps[name][same]))
+            if pairs:
+                rows.append([network, name, float(np.mean(pairs)), len(runs)])
+    return rows
+
+
+def _chart(curves: dict[str, tuple[Curves, Curves]], names: Sequence[str]) -> np.ndarray:
+    """Mean curves of all maps: insertion on the left, deletion on the right."""
+    panels = {
+        title: {name: np.nanmean(pair[i].probabilities, axis=0) for name, pair in curves.items()}
+        for i, title in enumerate(("insertion: higher is better", "deletion: lower is better"))
+    }
+    return line_chart(
+        panels,
+        next(iter(curves.values()))[0].fractions,
+        x_label="share of pixels changed",
+        y_label="probability of the predicted class",
+        order=names,
+        control=RANDOM.name,
+    )
 
 
 def _notes(count: int, masks: np.ndarray | None) -> list[str]:
@@ -101,37 +226,3 @@ def _notes(count: int, masks: np.ndarray | None) -> list[str]:
         "Blurred and half-deleted images are not natural images, so these areas compare maps on one "
         "network; they do not compare networks.",
     ]
-
-
-def _agreement(subjects: Sequence[Subject], scores: Mapping[str, Scores]) -> list[list[Cell]]:
-    """For runs of the same network: mean rank correlation of their maps of the images they agree on."""
-    networks: dict[str, list[str]] = {}
-    for subject in subjects:
-        networks.setdefault(subject.kind, []).append(subject.name)
-    rows: list[list[Cell]] = []
-    for network, runs in networks.items():
-        for name in scores[runs[0]].maps if len(runs) > 1 else ():
-            pairs = []
-            for one, other in combinations([scores[run] for run in runs if name in scores[run].maps], 2):
-                same = one.predicted == other.predicted
-                if same.any() and name != RANDOM.name:
-                    pairs.append(mean_rank_correlation(one.maps[name][same], other.maps[name][same]))
-            if pairs:
-                rows.append([network, name, float(np.mean(pairs)), len(runs)])
-    return rows
-
-
-def _chart(curves: dict[str, tuple[Curves, Curves]], names: Sequence[str]) -> np.ndarray:
-    """Mean curves of all maps: insertion on the left, deletion on the right."""
-    panels = {
-        title: {method: np.nanmean(pair[i].probabilities, axis=0) for method, pair in curves.items()}
-        for i, title in enumerate(("insertion: higher is better", "deletion: lower is better"))
-    }
-    return line_chart(
-        panels,
-        next(iter(curves.values()))[0].fractions,
-        x_label="share of pixels changed",
-        y_label="probability of the predicted class",
-        order=names,
-        control=RANDOM.name,
-    )

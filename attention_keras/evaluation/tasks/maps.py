@@ -4,14 +4,14 @@ import numpy as np
 
 from attention_keras.drawing.images import map_grid
 from attention_keras.errors import UserError
-from attention_keras.evaluation.explanations.kinds import EVIDENCE, shown_kinds
-from attention_keras.evaluation.explanations.own import total_evidence
+from attention_keras.evaluation.kinds import EVIDENCE, shown_kinds
 from attention_keras.evaluation.options import MapsOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
-from attention_keras.evaluation.subjects.subject import Subject
-from attention_keras.evaluation.tasks.context import Context, one_of_each_class
+from attention_keras.evaluation.subjects.dataset import Context, one_of_each_class
+from attention_keras.evaluation.subjects.load import Subject
 
 SECOND = "second"
+Maps = dict[str, np.ndarray]
 
 
 def measure(context: Context[MapsOptions]) -> TaskResult:
@@ -28,8 +28,7 @@ def measure(context: Context[MapsOptions]) -> TaskResult:
         for number, (name, level) in enumerate([*maps.items(), *evidence.items()]):
             head = f"{subject.name}\n{name}" if len(context.subjects) > 1 else name
             columns[head] = level
-            if name in evidence:
-                signed.append(head)
+            signed += [head] * (name in evidence)
             for row, title in enumerate(titles):
                 answer = names[predicted[row]]
                 if number == 0:
@@ -43,30 +42,42 @@ def measure(context: Context[MapsOptions]) -> TaskResult:
         }
         values[subject.name] = {"predicted": predicted.tolist(), "maps": sizes}
     values["rows"] = {"images": chosen.tolist(), "labels": labels.tolist()}
+    notes = [
+        f"{len(images)} test images of {len(np.unique(labels))} classes of {context.dataset.name}, the first "
+        "of each class first; none was picked by hand. Each map has its own scale, from dark (low) to bright "
+        "(high), with its values in the corner. Under the first map is the prediction, green where right.",
+        "Attention of a network with attention; Grad-CAM of the predicted class of one that has neither "
+        "attention nor evidence. Fine taps (conv7, conv10) see small neighbourhoods, coarse ones "
+        "(conv13) large ones; on birds the paper reads conv10 as parts and conv13 as the whole bird.",
+    ]
+    if signed:
+        notes.append(
+            "Evidence: how much each position adds to the logit of the predicted class, above the mean "
+            "logit of all classes. Red speaks for the class, blue against it, and the map's sum is the logit "
+            "(but for a constant of the classifier). All taps are added up. The scale goes as far up as down."
+        )
+    if signed and options.versus:
+        notes.append(
+            f"Rather than {options.versus}: the evidence for the predicted class less the evidence for that "
+            "one, which adds up to the difference of the two logits."
+        )
     image = map_grid(images, columns, titles, signed=signed)
-    return TaskResult(
-        "maps",
-        "Where the networks look",
-        values,
-        figures=[Figure("grid", image, "Input, and every map of every run")],
-        notes=_notes(context, len(images), len(np.unique(labels)), bool(signed)),
-    )
+    figure = Figure("grid", image, "Input, and every map of every run")
+    return TaskResult("maps", "Where the networks look", values, figures=[figure], notes=notes)
 
 
-def _maps(
-    subject: Subject, images: np.ndarray, predicted: np.ndarray, others: np.ndarray, options: MapsOptions
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _maps(subject: Subject, images, predicted, others, options: MapsOptions) -> tuple[Maps, Maps]:
     """The maps of one run without signs, and the evidence, by what is written over them."""
     kinds, size = shown_kinds(subject.model), options.batch_size
-    maps: dict[str, np.ndarray] = {}
+    maps: Maps = {}
     for kind in kinds:
         if not kind.signed:
-            maps |= kind.compute(subject.model, images, predicted, batch_size=size, seed=options.seed)
+            maps |= kind.compute(subject.model, images, predicted, size, options.seed)
     if EVIDENCE not in kinds:
         return maps, {}
-    evidence = {EVIDENCE.name: total_evidence(subject, images, predicted, size)}
+    evidence = {EVIDENCE.name: subject.total_evidence(images, predicted, size)}
     if options.versus:
-        other = total_evidence(subject, images, others, size)
+        other = subject.total_evidence(images, others, size)
         evidence[f"rather than {options.versus}"] = evidence[EVIDENCE.name] - other
     return maps, evidence
 
@@ -79,27 +90,3 @@ def _others(context: Context[MapsOptions], probabilities: np.ndarray) -> np.ndar
     if versus not in names:
         raise UserError(f"versus must be {SECOND} or a class: {', '.join(names)}; got {versus!r}")
     return np.full(len(probabilities), names.index(versus))
-
-
-def _notes(context: Context[MapsOptions], images: int, classes: int, evidence: bool) -> list[str]:
-    options = context.options
-    notes = [
-        f"{images} test images of {classes} classes of {context.dataset.name}, the first of each class "
-        "first; none was picked by hand. Each map has its own scale, from dark (low) to bright (high), with "
-        "its values in the corner. Under the first map is the prediction, green where right.",
-        "Attention of a network with attention; Grad-CAM of the predicted class of one that has neither "
-        "attention nor evidence. Fine taps (conv7, conv10) see small neighbourhoods, coarse ones "
-        "(conv13) large ones; on birds the paper reads conv10 as parts and conv13 as the whole bird.",
-    ]
-    if evidence:
-        notes.append(
-            "Evidence: how much each position adds to the logit of the predicted class, above the mean "
-            "logit of all classes. Red speaks for the class, blue against it, and the map's sum is the logit "
-            "(but for a constant of the classifier). All taps are added up. The scale goes as far up as down."
-        )
-    if evidence and options.versus:
-        notes.append(
-            f"Rather than {options.versus}: the evidence for the predicted class less the evidence for that "
-            "one, which adds up to the difference of the two logits."
-        )
-    return notes

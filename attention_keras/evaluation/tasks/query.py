@@ -12,10 +12,10 @@ from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import FEW_IMAGES, QueryOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, decimal, text
-from attention_keras.evaluation.tasks.context import Context, one_of_each_class
+from attention_keras.evaluation.subjects.dataset import Context, one_of_each_class
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.compatibility import CompatibilityScore
-from attention_keras.measures.agreement import movement
+from attention_keras.measures.faithfulness import movement
 from attention_keras.models.blocks import POOL
 from attention_keras.models.outputs import attention_maps
 from attention_keras.models.parts import global_model, query_model
@@ -109,37 +109,32 @@ def questioned_maps(
 
 def _images(context: Context) -> tuple[np.ndarray, list[str], np.ndarray, str]:
     """Queries with their names, targets, and where they come from."""
-    options = context.options
-    if not any(subject.taps for subject in context.subjects):
+    options, split, names = context.options, context.test, context.class_names
+    if not any(s.shows_layers and attention_maps(s.predictor.model.output) for s in context.subjects):
         raise NotApplicable("no run has attention to question")
-    split, names = context.test, context.class_names
     asking = one_of_each_class(np.asarray(split.labels), QUERIES)
     queries, query_names = np.asarray(split.images[asking]), [names[i] for i in split.labels[asking]]
     rest = np.setdiff1d(np.arange(min(len(split), 200)), asking)
     targets = np.asarray(split.images[rest[: options.limit or FEW_IMAGES]])
     about = context.dataset.name
     if options.queries:
-        files = _files(options.queries)
-        queries, query_names = _read(files, context.picture_format), [file.stem[:16] for file in files]
+        queries, query_names = _read(options.queries, context.picture_format)
         about = options.queries
     if options.scenes:
-        targets = _read(_files(options.scenes), context.picture_format)
+        targets, _ = _read(options.scenes, context.picture_format)
         about = f"{about} and {options.scenes}"
     if not len(targets):
         raise NotApplicable("there are too few test images for queries and targets")
     return queries, query_names, targets, about
 
 
-def _files(folder: str) -> list[Path]:
+def _read(folder: str, to: PictureFormat) -> tuple[np.ndarray, list[str]]:
+    """The first images in a folder, with their names."""
     path = Path(folder.removeprefix("folder:")).expanduser()
-    files = sorted(f for f in path.iterdir() if f.suffix.lower() in EXTENSIONS)
+    files = sorted(f for f in path.iterdir() if f.suffix.lower() in EXTENSIONS)[:32]
     if not files:
         raise UserError(f"{path} is no folder with images; queries and scenes take folders of images")
-    return files[:32]
-
-
-def _read(files: list[Path], to: PictureFormat) -> np.ndarray:
     try:
-        return np.stack([read_image(file, to) for file in files])
+        return np.stack([read_image(file, to) for file in files]), [file.stem[:16] for file in files]
     except UnreadableImage as reason:
-        raise UserError(f"an image in {files[0].parent} cannot be read: {reason}") from None
+        raise UserError(f"an image in {path} cannot be read: {reason}") from None

@@ -3,13 +3,12 @@
 import numpy as np
 
 from attention_keras.drawing.charts import line_chart
-from attention_keras.evaluation.attacks import ATTACKS, Attacker
+from attention_keras.evaluation.attacks import ATTACKS, Attacker, unsound, worst_case
 from attention_keras.evaluation.options import FEW_IMAGES, RobustnessOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, percent, text
-from attention_keras.evaluation.subjects.subject import Subject
-from attention_keras.evaluation.tasks.context import Context
-from attention_keras.measures.robustness import fooling_rate, unsound, worst_case
+from attention_keras.evaluation.subjects.dataset import Context
+from attention_keras.evaluation.subjects.load import Subject
 from attention_keras.progress import Bar
 
 
@@ -23,16 +22,17 @@ def measure(context: Context[RobustnessOptions]) -> TaskResult:
         values[subject.name], reasons = _attack(subject, images, labels, epsilons, options)
         warnings += [f"{subject.name}: {reason}" for reason in reasons]
     columns = [text("run"), text("attack"), *(percent(f"eps {epsilon:g}") for epsilon in epsilons)]
-    tables = [
-        Table(caption, columns, [
-            [run, attack, *shares] for run, scores in values.items() for attack, shares in scores[key].items()
-        ])
-        for caption, key in (("Accuracy under attack", "accuracy"), ("Fooling rate", "fooling_rate"))
-    ]  # fmt: skip
+    tables = []
+    for caption, key in (("Accuracy under attack", "accuracy"), ("Fooling rate", "fooling_rate")):
+        by_attack = [(run, *item) for run, scores in values.items() for item in scores[key].items()]
+        tables.append(Table(caption, columns, [[run, attack, *shares] for run, attack, shares in by_attack]))
     panels = {
-        "FGSM: fooling rate": {run: scores["fooling_rate"]["FGSM"] for run, scores in values.items()},
-        "PGD: fooling rate": {run: scores["fooling_rate"]["PGD"] for run, scores in values.items()},
-        "worst case: accuracy": {run: scores["accuracy"]["worst case"] for run, scores in values.items()},
+        title: {run: scores[key][attack] for run, scores in values.items()}
+        for title, key, attack in (
+            ("FGSM: fooling rate", "fooling_rate", "FGSM"),
+            ("PGD: fooling rate", "fooling_rate", "PGD"),
+            ("worst case: accuracy", "accuracy", "worst case"),
+        )
     }
     axes = {"x_label": "largest change of a pixel value, of 255", "y_label": "share of images"}
     image = line_chart(panels, epsilons, markers=True, **axes)
@@ -65,12 +65,11 @@ def _attack(subject: Subject, images, labels, epsilons, options: RobustnessOptio
     accuracy, fooled = ({attack: [] for attack in ATTACKS} for _ in range(2))
     correct = []
     for epsilon in Bar(epsilons, desc=subject.name, unit=" epsilon"):
-        correct.append([])
-        for attack in ATTACKS:
-            after = attacker.predict(attacker.attack(attack, images, labels, epsilon))
-            correct[-1].append(after == labels)
+        answers = [attacker.predict(attacker.attack(attack, images, labels, epsilon)) for attack in ATTACKS]
+        correct.append([after == labels for after in answers])
+        for attack, after in zip(ATTACKS, answers):
             accuracy[attack].append(float(np.mean(after == labels)))
-            fooled[attack].append(fooling_rate(before, after))
+            fooled[attack].append(float(np.mean(after != before)))
     zero = attacker.zero_gradients(images, labels)
     reasons = unsound(zero, accuracy, epsilons, len(images))
     accuracy["worst case"] = worst_case(correct).tolist()

@@ -6,13 +6,13 @@ from attention_keras.data.datasets import load_masked_images
 from attention_keras.data.split import Split
 from attention_keras.drawing.images import outline_grid
 from attention_keras.errors import NotApplicable
-from attention_keras.evaluation.explanations.kinds import locating_kinds
+from attention_keras.evaluation.kinds import locating_kinds
 from attention_keras.evaluation.options import SegmentationOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, decimal, text
-from attention_keras.evaluation.subjects.subject import Subject
-from attention_keras.evaluation.tasks.context import Context
-from attention_keras.measures.masks import (
+from attention_keras.evaluation.subjects.dataset import Context
+from attention_keras.evaluation.subjects.load import Subject
+from attention_keras.measures.localization import (
     at_one_scale,
     centre_box,
     combine,
@@ -78,11 +78,8 @@ def measure(context: Context[SegmentationOptions]) -> TaskResult:
 def _images(context: Context[SegmentationOptions]) -> tuple[Split, str]:
     options = context.options
     if options.masks:
-        to = context.picture_format
-        split = load_masked_images(
-            options.masks, to, limit=options.limit or None, data_dir=context.tfds_folder
-        )
-        return split, options.masks
+        which = {"limit": options.limit or None, "data_dir": context.tfds_folder}
+        return load_masked_images(options.masks, context.picture_format, **which), options.masks
     split = context.images()
     if split.masks is None:
         raise NotApplicable(
@@ -98,11 +95,10 @@ def _maps_at_image_size(subject: Subject, split: Split, context: Context) -> lis
     predicted = subject.probabilities(images, options.batch_size).argmax(axis=-1)
     by_kind = []
     for kind in locating_kinds(model):
-        maps = kind.compute(model, images, predicted, batch_size=options.batch_size, seed=options.seed)
+        maps = kind.compute(model, images, predicted, options.batch_size, options.seed)
         if kind.signed:  # what speaks for the class; the taps are added up already
-            by_kind.append({
-                kind.full_name(tap): at_one_scale(np.maximum(level, 0), size) for tap, level in maps.items()
-            })  # fmt: skip
+            maps = {kind.full_name(tap): np.maximum(level, 0) for tap, level in maps.items()}
+            by_kind.append({name: at_one_scale(level, size) for name, level in maps.items()})
         else:
             by_kind.append(combine(maps, size))
     return by_kind

@@ -8,9 +8,14 @@ import keras
 import numpy as np
 
 from attention_keras.errors import NotApplicable, UserError
-from attention_keras.evaluation.explanations.own import attention_of, cam_of, evidence_of
-from attention_keras.evaluation.explanations.post_hoc import METHODS, post_hoc_maps
-from attention_keras.evaluation.subjects.views import cam_parts, explained_layer
+from attention_keras.evaluation.post_hoc import METHODS, post_hoc_maps
+from attention_keras.evaluation.subjects.views import (
+    cam_parts,
+    evidence_in_batches,
+    explained_layer,
+    predict_batches,
+)
+from attention_keras.explaining.explain import explain
 from attention_keras.models.evidence import has_evidence
 from attention_keras.models.outputs import attention_maps
 
@@ -19,10 +24,10 @@ from attention_keras.models.outputs import attention_maps
 class MapKind:
     """One kind of map, such as `attention` or `Grad-CAM`.
 
-    `compute(model, images, targets, batch_size=..., seed=...)`, of images `(n, H, W, 3)` and classes `(n,)`,
-    gives maps `(n, h, w)` by the name of their level; a kind of one level gives it its own name. `exists`
-    says whether a network (in float32) has it, `of_class` whether it depends on the class asked about,
-    `signed` whether values below zero speak against the class; other maps are not negative.
+    `compute(model, images, targets, batch_size, seed)`, of images `(n, H, W, 3)` and classes `(n,)`, gives
+    maps `(n, h, w)` by the name of their level; a kind of one level gives it its own name. `exists` says
+    whether a network (in float32) has it, `of_class` whether it depends on the class asked about, `signed`
+    whether values below zero speak against the class; other maps are not negative.
     """
 
     name: str
@@ -36,21 +41,38 @@ class MapKind:
         return level if level == self.name else f"{self.name} {level}"
 
 
+def _attention(model, images, targets, batch_size, seed):
+    outputs = attention_maps(model.output)
+    maps = predict_batches(keras.Model(model.input, outputs), images, batch_size)
+    return {tap: maps[tap] for tap in outputs}  # from early to late levels
+
+
+def _evidence(model, images, targets, batch_size, seed):
+    return evidence_in_batches(partial(explain, model), images, targets, batch_size)
+
+
+def _cam(model, images, targets, batch_size, seed):
+    """CAM (Zhou et al. 2016): features weighted by the classifier's weights of the class, cut off at 0."""
+    extract, kernel = cam_parts(model)
+    features = predict_batches(extract, images, batch_size)
+    return {"CAM": np.maximum(np.einsum("nhwc,cn->nhw", features, kernel[:, np.asarray(targets)]), 0)}
+
+
 def _random(model, images, targets, batch_size, seed):
     size = model.get_layer(explained_layer(model)).output.shape[1:3]
     maps = [np.random.default_rng([seed, row]).random(size) for row in range(len(images))]
     return {"random": np.stack(maps)}
 
 
+ATTENTION = MapKind(
+    "attention", _attention, exists=lambda model: bool(attention_maps(model.output)), of_class=False
+)
+EVIDENCE = MapKind("evidence", _evidence, exists=has_evidence, signed=True)
+CAM = MapKind("CAM", _cam, exists=lambda model: cam_parts(model) is not None)
+POST_HOC = [MapKind(name, partial(post_hoc_maps, name)) for name in METHODS]
 RANDOM = MapKind("random", _random, of_class=False)
 """Ignores the image: a map that does no better explains nothing."""
-
-ATTENTION = MapKind(
-    "attention", attention_of, exists=lambda model: bool(attention_maps(model.output)), of_class=False
-)
-EVIDENCE = MapKind("evidence", evidence_of, exists=has_evidence, signed=True)
-CAM = MapKind("CAM", cam_of, exists=lambda model: cam_parts(model) is not None)
-KINDS = (ATTENTION, EVIDENCE, CAM, *(MapKind(name, partial(post_hoc_maps, name)) for name in METHODS), RANDOM)
+KINDS = (ATTENTION, EVIDENCE, CAM, *POST_HOC, RANDOM)
 """In order of preference: a network is shown with its attention and evidence, or with what comes next.
 
 Another kind of map is one more entry here; every task and table takes it from this list.
@@ -59,11 +81,9 @@ Another kind of map is one more entry here; every task and table takes it from t
 
 def kinds_of(model: keras.Model, names: Collection[str] = ()) -> list[MapKind]:
     """Every kind of map that the network (in float32) has; only those of `names`, if any are given."""
-    known = {kind.name for kind in KINDS}
+    known = sorted(kind.name for kind in KINDS)
     if unknown := [name for name in names if name not in known]:
-        raise UserError(
-            f"there is no kind of map called {unknown[0]!r}; there are {', '.join(sorted(known))}"
-        )
+        raise UserError(f"there is no kind of map called {unknown[0]!r}; there are {', '.join(known)}")
     kinds = [kind for kind in KINDS if (not names or kind.name in names) and kind.exists(model)]
     if not kinds:
         raise NotApplicable(f"{model.name} has no {' or '.join(names)}")
@@ -78,8 +98,7 @@ def shown_kinds(model: keras.Model) -> list[MapKind]:
 
 def locating_kinds(model: keras.Model) -> list[MapKind]:
     """The kinds that are compared in pointing at objects: the shown ones, and the first post-hoc one."""
-    kinds = kinds_of(model)
-    post_hoc = next(kind for kind in kinds if kind not in (ATTENTION, EVIDENCE))
+    post_hoc = next(kind for kind in kinds_of(model) if kind not in (ATTENTION, EVIDENCE))
     return list(dict.fromkeys([*shown_kinds(model), post_hoc]))
 
 
@@ -95,6 +114,6 @@ def compute_maps(
     """All maps of kinds from `kinds_of(model)`, by full name: `(n, h, w)`, not negative unless signed."""
     maps = {}
     for kind in kinds:
-        levels = kind.compute(model, images, targets, batch_size=batch_size, seed=seed)
+        levels = kind.compute(model, images, targets, batch_size, seed)
         maps |= {kind.full_name(level): level_maps for level, level_maps in levels.items()}
     return maps

@@ -1,5 +1,6 @@
-"""A `.keras` file and the SavedModel made of it explain alike."""
+"""Models under test: a `.keras` file and its SavedModel explain alike; images are read as in training."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 
 from attention_keras import attend
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.split import Split
-from attention_keras.evaluation.explanations.own import total_evidence
+from attention_keras.errors import UserError
 from attention_keras.evaluation.options import ClassificationOptions
-from attention_keras.evaluation.subjects.load import load_subjects
+from attention_keras.evaluation.subjects.dataset import Context, dataset_of, picture_format, tfds_folder
+from attention_keras.evaluation.subjects.load import Subject, load_subjects
 from attention_keras.evaluation.tasks.answers import answer_galleries
-from attention_keras.evaluation.tasks.context import Context
+from attention_keras.runs.config import RunConfig
 from attention_keras.serving.export import export_model
 
 NAMES = ["cat", "dog", "emu"]
@@ -40,9 +43,11 @@ def attended(tmp_path_factory):
 def test_evidence_is_that_of_the_keras_model(attended):
     in_keras, saved = attended
     for classes in ([0, 1, 2, 0, 1], [2, 2, 2, 2, 2]):
-        expected = total_evidence(in_keras, IMAGES, classes, batch_size=2)
+        expected, found = (
+            in_keras.total_evidence(IMAGES, classes, 2),
+            saved.total_evidence(IMAGES, classes, 3),
+        )
         assert expected.shape == (5, 16, 16) and np.abs(expected).max() > 1e-3
-        found = total_evidence(saved, IMAGES, classes, batch_size=3)
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
 
 
@@ -62,7 +67,7 @@ def test_without_evidence_there_is_none(tmp_path):
     hidden = keras.layers.Dense(4, "tanh")(keras.layers.Flatten()(images))
     model = keras.Model(images, {"logits": keras.layers.Dense(3, name="classifier")(hidden)})
     for subject in subjects(model, tmp_path):
-        assert total_evidence(subject, IMAGES, [0] * 5) is None
+        assert subject.total_evidence(IMAGES, [0] * 5, 5) is None
         found = subject.predictor.explain(IMAGES)
         assert found.total is None and found.attention == {} and found.draw(0).shape[1] < 250
 
@@ -73,7 +78,10 @@ def test_images_of_an_exports_answers_show_its_evidence(attended):
     for subject in attended:
         probabilities = subject.predictor.predict(IMAGES)["probabilities"]
         split = Split(IMAGES, ((probabilities.argmax(-1) + [0, 0, 1, 1, 1]) % 3).astype("int32"))
-        dataset, options = SimpleNamespace(class_names=NAMES), ClassificationOptions(runs=("",))
+        dataset, options = (
+            SimpleNamespace(class_names=NAMES, kind="single"),
+            ClassificationOptions(runs=("",)),
+        )
         context = Context([subject], dataset, split, options)
         galleries = answer_galleries(context, subject, split, probabilities)
         drawn.append([figure for gallery in galleries for figure in gallery.figures])
@@ -81,3 +89,22 @@ def test_images_of_an_exports_answers_show_its_evidence(attended):
     for one, other in zip(*drawn):
         assert np.abs(one.pixels.astype("int16") - other.pixels).mean() < 1
     assert drawn[1][0].pixels.shape[1] > drawn[1][-1].pixels.shape[1] > 0
+
+
+def test_images_are_brought_to_what_the_runs_take():
+    def run(name="run", **options):
+        config = RunConfig(dataset="folder:photos", **options)
+        kept = {"card": None, "value_range": None, "resize": config.resize}
+        return Subject(name, Path(name), SimpleNamespace(image_shape=(16, 16, 3), **kept), config)
+
+    mixed = [run("one", resize="pad"), run("two")]
+    for dataset in ("folder:photos", "folder:elsewhere", "tfds:flowers"):
+        with pytest.raises(UserError, match=r"^one \(pad\) and two \(crop\) resize images in different ways"):
+            dataset_of(mixed, dataset)
+    file, told = run(), run(resize="pad")
+    file.trained = None  # a model file that says nothing is given the images of the run beside it
+    assert picture_format([file, told]) == PictureFormat((16, 16), "pad")
+    assert picture_format([file]) == PictureFormat((16, 16), "crop")
+    told.data_dir = "prepared"
+    assert tfds_folder([file, told]) == "prepared" and tfds_folder([told], "given") == "given"
+    assert tfds_folder([file]) is None

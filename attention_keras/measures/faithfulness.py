@@ -1,10 +1,12 @@
-"""Does a map show what the network uses? Pixels are changed in the order that the map gives them."""
+"""Does a map show what the network uses? Pixels changed in the map's order, and how alike two maps are."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from scipy.stats import pearsonr, spearmanr
 
 from attention_keras.measures.maps import upsample
 
@@ -63,9 +65,7 @@ def perturbation_curves(
     count, height, width = start.shape[:3]
     points = change_points(height * width, steps)
     probabilities = np.full((count, len(points)), np.nan)
-    for row in range(count):
-        if order[row, 0] < 0:
-            continue
+    for row in np.flatnonzero(order[:, 0] >= 0):
         rank = np.empty(height * width, int)
         rank[order[row]] = np.arange(height * width)
         changed = (rank[None] < points[:, None]).reshape(len(points), height, width, 1)
@@ -89,3 +89,40 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
         return float("nan"), float("nan")
     error = valid.std(ddof=1) / np.sqrt(len(valid)) if len(valid) > 1 else float("nan")
     return float(valid.mean()), float(error)
+
+
+def correlations(one: np.ndarray, other: np.ndarray, *, ranks: bool) -> np.ndarray:
+    """Of each pair of maps `(n, h, w)`, Spearman's (of `ranks`) or Pearson's; 0 where one map is constant."""
+    correlate = spearmanr if ranks else pearsonr
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SciPy warns of constant maps, whose correlation is NaN
+        values = [correlate(a.ravel(), b.ravel()).statistic for a, b in zip(one, other)]
+    return np.nan_to_num(np.array(values, "float64"))
+
+
+def mean_rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Of the maps `(n, h, w)` that are finite in both; NaN where there are none."""
+    finite = np.isfinite(one).all(axis=(1, 2)) & np.isfinite(other).all(axis=(1, 2))
+    return (
+        float(correlations(one[finite], other[finite], ranks=True).mean()) if finite.any() else float("nan")
+    )
+
+
+def total_variation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Half the summed difference of two maps `(n, h, w)` read as distributions: the attention that moved."""
+    shares = [m / np.maximum(m.sum(axis=(1, 2), keepdims=True), 1e-12) for m in (one, other)]
+    return np.abs(shares[0] - shares[1]).sum(axis=(1, 2)) / 2
+
+
+def movement(own: np.ndarray, asked: np.ndarray) -> dict[str, float]:
+    """How far queries move the maps of one tap, in the mean over all pairs.
+
+    `own` is `(t, h, w)`, the targets' own maps, and `asked` `(q, t, h, w)`, theirs under every query. For
+    scale, `between_targets` is the total variation between the own maps of different targets.
+    """
+    neighbours = np.roll(own, 1, axis=0)
+    return {
+        "correlation": float(np.mean([correlations(own, maps, ranks=False) for maps in asked])),
+        "total_variation": float(np.mean([total_variation(own, maps) for maps in asked])),
+        "between_targets": float(total_variation(own, neighbours).mean()) if len(own) > 1 else float("nan"),
+    }

@@ -7,28 +7,12 @@ from small_classifier import small
 
 from attention_keras import attend, evidence_model
 from attention_keras.errors import NotApplicable, UserError
-from attention_keras.evaluation.explanations.kinds import (
-    RANDOM,
-    compute_maps,
-    kinds_of,
-    locating_kinds,
-    shown_kinds,
-)
-from attention_keras.evaluation.explanations.own import cam_of, evidence_of
-from attention_keras.evaluation.explanations.post_hoc import METHODS, post_hoc_maps
+from attention_keras.evaluation.kinds import CAM, EVIDENCE, RANDOM, compute_maps, kinds_of, locating_kinds
+from attention_keras.evaluation.kinds import shown_kinds as shown_of
+from attention_keras.evaluation.post_hoc import METHODS, post_hoc_maps
 from attention_keras.evaluation.subjects.views import descriptor_model
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype("float32")
-
-
-def test_only_the_kinds_that_are_asked_for(without_evidence):
-    attended, plain = small("vgg-att2-concat-dp"), without_evidence
-    assert [kind.name for kind in kinds_of(attended, ["random", "evidence"])] == ["evidence", "random"]
-    assert [kind.name for kind in kinds_of(plain, ["evidence", "random"])] == ["random"]
-    with pytest.raises(NotApplicable, match="swished has no evidence or CAM"):
-        kinds_of(plain, ["evidence", "CAM"])
-    with pytest.raises(UserError, match=r"no kind of map called 'gradcam'; there are .*Grad-CAM"):
-        kinds_of(plain, ["gradcam"])
 
 
 def test_kinds_of_a_network(without_evidence):
@@ -42,8 +26,14 @@ def test_kinds_of_a_network(without_evidence):
     ):
         model = small(name) if name else without_evidence
         assert [kind.name for kind in kinds_of(model)] == [*first, *METHODS, "random"]
-        assert [kind.name for kind in shown_kinds(model)] == shown
+        assert [kind.name for kind in shown_of(model)] == shown
         assert [kind.name for kind in locating_kinds(model)] == compared
+        asked = ["evidence"] * ("evidence" in first) + ["random"]
+        assert [kind.name for kind in kinds_of(model, ["random", "evidence"])] == asked
+    with pytest.raises(NotApplicable, match="swished has no evidence or CAM"):
+        kinds_of(without_evidence, ["evidence", "CAM"])
+    with pytest.raises(UserError, match=r"no kind of map called 'gradcam'; there are .*Grad-CAM"):
+        kinds_of(without_evidence, ["gradcam"])
 
 
 def test_the_cam_of_a_class_heads_probe_adds_up_to_its_logits():
@@ -54,7 +44,7 @@ def test_the_cam_of_a_class_heads_probe_adds_up_to_its_logits():
     probe = model.get_layer("probe")
     probe.set_weights([np.random.default_rng(0).random((4, 3)), np.array([1.0, 2.0, 3.0])])
     pixels, targets = IMAGES[:, :8, :8], np.array([2, 0, 1])
-    (cam,) = cam_of(model, pixels, targets).values()
+    (cam,) = compute_maps([CAM], model, pixels, targets).values()
     logits = model(pixels)["level_logits"][:, 0].numpy()[range(3), targets]
     assert cam.shape == (3, 6, 6) and cam.std() > 0
     np.testing.assert_allclose(cam.mean((1, 2)) + [3, 1, 2], logits, rtol=1e-5)
@@ -64,8 +54,7 @@ def test_the_cam_of_a_class_heads_probe_adds_up_to_its_logits():
 
 def test_maps_side_by_side():
     model = small("vgg-att2-concat-dp")
-    kinds = [kind for kind in kinds_of(model) if kind.name in ("attention", "Grad-CAM", "random")]
-    assert [kind.of_class for kind in kinds] == [False, True, False]
+    kinds = kinds_of(model, ("attention", "Grad-CAM", "random"))
     maps = compute_maps(kinds, model, IMAGES, np.array([0, 1, 2]), batch_size=2)
     assert {name: level.shape for name, level in maps.items()} == {
         "attention conv10": (3, 16, 16),
@@ -74,15 +63,16 @@ def test_maps_side_by_side():
         "random": (3, 8, 8),
     }
     np.testing.assert_allclose(maps["attention conv13"], model(IMAGES)["attention_conv13"], atol=1e-6)
-    (again,) = compute_maps([RANDOM], model, IMAGES[:2], np.array([5, 6])).values()
+    again, other = (
+        compute_maps([RANDOM], model, IMAGES[:2], np.array([5, 6]), seed=seed)["random"] for seed in (0, 1)
+    )
     np.testing.assert_array_equal(again, maps["random"][:2])
-    (other,) = compute_maps([RANDOM], model, IMAGES[:2], np.array([5, 6]), seed=1).values()
     assert np.abs(other - again).max() > 0.1
 
 
 def test_evidence_is_of_the_class_asked_and_adds_up_over_taps():
-    model, targets = small("vgg-att2-concat-dp"), np.array([0, 7, 2])
-    maps = evidence_of(model, IMAGES, targets, batch_size=2)
+    model, targets, other = small("vgg-att2-concat-dp"), np.array([0, 7, 2]), np.array([4, 4, 4])
+    maps, rival = (EVIDENCE.compute(model, IMAGES, asked, 2, 0) for asked in (targets, other))
     assert {tap: level.shape for tap, level in maps.items()} == {
         "conv10": (3, 16, 16),
         "conv13": (3, 8, 8),
@@ -94,11 +84,9 @@ def test_evidence_is_of_the_class_asked_and_adds_up_over_taps():
     expected = [outputs["evidence_conv13"][row, ..., target] for row, target in enumerate(targets)]
     np.testing.assert_allclose(maps["conv13"], expected, atol=1e-6)
     # For one class rather than another: the difference of their logits, less that of the rest.
-    other = np.array([4, 4, 4])
-    contrast = maps["all"] - evidence_of(model, IMAGES, other)["all"]
     logits = np.asarray(outputs["logits"] - outputs["evidence_rest"])
     difference = logits[range(3), targets] - logits[range(3), other]
-    np.testing.assert_allclose(contrast.sum((1, 2)), difference, atol=1e-5)
+    np.testing.assert_allclose((maps["all"] - rival["all"]).sum((1, 2)), difference, atol=1e-5)
 
 
 def test_a_network_without_a_feature_map_has_nothing_to_show():
@@ -106,14 +94,13 @@ def test_a_network_without_a_feature_map_has_nothing_to_show():
     logits = keras.layers.Dense(2)(keras.layers.Dense(3, activation="tanh")(keras.layers.Flatten()(images)))
     model = keras.Model(images, {"logits": logits})
     with pytest.raises(NotApplicable, match="no feature map"):
-        shown_kinds(model)[0].compute(model, IMAGES, np.zeros(3, int), batch_size=2, seed=0)
+        compute_maps(shown_of(model), model, IMAGES, np.zeros(3, int))
 
 
 def test_grad_cam_of_a_gap_network_is_its_cam():
     """Selvaraju et al. 2017, section 3.1: for global average pooling the two differ by a factor."""
-    model, targets = small("vgg-gap"), np.array([0, 1, 2])
-    (cam,) = cam_of(model, IMAGES, targets).values()
-    (grad_cam,) = post_hoc_maps("Grad-CAM", model, IMAGES, targets).values()
+    model = small("vgg-gap")
+    cam, grad_cam = compute_maps(kinds_of(model, ("CAM", "Grad-CAM")), model, IMAGES, np.arange(3)).values()
     assert np.abs(cam).max() > 0
     np.testing.assert_allclose(grad_cam * np.prod(cam.shape[1:]), cam, rtol=1e-3, atol=1e-6 * cam.max())
 
@@ -121,9 +108,10 @@ def test_grad_cam_of_a_gap_network_is_its_cam():
 def test_an_image_is_explained_alike_in_any_batch():
     model, targets = small("vgg-gap"), np.array([3, 1, 4])
     for method in METHODS:
-        together = post_hoc_maps(method, model, IMAGES, targets)[method]
-        alone = post_hoc_maps(method, model, IMAGES, targets, batch_size=1)[method]
+        together, alone, other = (
+            post_hoc_maps(method, model, IMAGES, asked, size, 0)[method]
+            for asked, size in ((targets, 32), (targets, 1), ((targets + 1) % 10, 32))
+        )
         assert together.shape[0] == 3 and (together >= 0).all()
         np.testing.assert_allclose(together, alone, atol=1e-4 * together.max(), err_msg=method)
-        other = post_hoc_maps(method, model, IMAGES, (targets + 1) % 10)[method]
         assert np.abs(other - together).max() > 1e-3 * together.max(), method

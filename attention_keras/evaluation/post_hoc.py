@@ -19,12 +19,7 @@ MOST_CHANNELS = 64
 
 
 def post_hoc_maps(
-    method: str,
-    model: keras.Model,
-    images: np.ndarray,
-    targets: np.ndarray,
-    batch_size: int = 32,
-    seed: int = 0,
+    method: str, model: keras.Model, images: np.ndarray, targets: np.ndarray, batch_size: int, seed: int
 ) -> dict[str, np.ndarray]:
     """Method -> maps `(n, h, w)` of what speaks for the target classes, at the method's own resolution.
 
@@ -70,7 +65,10 @@ def _gradcam_plus_plus(model, layer, batch_size, seed):
 
 
 def _scorecam(model, layer, batch_size, seed):
-    cam = _cam(Scorecam(_quiet(model), clone=False), _logit, layer)
+    view = keras.Model(model.input, model.output)
+    # It calls `predict`; so it shows no bar, and is sooner done.
+    view.predict = lambda inputs, batch_size: predict_batches(view, inputs[0], batch_size)
+    cam = _cam(Scorecam(view, clone=False), _logit, layer)
     fast = model.get_layer(layer).output.shape[-1] > MOST_CHANNELS
     settings = {"max_N": MOST_CHANNELS if fast else None, "batch_size": min(batch_size, 256)}
 
@@ -84,13 +82,6 @@ def _scorecam(model, layer, batch_size, seed):
     return call, 1 if fast else min(batch_size, 16)
 
 
-def _quiet(model: keras.Model) -> keras.Model:
-    """A view of the model whose `predict` shows no bar, and is sooner done."""
-    view = keras.Model(model.input, model.output)
-    view.predict = lambda inputs, batch_size: predict_batches(view, inputs[0], batch_size)
-    return view
-
-
 def _smoothgrad(model, layer, batch_size, seed):
     """SmoothGrad (Smilkov et al. 2017) with noise that is a function of the image's number only."""
     saliency = Saliency(model, clone=False)
@@ -100,12 +91,9 @@ def _smoothgrad(model, layer, batch_size, seed):
         noise = np.stack([np.random.default_rng([seed, row]).normal(size=shape) for row in rows.tolist()])
         spread = SMOOTH_NOISE * np.ptp(images, axis=(1, 2, 3))
         noisy = images[:, None] + noise * spread[:, None, None, None, None]
-        gradients = saliency(
-            _logit(np.repeat(targets, SMOOTH_SAMPLES)),
-            noisy.reshape(-1, *images.shape[1:]).astype("float32"),
-            normalize_map=False,
-        )
-        return np.asarray(gradients).reshape(len(images), SMOOTH_SAMPLES, *images.shape[1:3]).mean(axis=1)
+        flat = noisy.reshape(-1, *images.shape[1:]).astype("float32")
+        gradients = saliency(_logit(np.repeat(targets, SMOOTH_SAMPLES)), flat, normalize_map=False)
+        return np.asarray(gradients).reshape(noisy.shape[:-1]).mean(axis=1)
 
     return call, max(1, batch_size // SMOOTH_SAMPLES)
 

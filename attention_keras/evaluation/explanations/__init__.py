@@ -1,1 +1,0 @@
-"""Maps that explain an answer."""
