@@ -71,7 +71,7 @@ def _channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         colours = images[start : start + 1024].reshape(-1, channels).astype("float64")
         total += colours.sum(axis=0)
         products += colours.T @ colours
-    count = images.size // channels
+    count = int(np.prod(images.shape[:-1]))
     mean = total / count
     return mean, products / count - np.outer(mean, mean)
 

@@ -176,12 +176,10 @@ class RunConfig:
 
     @cached_property
     def spec(self) -> ModelSpec:
-        """The network."""
         return find_spec(self.model, self.backbone, self.taps)
 
     @property
     def has_files(self) -> bool:
-        """Whether the images are files, in a folder or a table."""
         return self.dataset.startswith(IMAGE_FILES)
 
     @property
@@ -243,7 +241,6 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: Any) -> "RunConfig":
-        """A config from some of its values."""
         if not isinstance(values, dict):
             raise UserError(f"a config is a JSON object; got {type(values).__name__}")
         known = options_of(cls)

@@ -54,7 +54,6 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
         return self.path.resolve().name
 
     @property
@@ -84,7 +83,6 @@ class Run:
 
     @property
     def config(self) -> RunConfig:
-        """What the run computes."""
         return self._record[1]
 
     def metrics(self) -> dict[str, Any]:
@@ -103,13 +101,11 @@ class Run:
         return found if isinstance(found, list) else float(found)
 
     def history(self) -> list[dict[str, Any]]:
-        """The records of the finished epochs."""
         with _reading(self._history):
             lines = self._history.read_text(encoding="utf-8").splitlines() if self._history.exists() else []
             return [json.loads(line) for line in lines]
 
     def class_names(self) -> list[str]:
-        """The names of the classes, by label."""
         with _reading(self._labels):
             return self._labels.read_text(encoding="utf-8").removesuffix("\n").split("\n")
 
@@ -121,7 +117,6 @@ class Run:
             return {path: FileRecord(*record) for path, record in self._read(self._files).items()}
 
     def _read(self, file: Path) -> dict[str, Any]:
-        """A JSON object."""
         if not file.exists():
             raise UserError(f"{self.path} is not a run: it has no {file.name}")
         with _reading(file):
@@ -183,7 +178,6 @@ class Run:
             write_json(self._files, dict(files))
 
     def write_history(self, epochs: Sequence[dict[str, Any]]) -> None:
-        """`history.jsonl`, one line for each finished epoch."""
         write_text(self._history, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs))
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
@@ -193,7 +187,6 @@ class Run:
 
 @contextlib.contextmanager
 def _reading(file: Path) -> Iterator[None]:
-    """What is wrong with a file, in a line."""
     try:
         yield
     except UserError:

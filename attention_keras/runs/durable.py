@@ -34,7 +34,6 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`write_text` of indented JSON."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 

@@ -61,7 +61,6 @@ def words_of(config: RunConfig) -> list[str]:
 
 
 def safe_name(text: str) -> str:
-    """Text as part of a file name."""
     return re.sub(r"[^\w.\-]+", "_", text).strip("_")
 
 
@@ -76,7 +75,6 @@ def _said(label: str, value: Any, between: str) -> str:
 
 
 def _word(value: str) -> str:
-    """A word as it is, and of a path its last part."""
     return safe_name(PurePath(value.removeprefix(FOLDER)).name.split(".")[0] or "root")
 
 

@@ -41,13 +41,11 @@ class History(keras.callbacks.Callback):
 
     @property
     def images_seen(self) -> int:
-        """Images of all steps so far."""
         epoch, batch = divmod(self.step, self.steps_per_epoch)
         return epoch * self.images_per_epoch + min(batch * self.batch_size, self.images_per_epoch)
 
     @property
     def is_between_epochs(self) -> bool:
-        """True where the last step ended an epoch."""
         return self.step % self.steps_per_epoch == 0
 
     @property
@@ -57,7 +55,6 @@ class History(keras.callbacks.Callback):
 
     @property
     def is_over(self) -> bool:
-        """Whether training ends here."""
         epochs = len(self.records) - max(self.best["epoch"], self.first)
         return bool(self.patience) and epochs >= self.patience
 
@@ -103,7 +100,6 @@ class History(keras.callbacks.Callback):
 
 
 def not_finite(what: str, step: int) -> UserError:
-    """The line that ends such a run."""
     return UserError(
         f"{what} at step {step}; a lower learning_rate usually helps (the last checkpoint is from before, "
         "`restart` begins anew)"

@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,6 @@ class Checkpoint:
 
     @property
     def of_model(self) -> dict[str, np.ndarray]:
-        """The arrays of the network itself."""
         return {name: array for name, array in self.arrays.items() if name.startswith(MODEL)}
 
 
@@ -121,12 +121,10 @@ def state_of(model: keras.Model, trained: keras.Model | None = None) -> dict[str
         named += [(f"optimizer/{variable.path}", variable) for variable in trained.optimizer.variables]
         named += [(f"metrics/{variable.path}", variable) for variable in trained.metrics_variables]
     state: dict[str, Any] = {}
+    times: Counter[str] = Counter()
     for name, variable in named:
-        number, unique = 1, name
-        while unique in state:
-            number += 1
-            unique = f"{name}:{number}"
-        state[unique] = variable
+        times[name] += 1
+        state[f"{name}:{times[name]}" if times[name] > 1 else name] = variable
     return state
 
 

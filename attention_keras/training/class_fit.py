@@ -72,7 +72,6 @@ class ClassFit:
         return np.stack(found, axis=1)
 
     def logits(self, maps: Mapping[str, np.ndarray]) -> np.ndarray:
-        """`(n, k)`."""
         return np.einsum("nlk,l->nk", self.level_logits(maps), self.weights)
 
 
@@ -201,8 +200,6 @@ def _batches(count: int, seed: int) -> Iterator[np.ndarray]:
 
 
 class _Adam:
-    """Adam with its usual constants, in place."""
-
     def __init__(self, variable: np.ndarray):
         self.first, self.second, self.count = np.zeros_like(variable), np.zeros_like(variable), 0
 
@@ -234,6 +231,5 @@ def _attention(local: np.ndarray, features, rows) -> np.ndarray:
 
 
 def _slices(features: np.ndarray, count: int | None = None) -> list[slice]:
-    """Rows that fit into memory."""
     step = max(1, BYTES // (4 * int(np.prod(features.shape[1:]))))
     return [slice(start, start + step) for start in range(0, count or len(features), step)]

@@ -132,7 +132,6 @@ def maps_of(head: Classifier, rows: FeatureRows | MapFiles) -> dict[str, Floats 
 
 
 def assign(head: Classifier, fitted: ClassFit) -> None:
-    """Give the layers of a class head what was fitted."""
     linear = {PROBE: fitted.probe} | {f"{SCORES}{tap}": each for tap, each in fitted.attention.items()}
     for name, classifier in linear.items():
         head.get_layer(name).kernel.assign(classifier.kernel)

@@ -144,19 +144,15 @@ def _preprocess(
 ) -> keras.layers.Layer | None:
     """What stands before the backbone; None where it takes raw pixels."""
     kind, spec = config.preprocess, config.spec
+    if kind == AUTO and spec.application:
+        kind = spec.application if config.channels == 3 else "none"
     if kind in PREPROCESSING:
         return build_preprocess(kind, dataset.train.images)
-    if kind == RAW:
-        return None
-    if kind != AUTO:
+    if kind not in (AUTO, RAW):
         return preprocessing_layer(kind)
-    if spec.application and config.channels != 3:
-        return build_preprocess("none", dataset.train.images)
-    if spec.application:
-        return preprocessing_layer(spec.application)
-    if spec.preset and (pixels := preset_pixels(spec.preset)):
+    if kind == AUTO and spec.preset and (pixels := preset_pixels(spec.preset)):
         return pixels
-    if begins_with_preprocessing(backbone):
+    if kind == RAW or begins_with_preprocessing(backbone):
         return None
     raise UserError(
         f"{Path(spec.file or spec.preset).name} does not begin with a layer that normalises pixels; say with "

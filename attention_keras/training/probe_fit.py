@@ -83,7 +83,6 @@ def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, import
 
 
 def _losses(logits: np.ndarray, targets: np.ndarray, kind: str) -> np.ndarray:
-    """`(n,)`."""
     if kind == "number":
         return np.square(logits - targets).sum(axis=1)
     if kind == "single":

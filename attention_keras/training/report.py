@@ -96,7 +96,6 @@ class Progress(keras.callbacks.Callback):
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Inside, the bar is there."""
         with Bar(
             total=self.epochs * self.history.images_per_epoch,
             initial=self.history.images_seen,

@@ -4,8 +4,6 @@ import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from attention_keras.data.datasets import ImageDataset, load_dataset
+from attention_keras.data.datasets import load_dataset
 from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from attention_keras.data.split import Objects, Split
 from attention_keras.errors import UserError
-from attention_keras.models.classifier import Classifier, probabilities_of
+from attention_keras.models.classifier import probabilities_of
 from attention_keras.models.outputs import LOGITS
 from attention_keras.models.parts import frozen_layers, thaw
 from attention_keras.runs.config import RunConfig
@@ -50,29 +48,19 @@ from attention_keras.training.strategy import (
 from attention_keras.training.targets import ACTIVATIONS, MEASURES, Units, check_fit
 from attention_keras.training.tensorboard import AttentionImages, Scalars, log_confusion
 
-Report = Callable[[str], None]
 
-
-@dataclass(eq=False)
 class Session:
-    """One training, on one machine.
+    """One training, on one machine; `fit` and `finish` are called inside `writing`.
 
-    Nothing in `config` is open. `model` shares its layers with all that the session trains and saves, and
-    with `frozen`, its parts where the backbone is frozen at first.
+    Nothing in `config` is open. `model` shares its layers with all that the session trains and saves: with
+    `answering`, the model as it is saved (one that is trained on scaled numbers answers in their units), and
+    with `frozen`, its parts where the backbone is frozen at first. `objects` are the images that tell where
+    their object is, where attention is trained.
     """
 
-    config: RunConfig
-    run: Run
-    dataset: ImageDataset
-    strategy: Strategy | None
-    model: Classifier
-    frozen: FrozenPart | None
-    report: Report
-
-    @classmethod
-    def prepare(
-        cls, config: RunConfig, run: Run, strategy: Strategy | None, report: Report = print
-    ) -> "Session":
+    def __init__(
+        self, config: RunConfig, run: Run, strategy: Strategy | None, report: Callable[[str], None] = print
+    ):
         """Read the data, build the model, and say what is about to happen; nothing is written yet."""
         if config.patience and spans_workers(strategy):
             raise UserError("patience does not work with several workers: only the chief has the best epoch")
@@ -84,6 +72,17 @@ class Session:
         check_fit(config, dataset)
         if not config.restart:
             run.refuse_changed_files(dataset.name, dataset.files)
+        self.config, self.run, self.dataset, self.strategy, self.report = (
+            config,
+            run,
+            dataset,
+            strategy,
+            report,
+        )
+        self.is_chief = is_chief(strategy)  # the one process that writes files
+        self.steps_per_epoch = steps_per_epoch(len(dataset.train), config.step_batch_size)
+        objects = (dataset, config.attend_to_fraction, config.seed)
+        self.objects = Objects.of(*objects) if config.attend_to else None
         # Names of layers count up in a process; a resumed run must find those it was saved under.
         keras.utils.clear_session(free_memory=False)
         with scope(strategy):
@@ -94,41 +93,15 @@ class Session:
             # A checkpoint has all weights; the run that they began with may be gone.
             if config.init_from and (config.restart or not load_newest(run.checkpoints, lambda line: None)):
                 report(start_from(config.init_from, model))
-        model = replicated(model, strategy)
-        frozen = FrozenPart(model, strategy) if config.frozen_epochs else None
-        session = cls(config, run, dataset, strategy, model, frozen, report)
-        if session.is_chief:
-            for line in summarize(config, dataset, model, strategy, frozen):
+        self.model = replicated(model, strategy)
+        self.units = Units.of(dataset)
+        self.answering = self.units.answering(self.model) if self.units else self.model
+        self.frozen = FrozenPart(self.model, strategy) if config.frozen_epochs else None
+        if self.is_chief:
+            for line in summarize(config, dataset, self.model, strategy, self.frozen):
                 report(line)
-            if told := session.objects:
-                report(f"attention trained with the object of {told.count:,} training images")
-        return session
-
-    @property
-    def is_chief(self) -> bool:
-        """True for the one process that writes files."""
-        return is_chief(self.strategy)
-
-    @cached_property
-    def objects(self) -> Objects | None:
-        """The images that tell where their object is; None where attention is not trained."""
-        how = self.config
-        return Objects.of(self.dataset, how.attend_to_fraction, how.seed) if how.attend_to else None
-
-    @cached_property
-    def units(self) -> Units | None:
-        """Those of the numbers that are trained; None of classes and tags."""
-        return Units.of(self.dataset)
-
-    @cached_property
-    def answering(self) -> Classifier:
-        """The model as it is saved: one that is trained on scaled numbers answers in their units."""
-        return self.units.answering(self.model) if self.units else self.model
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps in an epoch."""
-        return steps_per_epoch(len(self.dataset.train), self.config.step_batch_size)
+            if self.objects:
+                report(f"attention trained with the object of {self.objects.count:,} training images")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -215,7 +188,6 @@ class Session:
         return [*shown, keras.callbacks.LambdaCallback(on_epoch_end=write)]
 
     def _fit_stage(self, stage: Stage, history: History, callbacks: list, saving: Checkpointing) -> None:
-        """Train the epochs of a stage that are left."""
         config, model, per_epoch = self.config, self.model, self.steps_per_epoch
         splits = {"train": self.dataset.train, "validation": self.dataset.validation}
         if stage.frozen:
@@ -266,7 +238,6 @@ class Session:
 
     @property
     def _form(self) -> dict[str, int]:
-        """Of every batch."""
         sizes = {"num_classes": self.dataset.num_classes, "batch_size": self.config.step_batch_size}
         return sizes | {"replicas": self.strategy.num_replicas_in_sync if self.strategy else 1}
 

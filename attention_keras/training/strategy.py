@@ -90,7 +90,6 @@ def scope(strategy: Strategy | None):
 
 
 def spans_workers(strategy: Strategy | None) -> bool:
-    """True when several processes train one model."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 

@@ -64,12 +64,10 @@ class Units:
 
     @classmethod
     def of(cls, dataset: ImageDataset) -> "Units | None":
-        """None of classes and tags."""
         labels = np.asarray(dataset.train.labels, "float64")
         return cls(float(labels.mean()), float(labels.std()) or 1.0) if dataset.kind == "number" else None
 
     def scaled(self, split: Split) -> Split:
-        """A split with numbers as they are trained."""
         labels = ((split.labels - self.mean) / self.deviation).astype("float32")
         return dataclasses.replace(split, labels=labels)
 

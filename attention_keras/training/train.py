@@ -54,7 +54,7 @@ def train(config: RunConfig, report: Callable[[str], None] = print) -> RunResult
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     with _forgotten_gradients():
-        session = Session.prepare(config, run, strategy, report)
+        session = Session(config, run, strategy, report)
         with lost_workers(strategy), session.writing(), user_errors():
             metrics = session.finish(*session.fit())
     report(

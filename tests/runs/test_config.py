@@ -22,15 +22,12 @@ CONFIGS = (
 )
 
 
-def test_svhn_pc_is_the_papers_att2_concat_pc():
+def test_names_and_recipes_make_the_networks_and_the_values():
     config = RunConfig(dataset="svhn", compat="pc")
     assert config.model == "vgg-att2-concat-pc"
     assert (config.width, config.epochs, config.batch_size) == (1.0, 300, 128)
     assert (config.optimizer, config.learning_rate, config.weight_decay) == ("sgd", 0.01, 5e-4)
     assert (config.augment, config.dropout, config.init) == ("none", True, "torch")
-
-
-def test_options_change_the_networks_name():
     wrong = {}
     for given, name in (
         ({"model": "vgg"}, "vgg"),
@@ -42,11 +39,10 @@ def test_options_change_the_networks_name():
         ({"backbone": "keras:MobileNetV2", "taps": ("a", "b")}, "mobilenetv2-att2-linear-scaled"),
         ({"backbone": "keras:VGG16", "model": "vgg16-att-indep-linear-dp"}, "vgg16-att-indep-linear-dp"),
     ):
-        spec = RunConfig(**given).spec
-        if spec.name != name or RunConfig(**given).model != name:
-            wrong[name] = spec.name
-    assert not wrong
-    assert RunConfig(backbone="keras:VGG16", model="vgg16-att-indep-linear-dp").spec.aggregate == "indep"
+        config = RunConfig(**given)
+        if (config.spec.name, config.model) != (name, name):
+            wrong[name] = config.model
+    assert not wrong and config.spec.aggregate == "indep"
 
 
 def test_every_open_value_is_filled_in():
@@ -56,15 +52,6 @@ def test_every_open_value_is_filled_in():
         config = RunConfig(**given)
         empty = {name for name in options_of(config) if getattr(config, name) is None}
         assert empty == ({"compat", "head"} if config.spec.variant != "attention" else set())
-
-
-def test_what_is_given_goes_before_the_recipe():
-    config = RunConfig(dataset="cifar10", epochs=3, learning_rate=1, augment="none")
-    assert (config.epochs, config.learning_rate, config.augment) == (3, 1.0, "none")
-    assert config.weight_decay == 5e-4
-    # Digits are not flipped by default.
-    datasets = {"tfds:mnist": "none", "tfds:svhn_cropped:3.*.*": "none", "tfds:cifar10": "flip"}
-    assert {name: RunConfig(dataset=name).augment for name in datasets} == datasets
 
 
 def test_records_and_what_was_given_make_the_same_config():
@@ -81,14 +68,18 @@ def test_records_and_what_was_given_make_the_same_config():
     assert not wrong
 
 
-def test_what_was_filled_in_is_filled_in_anew():
+def test_what_is_given_goes_before_the_recipe_and_what_was_filled_in_is_filled_in_anew():
+    config = RunConfig(dataset="cifar10", epochs=3, learning_rate=1, augment="none")
+    assert (config.epochs, config.learning_rate, config.augment) == (3, 1.0, "none")
+    assert config.weight_decay == 5e-4
+    # Digits are not flipped by default.
+    datasets = {"tfds:mnist": "none", "tfds:svhn_cropped:3.*.*": "none", "tfds:cifar10": "flip"}
+    assert {name: RunConfig(dataset=name).augment for name in datasets} == datasets
     config = RunConfig(dataset="cifar10", recipe="quick", width=0.5)
     assert config.given() == {"dataset": "cifar10", "recipe": "quick", "width": 0.5}
     other = config.replace(dataset="svhn", recipe="auto", compat="dp")
-    assert (other.recipe, other.learning_rate, other.width, other.model) == (
-        *("paper", 0.01, 0.5),
-        "vgg-att2-concat-dp",
-    )
+    assert (other.recipe, other.learning_rate, other.width) == ("paper", 0.01, 0.5)
+    assert other.model == "vgg-att2-concat-dp"
 
 
 def test_differences_name_what_makes_another_run():
@@ -112,6 +103,7 @@ def test_files_and_folders_are_the_same_from_everywhere(tmp_path, monkeypatch):
 
 def test_refusals_are_one_line_and_name_the_field():
     vgg16 = {"backbone": "keras:VGG16"}
+    tiled = {"dataset": "folder:x", "backbone": "b.keras", "tiles": 32}
     wrong = {}
     for given, said in (
         ({"epochs": -1}, "epochs must be 0 or more; got -1"),
@@ -134,10 +126,7 @@ def test_refusals_are_one_line_and_name_the_field():
         ({"strategy": "central_storage"}, "expected one of auto, none, mirrored, multi_worker"),
         ({"augment": "flips"}, "unknown augmentation 'flips'"),
         ({"augment": "resized_crop"}, "is cut from image files, which folder:PATH"),
-        (
-            {"augment": "resized_crop", "attend_to": 1.0, "dataset": "folder:x"},
-            "changes images alone; use flip",
-        ),
+        ({"augment": "resized_crop", "attend_to": 1.0, "dataset": "folder:x"}, "images alone; use flip"),
         ({"augment": "cutmix+randaugment", "deterministic": True}, "cannot be repeated; "),
         ({"ema": 1.0}, "ema must be from 0 up to 1; got 1.0"),
         ({"accumulate": 3}, "accumulate must divide batch_size; got 3 and 64"),
@@ -150,6 +139,13 @@ def test_refusals_are_one_line_and_name_the_field():
         ({"attend_to": 1.0, "dataset": "svhn"}, "masks come with cluttered_digits, cub200, and"),
         ({"attend_to": 1.0, "augment": "flip+mixup"}, "augment mixup changes images alone"),
         ({"epoch": 3}, "there is no option 'epoch'"),
+        ({**tiled, "dataset": "cifar10"}, "folder:PATH and table:FILE"),
+        ({"image_size": 64, **tiled}, "leave out image_size"),
+        ({"epochs": 2, **tiled}, "0 epochs"),
+        ({"head": "linear", **tiled}, "a class head"),
+        ({"preprocess": "meanstd", **tiled}, "images of one size"),
+        ({"frozen_epochs": 4, **tiled}, "fitted to a frozen backbone in one go"),
+        ({"margin": 8}, "a margin is of tiles"),
     ):
         try:
             RunConfig.from_dict(given)

@@ -48,12 +48,6 @@ def test_a_moved_run_is_the_same_and_a_restarted_one_is_another(run, tmp_path):
     assert moved.history() == []
 
 
-def test_another_config_is_refused(run):
-    run.refuse_another(RunConfig(epochs=3, run_dir="other"))
-    with pytest.raises(UserError, match=r"holds another run \(epochs 3 -> 4\); .*`restart`"):
-        run.refuse_another(RunConfig(epochs=4))
-
-
 def test_two_writers_are_not_let_in(run):
     options = RunConfig(epochs=3)
     second = Run(run.path).writing(options)
@@ -61,24 +55,12 @@ def test_two_writers_are_not_let_in(run):
         second.__enter__()
 
 
-def test_a_broken_config_file_is_one_line(tmp_path):
-    broken = [
-        b"",
-        b"[]",
-        b"{",
-        b"null",
-        b"\xff\xfe",
-        b"[" * 100_000,
-        b'{"id": "a"}',
-        b'{"id": 2, "config": {}}',
-    ]
-    for content in broken:
+def test_what_is_no_run_and_a_broken_config_file_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"is not a run: it has no config\.json"):
+        Run.open(tmp_path)
+    broken = b'{"id": "a"}', b'{"id": 2, "config": {}}'
+    for content in (b"", b"[]", b"{", b"null", b"\xff\xfe", b"[" * 100_000, *broken):
         (tmp_path / "config.json").write_bytes(content)
         with pytest.raises(UserError) as raised:
             _ = Run.open(tmp_path).id
         assert "config.json" in str(raised.value) and "\n" not in str(raised.value)
-
-
-def test_what_is_no_run_says_so(tmp_path):
-    with pytest.raises(UserError, match=r"is not a run: it has no config\.json"):
-        Run.open(tmp_path)

@@ -67,25 +67,19 @@ def test_every_option_that_makes_another_run_makes_another_name(tmp_path):
 
 def test_a_name_that_another_run_holds_is_made_its_own(tmp_path):
     """Names say the last part of a path; another folder or file of that name is another run all the same."""
+    photos = {"dataset": "folder:x/p"}
     for one, other in (
         ({"init_from": "a/demo"}, {"init_from": "b/demo"}),
-        (
-            {"backbone": "a/t.keras", "dataset": "folder:x/p"},
-            {"backbone": "b/t.keras", "dataset": "folder:x/p"},
-        ),
+        ({"backbone": "a/t.keras", **photos}, {"backbone": "b/t.keras", **photos}),
         ({"init_from": "x" * 300 + "a"}, {"init_from": "x" * 300 + "b"}),
     ):
-        first = RunConfig(run_dir=str(tmp_path), **one)
+        first, second = (RunConfig(run_dir=str(tmp_path), **given) for given in (one, other))
         with run_of(first).writing(first):
-            second = RunConfig(run_dir=str(tmp_path), **other)
             assert run_of(second).path != run_of(first).path
             assert run_of(first).exists and len(run_of(second).path.name) <= 120
-
-
-def test_a_trained_network_on_a_folder_is_called_by_the_folder(tmp_path):
+    # A trained network on a folder is called by the folder.
     given = {"dataset": "folder:my/Photos 1", "backbone": "keras:VGG16", "weights": "imagenet"}
     mine = RunConfig(run_dir=str(tmp_path), **given)
-    assert run_of(mine).path == tmp_path / "Photos_1"
     with run_of(mine).writing(mine):
         assert run_of(mine).path == tmp_path / "Photos_1"
         other = run_of(mine.replace(seed=1)).path.name

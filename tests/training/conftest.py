@@ -1,10 +1,8 @@
 """Finished trainings that tests share; they may read them, and not change them."""
 
 import keras
-import numpy as np
 import pytest
-from PIL import Image
-from small_runs import FINETUNED, FOLDER, FULL, PLAIN, SMALL, save_small_backbone, trained
+from small_runs import FINETUNED, FOLDER, FULL, PLAIN, SMALL, save_small_backbone, trained, write_photograph
 
 from attention_keras.runs.config import RunConfig
 from attention_keras.training.checkpoint import Checkpointing
@@ -62,10 +60,7 @@ def photos(tmp_path_factory):
     """A folder of 60 photographs of two classes; copy it to change it."""
     folder = tmp_path_factory.mktemp("data") / "photos"
     for number in range(60):
-        file = folder / "ab"[number % 2] / f"{number}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        coarse = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype="uint8")
-        Image.fromarray(coarse).resize((40, 30)).save(file)
+        write_photograph(folder / "ab"[number % 2] / f"{number}.png", number)
     return folder
 
 

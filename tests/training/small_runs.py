@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from PIL import Image
 from small_network import build_small_network
 
 from attention_keras.models.zoo import build_model
@@ -113,32 +114,31 @@ class Death(Exception):
 
 
 @contextlib.contextmanager
-def death_at(step: int):
-    """What is inside dies right after optimiser step `step`, before anything is saved for it."""
+def death_at(step: int | None):
+    """What is inside dies right after optimiser step `step`, before anything is saved for it.
+
+    Without a step it dies after the last epoch, before the run is tested and saved.
+    """
     original = Checkpointing.on_train_batch_end
 
-    def die(self, batch, logs=None):
-        if self.history.step == step:
+    def die(self, *arguments):
+        if step is None or self.history.step == step:
             raise Death
-        original(self, batch, logs)
+        original(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpointing, "on_train_batch_end", die)
+        if step is None:
+            patch.setattr(Session, "finish", die)
+        else:
+            patch.setattr(Checkpointing, "on_train_batch_end", die)
         with pytest.raises(Death):
             yield
 
 
-@contextlib.contextmanager
-def death_before_the_test():
-    """What is inside dies after the last epoch, before the run is tested and saved."""
-
-    def die(self, history, seconds):
-        raise Death
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Session, "finish", die)
-        with pytest.raises(Death):
-            yield
+def write_photograph(path: Path, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype="uint8")
+    Image.fromarray(coarse).resize((40, 30)).save(path)
 
 
 def save_small_backbone(path: Path) -> Path:

@@ -30,18 +30,17 @@ def test_patience_counts_epochs_without_a_better_one():
 
 
 def test_the_speed_leaves_out_the_first_step_unless_it_is_the_only_one(monkeypatch):
-    clock = iter([0.0, 10.0, 10.0, 12.0, 12.0])
-    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-    three_and_one = history(steps_per_epoch=2, images_per_epoch=4, batch_size=3)
-    three_and_one.on_epoch_begin(0)
-    for batch in range(2):
-        three_and_one.on_train_batch_end(batch, {"loss": 1.0})
-    assert three_and_one._speed() == pytest.approx(1 / 2) and three_and_one.images_seen == 4
-    clock = iter([0.0, 10.0, 10.0])
-    alone = history(images_per_epoch=60, batch_size=64)
-    alone.on_epoch_begin(0)
-    alone.on_train_batch_end(0, {"loss": 1.0})
-    assert alone._speed() == pytest.approx(60 / 10)
+    for settings, ticks, speed in (
+        ({"steps_per_epoch": 2, "images_per_epoch": 4, "batch_size": 3}, (0, 10, 10, 12, 12), 1 / 2),
+        ({"images_per_epoch": 60, "batch_size": 64}, (0, 10, 10), 60 / 10),
+    ):
+        monkeypatch.setattr(time, "perf_counter", iter(map(float, ticks)).__next__)
+        counted = history(**settings)
+        counted.on_epoch_begin(0)
+        for batch in range(counted.steps_per_epoch):
+            counted.on_train_batch_end(batch, {"loss": 1.0})
+        assert counted._speed() == pytest.approx(speed)
+        assert counted.images_seen == counted.images_per_epoch
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])

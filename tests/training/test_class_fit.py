@@ -32,6 +32,14 @@ def data():
     return maps, labels
 
 
+def class_head(shape):
+    """On a backbone that gives its images as they are."""
+    images = keras.Input(shape)
+    return attend(
+        keras.Model(images, keras.layers.Identity(name="top")(images)), ["top"], CLASSES, head="class"
+    )
+
+
 def test_a_map_is_standardised_as_the_layer_does_it(data):
     alike = np.full((5, 3, 4, 6), 2.5, "float32")  # no deviation to divide by
     for maps in (data[0], alike):
@@ -76,21 +84,18 @@ def test_class_attention_is_trained_as_keras_does(data, monkeypatch):
     monkeypatch.setattr(class_fit, "STEPS", 20)
     maps, labels = data
     statistics = Statistics.of(averages(maps))
-    fitted, _ = fit_attention(
-        maps, np.eye(CLASSES)[labels], "softmax", np.full(COUNT, -1), statistics, seed=3
-    )
-    images = keras.Input(maps.shape[1:])
-    backbone = keras.Model(images, keras.layers.Identity(name="top")(images))
-    model = attend(backbone, ["top"], CLASSES, head="class")
+    alone = np.full(COUNT, -1)
+    fitted, _ = fit_attention(maps, np.eye(CLASSES)[labels], "softmax", alone, statistics, seed=3)
+    model = class_head(maps.shape[1:])
     model.get_layer("local_top").trainable = False
     model.get_layer("local_top").set_statistics(statistics.mean, statistics.square, COUNT)
-    alone = keras.Model(images, model.get_layer("pool_top").output[0])
-    alone.compile(
+    attention = keras.Model(model.input, model.get_layer("pool_top").output[0])
+    attention.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(class_fit.RATE, 20)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     for rows in class_fit._batches(COUNT, 3):
-        alone.train_on_batch(maps[rows], labels[rows])
+        attention.train_on_batch(maps[rows], labels[rows])
     kernel, bias = (keras.ops.convert_to_numpy(w) for w in model.get_layer("scores_top").weights)
     assert np.abs(kernel).max() > 0.02
     np.testing.assert_allclose(fitted.kernel, kernel, atol=2e-4)
@@ -99,12 +104,9 @@ def test_class_attention_is_trained_as_keras_does(data, monkeypatch):
 
 def test_the_model_computes_what_was_fitted_and_the_same_seed_fits_the_same(data):
     maps, labels = data
-    fitted = fit_class_head({"top": maps}, labels, CLASSES, seed=0)
-    again = fit_class_head({"top": maps}, labels, CLASSES, seed=0)
+    fitted, again = (fit_class_head({"top": maps}, labels, CLASSES, seed=0) for _ in range(2))
     np.testing.assert_array_equal(fitted.logits({"top": maps}), again.logits({"top": maps}))
-    images = keras.Input(maps.shape[1:])
-    backbone = keras.Model(images, keras.layers.Identity(name="top")(images))
-    model = attend(backbone, ["top"], CLASSES, head="class")
+    model = class_head(maps.shape[1:])
     assign(model, fitted)
     outputs = model.predict(maps, verbose=0)
     np.testing.assert_allclose(outputs["logits"], fitted.logits({"top": maps}), atol=1e-3)

@@ -3,10 +3,8 @@
 import logging
 import shutil
 
-import numpy as np
 import pytest
-from PIL import Image
-from small_runs import FOLDER, assert_ends_as, death_before_the_test, trained
+from small_runs import FOLDER, assert_ends_as, death_at, trained, write_photograph
 
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.dataset import dataset_of
@@ -20,17 +18,11 @@ def copy(photos, tmp_path):
     return shutil.copytree(photos, tmp_path / "photos")
 
 
-def draw(path, number):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(number).integers(0, 256, (30, 40, 3), dtype="uint8")
-    Image.fromarray(pixels).save(path)
-
-
 def test_a_run_goes_on_over_the_same_images_at_another_place_and_over_no_others(copy, folder_run, tmp_path):
     options = FOLDER.replace(dataset=f"folder:{copy}")
-    with death_before_the_test():
+    with death_at(None):
         trained(options, tmp_path)
-    draw(copy / "a" / "new.png", 100)
+    write_photograph(copy / "a" / "new.png", 100)
     with pytest.raises(UserError, match=r"has changed since .*run began: 1 new; put the files back"):
         trained(options, tmp_path)
     (copy / "a").rename(copy / "c")
@@ -70,11 +62,11 @@ def test_evaluation_says_what_has_changed_and_tests_on_the_same_images(copy, fol
     # A copy is evaluated without what was trained on, and with what is new, which it tells.
     assert len(dataset_of(subjects, f"folder:{copy}").test()) == len(before)
     for number in range(100, 130):
-        draw(copy / "b" / f"{number}.png", number)
+        write_photograph(copy / "b" / f"{number}.png", number)
     with caplog.at_level(logging.WARNING):
         after = dataset_of(subjects, f"folder:{copy}").test()
     old = {image.tobytes() for image in before.images}
     assert old < {image.tobytes() for image in after.images}
     for number in range(200, 210):
-        draw(copy.with_name("other") / "ab"[number % 2] / f"{number}.png", number)
+        write_photograph(copy.with_name("other") / "ab"[number % 2] / f"{number}.png", number)
     assert len(dataset_of(subjects, f"folder:{copy.with_name('other')}").test()) == 10

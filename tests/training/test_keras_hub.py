@@ -1,8 +1,6 @@
 """A backbone of keras_hub by command, from a preset folder: trained, saved, and loaded by another process."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +14,11 @@ from attention_keras.training.train import train
 keras_hub = pytest.importorskip("keras_hub", reason="keras_hub is not installed")
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+LOAD = """
+import sys, json, numpy as np
+from attention_keras import load_model
+print(json.dumps(np.asarray(load_model(sys.argv[1])(np.load(sys.argv[2]))["logits"]).tolist()))
+"""
 
 
 @pytest.fixture
@@ -39,19 +42,21 @@ def preset(tmp_path):
     return where
 
 
-def test_pixels_are_those_of_the_image_converter(preset):
+def test_pixels_are_those_of_the_image_converter_and_the_size_is_the_presets_or_another(preset):
     images = np.random.default_rng(0).integers(0, 256, (2, 56, 56, 3)).astype("float32")
     wanted = keras_hub.layers.ImageConverter.from_preset(str(preset))(images)
     np.testing.assert_allclose(preset_pixels(str(preset))(images), wanted, atol=1e-5)
+    assert build_preset(str(preset)).output.shape == (None, 21, 16)
+    assert build_preset(str(preset), (84, 84, 3)).output.shape == (None, 41, 16)
 
 
-def test_a_run_trains_and_another_process_gets_its_numbers(preset, tmp_path, monkeypatch):
+def test_a_run_trains_and_another_process_gets_its_numbers(preset, tmp_path, monkeypatch, fresh_process):
     random = np.random.default_rng(1)
     for label, colour in (("dark", 40), ("light", 200)):
+        (tmp_path / "photos" / label).mkdir(parents=True)
         for index in range(12):
-            path = tmp_path / "photos" / label / f"{index}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(random.integers(colour, colour + 40, (60, 60, 3), dtype="uint8")).save(path)
+            pixels = random.integers(colour, colour + 40, (60, 60, 3), dtype="uint8")
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{index}.png")
     monkeypatch.chdir(tmp_path)
     config = RunConfig(dataset="folder:photos", backbone="keras_hub:dino", precision="float32", name="r")
     result = train(config, report=lambda line: None)
@@ -59,16 +64,6 @@ def test_a_run_trains_and_another_process_gets_its_numbers(preset, tmp_path, mon
     images = random.integers(0, 256, (2, 56, 56, 3)).astype("float32")
     here = load_model(result.run.path)(images)
     assert [tuple(level.shape) for level in attention_maps(here).values()] == [(2, 4, 4)]
-    script = "import sys, json, numpy as np; from attention_keras import load_model; "
-    script += "logits = load_model(sys.argv[1])(np.load(sys.argv[2]))['logits']; "
-    script += "print(json.dumps(np.asarray(logits).tolist()))"
     np.save(tmp_path / "images.npy", images)
-    words = [sys.executable, "-c", script, str(result.run.path), str(tmp_path / "images.npy")]
-    done = subprocess.run(words, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(json.loads(done.stdout.splitlines()[-1]), here["logits"], atol=1e-5)
-
-
-def test_the_size_is_the_presets_or_another(preset):
-    assert build_preset(str(preset)).output.shape == (None, 21, 16)
-    assert build_preset(str(preset), (84, 84, 3)).output.shape == (None, 41, 16)
+    there = fresh_process(LOAD, str(result.run.path.resolve()), str(tmp_path / "images.npy"))
+    np.testing.assert_allclose(json.loads(there.splitlines()[-1]), here["logits"], atol=1e-5)

@@ -44,74 +44,49 @@ def shares_by_pixels(attention, objects):
     return [(a * (1 - o)).sum() / a.sum() for a, o in zip(spread.astype("float64"), objects)]
 
 
-@pytest.fixture
-def batch():
+def test_share_off_object_is_its_definition():
     rng = np.random.default_rng(0)
-    attention = rng.gamma(0.5, size=(6, 4, 2)).astype("float32")
-    return attention, rng.random((6, 12, 10)) < 0.3
-
-
-def test_share_off_object_is_its_definition(batch):
-    attention, objects = batch
+    attention, objects = rng.gamma(0.5, size=(6, 4, 2)).astype("float32"), rng.random((6, 12, 10)) < 0.3
     found = keras.ops.convert_to_numpy(share_off_object(attention, objects.astype("uint8")))
     np.testing.assert_allclose(found, shares_by_pixels(attention, objects), atol=1e-6)
     # A sigmoid's map does not add up to 1; a map of nothing is wholly off.
     np.testing.assert_allclose(share_off_object(2 * attention, objects), found, atol=1e-6)
     np.testing.assert_array_equal(share_off_object(0 * attention, objects), np.ones(6))
+    # The upper half: of three rows of cells, one is whole and one half on it, which counts half.
+    objects, attention = np.zeros((3, 6, 4), "uint8"), np.zeros((3, 3, 2), "float32")
+    objects[:, :3], attention[range(3), range(3)] = 1, 0.5
+    np.testing.assert_allclose(share_off_object(attention, objects), [0, 0.5, 1], atol=1e-6)
 
 
-def test_a_cell_half_on_the_object_counts_half():
-    objects = np.zeros((1, 6, 4), "uint8")
-    objects[0, :3] = 1  # the upper half: of three rows of cells, one is whole and one half on it
-    attention = np.zeros((3, 3, 2), "float32")
-    attention[range(3), range(3)] = 0.5
-    np.testing.assert_allclose(share_off_object(attention, objects.repeat(3, axis=0)), [0, 0.5, 1], atol=1e-6)
+def test_the_term_is_of_the_told_images_and_the_parts_of_a_batch_add_up():
+    inputs = keras.Input((4, 4, 3))
+    logits = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
+    maps = {f"{ATTENTION}{tap}": inputs[..., tap] for tap in range(2)}
+    model = Classifier(inputs, {LOGITS: logits, **maps})
+    hooks = TrainingHooks(terms=[guidance(WEIGHT)], metrics=[MeanOffObject()])
+    crossentropy = keras.losses.CategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", crossentropy, metrics=["categorical_accuracy"], hooks=hooks)
 
-
-class TestGuidance:
-    @pytest.fixture(scope="class")
-    def model(self):
-        images = keras.Input((4, 4, 3))
-        logits = keras.layers.Dense(2)(keras.layers.Flatten()(images))
-        maps = {f"{ATTENTION}{tap}": images[..., tap] for tap in range(2)}
-        model = Classifier(images, {LOGITS: logits, **maps})
-        hooks = TrainingHooks(terms=[guidance(WEIGHT)], metrics=[MeanOffObject()])
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-        model.compile("sgd", loss, metrics=["categorical_accuracy"], hooks=hooks)
-        return model
-
-    @pytest.fixture
-    def data(self):
-        rng = np.random.default_rng(1)
-        images = rng.random((6, 4, 4, 3)).astype("float32")
-        objects = (rng.random((6, 4, 4)) < 0.5).astype("uint8")
-        objects[[1, 4, 5]] = 0
-        return images, {LOGITS: np.eye(2, dtype="float32")[[0, 1, 1, 0, 1, 0]], "objects": objects}
-
-    def test_the_term(self, model, data):
-        images, targets = data
-        outputs = model(images)
-        off = np.mean([shares_by_pixels(images[..., tap], targets["objects"]) for tap in range(2)], axis=0)
-        told = np.array([1, 0, 1, 1, 0, 0])
-        plain = model.compute_loss(images, targets, outputs, training=False)
-        assert float(model.compute_loss(images, targets, outputs) - plain) == pytest.approx(
-            WEIGHT * (off * told).sum() / 6, abs=1e-6
-        )
-        alone = keras.losses.CategoricalCrossentropy(from_logits=True)(targets[LOGITS], outputs[LOGITS])
-        assert float(plain) == pytest.approx(float(alone), abs=1e-6)
-        found = model.evaluate(images, targets, batch_size=4, verbose=0, return_dict=True)
-        assert found["off_object"] == pytest.approx((off * told).sum() / 3, abs=1e-6)
-        assert found["loss"] == pytest.approx(float(plain), abs=1e-6)
-
-    def test_the_parts_of_a_batch_add_up(self, model, data):
-        images, targets = data
-        parts = [
-            (images[rows], {name: part[rows] for name, part in targets.items()})
-            for rows in (slice(2), slice(2, 6))
-        ]
-        losses = [len(x) / 6 * float(model.compute_loss(x, y, model(x))) for x, y in parts]
-        whole = float(model.compute_loss(images, targets, model(images)))
-        assert sum(losses) == pytest.approx(whole, abs=1e-6)
+    rng = np.random.default_rng(1)
+    images = rng.random((6, 4, 4, 3)).astype("float32")
+    objects = (rng.random((6, 4, 4)) < 0.5).astype("uint8")
+    objects[[1, 4, 5]] = 0
+    targets = {LOGITS: np.eye(2, dtype="float32")[[0, 1, 1, 0, 1, 0]], "objects": objects}
+    outputs = model(images)
+    off = np.mean([shares_by_pixels(images[..., tap], objects) for tap in range(2)], axis=0)
+    off *= np.array([1, 0, 1, 1, 0, 0])
+    plain = float(model.compute_loss(images, targets, outputs, training=False))
+    whole = float(model.compute_loss(images, targets, outputs))
+    assert whole - plain == pytest.approx(WEIGHT * off.sum() / 6, abs=1e-6)
+    assert plain == pytest.approx(float(crossentropy(targets[LOGITS], outputs[LOGITS])), abs=1e-6)
+    found = model.evaluate(images, targets, batch_size=4, verbose=0, return_dict=True)
+    assert found["off_object"] == pytest.approx(off.sum() / 3, abs=1e-6)
+    assert found["loss"] == pytest.approx(plain, abs=1e-6)
+    parts = 0.0
+    for rows in (slice(2), slice(2, 6)):
+        x, y = images[rows], {name: part[rows] for name, part in targets.items()}
+        parts += len(x) / 6 * float(model.compute_loss(x, y, model(x)))
+    assert parts == pytest.approx(whole, abs=1e-6)
 
 
 @pytest.mark.slow

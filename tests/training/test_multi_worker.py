@@ -52,17 +52,21 @@ def variables(path):
     return {v.path: keras.ops.convert_to_numpy(v) for v in load_model(path / "model.keras").variables}
 
 
+def assert_alike(expected, found, tolerance_of):
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        tolerance = tolerance_of(name)
+        np.testing.assert_allclose(found[name], value, atol=tolerance, rtol=tolerance, err_msg=name)
+
+
 @pytest.mark.slow
 def test_two_workers_equal_one_process_and_survive_a_death(tmp_path):
     command = [sys.executable, str(run_workers.TRAIN), *flags(tmp_path, "single"), "--strategy", "none"]
     subprocess.run(command, check=True, capture_output=True)
     assert run_workers.wait(run_workers.start(2, flags(tmp_path, "two"))) == 0
     single, two = variables(tmp_path / "single"), variables(tmp_path / "two")
-    assert single.keys() == two.keys()
-    for name, value in single.items():
-        # Keras computes a synchronised variance as a difference of two means, which costs a digit.
-        tolerance = 1e-5 if "moving_variance" in name else 1e-6
-        np.testing.assert_allclose(value, two[name], atol=tolerance, rtol=tolerance, err_msg=name)
+    # Keras computes a synchronised variance as a difference of two means, which costs a digit.
+    assert_alike(single, two, lambda name: 1e-5 if "moving_variance" in name else 1e-6)
     assert [path.name for path in (tmp_path / "exports" / "two").iterdir()] == ["1"], "one worker exports"
     for alone, shared in zip(read_history(tmp_path / "single"), read_history(tmp_path / "two"), strict=True):
         assert alone == pytest.approx(shared, abs=1e-5)
@@ -76,17 +80,14 @@ def test_two_workers_equal_one_process_and_survive_a_death(tmp_path):
     assert workers[0].wait(120) == 2  # one line, as after any mistake, and not an error of TensorFlow's
     assert run_workers.wait(workers) != 0
     assert run_workers.wait(run_workers.start(2, flags(tmp_path, "killed"))) == 0
-    killed = variables(tmp_path / "killed")
-    for name, value in two.items():
-        np.testing.assert_array_equal(value, killed[name], err_msg=name)
+    assert_alike(two, variables(tmp_path / "killed"), lambda name: 0)
     for whole, resumed in zip(read_history(tmp_path / "two"), read_history(tmp_path / "killed"), strict=True):
         # A running sum of the metrics is saved as the total over workers: its last bit may move.
         assert whole == pytest.approx(resumed, rel=1e-6)
 
     # All workers wait until the chief has thrown the earlier run away.
     assert run_workers.wait(run_workers.start(2, [*flags(tmp_path, "killed"), "--restart"])) == 0
-    for name, value in variables(tmp_path / "killed").items():
-        np.testing.assert_array_equal(value, two[name], err_msg=name)
+    assert_alike(two, variables(tmp_path / "killed"), lambda name: 0)
 
 
 @contextlib.contextmanager
@@ -113,13 +114,9 @@ def end(process, number):
 
 
 @pytest.mark.slow
-def test_it_says_whom_it_waits_for_and_ctrl_c_ends_it():
+def test_it_says_whom_it_waits_for_and_a_signal_ends_it_also_while_another_is_late():
     with worker(0) as process:
         assert end(process, signal.SIGINT) == -signal.SIGINT
-
-
-@pytest.mark.slow
-def test_sigterm_ends_it_while_another_is_late():
     with worker(0) as first, worker(1) as second:
         for process in (first, second):
             assert process.stdout.readline() == "together\n"

@@ -1,7 +1,7 @@
 """Wherever a run dies, the same command ends as it would have: each kind of training, each stage."""
 
 import pytest
-from small_runs import STEPS, assert_ends_as, death_at, death_before_the_test, trained
+from small_runs import STEPS, assert_ends_as, death_at, trained
 
 # The steps after which runs like these die; None is after the last epoch and before the test. The second
 # stage of the fine-tuned one begins at step 10, with the average of the first.
@@ -19,7 +19,7 @@ def test_it_ends_the_same(request, tmp_path):
         whole = request.getfixturevalue(fixture)
         for step in steps:
             folder = tmp_path / f"{fixture}{step}"
-            with death_at(step) if step else death_before_the_test():
+            with death_at(step):
                 trained(whole.result.config, folder)
             assert_ends_as(trained(whole.result.config, folder), whole)
 

@@ -25,6 +25,13 @@ def test_mirrored_equals_one_device_with_trained_attention_and_averaged_weights(
     assert one.history()[0]["off_object"] > 0 and one.history()[0]["val_off_object"] > 0
     norms = [x for x in two.model().layers if isinstance(x, keras.layers.BatchNormalization)]
     assert norms and not any(layer.synchronized for layer in norms), "the file is of one device"
+    for precision, ema, tolerance in (("mixed_bfloat16", 0.0, 3e-2), ("mixed_float16", 0.9, 2e-3)):
+        how = {"precision": precision, "ema": ema}
+        one, two = (
+            trained(STEADY, tmp_path / precision, name=name, strategy=name, **how)
+            for name in ("none", "mirrored")
+        )
+        assert difference(one, two) < tolerance, precision
 
 
 @pytest.mark.slow
@@ -40,45 +47,30 @@ def test_a_last_batch_of_one_image_is_shared_too(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_mirrored_equals_one_device_in_16_bits_too(tmp_path):
-    for precision, ema, tolerance in (("mixed_bfloat16", 0.0, 3e-2), ("mixed_float16", 0.9, 2e-3)):
-        one, two = (
-            trained(STEADY, tmp_path / precision, name=name, strategy=name, precision=precision, ema=ema)
-            for name in ("none", "mirrored")
-        )
-        assert difference(one, two) < tolerance, precision
-
-
-@pytest.mark.slow
-def test_several_steps_per_execution_change_nothing(tmp_path):
+def test_several_steps_per_execution_change_nothing_and_parts_of_an_update_keep_its_schedule(tmp_path):
     one, five = (trained(STEADY, tmp_path, name=str(n), steps_per_execution=n) for n in (1, 5))
     assert_ends_as(five, one)
     with pytest.raises(UserError, match="allowed here: 1, 5"):
         trained(STEADY, tmp_path, name="two", steps_per_execution=2)
+    cosine = FULL.replace(limit=64, schedule="cosine")
+    parts, whole = (trained(cosine, tmp_path / "parts", name=str(n), accumulate=n) for n in (4, 1))
+    assert (parts.metrics["steps"], whole.metrics["steps"]) == (2 * 16, 2 * 4)
+    rates = [[record["learning_rate"] for record in run.history()] for run in (parts, whole)]
+    assert rates[0] == pytest.approx(rates[1]) and rates[0][0] > 2e-3
 
 
 def test_accumulated_gradients_are_those_of_the_larger_batch():
     rng = np.random.default_rng(0)
     images = rng.normal(size=(8, 5)).astype("float32")
     targets = rng.normal(size=(8, 1)).astype("float32")
-
-    def weights_after(accumulate):
+    weights = []
+    for accumulate in (1, 4):
         model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, kernel_initializer="ones")])
         model.compile(build_optimizer("sgd", 0.1, 0.01, accumulate), "mse")
         model.fit(images, targets, batch_size=8 // accumulate, epochs=4, shuffle=False, verbose=0)
-        return model.get_weights()
-
-    for whole, parts in zip(weights_after(1), weights_after(4), strict=True):
+        weights.append(model.get_weights())
+    for whole, parts in zip(*weights, strict=True):
         np.testing.assert_allclose(whole, parts, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_accumulate_trains_with_the_schedule_of_the_whole_batch(tmp_path):
-    cosine = FULL.replace(limit=64, schedule="cosine")
-    parts, whole = (trained(cosine, tmp_path, name=str(n), accumulate=n) for n in (4, 1))
-    assert (parts.metrics["steps"], whole.metrics["steps"]) == (2 * 16, 2 * 4)
-    rates = [[record["learning_rate"] for record in run.history()] for run in (parts, whole)]
-    assert rates[0] == pytest.approx(rates[1]) and rates[0][0] > 2e-3
 
 
 def test_a_tf_config_that_does_not_say_who_this_is(monkeypatch):
