@@ -20,22 +20,12 @@ Schedule = Literal["constant", "cosine", "halve_25", "step_60_120_160", "cub_30"
 Values = dict[str, Any]
 """Values of some fields of `RunConfig`, by name."""
 
+# fmt: off
 PAPER: Values = {
-    "width": 1.0,
-    "dropout": True,
-    "init": "torch",
-    "preprocess": "meanstd",
-    "epochs": 300,
-    "frozen_epochs": 0,
-    "frozen_learning_rate": 2e-3,
-    "batch_size": 128,
-    "optimizer": "sgd",
-    "learning_rate": 0.1,
-    "schedule": "halve_25",
-    "weight_decay": 5e-4,
-    "label_smoothing": 0.0,
-    "ema": 0.0,
-    "augment": "flip",
+    "width": 1.0, "dropout": True, "init": "torch", "preprocess": "meanstd",
+    "epochs": 300, "frozen_epochs": 0, "frozen_learning_rate": 2e-3, "batch_size": 128,
+    "optimizer": "sgd", "learning_rate": 0.1, "schedule": "halve_25", "weight_decay": 5e-4,
+    "label_smoothing": 0.0, "ema": 0.0, "augment": "flip",
 }
 _PAPER_BY_DATASET: dict[str, Values] = {
     "cifar10": {"preprocess": "yuv_lcn"},
@@ -45,64 +35,37 @@ _PAPER_BY_DATASET: dict[str, Values] = {
     "cub200": {"learning_rate": 0.01, "schedule": "cub_30", "epochs": 320},
 }
 _PAPER_RESNET: Values = {
-    "epochs": 200,
-    "batch_size": 64,
-    "optimizer": "nesterov",
-    "learning_rate": 0.1,
-    "schedule": "step_60_120_160",
-    "augment": "flip+crop_reflect",
+    "epochs": 200, "batch_size": 64, "augment": "flip+crop_reflect",
+    "optimizer": "nesterov", "learning_rate": 0.1, "schedule": "step_60_120_160",
 }
 _ONE_CYCLE: Values = {"dropout": False, "init": "keras", "schedule": "cosine"}
 _OVERRIDES: dict[str, Values] = {
     "paper": {},
     # A tenth of the paper's epochs: one cycle of a higher-capacity schedule instead of 300 epochs of halving.
     # Dropout and the one-hot start of Torch's u are for long training; see docs/recipes.md for the curves.
-    "quick": {
-        **_ONE_CYCLE,
-        "epochs": 30,
-        "optimizer": "adamw",
-        "learning_rate": 4e-3,
-        "weight_decay": 0.02,
-        "label_smoothing": 0.1,
-        "preprocess": "meanstd",
-        "augment": "flip+crop",
+    "quick": _ONE_CYCLE | {
+        "epochs": 30, "optimizer": "adamw", "learning_rate": 4e-3, "weight_decay": 0.02,
+        "label_smoothing": 0.1, "preprocess": "meanstd", "augment": "flip+crop",
     },
     # What fast published trainings on CIFAR share: one cycle of Nesterov momentum, from a high rate to zero,
     # label smoothing, crop, cutout (hlb-CIFAR10, airbench; DeVries and Taylor 2017).
-    "modern": {
-        **_ONE_CYCLE,
-        "epochs": 30,
-        "batch_size": 512,
-        "optimizer": "nesterov",
-        "learning_rate": 0.4,
-        "label_smoothing": 0.1,
-        "preprocess": "meanstd",
-        "augment": "flip+crop_reflect+cutout",
+    "modern": _ONE_CYCLE | {
+        "epochs": 30, "batch_size": 512, "optimizer": "nesterov", "learning_rate": 0.4,
+        "label_smoothing": 0.1, "preprocess": "meanstd", "augment": "flip+crop_reflect+cutout",
     },
-    "embedded": {
-        **_ONE_CYCLE,
-        "width": 0.125,
-        "epochs": 8,
-        "batch_size": 64,
-        "optimizer": "adamw",
-        "learning_rate": 4e-3,
-        "weight_decay": 1e-4,
-        "augment": "none",
+    "embedded": _ONE_CYCLE | {
+        "width": 0.125, "epochs": 8, "batch_size": 64, "optimizer": "adamw", "learning_rate": 4e-3,
+        "weight_decay": 1e-4, "augment": "none",
     },
     # The head alone, on features that do not change: a class head is fitted in one go. Where epochs follow,
     # all weights learn but those of batch normalisation, at a low rate, in the manner of Keras's guide to
     # transfer learning.
-    "finetune": {
-        **_ONE_CYCLE,
-        "preprocess": "auto",
-        "epochs": 0,
-        "batch_size": 32,
-        "optimizer": "adamw",
-        "learning_rate": 5e-5,
-        "weight_decay": 1e-4,
-        "frozen_epochs": 1,
+    "finetune": _ONE_CYCLE | {
+        "preprocess": "auto", "epochs": 0, "batch_size": 32, "optimizer": "adamw", "learning_rate": 5e-5,
+        "weight_decay": 1e-4, "frozen_epochs": 1,
     },
 }
+# fmt: on
 # A head that is trained and not fitted needs passes.
 _FINETUNE_BY_STEPS: Values = {"frozen_epochs": 10, "epochs": 3}
 

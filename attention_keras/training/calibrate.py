@@ -19,11 +19,7 @@ COLDEST, HOTTEST = 0.05, 20.0
 
 
 def calibrate(logits: np.ndarray, labels: np.ndarray) -> tuple[float | list[float], list[float] | None]:
-    """What makes answers of logits: the temperature of classes, and no thresholds; of numbers neither.
-
-    Of tags both, one of each for every tag, for the highest F1. A tag that all of the images have, or none of
-    them, keeps 1 and 0.5.
-    """
+    """The temperature of classes; of every tag one, and the threshold of the highest F1; 1 of numbers."""
     kind = kind_of(labels)
     if kind == "number":
         return 1.0, None
@@ -65,7 +61,7 @@ def _likeliest(logits: np.ndarray, labels: np.ndarray, doubt: float) -> float:
 
 
 def _of_tag(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Temperature and threshold of one tag: a sigmoid is a softmax beside a logit of 0."""
+    """A sigmoid is a softmax beside a logit of 0. A tag that all images have, or none, keeps 1 and 0.5."""
     if len(np.unique(labels)) < 2:
         return 1.0, 0.5
     temperature = fit_temperature(np.stack([np.zeros(len(logits)), logits], axis=1), labels.astype(int))
@@ -77,10 +73,7 @@ def _of_tag(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 
 
 def test_scores(answers: np.ndarray, labels: np.ndarray, thresholds: list[float] | None) -> dict[str, Any]:
-    """Error of classes; macro mAP and F1 of tags; R2 and mean absolute error of numbers.
-
-    `answers` `(n, k)` are probabilities, or numbers.
-    """
+    """Of `(n, k)`: error of classes; macro mAP and F1 of tags; R2 and mean absolute error of numbers."""
     kind, scores = kind_of(labels), {"test_images": len(labels)}
     if kind == "multi":
         tags = score_tags(answers, labels, thresholds)

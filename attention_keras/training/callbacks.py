@@ -107,11 +107,10 @@ def not_finite(what: str, step: int) -> UserError:
 
 
 class AverageInPlace(keras.callbacks.Callback):
-    """Puts the average into the network for validation and for all that is written after an epoch.
+    """Puts the average into the network for validation and for what the callbacks before this one write.
 
-    It stands behind the callbacks that write and before the checkpoint, which holds the weights that training
-    goes on with. After the `last` epoch of a stage, counted from 1, the average stays. Keras's SwapEMAWeights
-    swaps by adding and subtracting, which moves the last bits of the weights.
+    After the `last` epoch of a stage, counted from 1, it stays. Keras's SwapEMAWeights swaps by adding and
+    subtracting, which moves the last bits of the weights.
     """
 
     def __init__(self, last: int):

@@ -184,11 +184,7 @@ class Checkpointing(keras.callbacks.Callback):
         return time.monotonic() - self._began
 
     def restore(self, trained: keras.Model | None = None, first_step: int = 0) -> None:
-        """Put the network back as the resumed checkpoint has it, also where no stage is left to train.
-
-        Of what is `trained` in a stage all is put back, unless the checkpoint ends the stage before, with
-        another optimiser.
-        """
+        """Put the network back; of a stage's `trained` part all, unless it ends the stage before."""
         if self.resumed and trained is None:
             assign(state_of(self.whole), self.resumed.of_model)
         elif self.resumed and self.resumed.step > first_step:

@@ -145,8 +145,7 @@ def fit_attention(
 ) -> tuple[Linear, np.ndarray]:
     """Class attention of all images, and logits `(n, k)` for each image by one that has not seen it.
 
-    The classifiers of the folds are trained on the same batches, side by side, each blind to its fold: one
-    product for all.
+    Those of the folds are trained on the same batches, side by side, each blind to its fold.
     """
     sees = np.stack([folds != fold for fold in range(FOLDS)] + [np.ones(len(targets), bool)])
     importance = np.ones(len(targets)) if importance is None else importance

@@ -56,10 +56,7 @@ class FrozenPart:
     def with_features(
         self, name: str, split: Split, num_classes: int, batch_size: int, folder: Path, show: bool
     ) -> Split:
-        """The split of this name with features in place of pixels, which an earlier process may have left.
-
-        `show` is for a bar that shows the progress.
-        """
+        """The split of this name with features in place of pixels, which an earlier process may have left."""
         with Bar(total=len(split), desc=f"features, {name}", unit=" images", disable=not show) as bar:
 
             def of_batches() -> Iterator[list[tf.Tensor]]:
@@ -89,10 +86,9 @@ def fit_epoch(
     callbacks: Sequence[keras.callbacks.Callback],
     config: RunConfig,
 ) -> None:
-    """Fit a class head to the features of the training split, as one epoch that `callbacks` see as any other.
+    """Fit a class head to features, as one epoch that `callbacks` see as any other.
 
-    What is fitted is a function of the features and the seed, so a run that was interrupted meanwhile fits
-    again.
+    It is a function of the features and the seed: a run that was interrupted meanwhile fits again.
     """
     told = keras.callbacks.CallbackList(callbacks, model=head)
     told.on_train_begin()

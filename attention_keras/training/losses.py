@@ -47,10 +47,7 @@ def loss_of(labels: np.ndarray, num_classes: int, label_smoothing: float, balanc
 
 
 def balanced_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """How much an image counts where all classes, or both answers of a tag, count alike; 1 on average.
-
-    Of class c n / (k n_c), `(k,)`; of tags `(2, k)`, for images without and with each.
-    """
+    """n / (k n_c) of each class c, `(k,)`, or of tags `(2, k)`, for images without and with each."""
     counts, images = class_counts(labels, num_classes), len(labels)
     if kind_of(labels) == "single":
         return np.where(counts > 0, images / (np.count_nonzero(counts) * np.maximum(counts, 1)), 0.0)
@@ -71,20 +68,14 @@ def importance_of(split: Split, num_classes: int, balance: bool) -> np.ndarray |
 
 
 def area_weights(fine: int, coarse: int) -> np.ndarray:
-    """How much each of `fine` pixels counts in the mean over each of `coarse` cells of the same length.
-
-    `(coarse, fine)` float32, whose rows add up to 1. A pixel on a border counts in both cells, by its parts.
-    """
+    """How much each of `fine` pixels counts in the mean over each of `coarse` cells: `(coarse, fine)`."""
     cell, pixel = np.arange(coarse)[:, None] * fine / coarse, np.arange(fine)
     overlap = np.minimum(cell + fine / coarse, pixel + 1) - np.maximum(cell, pixel)
     return (np.maximum(overlap, 0) * coarse / fine).astype("float32")
 
 
 def share_off_object(attention: Any, objects: Any) -> Any:
-    """The share of each attention map `(b, h, w)` that lies off the object: `(b,)` float32 in [0, 1].
-
-    `objects` `(b, H, W)` is 1 on the object and 0 off it; a cell that it covers by half counts as half on it.
-    """
+    """The share `(b,)` of attention `(b, h, w)` off `objects` `(b, H, W)`; a cell half on one counts half."""
     attention, objects = ops.cast(attention, "float32"), ops.cast(objects, "float32")
     rows = area_weights(objects.shape[1], attention.shape[1])
     columns = area_weights(objects.shape[2], attention.shape[2])

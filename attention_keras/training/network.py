@@ -111,10 +111,7 @@ def start_from(source: str, model: keras.Model) -> str:
 
 
 def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Model | None:
-    """The backbone of an application or a file, with its weights; None for the paper's own.
-
-    A pretrained one keeps its batch normalisation as it is, also when all else learns from the start.
-    """
+    """None for the paper's own. A pretrained one keeps its batch normalisation, whatever else learns."""
     model = config.spec
     if not model.is_brought:
         return None
@@ -169,10 +166,7 @@ def compile_network(
     told: int = 0,
     strategy: Strategy | None = None,
 ) -> None:
-    """Give what a stage trains its loss and optimiser.
-
-    `labels` are those of an epoch's training images, of which `told` come with their object.
-    """
+    """Give what a stage trains its loss and optimiser; of an epoch's images `told` come with their object."""
     updates = steps_per_epoch(len(labels), config.step_batch_size) / config.accumulate
     schedule = build_schedule(config.schedule, stage.learning_rate, updates, stage.last - stage.first)
     how = (config.weight_decay, config.accumulate, config.ema)

@@ -60,10 +60,7 @@ def summarize(
 def estimate_seconds(
     config: RunConfig, dataset: ImageDataset, model: keras.Model, frozen: FrozenPart | None
 ) -> float:
-    """Time of the run, from a timed forward pass; a backward pass costs about two forward ones.
-
-    A frozen backbone sees the images once for all its epochs. Reading them takes time where they are files.
-    """
+    """From a timed forward pass; a backward one costs two, and a frozen backbone sees the images once."""
     start, count, reading = time.perf_counter(), len(dataset.train), 0.0
     if config.tiles:
         sizes = (upright_size(Path(file), None) for file in dataset.train.images.files)

@@ -140,10 +140,7 @@ def hooks_of(strategy: Strategy | None) -> dict[str, Any]:
 
 
 def _replica_loss(loss, images):
-    """A loss whose gradient is that of the global batch, and whose value stays as Keras expects it.
-
-    Keras averages the means of the replicas, which weights the images of an uneven batch wrongly.
-    """
+    """The value that Keras expects, with the gradient of the global batch, which Keras weights wrongly."""
     replica = tf.distribute.get_replica_context()
     if replica is None:
         return loss

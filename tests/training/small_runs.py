@@ -121,10 +121,10 @@ def death_at(step: int | None):
     """
     original = Checkpointing.on_train_batch_end
 
-    def die(self, *arguments):
+    def die(self, *arguments, **logs):
         if step is None or self.history.step == step:
             raise Death
-        original(self, *arguments)
+        original(self, *arguments, **logs)
 
     with pytest.MonkeyPatch.context() as patch:
         if step is None:
