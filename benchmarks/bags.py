@@ -7,8 +7,6 @@ is there, or whether a 2 and a 3 are there. A digit is a place, which 256 random
 are measured in bags that keep the rule: the area under the curve for whether a place is a digit of the rule.
 """
 
-import argparse
-
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
@@ -17,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from attention_keras.training.class_fit import fit_class_head
-from benchmarks.heads import table
+from benchmarks.common import options_of, table
 
 RULES = {"a 9 is there": (9,), "a 2 and a 3 are there": (2, 3)}
 SIDE, CHANNELS = 4, 256
@@ -67,7 +65,7 @@ def measure(keys: tuple[int, ...], bags: int, seed: int):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bags", description=__doc__.splitlines()[0])
+    parser = options_of("bags", __doc__)
     parser.add_argument("--bags", type=int, default=1000, help="bags to train, and as many to test")
     parser.add_argument("--seeds", type=int, default=3, help="each with digits, bags and features of its own")
     options = parser.parse_args()

@@ -7,7 +7,6 @@ count. Own quarter: on grids of four images of different classes, each at the mo
 the map above zero that lies on the image asked about. Insertion and deletion: on single images.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from attention_keras.evaluation.kinds import compute_maps, kinds_of
 from attention_keras.evaluation.subjects.views import logits_view, predict_batches, probability_function
 from attention_keras.measures.localization import QUARTERS, own_quarter
 from attention_keras.models.copies import copy_model
-from benchmarks.heads import perturbation, pixels, table
+from benchmarks.common import options_of, perturbation, pixels, table
 
 BATCH = 8
 
@@ -62,9 +61,7 @@ def grids(images: np.ndarray, labels: np.ndarray, count: int, seed: int) -> tupl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.explain_classifier", description=__doc__.splitlines()[0]
-    )
+    parser = options_of("explain_classifier", __doc__)
     parser.add_argument("--model", type=Path, required=True, help="a .keras classifier that ends in softmax")
     parser.add_argument("--images", type=Path, required=True, help="folder of .jpg files: CLASS_name.jpg")
     maps = ["evidence", "Grad-CAM", "random"]
@@ -88,11 +85,8 @@ def main() -> None:
     found = compute_maps(kinds_of(single, options.maps), single, images[rows], labels[rows])
     for (name, measure), areas in perturbation(found, predict, images[rows], labels[rows], seed=0).items():
         record += [(name, measure, image, 100 * area) for image, area in enumerate(areas)]
-    print(
-        f"{len(images)} of {count} images are classified correctly; own quarter over {options.seeds} x",
-        end=" ",
-    )
-    print(f"{options.grids} grids, insertion and deletion over {len(rows)} images\n")
+    print(f"{len(images)} of {count} images are classified correctly; own quarter over", end=" ")
+    print(f"{options.seeds} x {options.grids} grids, insertion and deletion over {len(rows)} images\n")
     print(table(pd.DataFrame(record, columns=["row", "measure", "seed", "value"]), "map"))
 
 

@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -26,8 +25,7 @@ from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import load_model
 from attention_keras.training.train import train
-
-T = TypeVar("T")
+from benchmarks.common import options_of
 
 
 def by_hand(files: dict[str, list[Path]], labels: dict[str, list[int]], options: argparse.Namespace) -> float:
@@ -55,24 +53,18 @@ def splits_of(run: Run, folder: str) -> tuple[dict[str, list[Path]], dict[str, l
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.frozen_training", description=__doc__.splitlines()[0]
-    )
+    parser = options_of("frozen_training", __doc__)
     parser.add_argument("folder", help="of images, a folder a class")
     parser.add_argument("backbone", help="FILE.keras")
     parser.add_argument("--preprocess", default="imagenet", help="as `train` takes it")
     parser.add_argument("--side", type=int, default=224, help="of the images")
     parser.add_argument("--rounds", type=int, default=2, help="of both, one after the other")
     options = parser.parse_args()
-    config = RunConfig(
-        dataset=f"folder:{options.folder}",
-        backbone=options.backbone,
-        preprocess=options.preprocess,
-        image_size=options.side,
-    )
+    images = {"dataset": f"folder:{options.folder}", "image_size": options.side}
+    config = RunConfig(backbone=options.backbone, preprocess=options.preprocess, **images)
     seconds: dict[str, list[tuple[float, float]]] = {"by hand": [], "train": []}
 
-    def timed(name: str, call: Callable[..., T], *arguments) -> T:
+    def timed(name: str, call: Callable, *arguments):
         began = time.perf_counter(), time.process_time()
         found = call(*arguments)
         seconds[name].append((time.perf_counter() - began[0], time.process_time() - began[1]))

@@ -8,7 +8,6 @@ The backbone's features are computed once and kept in `--cache`; each seed has a
 train. `--size` rebuilds a convolutional backbone for larger images; `--maps` measures maps on test images.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +16,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy.special import softmax
 from sklearn.model_selection import train_test_split
 
 from attention_keras import load_model
 from attention_keras.commands.command_line import exit_code
-from attention_keras.measures.faithfulness import baselines, perturbation_curves, pixel_order
 from attention_keras.measures.localization import (
     covered_cells,
     make_mosaics,
@@ -33,6 +30,7 @@ from attention_keras.measures.localization import (
 from attention_keras.models.copies import for_image_size
 from attention_keras.models.pretrained import preprocessing_layer
 from attention_keras.training.class_fit import ClassFit, fit_class_head
+from benchmarks.common import MEASURES, open_rgb, options_of, perturbation, pixels, table
 from benchmarks.one_query import fit_query
 
 TOP, PROBE, ATTENTION, BOTH = (
@@ -43,7 +41,6 @@ TOP, PROBE, ATTENTION, BOTH = (
 )
 TRAIN, MOSAICS, POINTS = 0.75, 48, 8
 BOX = ["top", "left", "bottom", "right"]
-COLUMNS = ["row", "measure", "seed", "value"]
 PICTURES = (".jpg", ".jpeg", ".png")
 
 
@@ -104,17 +101,6 @@ def read(where: Path, predict: Callable, size: int, cache: Path) -> Data:
     return Data(rows, sorted(set(rows.label)), features.astype("float32"))
 
 
-def pixels(paths, size: int) -> np.ndarray:
-    """`(n, size, size, 3)` float32."""
-    images = [open_rgb(path).resize((size, size), Image.Resampling.BILINEAR) for path in paths]
-    return np.stack([np.asarray(image, "float32") for image in images])
-
-
-def open_rgb(path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
-
-
 def fit_heads(train: Data, test: Data, seed: int) -> tuple[dict[str, np.ndarray], ClassFit]:
     """Test logits of every head, and the class head. Uniform attention is one place, the average."""
     asked = {"labels": train.labels, "num_classes": len(train.names), "groups": train.groups, "seed": seed}
@@ -131,8 +117,8 @@ def fit_heads(train: Data, test: Data, seed: int) -> tuple[dict[str, np.ndarray]
     return logits, fitted
 
 
-def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray, centred: bool = True):
-    """Maps `(n, h, w)` of the asked classes by name; of tags evidence is that of the logit, not `centred`."""
+def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray):
+    """Maps `(n, h, w)` of the asked classes by name."""
     n, h, w, _ = features.shape
     statistics, (alpha, gamma) = fitted.statistics[TOP], fitted.weights
     x = statistics.standardize(features).reshape(n, h * w, -1)
@@ -146,7 +132,7 @@ def maps_of(fitted: ClassFit, features: np.ndarray, classes: np.ndarray, centred
         return np.take_along_axis(every, classes[:, None, None], 2)[..., 0]
 
     found = {
-        "**evidence**": asked(evidence) - centred * evidence.mean(2),
+        "**evidence**": asked(evidence) - evidence.mean(2),
         "attention": asked(attention),
         "Grad-CAM": np.maximum(asked(gradient), 0),
         "the probe's own (CAM)": asked(probe),
@@ -189,17 +175,6 @@ def measure_maps(fitted: ClassFit, test: Data, predict: Callable, size: int, see
     return {name: {k: 100 * float(v) for k, v in values.items()} for name, values in found.items()}
 
 
-def perturbation(maps: dict, predict: Callable, images: np.ndarray, classes: np.ndarray, seed: int) -> dict:
-    """Map, and insertion or deletion -> the area of each image."""
-    mean, blurred = baselines(images)
-    found = {}
-    for name, levels in maps.items():
-        order = pixel_order(levels, images.shape[1:3], seed)
-        for measure, start, end in (("insertion", blurred, images), ("deletion", images, mean)):
-            found[name, measure] = perturbation_curves(predict, start, end, order, classes, POINTS).areas
-    return found
-
-
 def box_masks(boxes: np.ndarray, size: int) -> np.ndarray:
     """`(n, size, size)` bool."""
     masks = np.zeros((len(boxes), size, size), bool)
@@ -208,52 +183,20 @@ def box_masks(boxes: np.ndarray, size: int) -> np.ndarray:
     return masks
 
 
-def table(record: pd.DataFrame, first: str) -> str:
-    """A Markdown table of a record `row, measure, seed, value`: mean over seeds ± its standard error."""
-    groups = record.groupby(["row", "measure"], sort=False).value.agg(["mean", "sem"])
-    cells = groups.apply(lambda cell: f"{cell['mean']:.1f} ± {cell['sem']:.1f}", axis=1)
-    cells = cells.unstack(sort=False).fillna("")
-    lines = [f"| {first} | {' | '.join(cells.columns)} |", "|---|" + "---:|" * len(cells.columns)]
-    lines += [f"| {name} | {' | '.join(row)} |" for name, row in zip(cells.index, cells.to_numpy())]
-    return "\n".join(lines)
-
-
-def mean_table(numbers: dict[str, list[dict[str, float]]], first: str) -> str:
-    """The same of row -> for each seed its measures."""
-    found = [
-        (row, measure, seed, value)
-        for row, seeds in numbers.items()
-        for seed, measures in enumerate(seeds)
-        for measure, value in measures.items()
-    ]
-    return table(pd.DataFrame(found, columns=COLUMNS), first)
-
-
-def common_options(name: str, about: str, data: str, seeds: int) -> argparse.ArgumentParser:
-    """The options of every benchmark of heads on a frozen backbone; `about` is its docstring."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about.splitlines()[0])
+def main() -> None:
+    parser = options_of("heads", __doc__)
     parser.add_argument("--backbone", type=Path, required=True, help="a .keras file, images to a map")
-    parser.add_argument("--data", type=Path, required=True, help=data)
+    parser.add_argument("--data", type=Path, required=True, help="a folder of classes, or a table (.csv)")
     parser.add_argument("--preprocess", default="imagenet", help="as attend() takes it; imagenet by default")
     parser.add_argument("--size", type=int, help="side of the images; the backbone's by default")
-    parser.add_argument("--seeds", type=int, default=seeds, help="each with a split of its own")
-    return parser
-
-
-def network_of(options: argparse.Namespace) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
-    """The side of the images, and the `predictor`, that these options ask for."""
-    size = options.size or load_model(options.backbone).input_shape[1]
-    return size, predictor(options.backbone, size, options.preprocess)
-
-
-def main() -> None:
-    parser = common_options("heads", __doc__, "a folder of classes, or a table (.csv)", seeds=5)
+    parser.add_argument("--seeds", type=int, default=5, help="each with a split of its own")
     parser.add_argument("--cache", type=Path, default=Path("features.npy"), help="file for the features")
     parser.add_argument("--maps", type=int, default=0, help="measure maps, with this many images a seed")
     parser.add_argument("--record", type=Path, help="a .csv file that gets the numbers of every seed")
     parser.add_argument("--name", help="of the data in that file; the name of the folder or table by default")
     options = parser.parse_args()
-    size, predict = network_of(options)
+    size = options.size or load_model(options.backbone).input_shape[1]
+    predict = predictor(options.backbone, size, options.preprocess)
     data = read(options.data, predict, size, options.cache)
     found = []
     for seed in range(options.seeds):
@@ -269,7 +212,7 @@ def main() -> None:
             maps = measure_maps(fitted, test, predict, size, seed, options.maps)
             found += [(name, k, seed, v) for name, values in maps.items() for k, v in values.items()]
         print(f"seed {seed}: C {fitted.penalty_c}, weights {fitted.weights.round(2)}", file=sys.stderr)
-    record = pd.DataFrame(found, columns=COLUMNS)
+    record = pd.DataFrame(found, columns=MEASURES)
     print(f"{len(data.rows)} images of {len(data.names)} classes, {size} px, {options.seeds} seeds\n")
     print(table(record[record.row.isin(logits)], "head"))
     if options.maps:

@@ -15,9 +15,7 @@ from attention_keras.commands.command_line import exit_code
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.image_file", description=__doc__.splitlines()[0]
-    )
+    parser = argparse.ArgumentParser("python -m benchmarks.image_file", description=__doc__.splitlines()[0])
     parser.add_argument("dataset", help="cifar10, cifar100 or svhn, as train takes it")
     parser.add_argument("file", type=Path, help="the .npz file that is written")
     parser.add_argument("--data-dir", help="where TensorFlow Datasets keeps prepared data")

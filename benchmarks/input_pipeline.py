@@ -6,7 +6,6 @@ Both read the same uint8 images from memory and deliver shuffled, augmented, one
 measured in turn, several times, and the medians are compared, so that a busy machine slows both.
 """
 
-import argparse
 import statistics
 import time
 
@@ -17,6 +16,7 @@ import tensorflow as tf
 from attention_keras.data.augment import PADDING
 from attention_keras.data.pipeline import training_batches
 from attention_keras.data.split import Split
+from benchmarks.common import options_of
 
 BATCH, REPEATS = 128, 3
 CASES = (  # dataset, side, images, classes, augmentation
@@ -75,8 +75,7 @@ def measure(side: int, images: int, num_classes: int, augment: str, seconds: flo
 
 
 def main() -> None:
-    about = __doc__.splitlines()[0]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.input_pipeline", description=about)
+    parser = options_of("input_pipeline", __doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     options = parser.parse_args()
     print(f"TensorFlow {tf.__version__}, batches of {BATCH}, median of {REPEATS}\n")

@@ -24,7 +24,7 @@ from attention_keras.commands.command_line import exit_code
 from attention_keras.models.pretrained import preprocessing_layer
 from attention_keras.training.class_fit import averages, fit_class_head
 from attention_keras.training.probe_fit import fit_probe
-from benchmarks.heads import open_rgb, table
+from benchmarks.common import open_rgb, options_of, table
 
 SIDE = 1344
 
@@ -111,9 +111,7 @@ def measure(data: dict[str, np.ndarray], seed: int):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.large_images", description=__doc__.splitlines()[0]
-    )
+    parser = options_of("large_images", __doc__)
     parser.add_argument("--backbone", type=Path, required=True, help="a .keras file, images to a map")
     parser.add_argument("--objects", type=Path, required=True, help="a folder of photographs for each class")
     parser.add_argument("--backgrounds", type=Path, required=True, help="photographs of other things")

@@ -8,7 +8,6 @@ compared take turns, so that a busy machine slows them alike, and medians are co
 says how many times faster the export is; the last column says how many times as long as `classify` it takes.
 """
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from attention_keras import build_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.models.parts import prune_dead_branch
 from attention_keras.serving.signatures import ServedClassifier
-from benchmarks.timing import medians
+from benchmarks.common import medians, options_of
 
 SIGNATURES = ("classify", "serving_default", "explain", "explain_class", "serve_bytes")
 BATCHES = (1, 8, 32)
@@ -60,7 +59,7 @@ def measure(model, signature: str, batch: int, rounds: int, pruned: dict, whole:
 
 
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.splitlines()[0])
+    parser = options_of("serving", __doc__)
     parser.add_argument("--model", default="vgg-att2-concat-pc", help="name of the network")
     parser.add_argument("--width", type=float, default=0.25, help="factor on its channel counts")
     parser.add_argument("--rounds", type=int, default=30, help="measurements of each case")

@@ -26,7 +26,7 @@ from attention_keras.commands.command_line import exit_code
 from attention_keras.errors import UserError
 from attention_keras.models.parts import count_macs
 from attention_keras.training.optimizers import build_optimizer
-from benchmarks.timing import convolution, in_turns
+from benchmarks.common import convolution, in_turns, options_of
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 SHAPE, CLASSES = (32, 32, 3), 10
@@ -142,8 +142,7 @@ def measure(options: argparse.Namespace) -> list[Case]:
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
-    prog, changes = "python -m benchmarks.train_step", ", ".join(CHANGES)
-    parser = argparse.ArgumentParser(prog, description=__doc__.splitlines()[0])
+    parser, changes = options_of("train_step", __doc__), ", ".join(CHANGES)
     parser.add_argument("--models", nargs="+", default=["vgg-hires", "vgg-att2-concat-pc"], help="names")
     types = ["float32", "bfloat16"]
     parser.add_argument("--precisions", nargs="+", choices=POLICIES, default=types, help="compared")

@@ -8,10 +8,10 @@ from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.models.parts import prune_dead_branch
 from benchmarks import bags, train_step
+from benchmarks.common import convolution, medians
 from benchmarks.input_pipeline import measure, plain_batches
 from benchmarks.serving import inputs, load_signatures
 from benchmarks.serving import measure as measure_signature
-from benchmarks.timing import convolution, medians
 
 
 def test_training_cases_take_turns_and_ratios_are_of_the_first():
@@ -66,13 +66,10 @@ def test_the_plain_pipeline_delivers_the_same_kind_of_batches_and_both_are_measu
         assert min(measure(16, 40, 3, augment, seconds=0.02, batch_size=8)) > 100
 
 
-def test_calls_take_turns():
+def test_calls_take_turns_and_a_convolution_is_plausible():
     said = []
     medians({name: lambda name=name: said.append(name) for name in "abc"}, rounds=3)
     assert "".join(said) == "aabbcc" + "abc" + "bca" + "cab"
-
-
-def test_what_a_convolution_reaches_is_plausible():
     assert 1e7 < convolution("float32", (2, 8, 8, 16), repeats=1) < 1e14
 
 

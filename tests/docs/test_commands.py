@@ -24,7 +24,7 @@ CHEAP = {
     "attention-keras evaluate TASK --help": "RUN",
     "attention-keras reproduce": "cifar10-cpu",
 }
-BENCHMARKS = {file.stem for file in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "one_query", "timing"}
+BENCHMARKS = {file.stem for file in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "common", "one_query"}
 
 
 @pytest.fixture
