@@ -45,15 +45,8 @@ def main(words: Sequence[str], prog: str) -> int:
     import_tensorflow("export")
     from attention_keras.serving.export import export_run
 
-    for written in export_run(
-        options.run,
-        options.to,
-        options.version or None,
-        options.format,
-        options.precision,
-        options.quantize,
-        options.images or None,
-        options.layout,
-    ):
+    how = {"version": options.version or None, "precision": options.precision, "layout": options.layout}
+    int8 = {"quantize": options.quantize, "images": options.images or None}
+    for written in export_run(options.run, options.to, formats=options.format, **how, **int8):
         print(written)
     return 0

@@ -52,14 +52,11 @@ class Exported:
 def export_run(
     run_path: str | Path,
     export_dir: str | Path = "saved_models",
-    version: int | None = None,
-    formats: Sequence[Format] = (SAVED_MODEL,),
-    precision: Precision = "trained",
     quantize: Quantize = "none",
     images: str | Path | None = None,
-    layout: Layout = "plain",
+    **options: Any,
 ) -> list[Exported]:
-    """Export the model of a finished run to `<export_dir>/<name>/`: see `export_model`.
+    """Export the model of a finished run to `<export_dir>/<name>/`, with further `options` of `export_model`.
 
     Of int8, the ranges are those of the run's own images, or of the `images` in a folder.
     """
@@ -84,19 +81,9 @@ def export_run(
         "preprocessing": f"inside the model ({config.preprocess}); inputs are raw pixels",
         "config": config.identity(),
     }
-    return export_model(
-        model,
-        Path(export_dir) / run.name,
-        formats,
-        class_names=run.class_names(),
-        card=card,
-        version=version,
-        temperature=run.temperature,
-        resize=config.resize_of_others,
-        precision=precision,
-        representative=representative,
-        layout=layout,
-    )
+    facts = {"class_names": run.class_names(), "temperature": run.temperature, "card": card}
+    facts |= {"resize": config.resize_of_others, "representative": representative}
+    return export_model(model, Path(export_dir) / run.name, **facts, **options)
 
 
 def export_model(

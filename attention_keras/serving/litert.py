@@ -58,12 +58,7 @@ def images_of_run(config: RunConfig) -> Representative:
     from attention_keras.data.datasets import load_dataset
 
     place = {"data_dir": config.data_dir or None}
-    try:
-        dataset = load_dataset(config.dataset, seed=config.seed, **place, **config.for_loading())
-    except UserError as error:
-        raise UserError(
-            f"{error}; int8 needs images of this kind, from a folder where these are gone"
-        ) from None
+    dataset = load_dataset(config.dataset, seed=config.seed, **place, **config.for_loading())
     chosen = [(dataset.train.images, CALIBRATION), (dataset.validation.images, HELD_OUT)]
     return Representative(*(np.asarray(images[_some_of(len(images), most)]) for images, most in chosen))
 

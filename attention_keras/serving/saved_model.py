@@ -18,13 +18,9 @@ from attention_keras.serving.versions import CARD_FILE
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 SIDE = 224  # of an image for a model that takes any size
 EVIDENCE = (
-    "The evidence maps of `explain` and `explain_class` say what each pixel adds to the logit of a class: "
-    "the sum of `evidence` over the pixels plus `evidence_rest` is that logit less the mean of all logits "
-    "(for indep networks summed over the levels)."
-)
-EVIDENCE_OF_LOGIT = (
-    "The evidence maps of `explain` and `explain_class` say what each pixel adds to the logit of a tag, or "
-    "to the number: the sum of `evidence` over the pixels plus `evidence_rest` is that logit, or the number."
+    "The evidence maps of `explain` and `explain_class` say what each pixel adds to a logit, or to the "
+    "number of a regression: the sum of `evidence` over the pixels plus `evidence_rest` is that logit; under "
+    "a softmax, that logit less the mean of all logits (for indep networks summed over the levels)."
 )
 NO_EVIDENCE = "None: the logits of this network are no sum over positions."
 
@@ -41,7 +37,6 @@ def write_saved_model(served: ServedClassifier, path: Path, card: Mapping[str, A
     (path / CARD_FILE.with_name(LABELS)).write_text(labels, encoding="utf-8")
     about = {name: _inputs_and_outputs(function) for name, function in signatures.items()}
     _write_warmup(path / WARMUP_FILE, served, {name: list(facts["inputs"]) for name, facts in about.items()})
-    of_class = EVIDENCE if served.activation == "softmax" else EVIDENCE_OF_LOGIT
     files = sorted(file for file in path.rglob("*") if file.is_file())
     card = {
         **card,
@@ -49,7 +44,7 @@ def write_saved_model(served: ServedClassifier, path: Path, card: Mapping[str, A
         "resize": served.resize,
         "input": {"shape": list(served.image_shape), "dtype": "uint8", "range": [0, 255]},
         "signatures": about,
-        "evidence": of_class if served.has_evidence else NO_EVIDENCE,
+        "evidence": EVIDENCE if served.has_evidence else NO_EVIDENCE,
         "versions": provenance.library_versions(),
         "commit": provenance.commit(),
         "sha256": {str(f.relative_to(path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files},

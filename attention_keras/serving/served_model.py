@@ -47,15 +47,14 @@ class ServedModel(ABC):
 
     def explain(self, images: np.ndarray, classes: Sequence[int] | None = None) -> Explanation:
         """Evidence for these classes, by default for the predicted; without evidence where there is none."""
+        given = {} if classes is None else {"classes": np.asarray(classes, "int32")}
+        signature = "explain_class" if given else "explain"
         # The signatures that explain have attention at the size of the image only.
         outputs = self.predict(images)
-        if classes is not None and "explain_class" in self.signatures:
-            asked = np.asarray(classes, "int32")
-            outputs |= self._batches("explain_class", "evidence", images=images, classes=asked)
-        elif classes is None and "explain" in self.signatures:
-            outputs |= self._batches("explain", "evidence", images=images)
+        if signature in self.signatures:
+            outputs |= self._batches(signature, "evidence", images=images, **given)
         probabilities = outputs[PROBABILITIES]
-        asked = probabilities.argmax(-1) if classes is None else np.asarray(classes)
+        asked = given.get("classes", probabilities.argmax(-1))
         return Explanation.of_outputs(
             np.asarray(images), probabilities, outputs, self.class_names, asked, activation=self.activation
         )

@@ -66,41 +66,30 @@ def answers_of(path):
     return [(row["path"], row["class"], row["drawing"], row["reason"]) for row in rows_of(path)]
 
 
-def test_rows_are_the_models_answers(model, folder, tmp_path, capsys):
+def test_rows_are_the_models_answers(model, folder, capsys):
+    """The same twice: drawings of its own, in the folder that is read, are no images."""
     network, path = model
-    assert predict(path, folder, "--output", tmp_path / "out", "--batch-size", "2") == 0
-    said = capsys.readouterr()
-    assert "passed over: " in said.out and "1 .txt" in said.out and "1 hidden" in said.out
-    assert said.err.splitlines()[-1] == "warning: 1 files could not be read; their rows say why"
-    rows = rows_of(tmp_path / "out" / "predictions.csv")
-    names = [row["path"].removeprefix(f"{folder}/") for row in rows]
-    assert names == ["a.png", "b.png", "broken.jpg", "c.bmp", "deep/a.png", "deep/Ünï 1.jpg"]
-    broken = rows.pop(2)
-    assert broken["reason"] == "not an image" and broken["class"] == broken["probability_3"] == ""
-    for row in rows:
-        pixels = np.asarray(Image.open(row["path"]), "float32")
-        expected = softmax(np.asarray(network(pixels[None])["logits"])[0])
-        assert row["class"] == str(expected.argmax()) and row["reason"] == ""
-        found = [float(row[name]) for name in ("probability", "probability_2", "probability_3")]
-        np.testing.assert_allclose(found, sorted(expected)[::-1], atol=1e-5)
-    pictures = [file.name for file in (tmp_path / "out" / "pictures").iterdir()]
-    assert sorted(row["drawing"] for row in rows) == sorted(f"pictures/{name}" for name in pictures)
-    assert sorted(name.rpartition("-")[0] for name in pictures) == ["a", "a", "b", "c", "Ünï 1"]
-
-
-def test_the_same_command_again_gives_the_same_rows(loaded, model, folder, tmp_path, monkeypatch, capsys):
-    """Drawings of its own, in the folder that is read, are no images."""
-    monkeypatch.chdir(tmp_path)
-    (folder / "broken.jpg").unlink()
-    names = ("a.png", "b.png", "c.bmp", "deep/a.png", "deep/Ünï 1.jpg")
-    for output in (".", "new"):
-        for times in range(2):
-            assert predict(model[1], "new", "--output", output) == 0
-            rows = rows_of(Path(output, "predictions.csv"))
-            assert [row["path"] for row in rows] == [f"new/{name}" for name in names]
-            said = f"5 in {Path(output, 'pictures')}, where this command draws"
-            assert (said in capsys.readouterr().out) == (times > 0 and output == "new")
-            assert len(list(Path(output, "pictures").iterdir())) == 5
+    for times in range(2):
+        (folder / "predictions.jsonl").unlink(missing_ok=True)
+        assert predict(path, folder, "--output", folder, "--batch-size", "2") == 0
+        said = capsys.readouterr()
+        assert "passed over: " in said.out and "1 .txt" in said.out and " hidden" in said.out
+        assert (f"5 in {folder / 'pictures'}, where this command draws" in said.out) == (times > 0)
+        assert said.err.splitlines()[-1] == "warning: 1 files could not be read; their rows say why"
+        rows = rows_of(folder / "predictions.csv")
+        names = [row["path"].removeprefix(f"{folder}/") for row in rows]
+        assert names == ["a.png", "b.png", "broken.jpg", "c.bmp", "deep/a.png", "deep/Ünï 1.jpg"]
+        broken = rows.pop(2)
+        assert broken["reason"] == "not an image" and broken["class"] == broken["probability_3"] == ""
+        for row in rows:
+            pixels = np.asarray(Image.open(row["path"]), "float32")
+            expected = softmax(np.asarray(network(pixels[None])["logits"])[0])
+            assert row["class"] == str(expected.argmax()) and row["reason"] == ""
+            found = [float(row[name]) for name in ("probability", "probability_2", "probability_3")]
+            np.testing.assert_allclose(found, sorted(expected)[::-1], atol=1e-5)
+        pictures = [file.name for file in (folder / "pictures").iterdir()]
+        assert sorted(row["drawing"] for row in rows) == sorted(f"pictures/{name}" for name in pictures)
+        assert sorted(name.rpartition("-")[0] for name in pictures) == ["a", "a", "b", "c", "Ünï 1"]
 
 
 def test_odd_files_are_rows(loaded, model, tmp_path, capsys):
@@ -144,23 +133,6 @@ def test_numbers_of_maps_parquet_and_a_list_from_stdin(loaded, model, folder, tm
         assert maps["evidence"].shape == (32, 32) and parts == pytest.approx(maps["evidence"].sum(), abs=1e-5)
 
 
-def test_one_page_shows_the_drawings_of_all_shards(loaded, model, folder, tmp_path, capsys):
-    (folder / "b.png").rename(folder / "<script>b.png")
-    for shard in ("1/2", "2/2"):
-        predict(model[1], folder, "--output", tmp_path / "out", "--shard", shard, "--overview")
-    assert f"overview in {tmp_path / 'out' / 'index.html'}" in capsys.readouterr().out
-    page = (tmp_path / "out" / "index.html").read_text()
-    assert page.count("<script") == 2 and "src=" not in page.replace(".src =", "")
-    start = page.index(">", page.index("application/json")) + 1
-    rows = json.loads(page[start : page.index("</script>", start)])
-    assert len(rows) == 6
-    for path, name, probability, drawing, reason in rows:
-        if path.endswith("broken.jpg"):
-            assert (name, probability, drawing, reason) == (None, 0, None, "not an image")
-        else:
-            assert name in "012" and 1 / 3 < probability <= 1 and (tmp_path / "out" / drawing).exists()
-
-
 def test_the_same_command_goes_on_where_it_stopped(loaded, model, folder, tmp_path, monkeypatch, capsys):
     """After Ctrl-C, a full disk, and a row that a kill cut; names of two lines stay whole."""
     (folder / "b.png").rename(folder / 'b "1",\n2.png')
@@ -195,23 +167,38 @@ def test_the_same_command_goes_on_where_it_stopped(loaded, model, folder, tmp_pa
     assert predict(*here) == 2, "a table of another program is not written to"
 
 
-def test_the_shards_of_a_list_have_the_rows_of_one_process(loaded, model, folder, tmp_path):
-    patterns = [str(folder / "*.png"), str(folder / "broken.jpg"), str(folder / "deep")]
-    (tmp_path / "list.txt").write_text("\n".join(patterns))
-    words = [model[1], f"@{tmp_path / 'list.txt'}", "--output", tmp_path / "out", "--no-pictures"]
-    words += ["--format", "jsonl", "--top", "2"]
-    for shard in ([], *(["--shard", f"{number}/3"] for number in (1, 2, 3))):
-        predict(*words, *shard)
-    left = {path.name for path in (tmp_path / "out").iterdir() if path.name.startswith("predictions.")}
-    assert left == {"predictions.jsonl", "predictions.settings.json"}
-    parts = [rows_of(tmp_path / "out" / f"predictions-{number}-of-3.jsonl") for number in (1, 2, 3)]
-    whole = rows_of(tmp_path / "out" / "predictions.jsonl")
-    assert [len(row["top"]) for row in whole] == [2, 2, 0, 2, 2] and min(map(len, parts)) > 0
-    assert whole[2]["class"] is None and whole[2]["reason"] == "not an image"
+def test_the_shards_of_a_list_have_the_rows_of_one_process(loaded, model, folder, tmp_path, capsys):
+    """And one page shows the drawings of all of them."""
+    (folder / "b.png").rename(folder / "<script>b.png")
+    (tmp_path / "list.txt").write_text(f"{folder}/*.png\n{folder}/broken.jpg\n{folder}/deep")
+    words = [model[1], f"@{tmp_path / 'list.txt'}", "--format", "jsonl", "--top", "2", "--output"]
+    predict(*words, tmp_path / "whole", "--no-pictures")
+    out = tmp_path / "out"
+    for number in (1, 2, 3):
+        predict(*words, out, "--shard", f"{number}/3", "--overview")
+    assert f"overview in {out / 'index.html'}" in capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "whole").iterdir()} - {".predictions.jsonl.lock"}
+    assert names == {"predictions.jsonl", "predictions.settings.json"}
+    parts = [rows_of(out / f"predictions-{number}-of-3.jsonl") for number in (1, 2, 3)]
+    whole = sorted(rows_of(tmp_path / "whole" / "predictions.jsonl"), key=lambda row: row["path"])
+    assert len(whole) == 5 > max(map(len, parts))
     rows = sorted((row for part in parts for row in part), key=lambda row: row["path"])
-    for row, other in zip(rows, sorted(whole, key=lambda row: row["path"]), strict=True):
-        assert (row["path"], row["class"]) == (other["path"], other["class"])
-        assert row["probability"] == pytest.approx(other["probability"], abs=1e-5)
+    page = (out / "index.html").read_text()
+    assert page.count("<script") == 2 and "src=" not in page.replace(".src =", "")
+    start = page.index(">", page.index("application/json")) + 1
+    shown = {row[0]: row for row in json.loads(page[start : page.index("</script>", start)])}
+    for row, other in zip(rows, whole, strict=True):
+        assert (row["path"], row["class"], len(row["top"])) == (
+            other["path"],
+            other["class"],
+            len(other["top"]),
+        )
+        _, name, probability, drawing, reason = shown.pop(row["path"])
+        assert (name, drawing, reason) == (row["class"], row["drawing"], row["reason"] or None)
+        if not row["path"].endswith("broken.jpg"):
+            assert row["probability"] == pytest.approx(other["probability"], abs=1e-5) == probability
+            assert name in "012" and len(row["top"]) == 2 and (out / drawing).exists()
+    assert not shown
 
 
 @pytest.mark.slow

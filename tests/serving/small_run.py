@@ -28,7 +28,7 @@ def write_run(path, model, names=NAMES, config=None, **metrics):
     model.save(path / "model.keras")
     run = Run(path)
     with run.writing(config or RunConfig()):
-        run.write_class_names(names)
+        (path / "labels.txt").write_text("".join(f"{name}\n" for name in names))
     if metrics:
         (path / "metrics.json").write_text(json.dumps(metrics))
     return path

@@ -30,11 +30,11 @@ def export(model, folder, *names, **options):
 
 def test_where_they_stand_and_what_is_said(written, exported):
     folder = exported.parent
-    assert sorted(path.name for path in folder.iterdir()) == ["1", "digits-1.onnx", "digits-1.tflite"]
-    for name, path in (("saved_model", "1"), ("litert", "digits-1.tflite"), ("onnx", "digits-1.onnx")):
+    places = {"saved_model": "1", "litert": "digits-1.tflite", "onnx": "digits-1.onnx"}
+    assert {path.name for path in folder.iterdir()} == set(places.values())
+    for name, path in places.items():
         differ = r"probabilities differ from the model's by at most \de[-+]\d\d"
-        line = rf"{name}: {folder}/{path}, \d\.\d MB, {differ}"
-        assert re.fullmatch(line, str(written[name])), str(written[name])
+        assert re.fullmatch(rf"{name}: {folder}/{path}, \d\.\d MB, {differ}", str(written[name]))
         assert written[name].difference < 1e-5 and written[name].rounding is None
 
 
@@ -44,9 +44,8 @@ def test_litert(written, served, images):
     assert set(litert.get_signature_list()) == {"serving_default", "classify", "explain", "explain_class"}
     for batch in (1, 3):
         for signature in litert.get_signature_list():
-            inputs = {"images": images[:batch]}
-            if signature == "explain_class":
-                inputs["classes"] = np.full(batch, 2, "int32")
+            classes = {"classes": np.full(batch, 2, "int32")} if signature == "explain_class" else {}
+            inputs = {"images": images[:batch], **classes}
             same(litert.get_signature_runner(signature)(**inputs), served[signature](**inputs))
 
 

@@ -67,15 +67,11 @@ def test_answers_that_are_the_same():
 
 def test_what_cannot_be(run_path, tmp_path):
     Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
-    gone = RunConfig.from_dict({"dataset": f"folder:{tmp_path / 'gone'}"})
-    for act, said in (
-        (lambda: export_run(run_path, tmp_path, images=tmp_path), "images are for int8 alone"),
-        (lambda: images_of_run(gone), r"is not a folder; .*int8 needs images of this kind, from a folder"),
-        (lambda: images_of_folder(tmp_path, SQUARE), "has 1 images that can be read; int8 needs 3"),
-        (
-            lambda: export_run(run_path, tmp_path, formats=["litert", "onnx"], quantize="int8"),
-            "int8 is for the format litert alone; got litert, onnx",
-        ),
+    int8 = {"quantize": "int8", "images": tmp_path}
+    for options, said in (
+        ({"images": tmp_path}, "images are for int8 alone"),
+        ({"formats": ["litert"], **int8}, "has 1 images that can be read; int8 needs 3"),
+        ({"formats": ["litert", "onnx"], "quantize": "int8"}, "int8 is for the format litert alone; got lit"),
     ):
         with pytest.raises(UserError, match=said):
-            act()
+            export_run(run_path, tmp_path, **options)

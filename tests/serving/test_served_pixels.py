@@ -25,24 +25,21 @@ def saved(image, kind, **options):
     return buffer.getvalue()
 
 
+GREY = SMOOTH.convert("L")
 FILES = {
     "rgb.jpg": saved(SMOOTH, "JPEG"),
     "halved_colours.jpg": saved(SMOOTH, "JPEG", subsampling=2),
     "progressive.jpg": saved(SMOOTH, "JPEG", progressive=True),
-    "grey.jpg": saved(SMOOTH.convert("L"), "JPEG"),
+    "grey.jpg": saved(GREY, "JPEG"),
     "cmyk.jpg": saved(SMOOTH.convert("CMYK"), "JPEG"),
-    "rgb.png": saved(SMOOTH, "PNG"),
-    "rgba.png": saved(RGBA, "PNG"),
-    "grey.png": saved(SMOOTH.convert("L"), "PNG"),
-    "grey_alpha.png": saved(RGBA.convert("LA"), "PNG"),
-    "grey_16_bits.png": saved(Image.fromarray(DEEP[..., 0]), "PNG"),
-    "rgb_16_bits.png": tf.io.encode_png(DEEP).numpy(),  # Pillow writes none
-    "binary.png": saved(SMOOTH.convert("1"), "PNG"),
-    "palette.png": saved(PALETTE, "PNG"),
-    "palette_alpha.png": saved(PALETTE, "PNG", transparency=bytes(range(200))),
     "rgb.bmp": saved(SMOOTH, "BMP"),
     "palette.gif": saved(PALETTE, "GIF"),
+    "rgb_16_bits.png": tf.io.encode_png(DEEP).numpy(),  # Pillow writes none
+    "palette_alpha.png": saved(PALETTE, "PNG", transparency=bytes(range(200))),
 }
+PNG = {"rgb": SMOOTH, "rgba": RGBA, "grey": GREY, "alpha": RGBA.convert("LA"), "palette": PALETTE}
+PNG |= {"grey_16_bits": Image.fromarray(DEEP[..., 0]), "binary": SMOOTH.convert("1")}
+FILES |= {f"{name}.png": saved(image, "PNG") for name, image in PNG.items()}
 BAD = {
     "cut.png": FILES["rgb.png"][:300],
     "cut.jpg": FILES["rgb.jpg"][:-100],
@@ -68,7 +65,7 @@ def test_the_graph_decodes_what_predict_reads(tmp_path):
     assert not wrong
     pixels, valid = decode_images([FILES["grey.png"], FILES["rgb.jpg"]], (HEIGHT, WIDTH, 1), "crop")
     assert valid.numpy().all() and pixels.shape == (2, HEIGHT, WIDTH, 1)
-    np.testing.assert_array_equal(pixels[0, ..., 0], SMOOTH.convert("L"))
+    np.testing.assert_array_equal(pixels[0, ..., 0], GREY)
 
 
 def test_hostile_bytes_cost_their_own_row(served, images, expected, tmp_path):

@@ -20,26 +20,23 @@ from attention_keras.serving.versions import (
 )
 
 
-def test_version_names_are_read_as_tensorflow_serving_reads_them(tmp_path):
-    for name in ("1", "007", "٣", "1.5", "-2", str(2**63), "5x", ".unfinished-x"):
-        (tmp_path / name).mkdir()
-    assert versions(tmp_path) == {1: tmp_path / "1", 7: tmp_path / "007"}
-    assert newest_version(tmp_path) == tmp_path / "007"
-    assert newest_version(tmp_path / "5x") is None
-    with pytest.raises(UserError, match="007 exists already"):
-        publish({"": tmp_path / "5x"}, tmp_path, 7)
-
-
-def test_numbers_are_above_those_of_versions_and_of_files(tmp_path):
+def test_numbers_are_read_as_tensorflow_serving_reads_them(tmp_path):
+    """And the next is above those of versions and of files beside them."""
     directory = tmp_path / "m"
-    assert next_number(directory) == 1
-    for name, number in (("m-3.onnx", 4), ("other-9.onnx", 4), ("5", 6), ("m-x.tflite", 6)):
+    assert next_number(directory) == 1 and newest_version(directory) is None
+    for name in ("1", "007", "٣", "1.5", "-2", str(2**63), "5x", ".unfinished-x"):
         (directory / name).mkdir(parents=True)
+    assert versions(directory) == {1: directory / "1", 7: directory / "007"}
+    assert newest_version(directory) == directory / "007" and next_number(directory) == 8
+    for name, number in (("m-13.onnx", 14), ("other-19.onnx", 14), ("m-x.tflite", 14)):
+        (directory / name).mkdir()
         assert next_number(directory) == number
-    (directory / "model.onnx").write_text("a file")
-    with pytest.raises(UserError, match=r"m-3\.onnx exists already"):
-        publish({".onnx": directory / "model.onnx"}, directory, 3)
-    assert publish({".onnx": directory / "model.onnx"}, directory, 5) == {".onnx": directory / "m-5.onnx"}
+    file = directory / "model.onnx"
+    file.write_text("a file")
+    for suffix, number, said in (("", 7, "007 exists already"), (".onnx", 13, r"m-13\.onnx exists already")):
+        with pytest.raises(UserError, match=said):
+            publish({suffix: file}, directory, number)
+    assert publish({".onnx": file}, directory, 5) == {".onnx": directory / "m-5.onnx"}
 
 
 def test_exporters_at_the_same_time_take_different_numbers(tmp_path):
