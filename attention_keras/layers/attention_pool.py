@@ -20,10 +20,10 @@ class AttentionPool(keras.layers.Layer):
     """Descriptor `(b, c)` and attention `(b, h, w)` from local features and their scores.
 
     `softmax` (the paper): a = softmax of the scores over the n = h*w positions, so each map sums to 1;
-    descriptor = sum over i of a_i l_i. `sigmoid` (a variant used by re-implementations): a_i is each
-    position's own gate in (0, 1); the descriptor is the mean over i of a_i l_i, so that its size does
-    not grow with the map. Attention is float32 under every dtype policy; the descriptor has the
-    layer's compute dtype. Source: paper, section 3; `3_atten.lua`.
+    descriptor = sum over i of a_i l_i. `sigmoid` (of re-implementations): a_i is each position's own gate in
+    (0, 1), the descriptor the mean of a_i l_i, so that its size does not grow with the map. Attention is
+    float32 under every dtype policy; the descriptor has the compute dtype. Source: paper, section 3;
+    `3_atten.lua`.
 
     Args:
         normalization: `softmax` or `sigmoid`.
@@ -31,8 +31,8 @@ class AttentionPool(keras.layers.Layer):
     Call arguments:
         local_features: `(b, h, w, c)`.
         scores: `(b, h, w)`.
-        valid: bool `(b, h, w)`, true where a place is one of the image, not of its padding; without it
-            all are. Other places get no attention, and are no positions. An image needs at least one.
+        valid: bool `(b, h, w)`, at least one true in an image: places that are no padding. Others get no
+            attention, and are no positions. Without it all are valid.
 
     Raises:
         ValueError: `normalization` is unknown, or the shapes do not fit; the message names the argument.
@@ -82,14 +82,10 @@ class AttentionPool(keras.layers.Layer):
         )
         return descriptor, attention
 
-    @property
-    def divides_by_places(self) -> bool:
-        """For evidence: whether the descriptor is the mean over the places, and not the sum."""
-        return self.normalization == "sigmoid"
-
     def pooled(self, inputs, outputs):
-        """For evidence: the map that a call has summed, how much each place counts, and which are valid."""
-        return inputs[0], outputs[1], inputs[2] if len(inputs) > 2 else None
+        """For evidence: how a call has pooled its map, the map, the weights, and which places are valid."""
+        by = "weighted" if self.normalization == "softmax" else "mean of weighted"
+        return by, inputs[0], outputs[1], inputs[2] if len(inputs) > 2 else None
 
     def compute_output_spec(self, local_features, scores, valid=None):
         batch, height, width, channels = local_features.shape
@@ -106,12 +102,8 @@ class AttentionPool(keras.layers.Layer):
 class ProgressiveGate(keras.layers.Layer):
     """Gated map `(b, h, w, c)` and gate `(b, h, w)` from local features and their scores.
 
-    gate_i = sigmoid(score_i) in float32; gated_i = gate_i l_i. Positions are not summed: the gated map
-    goes on through the network. Source: `2_level_atten_higherlevel_PAN` of the official code.
-
-    Call arguments:
-        local_features: `(b, h, w, c)`.
-        scores: `(b, h, w)`.
+    gate_i = sigmoid(score_i) in float32; gated_i = gate_i l_i. Positions are not summed: the gated map goes
+    on through the network (VGG-PAN). Source: `2_level_atten_higherlevel_PAN` of the official code.
 
     Example:
         >>> import numpy as np

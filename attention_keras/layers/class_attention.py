@@ -8,7 +8,7 @@ from attention_keras.layers.attention_pool import softmax_over_places
 
 @keras.saving.register_keras_serializable(package="attention_keras")
 class ClassAttention(keras.layers.Layer):
-    """Each class looks where it finds itself: attention `(b, h, w, k)` and logits `(b, k)` from local logits.
+    """Each class looks where it finds itself: logits `(b, k)` and attention `(b, h, w, k)` from local logits.
 
     A linear classifier gives every place i a logit for every class k, `s_ik = <x_i, w_k> + b_k`. The same
     numbers say where the class looks:
@@ -17,22 +17,17 @@ class ClassAttention(keras.layers.Layer):
         t_k  = sum over i of a_ik s_ik
 
     So a class of which a small part is in the image is not averaged away, and the evidence of place i for
-    class k is a_ik s_ik, exactly: it sums to t_k. With w = 0 attention is uniform. This is AutoPool (McFee,
-    Salamon and Bello 2018) over the places of a map, and, added to the average with a weight, class-specific
-    residual attention (Zhu and Wu 2021), where beta and the weight are chosen by hand. Here the weight is
-    fitted on held-out images (`WeightedLevels`): trained with the rest, it overfits. beta = 0 is average
-    pooling, a large one the strongest place. Float32 under every dtype policy.
+    class k is a_ik s_ik, exactly. With w = 0 attention is uniform; beta = 0 is average pooling, a large one
+    the strongest place. This is AutoPool (McFee, Salamon and Bello 2018) over the places of a map, and, added
+    to the average with a weight, class-specific residual attention (Zhu and Wu 2021). Float32 under every
+    dtype policy.
 
     Args:
         beta: how sharply a class looks.
 
     Call arguments:
         local_logits: `(b, h, w, k)`.
-        valid: bool `(b, h, w)`, true where a place is one of the image, not of its padding; without it
-            all are. Other places get no attention. An image needs at least one.
-
-    Returns:
-        Logits `(b, k)`, and attention `(b, h, w, k)`, which sums to 1 over the places of each class.
+        valid: bool `(b, h, w)`, as of `AttentionPool`.
 
     Raises:
         ValueError: the local logits are not `(b, h, w, k)`.
@@ -66,7 +61,7 @@ class ClassAttention(keras.layers.Layer):
 
     def pooled(self, inputs, outputs):
         """As of `AttentionPool`."""
-        return inputs[0], outputs[1], inputs[1] if len(inputs) > 1 else None
+        return "weighted", inputs[0], outputs[1], inputs[1] if len(inputs) > 1 else None
 
     def get_config(self):
         return {**super().get_config(), "beta": self.beta}

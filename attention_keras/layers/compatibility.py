@@ -23,13 +23,11 @@ class CompatibilityScore(keras.layers.Layer):
     | `additive` | `<u, tanh(l_i + g)> + bias` | ours, not from the paper |
     | `mean` | 0: uniform attention, the control | ours |
 
-    `pc` is computed as `<u, l_i> + <u, g>`; `l + g` is never formed. A softmax over the map cancels
-    `<u, g>`, the same at every position, so g may be left out (`None`). Scores are float32 under
-    every dtype policy.
-
-    rms(g) = sqrt(mean over c of g^2 + 1e-6), so q has length sqrt(c) whatever the size of g. For local
-    features of unit variance the scores of `dp` grow with sqrt(c): at 512 channels the softmax is almost
-    one-hot from the start and passes no gradient to g. The scores of `scaled` have unit variance.
+    `pc` is computed as `<u, l_i> + <u, g>`. A softmax over the map cancels `<u, g>`, so g may be left out
+    (`None`). rms(g) = sqrt(mean over c of g^2 + 1e-6), so q has length sqrt(c) whatever the size of g. For
+    local features of unit variance the scores of `dp` grow with sqrt(c): at 512 channels the softmax is
+    almost one-hot from the start and passes no gradient to g. Those of `scaled` have unit variance. Float32
+    under every dtype policy.
 
     Args:
         compat: one of the above.

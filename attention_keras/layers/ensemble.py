@@ -30,12 +30,9 @@ class LevelEnsemble(keras.layers.Layer):
 class WeightedLevels(keras.layers.Layer):
     """Logits of L classifiers, each `(b, k)`, to `(b, L, k)` for training and their weighted sum `(b, k)`.
 
-    The weights, one positive number for each classifier and all classes, are no part of the training: each
-    classifier is trained by itself, and the weights are set afterwards by images that none of them has seen
-    (`Classifier.weigh`). They calibrate the sum as well. Float32 under every dtype policy.
-
-    Args:
-        start: the weights before that, L numbers.
+    The weights, one positive number for each classifier, start at the L numbers `start` and are no part of
+    the training: they are set afterwards by images that none of the classifiers has seen
+    (`Classifier.weigh`), and calibrate the sum as well. Float32 under every dtype policy.
 
     Example:
         >>> levels, logits = WeightedLevels([1.0, 0.5])([ops.ones((1, 2)), 4 * ops.ones((1, 2))])
@@ -48,8 +45,6 @@ class WeightedLevels(keras.layers.Layer):
         self.start = [float(value) for value in start]
 
     def build(self, level_logits_shape):
-        if len(level_logits_shape) != len(self.start):
-            raise ValueError(f"{len(level_logits_shape)} classifiers need as many weights, not {self.start}")
         self.weight = self.add_weight(
             shape=(len(self.start),),
             initializer=lambda shape, dtype: ops.convert_to_tensor(self.start, dtype),
@@ -69,9 +64,8 @@ class WeightedLevels(keras.layers.Layer):
 class PredictedClass(keras.layers.Layer):
     """The class of the largest of the logits: `(b, k)` -> `(b,)` int32.
 
-    A layer with a name of its own: operations are named by counting, and a graph from a file may have a name
-    that the next one gets. Not `ops.argmax`, which Keras writes for TensorFlow with operations that LiteRT
-    lacks.
+    No operation: those are named by counting, and a graph from a file may have a name that the next one gets.
+    Not `argmax`, which Keras writes for TensorFlow with operations that LiteRT lacks.
     """
 
     def __init__(self, **kwargs):

@@ -23,11 +23,8 @@ class Evidence(keras.layers.Layer):
         logit_k                   = rest_k + sum over maps and places of e_ik
 
     with w the weights of the places: attention, 1/n for an average, 1 for the place that a maximum took. The
-    constant is what norms and biases between pooling and classifier add. The classifier's own bias is the
+    constant is what norms and biases between pooling and classifier add; the classifier's own bias is the
     rest.
-
-    With `centred`, a class has its vote less the mean over the classes, which changes no probability of a
-    softmax: evidence then says what speaks for a class more than for the others.
 
     The weights are those of the layers that classify: `share` hands them over. A saved file holds a copy.
 
@@ -36,11 +33,12 @@ class Evidence(keras.layers.Layer):
         steps: the tree of steps from the logits back to the maps. A step has a `kind`, its `inputs`, and what
             it needs: the shapes of its `weights` by name, and positions of its tensors in the call's list. A
             pool may have a position for `valid`: places outside are padding, and have no evidence.
-        centred: less the mean over the classes. A single logit stays as it is.
+        centred: a class has its vote less the mean over the classes, which changes no probability of a
+            softmax: what speaks for it more than for the others. A single logit stays as it is.
 
     Call arguments:
-        tensors: what the steps need of this image: maps `(b, h, w, c)`, attention and valid places
-            `(b, h, w)`, activations `(b, c)`.
+        tensors: what the steps need: maps `(b, h, w, c)`, attention and valid places `(b, h, w)`,
+            activations.
         classes: None, or int `(b,)`: the class that is asked about.
 
     Returns:
@@ -52,8 +50,7 @@ class Evidence(keras.layers.Layer):
         >>> pooled = {"kind": "pool", "features": 0, "by": "average", "inputs": []}
         >>> weights = {"kernel": [3, 2], "bias": [2]}
         >>> dense = {"kind": "dense", "id": 0, "weights": weights, "is_rest": False, "inputs": [pooled]}
-        >>> layer = Evidence(num_classes=2, steps=dense)
-        >>> (evidence,), rest = layer([np.ones((1, 2, 2, 3))])
+        >>> (evidence,), rest = Evidence(num_classes=2, steps=dense)([np.ones((1, 2, 2, 3))])
         >>> total = ops.convert_to_numpy(evidence).sum() + ops.convert_to_numpy(rest).sum()
         >>> tuple(evidence.shape), bool(abs(total) < 1e-6)
         ((1, 2, 2, 2), True)
@@ -117,10 +114,9 @@ class Evidence(keras.layers.Layer):
         return self._back(child, votes, constant + added, tensors, evidence)
 
     def _back_through_dense(self, step, votes, tensors):
-        """y = W x + b."""
-        kernel = self._weight(step, "kernel")
-        kernel = ops.reshape(kernel, kernel.shape[-2:])  # of a 1x1 convolution too
-        return ops.matmul(kernel, votes), self._added(step, "bias", votes)
+        """y = W x + b; W of a 1x1 convolution too."""
+        kernel = ops.reshape(self._weight(step, "kernel"), step["weights"]["kernel"][-2:])
+        return ops.matmul(kernel, votes), _sum(votes, self._weight(step, "bias", 0.0))
 
     def _back_through_scale(self, step, votes, tensors):
         """y = gamma (x - mean) / deviation + beta, or those parts of it that there are: a batch norm."""
@@ -129,12 +125,12 @@ class Evidence(keras.layers.Layer):
             scale = scale * ops.rsqrt(self._weight(step, "variance") + step["epsilon"])
         shift = self._weight(step, "beta", 0.0) - self._weight(step, "mean", 0.0) * scale
         scale, shift = scale * step.get("scale", 1.0), shift + step.get("offset", 0.0)
-        return votes * ops.reshape(scale, (-1, 1)), ops.sum(votes * ops.reshape(shift, (-1, 1)), axis=1)
+        return votes * ops.reshape(scale, (-1, 1)), _sum(votes, shift)
 
     def _back_through_layer_norm(self, step, votes, tensors):
         """y = gamma (x - mean over channels) / deviation + beta; the deviation is a number of this image."""
         x = _vectors(tensors[step["tensor"]])
-        added = self._added(step, "beta", votes)
+        added = _sum(votes, self._weight(step, "beta", 0.0))
         votes = votes * ops.reshape(self._weight(step, "gamma", 1.0), (-1, 1))
         x = x - ops.mean(x, axis=-1, keepdims=True)
         votes = votes - ops.mean(votes, axis=1, keepdims=True)
@@ -150,11 +146,6 @@ class Evidence(keras.layers.Layer):
             return votes * slopes, ops.zeros_like(votes[:, 0])
         cut = ops.cast(y >= step["ceiling"], "float32")
         return votes * slopes * (1 - cut), ops.sum(votes * cut * step["ceiling"], axis=1)
-
-    def _added(self, step, name: str, votes):
-        """What a bias adds for each class."""
-        bias = ops.reshape(self._weight(step, name, 0.0), (-1, 1))
-        return ops.sum(votes * bias, axis=1)
 
     def _weight(self, step, name: str, otherwise: float | None = None):
         if name not in step["weights"]:
@@ -227,6 +218,11 @@ def _weights_of_places(step, places, tensors):
     weights = ops.cast(tensors[step["weights_of_places"]], "float32")
     weights = ops.reshape(weights, (-1, count, 1 if len(weights.shape) == 3 else channels))
     return weights * average if step["by"] == "mean of weighted" else weights * valid
+
+
+def _sum(votes, bias):
+    """What a bias adds for each class."""
+    return ops.sum(votes * ops.reshape(bias, (-1, 1)), axis=1)
 
 
 def _vectors(tensor):

@@ -10,9 +10,9 @@ EPSILON = 1e-2  # of the mean variance: a channel that is the same in all images
 
 
 def variance_of(mean, square, np=ops):
-    """The variance `(c,)` to divide by the root of, from mean and mean square; `np` is NumPy or keras.ops.
+    """The variance `(c,)`, and a small share of its mean, from mean and mean square by NumPy or keras.ops.
 
-    A small share of the mean variance is added; a single image has no variance, and is divided by 1.
+    A single image has none, and is divided by 1.
     """
     variance = np.maximum(square - np.square(mean), 0)
     typical = np.mean(variance)
@@ -21,16 +21,12 @@ def variance_of(mean, square, np=ops):
 
 @keras.saving.register_keras_serializable(package="attention_keras")
 class Standardize(keras.layers.Layer):
-    """A feature map less the mean, over the deviation, of its *average* over the training images.
+    """A feature map `(b, h, w, c)` less the mean, over the deviation, of its *average* over all images.
 
     `x = (l - mean) / deviation`, one number of each for a channel. The average of such a map has mean 0 and
     variance 1, as a linear probe wants it, and strong places stay stronger than weak ones. `adapt` computes
     the two from maps. Without it they are learned in `fit`: the exact statistics of all images seen so far,
-    so that they stay as they are from the second epoch on if the maps do. Float32 under every dtype policy.
-
-    Call arguments:
-        features: `(b, h, w, c)`.
-        training: whether these are images to learn from.
+    which stay as they are from the second epoch on if the maps do. Float32 under every dtype policy.
 
     Example:
         >>> import numpy as np
@@ -50,9 +46,9 @@ class Standardize(keras.layers.Layer):
         # Mean and mean square, not the variance: replicas average their variables, and of these the
         # average is exact.
         options = {"trainable": False, "aggregation": "mean"}
-        self.mean = self.add_weight(shape=channels, initializer="zeros", name="mean", **options)
-        self.square = self.add_weight(shape=channels, initializer="ones", name="square", **options)
-        self.count = self.add_weight(shape=(), initializer="zeros", name="count", **options)
+        self.mean = self.add_weight(channels, "zeros", name="mean", **options)
+        self.square = self.add_weight(channels, "ones", name="square", **options)
+        self.count = self.add_weight((), "zeros", name="count", **options)
 
     def adapt(self, features) -> None:
         """Take mean and deviation from these maps `(n, h, w, c)`, whatever was seen before."""
@@ -93,9 +89,8 @@ def _statistics(features):
 class WarmBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` with a momentum that grows from 0 to its value.
 
-    Keras starts its moving variance at 1 and forgets that slowly: after ten updates with momentum 0.9 a third
-    of it is still there. Here the momentum of update t is at most 1 - 1/t, so that the statistics are the
-    mean over all batches until there are enough for a moving one.
+    Keras's moving variance starts at 1, of which a third is left after ten updates. Here the momentum of
+    update t is at most 1 - 1/t: the mean over all batches until there are enough for a moving one.
     """
 
     _now = threading.local()  # the momentum of the update at hand: replicas take turns within a call

@@ -21,15 +21,12 @@ FILTER_BIAS = 0.1
 
 
 def build_preprocess(kind: str, train_images: np.ndarray) -> keras.layers.Layer:
-    """The normalisation layer, with statistics of the training images stored in it.
+    """The layer that normalises pixels `(b, h, w, c)`, with statistics of the training images stored in it.
 
     Args:
         kind: `none` maps [0, 255] to [-1, 1]; `meanstd` standardises each colour channel;
             `yuv_lcn` and `gcn_zca` are the official code's (see their layers).
         train_images: `(n, h, w, c)` uint8, the training split only.
-
-    Returns:
-        A layer from pixels `(b, h, w, c)` to normalised pixels of the same shape.
 
     Raises:
         ValueError: `kind` is not one of the above.
@@ -82,12 +79,8 @@ class YUVLocalContrast(keras.layers.Layer):
 
     Y loses its local mean and is divided by its local standard deviation (at least 1e-4), both under a
     7-tap Gaussian window with zero padding, corrected at the border by the window's share inside the
-    image. U and V are standardised by the training split's mean and deviation. Differentiable.
+    image. U and V are standardised by `mean` and `deviation` of the training split, two numbers each.
     Source: `provider.lua` of cifar.torch; SpatialContrastiveNormalization of Torch's nn.
-
-    Args:
-        mean: mean of U and of V over the training split, length 2.
-        deviation: their standard deviations, length 2.
 
     Example:
         >>> layer = YUVLocalContrast(mean=[0.0, 0.0], deviation=[1.0, 1.0])

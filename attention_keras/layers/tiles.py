@@ -5,7 +5,7 @@ from keras import ops
 
 
 class _OfTiles(keras.layers.Layer):
-    """What both layers know: the `side` of a tile, and the `margin` around what is kept of it, in pixels."""
+    """What both layers know: the `side` of a tile, and the `margin` around what is kept, in pixels."""
 
     def __init__(self, side: int, margin: int = 0, **kwargs):
         super().__init__(**kwargs)
@@ -31,10 +31,9 @@ class Tiles(_OfTiles):
         batch, height, width, channels = ops.shape(images)
         for axis, length in ((1, height), (2, width)):
             count = -(-length // self.step)
-            places = (
-                ops.arange(count, dtype="int32")[:, None] * self.step + ops.arange(self.side) - self.margin
-            )
-            images = ops.take(images, ops.clip(ops.reshape(places, (-1,)), 0, length - 1), axis=axis)
+            starts = ops.arange(count, dtype="int32")[:, None] * self.step - self.margin
+            places = ops.reshape(starts + ops.arange(self.side), (-1,))
+            images = ops.take(images, ops.clip(places, 0, length - 1), axis=axis)
         rows, columns = -(-height // self.step), -(-width // self.step)
         images = ops.reshape(images, (batch, rows, self.side, columns, self.side, channels))
         images = ops.transpose(images, (0, 1, 3, 2, 4, 5))

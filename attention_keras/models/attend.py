@@ -42,17 +42,16 @@ def attend(
     attention-weighted sum, the descriptor (paper, section 3).
 
     The model is made of the backbone's own layers: weights and `trainable` flags are shared, so
-    `backbone.trainable = False`, before or after, freezes them here too. `copy=True` makes it of copies, and
-    the backbone stays as it is.
+    `backbone.trainable = False`, before or after, freezes them here too.
 
     Args:
         backbone: a functional or Sequential model, images in; layers of it may be models themselves.
-        taps: paths of layers whose outputs are attended to; a mapping from names of your choice to paths or
-            to tensors of the backbone's graph; or `"auto"`, the last layer of the deepest resolution, for
-            heads other than `class` of the two deepest, which the logger `attention_keras` names. A path into
-            a nested model is `mobilenetv2/block_13_expand_relu`, and its tap is called by the last part.
-            Outputs are maps `(b, h, w, c)`, maps of layers with channels first, or tokens `(b, n, c)` of a
-            map, with or without class token.
+        taps: paths of layers whose outputs are attended to, such as `mobilenetv2/block_13_expand_relu` in a
+            nested model, whose tap is called by the last part; a mapping from names of your choice to paths
+            or to tensors of the backbone's graph; or `"auto"`, the last layer of the deepest resolution, for
+            heads other than `class` of the two deepest, which the logger `attention_keras` names. Outputs are
+            maps `(b, h, w, c)`, also with channels first, or tokens `(b, n, c)` of a map, also with class
+            token.
         num_classes: k.
         preprocess: what is done to raw pixels in [0, 255] before the backbone: a layer, or the name of an
             application such as `"ResNet50"`, whose `preprocess_input` goes into the graph, or `"imagenet"`
@@ -66,9 +65,9 @@ def attend(
         name: of the model.
 
     Returns:
-        A `Classifier`, which `compile` and `fit` train directly, with outputs `logits` `(b, k)`,
-        `attention_<tap>` `(b, h, w)` for each tap, with the class head that of the predicted class, and
-        `level_logits` `(b, L, k)` of a head of several classifiers (`class`, `indep`). All float32.
+        A `Classifier` with outputs `logits` `(b, k)`, `attention_<tap>` `(b, h, w)` for each tap, with the
+        class head that of the predicted class, and `level_logits` `(b, L, k)` of a head of several
+        classifiers (`class`, `indep`). All float32.
 
     Raises:
         UserError: an unknown tap (the closest names are given), a tap that is not a map, no g, a subclassed

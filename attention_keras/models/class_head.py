@@ -35,15 +35,12 @@ class ClassHead:
 
     The average is hard to beat where an object fills the frame, and class attention where it is small. So
     both are trained, each with a loss of its own, and held-out images decide how much each counts:
-    `Classifier.weigh`, which `fit(validation_data=...)` calls. Until then, and for good where nothing is
-    held out, alpha is 1 and gamma 0.1: no worse than the probe, but half of the gain with small
-    objects (docs/results.md).
+    `Classifier.weigh`, which `fit(validation_data=...)` calls. Until then alpha is 1 and gamma 0.1: no worse
+    than the probe, but half of the gain with small objects (docs/results.md). With several taps each has
+    class attention and a weight of its own; the probe reads the last, deepest one.
 
     The evidence of place i for class k is `alpha <x_i, v_k> / n + gamma a_ik s_ik`. All weights start at
-    zero, so that attention starts uniform. Sources: AutoPool (McFee, Salamon and Bello 2018), class-specific
-    residual attention (Zhu and Wu 2021).
-
-    With several taps each has class attention and a weight of its own; the probe reads the last, deepest one.
+    zero, so that attention starts uniform. Sources: see `ClassAttention`.
 
     Args:
         penalty: times the squared weights of each classifier is added to the loss.
@@ -127,12 +124,10 @@ def _targets(labels, num_classes: int) -> np.ndarray:
 def fit_level_weights(
     level_logits: np.ndarray, targets: np.ndarray, activation: str = "softmax"
 ) -> np.ndarray:
-    """The positive weights `(L,)` under which `sum of w_l level_logits_l` is most likely.
+    """The positive weights `(L,)` under which `sum of w_l level_logits_l` is most likely (projected Newton).
 
     `level_logits` `(n, L, k)` are of images that no classifier was trained on, `targets` `(n, k)` their
-    classes; with a `sigmoid` these are independent, and numbers, `linear`, have a normal error. The
-    likelihood is concave in the weights, and a class counts as any other, so projected Newton steps find its
-    maximum.
+    classes; with a `sigmoid` these are independent, and numbers, `linear`, have a normal error.
     """
     levels, targets = level_logits.astype("float64"), targets.astype("float64")
     weights = np.full(levels.shape[1], 1 / levels.shape[1])

@@ -35,22 +35,19 @@ class TrainingHooks:
 class Classifier(keras.Model):
     """A functional model with a dictionary of outputs that `compile` and `fit` train as any classifier.
 
-    A plain Keras model takes a loss for every output of a dictionary. This one hands `logits` alone to the
-    loss and the metrics, so that attention maps stay outputs while it trains. A network of several
-    classifiers (`indep`) has `level_logits` `(b, L, k)` too: its loss is the sum of the levels' losses
-    (paper, section 3.2; ClassNLLCriterion on added log-probabilities in `2_level_atten_1global_pred-ensemble`
-    of the official code), and its metrics see `logits`, the mean of the levels' probabilities.
-
-    Loss, metrics and labels may be given by the name of the output too, `{"logits": ...}`.
-
-    What the numbers mean travels in the model's file: `activation`, `class_names`, `temperature`,
-    `thresholds`, and the `value_range` of image files of more than 8 bits.
+    It hands `logits` alone to loss and metrics, so that attention maps stay outputs while it trains. A
+    network of several classifiers (`indep`) has `level_logits` `(b, L, k)` too: its loss is the sum of the
+    levels' losses (paper, section 3.2; ClassNLLCriterion on added log-probabilities in
+    `2_level_atten_1global_pred-ensemble` of the official code), and its metrics see `logits`, the mean of the
+    levels' probabilities. Loss, metrics and labels may be given by the name of the output too, `{"logits":
+    ...}`.
 
     Args:
         inputs: as `keras.Model` takes them.
         outputs: a dictionary with `logits` `(b, k)`.
         name: of the model.
-        activation: what makes probabilities of the logits: `softmax`, `sigmoid`, or nothing, `linear`.
+        activation: what makes probabilities of the logits: `softmax`, `sigmoid`, or nothing, `linear`. This
+            and the following travel in the model's file.
         class_names: k names, where they are known.
         temperature: what the logits are divided by before the activation; of tags, a number for each.
         thresholds: of tags, the probability from which on an image has each; None for 0.5.
@@ -64,8 +61,7 @@ class Classifier(keras.Model):
         >>> from attention_keras import build_model
         >>> model = build_model("vgg-att1-pc", num_classes=2, width=0.03)
         >>> model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        >>> history = model.fit(np.zeros((2, 32, 32, 3)), np.array([0, 1]), verbose=0)
-        >>> list(history.history)
+        >>> list(model.fit(np.zeros((2, 32, 32, 3)), np.array([0, 1]), verbose=0).history)
         ['loss']
     """
 
@@ -142,8 +138,7 @@ class Classifier(keras.Model):
         """Set how much the classifiers of a class head count, by images that none was trained on.
 
         The weights are those under which the labels are most likely; they calibrate the logits as well.
-        `fit` calls this with its `validation_data`, before each validation, so that what it measures and
-        what callbacks save is the weighted sum, and the last one stays.
+        `fit` calls this with its `validation_data` before each validation, and the last ones stay.
 
         Args:
             x: images, or a dataset of batches `(x, y)`.

@@ -1,7 +1,7 @@
 """The same network again: a copy, one for larger images, one in float32, and weights that move by name."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,11 +15,10 @@ LOW = re.compile("(mixed_)?b?float16")
 
 
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    """Give `target` the weights of `source`, a layer or model of the same structure, as if from a file.
+    """Give `target` the weights of `source`, a layer or model of the same structure, as a file would.
 
-    `set_weights` changes variables and nothing else. But `Normalization` computes with values that it derives
-    from its variables, and an `Evidence` layer shares variables or has copies of its own. The methods that
-    read and write files know about both.
+    `set_weights` changes variables alone: not what `Normalization` derives from them, nor an `Evidence`
+    layer.
     """
     for old, new in zip(_computing_layers(source), _computing_layers(target), strict=True):
         store: dict[str, Any] = {}
@@ -43,12 +42,9 @@ def copy_model(model: keras.Model, **options) -> keras.Model:
 
 
 def for_image_size(backbone: keras.Model, size: tuple[int, int]) -> keras.Model:
-    """A copy of a convolutional backbone that takes images of `size` `(height, width)`.
-
-    Larger images make a larger map, on which small objects have places of their own.
-    """
+    """A copy of a convolutional backbone for images of `size` `(height, width)`, with maps to match."""
     model = functional(backbone)
-    config = _with_free_inputs(model.get_config())
+    config = _rewritten(model.get_config(), _without_size)
     for layer in config["layers"]:
         if layer["class_name"] == "InputLayer":
             shape = layer["config"]["batch_shape"]
@@ -64,24 +60,21 @@ def for_image_size(backbone: keras.Model, size: tuple[int, int]) -> keras.Model:
     return resized
 
 
-def _with_free_inputs(config: Any) -> Any:
-    """A configuration without image sizes, in nested models neither, and without what it was built with."""
-    if isinstance(config, list | tuple):
-        return type(config)(_with_free_inputs(part) for part in config)
-    if not isinstance(config, dict):
-        return config
-    config = {name: _with_free_inputs(part) for name, part in config.items() if name != "build_config"}
-    shape = config.get("batch_shape")
-    if isinstance(shape, list | tuple) and len(shape) == 4:
-        config["batch_shape"] = (shape[0], None, None, shape[3])
-    return config
+def _without_size(part: Any) -> Any:
+    """Part of a configuration without the size of images, and without what a layer was built with."""
+    if isinstance(part, dict):
+        part.pop("build_config", None)
+        shape = part.get("batch_shape")
+        if isinstance(shape, list | tuple) and len(shape) == 4:
+            part["batch_shape"] = (shape[0], None, None, shape[3])
+    return part
 
 
 def in_float32(model: keras.Model) -> keras.Model:
     """The network with the same weights, every layer of it computing in float32; itself if it does already.
 
-    Mixed precision rounds to eight or eleven bits. That costs gradients and small changes of a pixel, and
-    most runtimes have no bfloat16 convolution. The copy gives other numbers: it does not round in between.
+    Low precision costs gradients and small changes of a pixel, and most runtimes have no bfloat16
+    convolution.
     """
     if precision(model) == "float32":
         return model
@@ -89,7 +82,8 @@ def in_float32(model: keras.Model) -> keras.Model:
     keras.config.set_dtype_policy("float32")  # for layers that make others inside
     try:
         return copy_model(
-            model, clone_function=lambda layer: type(layer).from_config(_raised(layer.get_config()))
+            model,
+            clone_function=lambda layer: type(layer).from_config(_rewritten(layer.get_config(), _raised)),
         )
     finally:
         keras.config.set_dtype_policy(policy)
@@ -103,47 +97,34 @@ def precision(model: keras.Model) -> str:
     return "float32"
 
 
-def _raised(config: Any) -> Any:
-    """A configuration with float32 in place of every low type that it names, at any depth."""
+def _raised(part: Any) -> Any:
+    """float32 in place of the name of a low type."""
+    return "float32" if isinstance(part, str) and LOW.fullmatch(part) else part
+
+
+def _rewritten(config: Any, change: Callable[[Any], Any]) -> Any:
+    """A configuration with a change made to all parts of it, at any depth."""
     if isinstance(config, dict):
-        return {key: _raised(value) for key, value in config.items()}
-    if isinstance(config, list):
-        return [_raised(value) for value in config]
-    return "float32" if isinstance(config, str) and LOW.fullmatch(config) else config
+        return change({key: _rewritten(value, change) for key, value in config.items()})
+    if isinstance(config, list | tuple):
+        return type(config)(_rewritten(value, change) for value in config)
+    return change(config)
 
 
-@dataclass(frozen=True)
-class Transfer:
-    """What happened to each layer with weights: names that were loaded, left alone, or had no partner."""
-
-    loaded: list[str]
-    skipped: list[str]
-    missing: list[str]
-
-    def table(self) -> str:
-        """A line for each layer that was not loaded, after the count of those that were."""
-        lines = [f"loaded {len(self.loaded)} layers by name"]
-        lines += [f"  {name:<24} kept as initialised (other classes)" for name in self.skipped]
-        lines += [f"  {name:<24} kept as initialised (not in the source)" for name in self.missing]
-        return "\n".join(lines)
-
-
-def transfer_weights(source: keras.Model, target: keras.Model, same_classes: bool = False) -> Transfer:
+def transfer_weights(source: keras.Model, target: keras.Model, same_classes: bool = False) -> str:
     """Copy the weights of all layers that both have, but preprocessing and the classifier of other classes.
 
-    Source: `main_multiplicativeatt_hl_ll.lua`, which fine-tunes all of a CIFAR-100 model on CUB with a
-    new classifier. Pixel statistics stay those of the target's data.
+    The answer says how many were loaded, and names the others. Source: `main_multiplicativeatt_hl_ll.lua`,
+    which fine-tunes all of a CIFAR-100 model on CUB with a new classifier.
     """
     partners = {layer.name: layer for layer in source.layers if layer.weights}
     kept = ("preprocess",) if same_classes else ("preprocess", CLASSIFIER)
-    loaded, skipped, missing, mismatched = [], [], [], []
-    for layer in target.layers:
-        if not layer.weights:
-            continue
+    loaded, mismatched, left = [], [], []
+    for layer in (layer for layer in target.layers if layer.weights):
         if layer.name.startswith(kept):
-            skipped.append(layer.name)
+            left.append(f"  {layer.name:<24} kept as initialised (other classes)")
         elif layer.name not in partners:
-            missing.append(layer.name)
+            left.append(f"  {layer.name:<24} kept as initialised (not in the source)")
         elif [w.shape for w in partners[layer.name].weights] != [w.shape for w in layer.weights]:
             mismatched.append(layer.name)
         else:
@@ -159,4 +140,4 @@ def transfer_weights(source: keras.Model, target: keras.Model, same_classes: boo
         raise UserError("no layer of the source has a partner of its name; nothing could be loaded")
     for name in loaded:
         copy_weights(partners[name], target.get_layer(name))
-    return Transfer(loaded, skipped, missing)
+    return "\n".join([f"loaded {len(loaded)} layers by name", *left])

@@ -27,17 +27,15 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
         sum of the evidence over maps and places + rest = logit_k - mean of all logits
 
     up to rounding, in a model that computes in float32. Of sigmoids, of one logit and of a regression the
-    logit itself stands on the right. For `indep`, with a classifier for each tap, it holds for the logits of
-    each level. For a network that ends in average pooling and one linear layer, evidence is CAM (Zhou et al.
-    2016), less its mean over the classes. The evidence for class k rather than j is the difference of their
-    maps.
+    logit itself stands on the right; for `indep` it holds for the logits of each level. For a network that
+    ends in average pooling and one linear layer, evidence is CAM (Zhou et al. 2016), less its mean over the
+    classes. The evidence for class k rather than j is the difference of their maps.
 
     Args:
         model: any classifier that pools a map, by average, maximum, attention or not at all (Flatten), and
-            classifies by dropout, norms, ReLUs, dense layers and 1x1 convolutions. Layers may be models. It
-            is not changed. Layers and weights are shared with the new model, so that it follows further
-            training. A file of the new model holds copies of the classifier's weights: train the model
-            itself, and call this again.
+            classifies by dropout, norms, ReLUs, dense layers and 1x1 convolutions. Layers may be models. They
+            and their weights are shared with the new model, which follows further training. A file of the new
+            model holds copies of the classifier's weights: train the model itself, and call this again.
         of: `all` classes; the `predicted` class of each image; or the class `asked` for each image, for
             which the new model takes inputs `[images, classes]`, with `classes` int32 `(b,)`. For a thousand
             classes the last two cost a thousandth of the first.
@@ -46,7 +44,6 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
         A model with the outputs of `model`, by name (`logits` or `probabilities` where they have none), and
         `evidence_<tap>` `(b, h, w, k)` for each map, by the layer that made it or the tap, and
         `evidence_rest` `(b, k)`, for `indep` `(b, L, k)`; of one class, `(b, h, w)` and `(b,)` or `(b, L)`.
-        Float32.
 
     Raises:
         UserError: the logits are not a sum over places, because of a layer that is named, or `of` is unknown.
@@ -139,8 +136,7 @@ def combine_evidence(maps: Mapping[str, Any], size: tuple[int, int]):
     """One map at image size from the evidence of all taps. Its sum is the sum of theirs.
 
     Each map is enlarged bilinearly, which spreads the evidence of a place over its pixels, and the enlarged
-    maps are added. So the combined map and the rest still add up to the logit less the mean
-    logit; for `indep`, to the sum of that over the levels.
+    maps are added. So the combined map and the rest add up to what the maps do.
 
     Args:
         maps: tap -> evidence `(b, h, w)` or `(b, h, w, k)`, such as `evidence_maps(outputs)`.

@@ -80,10 +80,9 @@ def nodes_between(inputs: Sequence[Any], outputs: Sequence[Any]) -> Iterator[Any
 
 
 def layer_paths(model: keras.Model) -> dict[str, Any]:
-    """Path -> output of every layer, through nested models, from the images on: `mobilenetv2/out_relu`.
+    """Path -> output of every layer, through nested models: `mobilenetv2/out_relu`.
 
-    Not `layer.output`, which may be a tensor of another graph. Of a layer that this graph calls twice, the
-    later output counts.
+    Of a layer called twice, the later output. Not `layer.output`, which may be a tensor of another graph.
     """
     paths: dict[str, Any] = {}
     for node in graph_nodes(model):
@@ -99,8 +98,7 @@ def layer_paths(model: keras.Model) -> dict[str, Any]:
 def expose(model: keras.Model, tensors: Sequence[Any]) -> tuple[keras.Model, list[Any]]:
     """The model with the same inputs, and tensors of graphs nested in it as tensors of its own graph.
 
-    A nested model with such a tensor inside is called again, with the tensor as one more output; its layers
-    stay the same. Of a nested model that is called twice, the later call counts.
+    A nested model with such a tensor inside is called again, with the tensor as one more output.
     """
     model, found = _expose(model, {id(tensor) for tensor in tensors})
     return model, [found.get(id(tensor), tensor) for tensor in tensors]

@@ -1,15 +1,9 @@
 """What attend() puts on the taps of a network: the heads by name, the linear one, and the paper's.
 
-A head is a small object with settings. `attend` and the zoo call it once:
-
-    outputs = head(local, g, num_classes)
-
-`local` is tap -> local features `(b, h, w, c)`, in the order of the taps. `g` is the map `(b, h, w, d)` whose
-average is the global feature vector, or the vector `(b, d)` itself where it is no average of a map, or a
-mapping from taps to such vectors, or None where the backbone has several outputs and none was named.
-`outputs` has `logits` `(b, k)`, `attention_<tap>` `(b, h, w)`, and what else the head gives. A head has two
-attributes besides: `levels`, how many maps `taps="auto"` takes, and `global_features`, what the user named
-as g, or None.
+A head is a small object with settings, called once: `outputs = head(local, g, num_classes)`. `local` is tap
+-> local features `(b, h, w, c)`, in order. `g` is the map `(b, h, w, d)` whose average is the global feature
+vector, or that vector `(b, d)` where it is no average of a map, or a mapping from taps to vectors, or None
+where the backbone has several outputs. `outputs` has `logits`, `attention_<tap>`, and what else it gives.
 """
 
 from collections.abc import Mapping
@@ -33,7 +27,7 @@ _BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 
 
 class Head(Protocol):
-    """What `attend(head=...)` takes: see the module."""
+    """What `attend` takes; `levels` is how many maps `"auto"` taps, `global_features` what is g, if named."""
 
     levels: ClassVar[int]
 
@@ -50,15 +44,12 @@ class LinearHead:
     Local features are normalised; g is batch-normed and mapped to c channels by one linear layer a tap.
     Nothing stands between the descriptors and the classifier.
 
-    By default local features are normalised over the map of an image. Of the normalisations that err alike,
-    this one puts the least attention on empty background: normalised at each position, a black wall is as
-    strong as the guitar in front of it (docs/backbones.md).
-
     Args:
         score: `scaled`, `dp`, `pc`, `additive` or `mean` (see CompatibilityScore).
         normalization: scores to attention, `softmax` or `sigmoid` (see AttentionPool).
         local_norm: local features are normalised over an `image`'s map, at each `position`, for each
-            `channel` over the batch, or not at all, `none`.
+            `channel` over the batch, or not at all, `none`. The first puts the least attention on empty
+            background (docs/backbones.md).
         aggregate: `concat`: one classifier on all descriptors; `indep`: one for each, probabilities averaged.
         project: `down`: g is mapped to the c channels of a tap; `up`: the local features to the width d of g.
         include_global: the average of the map that g is averaged from is one more descriptor, and evidence

@@ -15,19 +15,14 @@ GLOBAL = "global"  # the level whose map is averaged
 
 
 def attention_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The attention outputs of a model, `attention_<tap>` -> `<tap>`, from early to late levels.
-
-    Args:
-        outputs: of a model or a server; arrays, tensors or symbolic tensors.
-    """
+    """The attention maps among the outputs of a model or server, by tap, from early to late levels."""
     return _early_to_late(outputs, ATTENTION, slice(-2, None))
 
 
 def evidence_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The evidence outputs of a model, `evidence_<tap>` -> `<tap>`, from early to late levels; not the rest.
+    """The evidence maps among the outputs of a model or server, by tap, from early to late levels.
 
-    Args:
-        outputs: of a model of `evidence_model`, or of a server; maps `(b, h, w)` or `(b, h, w, k)`.
+    They are `(b, h, w)` or `(b, h, w, k)`; the rest is not among them.
     """
     places = {name: value for name, value in outputs.items() if name != EVIDENCE_REST}
     return _early_to_late(places, EVIDENCE, slice(1, 3))
@@ -36,8 +31,7 @@ def evidence_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
 def _early_to_late(outputs: Mapping[str, Any], prefix: str, sides: slice) -> dict[str, Any]:
     """The outputs with a prefix, by what follows it; `sides` are the axes h and w.
 
-    Early levels have the larger maps, and the averaged map is last. Maps of one size stay in the order of the
-    outputs, which a SavedModel, a server and PyTorch sort by name.
+    Early levels have the larger maps, the averaged map is last, and maps of one size stay in their order.
     """
     maps = {name.removeprefix(prefix): value for name, value in outputs.items() if name.startswith(prefix)}
 

@@ -16,12 +16,10 @@ from attention_keras.models.outputs import ATTENTION
 
 
 def split_frozen(model: Classifier) -> tuple[keras.Model, Classifier]:
-    """The model in two: what training does not change, from images to features, and the rest.
+    """The model in two: what no trained weight has a part in, from images to features, and the rest.
 
-    The frozen part is everything that depends on images alone and on no weight that is trained: a backbone
-    with `trainable = False`, and what is pooled from it. Its outputs, the features, are the inputs of the
-    rest, which has those outputs of the model that training changes. Both share their layers with the model,
-    so training the rest trains it.
+    The features are the inputs of the rest, which has those outputs of the model that training changes. Both
+    share their layers with the model, so training the rest trains it.
     """
     images = {id(tensor) for tensor in model.inputs}
     constant, features = set(images), {}
@@ -49,11 +47,7 @@ def frozen_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def thaw(layers: Sequence[keras.layers.Layer]) -> None:
-    """Train these layers, but leave batch normalisation as it is, statistics, scale and offset.
-
-    Batches of fine-tuning are small, and their statistics would take those of a million images apart
-    (keras.io, guide "Transfer learning and fine-tuning").
-    """
+    """Train these layers, but leave batch normalisation as it is: small batches have poor statistics."""
     for layer in layers:
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
 
@@ -66,8 +60,7 @@ def global_model(model: keras.Model) -> keras.Model:
 def query_model(model: keras.Model) -> keras.Model:
     """(images, g) -> attention `{attention_<tap>: (b, h, w)}`: where g is found in the images.
 
-    With dp (and additive, or a sigmoid) another image's g moves the map; with pc under a softmax g has
-    no effect on it (paper, section 5.5; `ExtraCoseg` of the official code uses dp).
+    Not with pc under a softmax, on which g has no effect (paper, section 5.5; `ExtraCoseg` uses dp).
     """
     attention = {name: tensor for name, tensor in model.output.items() if name.startswith(ATTENTION)}
     if not attention:
@@ -85,12 +78,10 @@ def _global_features(model: keras.Model):
 
 
 def prune_dead_branch(model: keras.Model) -> keras.Model:
-    """The same model without the global features that a softmax over pc scores cancels.
+    """The same model without the global features that a softmax over pc scores cancels, or itself.
 
-    <u, l_i + g> = <u, l_i> + <u, g>, and <u, g> is the same at every position, so the softmax over the
-    map removes it: g, and every layer that only g needs, changes nothing. The pruned model shares the
-    remaining layers, gives equal outputs (to rounding, about 1e-7) and has about a quarter fewer
-    parameters. Models with nothing to prune come back as they are.
+    <u, l_i + g> = <u, l_i> + <u, g>, and <u, g> is the same at every position: g, and every layer that only g
+    needs, change nothing. Outputs are equal to rounding, with about a quarter fewer parameters.
     """
     pruned = False
 

@@ -24,26 +24,14 @@ _SIZES = {
 _LIKE_TORCH = "DenseNet121"  # the application whose preprocessing is that of Torch's networks
 _NORMALIZES = (keras.layers.Rescaling, keras.layers.Normalization, PixelAffine)
 _MOVES_PIXELS = (keras.layers.ZeroPadding2D, keras.layers.Resizing, keras.layers.CenterCrop)
-# Names that keras.applications gives its models -> an application with the same preprocessing.
-_TAKES_PREPARED = {
-    r"resnet(50|101|152)v2": "ResNet50V2",
-    r"resnet(50|101|152)": "ResNet50",
-    r"vgg1[69]": "VGG16",
-    r"densenet\d{3}": "DenseNet121",
-    r"mobilenetv2_\d\.\d\d_\w+": "MobileNetV2",
-    r"mobilenet_\d\.\d\d_\w+": "MobileNet",
-    r"inception_v3": "InceptionV3",
-    r"inception_resnet_v2": "InceptionResNetV2",
-    r"xception": "Xception",
-    r"nasnet\w*": "NASNetMobile",
-}
+_SUFFIX = re.compile(r"(\d\.\d\d(\d+|none))?")  # of the names of MobileNets: width, and size of the images
+_APPLICATIONS = [name for name in dir(keras.applications) if name[0].isupper()]
 
 
 def _application(name: str):
     """The function of keras.applications that builds the network `name`."""
-    known = [entry for entry in dir(keras.applications) if entry[0].isupper()]
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
+    if name not in _APPLICATIONS:
+        close = difflib.get_close_matches(name, _APPLICATIONS, n=3, cutoff=0.3)
         raise UserError(f"keras.applications has no {name!r}; the closest names are {', '.join(close)}")
     return getattr(keras.applications, name)
 
@@ -79,10 +67,7 @@ def build_application(
 
 
 def build_preset(preset: str, image_shape: tuple[int, int, int] | None = None) -> keras.Model:
-    """The backbone of a preset with its weights, for images `(h, w, 3)`; None for the size it was saved with.
-
-    Transformers take their position embeddings along to another size, as keras_hub interpolates them.
-    """
+    """The backbone of a preset with its weights, for images `(h, w, 3)` or of the size it was saved with."""
     size = {} if image_shape is None else {"image_shape": tuple(image_shape)}
     with needs(f"keras_hub:{preset}", extra="hub"):
         from keras_hub.models import Backbone
@@ -113,9 +98,12 @@ def begins_with_preprocessing(model: keras.Model) -> bool:
 
 def needed_preprocessing(model: keras.Model) -> str | None:
     """The application whose preprocessing a model needs: it is one by its name, and has none inside."""
-    name = model.name.lower()
-    found = next((like for names, like in _TAKES_PREPARED.items() if re.fullmatch(names, name)), None)
-    return found if found and not begins_with_preprocessing(model) else None
+    name = model.name.lower().replace("_", "")
+    for known in _APPLICATIONS:
+        if name.startswith(known.lower()) and _SUFFIX.fullmatch(name.removeprefix(known.lower())):
+            has_own = begins_with_preprocessing(model) or application_pixels(known).is_identity
+            return None if has_own else known
+    return None
 
 
 def preprocessing_layer(
@@ -145,11 +133,10 @@ def preprocessing_layer(
 
 
 def application_pixels(application: str, data_format: str | None = None) -> PixelAffine:
-    """The `preprocess_input` of an application, from RGB pixels in [0, 255], as a layer.
+    """The `preprocess_input` of an application, from RGB pixels in [0, 255], as a layer; maybe an identity.
 
-    Each `preprocess_input` makes every channel of its output an affine function of one colour channel, so
-    its answers to black and to the three pure colours tell all of it. Of those that have their preprocessing
-    inside it is an identity.
+    Every channel of its output is an affine function of one colour, so black and three pure colours tell it
+    all.
     """
     module = importlib.import_module(_application(application).__module__)
     colours = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)]).astype("float32")[:, None, None]

@@ -22,10 +22,7 @@ Frames = tuple[Any, ...]  # the calls of the nested models that a graph is in
 
 
 def read_out(model: keras.Model, output) -> list["Readout"]:
-    """How an output comes about: one readout, or for `indep` one for each level.
-
-    Refuses logits that are no sum over places; the message names the layer that stands between.
-    """
+    """How an output comes about: one readout, or for `indep` one for each level; refuses what is no sum."""
     call = _made_by(output, ())
     if isinstance(call.operation, LevelEnsemble):
         return [Readout(model.name, tensor, call.frames) for tensor in call.node.input_tensors]
@@ -72,10 +69,7 @@ def _made_by(tensor, frames: Frames) -> _Call:
 
 
 def _logits(tensor, frames: Frames) -> tuple[Any, Frames, str | None]:
-    """The tensor of the logits and its frames, and what makes probabilities of them.
-
-    Where the classifier does that itself, the tensor is its output all the same.
-    """
+    """The tensor of the logits, or of a classifier with its activation; its frames; that activation."""
     while True:
         call = _made_by(tensor, frames)
         if not call.node.input_tensors:
@@ -140,8 +134,7 @@ class Readout:
         """The leaf: a map that is pooled here; None where this is something else."""
         layer, (source, *_) = call.operation, call.node.input_tensors
         if hasattr(layer, "pooled"):
-            features, weights, valid = layer.pooled(call.node.input_tensors, call.node.output_tensors)
-            by = "mean of weighted" if getattr(layer, "divides_by_places", False) else "weighted"
+            by, features, weights, valid = layer.pooled(call.node.input_tensors, call.node.output_tensors)
             leaf = self._leaf(call, features, by) | {"weights_of_places": self._tensor(weights)}
             return leaf if valid is None else leaf | {"valid": self._tensor(valid)}
         kind = next((_POOLS[kind] for kind in call.kinds if kind in _POOLS), None)

@@ -25,14 +25,7 @@ _ATTENTION_NAME = re.compile(
     r"(-(?P<aggregate>concat|indep))?(?P<linear>-linear)?"
     rf"-(?P<compat>{'|'.join(get_args(Compat))})(?P<sigmoid>-sigmoid)?(?P<up>-lup)?(-(?P<globals>[23])g)?)"
 )
-BASELINES = {
-    "vgg": ("vgg", "plain"),
-    "vgg-gap": ("vgg", "gap"),
-    "vgg-pan": ("vgg", "pan"),
-    "vgg-hires": ("vgg", "hires"),
-    "rn164": ("rn164", "plain"),
-    "rn164-hires": ("rn164", "hires"),
-}
+BASELINES = ("vgg", "vgg-gap", "vgg-pan", "vgg-hires", "rn164", "rn164-hires")
 
 
 def is_brought(backbone: str) -> bool:
@@ -44,14 +37,12 @@ def is_brought(backbone: str) -> bool:
 class ModelSpec:
     """What distinguishes one network of the comparison from another.
 
-    `levels` counts attention taps from the deepest one up (att1 = last tap only).
-    `project` applies where the channels c of a tap differ from the width d of g:
-    `down` maps g to c (the official default), `up` maps the local features to d (`-lup`).
-    `head` is `paper`, `class` (`-class`: class attention, which none of the axes below is for), or `linear`
-    (`-linear`, which implies concat unless the name says indep): see `attend`.
-    `globals` is `shared` (one g for all levels) or `per_level` (`-2g`, `-3g`).
-    `backbone` is `vgg`, `rn164`, `keras:<Application>`, `keras_hub:<preset>`, or `file:PATH` of a model.
-    `taps` names the layers to attend to on one of the last three; without any, `attend` chooses.
+    `backbone` is `vgg`, `rn164`, `keras:<Application>`, `keras_hub:<preset>`, or `file:PATH` of a model, and
+    `taps` names layers of one of the last three. `levels` counts attention taps from the deepest one up.
+    `head` is `paper`, `class` (`-class`, which none of the axes below is for) or `linear` (`-linear`: see
+    `attend`). `project` applies where the channels c of a tap differ from the width d of g: `down` maps g to
+    c (the official default), `up` the local features to d (`-lup`). `globals` is `per_level` for `-2g`,
+    `-3g`.
     """
 
     backbone: str = "vgg"
@@ -87,7 +78,7 @@ class ModelSpec:
             )
         elif self.levels not in (1, 2, 3):
             raise UserError(f"levels must be 1, 2 or 3; got {self.levels!r}")
-        if (self.backbone, self.variant) not in BASELINES.values() and self.variant != "attention":
+        if self.variant != "attention" and self.name not in BASELINES:
             raise UserError(f"there is no {self.variant!r} variant of {self.backbone}")
 
     @property
@@ -116,7 +107,7 @@ class ModelSpec:
     def name(self) -> str:
         """The canonical name; `ModelSpec.parse` is its inverse for the paper's backbones."""
         if self.variant != "attention":
-            return next(name for name, key in BASELINES.items() if key == (self.backbone, self.variant))
+            return f"{self.backbone}-{self.variant}".removesuffix("-plain")
         own = PurePath(self.file).stem if self.file else self.application or PurePath(self.preset or "").name
         levels = "" if self.is_brought and not self.taps else self.levels
         is_linear, has_score = self.head == "linear", self.head != "class"
@@ -137,8 +128,8 @@ class ModelSpec:
     def parse(cls, name: str) -> "ModelSpec":
         """The spec of a canonical name."""
         if name in BASELINES:
-            backbone, variant = BASELINES[name]
-            return cls(backbone=backbone, variant=variant)
+            backbone, _, variant = name.partition("-")
+            return cls(backbone=backbone, variant=variant or "plain")
         match = _ATTENTION_NAME.fullmatch(name)
         if not match:
             raise UserError(

@@ -28,8 +28,7 @@ def find_taps(
 ) -> tuple[keras.Model, dict[str, Any], Any]:
     """The backbone as a functional model, the tensor of each tap by its name, and the tensor of g.
 
-    `taps` as `attend` takes them; g is a layer's path, a tensor, a mapping to either, or None for the
-    backbone's output; `levels` says how many taps `"auto"` takes.
+    g is a layer's path, a tensor, a mapping to either, or None for the backbone's output.
     """
     model = functional(backbone)
     paths = layer_paths(model)

@@ -24,15 +24,13 @@ def tiled(backbone: keras.Model, taps: Sequence[str] | str = "auto", margin: int
 
     The maps of the tiles are put together to one map of the image, `(b, h, w, c)`, in a layer called `tiles`.
     So `attend` of it attends over the whole image, and evidence is exact for each place of it. Layers and
-    weights are shared with the backbone.
-
-    At the borders of a tile the backbone sees zeros, which makes the places there strange, and an object is
-    cut in two. With a margin, tiles overlap, and places in the margin are left out.
+    weights are shared with the backbone. At the borders of a tile the backbone sees zeros, which makes the
+    places there strange, and an object is cut in two; a margin helps.
 
     Args:
         backbone: a model of square images of a fixed size.
         taps: the one layer whose map is taken, as for `attend`.
-        margin: pixels of a tile on each side that are left out, a multiple of the pixels of a place.
+        margin: pixels on each side of overlapping tiles that are left out, a multiple of those of a place.
 
     Raises:
         UserError: the backbone takes images of any size, or its map does not divide a tile or a margin.
@@ -81,9 +79,8 @@ class Places:
 class TiledModel:
     """A classifier with a class head on a `tiled` backbone, for images that come in bands.
 
-    What the graph computes of all features at once, this sums over the places: for each class only the two
-    numbers of a place are kept, what the probe and what class attention say of it. They are those of
-    `evidence_model` up to rounding.
+    For each class only what probe and class attention say of a place is kept, not the features. Its numbers
+    are those of `evidence_model` up to rounding.
     """
 
     def __init__(self, model: keras.Model):

@@ -1,7 +1,6 @@
 """The VGG graphs of the official code: the baseline, and the trunk that attention is put on.
 
-Layer numbers are those of VGG-16 plus conv14 and conv15 of the global branch. A tap is the output of
-the ReLU of its block, before the pool that follows.
+Layers are numbered as in VGG-16. A tap is the output of the ReLU of its block, before the pool that follows.
 """
 
 import math
@@ -39,8 +38,7 @@ def features(images, spec: ModelSpec, builder: Builder) -> tuple[dict, object]:
     g = _global_branch(taps["conv13"], builder)
     if spec.globals == "shared" or spec.levels == 1:
         return used, g
-    higher = {name: _level_global_branch(used[name], name, builder) for name in TAPS[-spec.levels : -1]}
-    return used, {**higher, "conv13": g}
+    return used, {tap: g if tap == "conv13" else _global_branch(x, builder, tap) for tap, x in used.items()}
 
 
 def _convs(x, first: int, last: int, builder: Builder):
@@ -79,25 +77,18 @@ def _to_side_32(x):
     return x if (height, width) == (32, 32) else pool(x, (height // 32, width // 32), "pool7_to_32")
 
 
-def _global_branch(x, builder: Builder):
-    """From the deepest tap `(b, 8, 8, 512)` to g `(b, 512)` (`*_vgg_global.lua`)."""
-    return _global(x, builder, 512, ("14", "15"), 2, "")
-
-
-def _level_global_branch(x, tap: str, builder: Builder):
-    """A global branch of its own for a higher tap (`2_level_atten_2global`, `3_level_atten_3global`)."""
-    blocks = ("a", "b", "c") if tap == "conv7" else ("a", "b")
-    names = tuple(f"_{tap}{block}" for block in blocks)
-    return _global(x, builder, 256 if tap == "conv7" else 512, names, 4, f"_{tap}")
-
-
-def _global(x, builder: Builder, channels: int, blocks, first_pool: int, suffix: str):
+def _global_branch(x, builder: Builder, tap: str = "conv13"):
+    """From the deepest tap `(b, 8, 8, 512)` to g `(b, 512)` (`*_vgg_global.lua`); higher ones have their own
+    (`2_level_atten_2global`, `3_level_atten_3global`)."""
+    suffix, first_pool = ("", 2) if tap == "conv13" else (f"_{tap}", 4)
+    channels = builder.channels(256 if tap == "conv7" else 512)
     x = pool(x, first_pool, f"global_pool{suffix}")
-    for block in blocks:
-        x = pool(builder.conv_block(x, builder.channels(channels), f"conv{block}", 0.4), 2, f"pool{block}")
+    for block in {"conv13": ("14", "15"), "conv10": "ab", "conv7": "abc"}[tap]:
+        x = builder.conv_block(x, channels, f"conv{suffix}{block}", 0.4)
+        x = pool(x, 2, f"pool{suffix}{block}")
     x = layers.Flatten(name=f"global_flatten{suffix}")(x)
     x = builder.drop(x, 0.5, f"global_dropout{suffix}")
-    return builder.dense(x, builder.channels(channels), f"{GLOBAL_FEATURES}{suffix}")
+    return builder.dense(x, channels, f"{GLOBAL_FEATURES}{suffix}")
 
 
 def _baseline(images, builder: Builder, num_classes: int) -> dict:
@@ -114,11 +105,7 @@ def _baseline(images, builder: Builder, num_classes: int) -> dict:
 
 
 def _global_average_pooling(images, builder: Builder, num_classes: int) -> dict:
-    """VGG-GAP: the trunk, averaged over its 8x8 map; class activation maps come from its classifier.
-
-    Two pools are certain from the official notebooks, which two is not; these are the attention
-    trunk's, so that the networks differ in the head only.
-    """
+    """VGG-GAP: the trunk, averaged over its 8x8 map. Which two pools the official one has is not certain."""
     x = layers.GlobalAveragePooling2D(name="average_pool")(_trunk(images, builder)["conv13"])
     return {"logits": builder.classifier(x, num_classes)}
 
@@ -136,7 +123,7 @@ def _progressive_attention(images, builder: Builder, num_classes: int) -> dict:
     """
     local = _to_conv10(_convs(images, 1, 7, builder), builder)
     start = builder.score()
-    g = _level_global_branch(local, "conv10", builder)
+    g = _global_branch(local, builder, "conv10")
     scores = CompatibilityScore("pc", name="scores_conv10", **start)(local, g)
     gated, gate = ProgressiveGate(name="gate_conv10")(local, scores)
     local = _convs(pool(gated, 2, "pool10"), 11, 13, builder)

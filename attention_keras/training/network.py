@@ -107,7 +107,7 @@ def start_from(source: str, model: keras.Model) -> str:
     The classifier goes along where a run has the same classes; a file does not say what its classes are.
     """
     same = Path(source).is_dir() and Run(source).class_names() == list(model.class_names)
-    return transfer_weights(load_model(source), model, same_classes=same).table()
+    return transfer_weights(load_model(source), model, same_classes=same)
 
 
 def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Model | None:
