@@ -91,7 +91,7 @@ TABLE = {
     "tests/training/test_average.py": [
         ("lost average of weights", "self.model.optimizer.finalize_variable_values(variables)", "pass"),
     ],
-    "tests/models/test_frozen.py": [
+    "tests/models/test_parts.py": [
         ("layer that is not frozen", "not isinstance(layer, keras.layers.BatchNormalization)", "True"),
     ],
     "tests/training/test_batch_norm.py": [

@@ -1,7 +1,5 @@
-"""Keras layers of the method and its networks, for TensorFlow, JAX and PyTorch.
-
-Names load on first use, so that `attention_keras.layers.choices` can be read without Keras.
-"""
+"""Layers of the method and its networks, loaded on first use: `attention_keras.layers.choices` needs no
+Keras."""
 
 import lazy_loader
 

@@ -62,11 +62,9 @@ class WeightedLevels(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="attention_keras")
 class PredictedClass(keras.layers.Layer):
-    """The class of the largest of the logits: `(b, k)` -> `(b,)` int32.
-
-    No operation: those are named by counting, and a graph from a file may have a name that the next one gets.
-    Not `argmax`, which Keras writes for TensorFlow with operations that LiteRT lacks.
-    """
+    """The class of the largest of the logits, `(b, k)` -> `(b,)` int32: no operation, since those are named
+    by counting and names of a file may be taken, and not `argmax`, for which LiteRT lacks what Keras writes
+    for TensorFlow."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs | {"dtype": "float32"})

@@ -10,10 +10,8 @@ EPSILON = 1e-2  # of the mean variance: a channel that is the same in all images
 
 
 def variance_of(mean, square, np=ops):
-    """The variance `(c,)`, and a small share of its mean, from mean and mean square by NumPy or keras.ops.
-
-    A single image has none, and is divided by 1.
-    """
+    """What to divide by the root of: the variance `(c,)` and a small share of its mean; 1 for a single
+    image."""
     variance = np.maximum(square - np.square(mean), 0)
     typical = np.mean(variance)
     return np.where(typical > 0, variance + EPSILON * typical, 1.0)

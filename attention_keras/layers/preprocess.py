@@ -180,10 +180,8 @@ def _normalize_contrast(vectors, numpy):
 
 @keras.saving.register_keras_serializable(package="attention_keras")
 class PixelAffine(keras.layers.Layer):
-    """Pixels `(b, h, w, c)`: channel j becomes scale_j x_order_j + offset_j, as pretrained networks want it.
-
-    `order` `[2, 1, 0]` turns RGB into BGR; `data_format` is Keras's own setting by default.
-    """
+    """Pixels `(b, h, w, c)`: channel j becomes scale_j x_order_j + offset_j, as pretrained networks want
+    it."""
 
     def __init__(self, order, scale, offset, data_format=None, **kwargs):
         super().__init__(**{"dtype": "float32"} | kwargs)

@@ -22,10 +22,8 @@ class _OfTiles(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="attention_keras")
 class Tiles(_OfTiles):
-    """Images `(b, H, W, c)` of any size -> tiles `(b * rows * columns, side, side, c)`, row by row.
-
-    Tiles overlap by two margins. What they have outside the image repeats its border.
-    """
+    """Images `(b, H, W, c)` -> overlapping tiles `(b * rows * columns, side, side, c)`; the border is
+    repeated."""
 
     def call(self, images):
         batch, height, width, channels = ops.shape(images)
@@ -45,12 +43,8 @@ class Tiles(_OfTiles):
 
 @keras.saving.register_keras_serializable(package="attention_keras")
 class JoinTiles(_OfTiles):
-    """The maps `(b * rows * columns, h, w, c)` of the tiles of images -> one map of each image.
-
-    Places in the margin of a tile are left out, and so are those that the image does not reach: the map has
-    `ceil(H * h / side)` by `ceil(W * w / side)` places, all of them valid. `images` `(b, H, W, any)` say
-    what H and W are.
-    """
+    """The maps `(b * rows * columns, h, w, c)` of the tiles of images -> one map of each image, of `ceil(H *
+    h / side)` by `ceil(W * w / side)` places, without the margins."""
 
     def call(self, maps, images):
         batch, height, width, _ = ops.shape(images)

@@ -67,10 +67,8 @@ class Builder:
         return self.dense(x, int(num_classes), name, dtype="float32")  # a NumPy count too
 
     def head(self, x, name: str, rate: float = 0.5):
-        """What a feature vector `(b, c)` goes through before a linear layer: BN -> ReLU -> dropout.
-
-        Source: `vgg_match.lua`; most re-implementations leave it out.
-        """
+        """What a vector goes through before a linear layer (`vgg_match.lua`; most re-implementations leave it
+        out)."""
         return self.drop(self.norm_relu(x, name), rate, f"{name}_dropout")
 
     def score(self) -> dict:

@@ -18,17 +18,14 @@ Activation = Literal["softmax", "sigmoid", "linear"]
 
 @dataclass(frozen=True)
 class TrainingHooks:
-    """What a trainer changes about the steps of a `Classifier`; `compile` takes it, no file holds it.
-
-    `terms`, functions of targets and outputs, are added to the loss in training, and `metrics` updated with
-    both; targets may be a dictionary that has more than the labels. `replica_loss` makes of the loss and the
-    number of images the loss of one replica of several, `logs` of a step's logs those that `fit` gets.
-    """
+    """What a trainer changes about the steps of a `Classifier`; `compile` takes it, no file holds it. `terms`
+    are added to the loss in training, `metrics` updated with targets, which may hold more than labels, and
+    outputs."""
 
     terms: Sequence[Callable[[Any, Mapping[str, Any]], Any]] = ()
     metrics: Sequence[keras.metrics.Metric] = ()
-    replica_loss: Callable[[Any, Any], Any] = lambda loss, images: loss
-    logs: Callable[[dict[str, Any]], dict[str, Any]] = lambda logs: logs
+    replica_loss: Callable[[Any, Any], Any] = lambda loss, images: loss  # of one replica of several
+    logs: Callable[[dict[str, Any]], dict[str, Any]] = lambda logs: logs  # of a step, for `fit`
 
 
 @keras.saving.register_keras_serializable(package="attention_keras")
@@ -90,10 +87,10 @@ class Classifier(keras.Model):
     @property
     def settings(self) -> dict[str, Any]:
         """What this class is made with besides its graph."""
+        numbers = {name: getattr(self, name) for name in ("temperature", "thresholds", "value_range")}
+        numbers = {name: np.asarray(n, "float64").tolist() for name, n in numbers.items() if n is not None}
         names = None if self.class_names is None else list(self.class_names)
-        found = {"activation": self.activation, "class_names": names, "temperature": _plain(self.temperature)}
-        more = {"thresholds": self.thresholds, "value_range": self.value_range}
-        return found | {name: _plain(value) for name, value in more.items() if value is not None}
+        return {"activation": self.activation, "class_names": names} | numbers
 
     def like(self, inputs, outputs, name: str | None = None) -> "Classifier":
         """A plain Classifier with another graph and the same settings."""
@@ -124,12 +121,10 @@ class Classifier(keras.Model):
     def fit(self, *args, **options):
         """As in Keras; a class head is weighed by the `validation_data` before each validation."""
         given = inspect.signature(super().fit).bind(*args, **options).arguments
-        data = given.get("validation_data")
+        data, before = given.get("validation_data"), given.get("callbacks") or []
         if data is not None and find_weighted_levels(self) is not None:
-            before = given.get("callbacks") or []
             before = before.callbacks if isinstance(before, keras.callbacks.CallbackList) else before
-            weigh = keras.callbacks.LambdaCallback()
-            held_out = data if isinstance(data, tuple) else (data,)
+            weigh, held_out = keras.callbacks.LambdaCallback(), data if isinstance(data, tuple) else (data,)
             weigh.on_test_begin = lambda logs=None: self.weigh(*held_out)
             given["callbacks"] = [*keras.tree.flatten(before), weigh]
         return super().fit(**given)
@@ -199,11 +194,6 @@ class Classifier(keras.Model):
     def _labels(self, targets):
         has_more = isinstance(targets, Mapping) and (self.hooks.terms or self.hooks.metrics)
         return targets[LOGITS] if has_more else _of_logits(targets)
-
-
-def _plain(given: Any) -> Any:
-    """A number, or a list of numbers, as JSON has them."""
-    return np.asarray(given, "float64").tolist()
 
 
 def probabilities_of(model: keras.Model, temperature: float | Sequence[float] = 1.0) -> Callable:

@@ -15,11 +15,8 @@ LOW = re.compile("(mixed_)?b?float16")
 
 
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    """Give `target` the weights of `source`, a layer or model of the same structure, as a file would.
-
-    `set_weights` changes variables alone: not what `Normalization` derives from them, nor an `Evidence`
-    layer.
-    """
+    """As a file would: `set_weights` leaves what `Normalization` derives from weights, and `Evidence`
+    copies."""
     for old, new in zip(_computing_layers(source), _computing_layers(target), strict=True):
         store: dict[str, Any] = {}
         old.save_own_variables(store)
@@ -71,11 +68,8 @@ def _without_size(part: Any) -> Any:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """The network with the same weights, every layer of it computing in float32; itself if it does already.
-
-    Low precision costs gradients and small changes of a pixel, and most runtimes have no bfloat16
-    convolution.
-    """
+    """The same network computing in float32, as gradients and most runtimes need; itself if it does
+    already."""
     if precision(model) == "float32":
         return model
     policy = keras.config.dtype_policy()

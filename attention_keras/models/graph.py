@@ -14,12 +14,12 @@ def functional(model: keras.Model) -> keras.Model:
         raise UserError(f"a keras.Model is needed; got {type(model).__name__}")
     if isinstance(model, keras.Sequential):
         return _chain(model)
-    if not is_graph(model):
-        raise UserError(
-            f"the model {model.name!r} is subclassed, and its inside cannot be seen; give "
-            "keras.Model(x, model(x)) with x = keras.Input(...), which has its output as a tap"
-        )
-    return model
+    if is_graph(model):
+        return model
+    raise UserError(
+        f"the model {model.name!r} is subclassed, and its inside cannot be seen; give "
+        "keras.Model(x, model(x)) with x = keras.Input(...), which has its output as a tap"
+    )
 
 
 def is_graph(operation: Any) -> bool:
@@ -59,7 +59,7 @@ def node_of(tensor) -> Any:
 
 
 def graph_nodes(model: keras.Model) -> Iterator[Any]:
-    """The calls of this model's graph, each after those it depends on; those of its inputs first of all."""
+    """The calls of this model's graph, those of its inputs among them, in order."""
     return nodes_between(model.inputs, model.outputs)
 
 
@@ -80,10 +80,8 @@ def nodes_between(inputs: Sequence[Any], outputs: Sequence[Any]) -> Iterator[Any
 
 
 def layer_paths(model: keras.Model) -> dict[str, Any]:
-    """Path -> output of every layer, through nested models: `mobilenetv2/out_relu`.
-
-    Of a layer called twice, the later output. Not `layer.output`, which may be a tensor of another graph.
-    """
+    """Path -> output of every layer, the later of one called twice, through nested models:
+    `mobilenetv2/out_relu`. Not `layer.output`, which may be a tensor of another graph."""
     paths: dict[str, Any] = {}
     for node in graph_nodes(model):
         operation, (first, *more) = node.operation, node.output_tensors
@@ -96,10 +94,8 @@ def layer_paths(model: keras.Model) -> dict[str, Any]:
 
 
 def expose(model: keras.Model, tensors: Sequence[Any]) -> tuple[keras.Model, list[Any]]:
-    """The model with the same inputs, and tensors of graphs nested in it as tensors of its own graph.
-
-    A nested model with such a tensor inside is called again, with the tensor as one more output.
-    """
+    """The model, and tensors of graphs nested in it as tensors of its own graph: a nested model with such a
+    tensor inside is called again, with the tensor as one more output."""
     model, found = _expose(model, {id(tensor) for tensor in tensors})
     return model, [found.get(id(tensor), tensor) for tensor in tensors]
 
@@ -132,10 +128,8 @@ def _expose(model: keras.Model, wanted: set[int]) -> tuple[keras.Model, dict[int
 
 
 def rerun(model: keras.Model, replace: Callable[[Any, tuple, dict], Any]) -> dict[int, Any]:
-    """Run through the graph again on the same inputs: id of each tensor -> the tensor that follows it.
-
-    `replace(operation, args, kwargs)` gives the outputs of a call, or None to leave it as it is.
-    """
+    """Run through the graph again: id of each tensor -> the tensor that follows it. `replace(operation, args,
+    kwargs)` gives the outputs of a call, or None to leave it as it is."""
     tensors = {id(tensor): tensor for tensor in model.inputs}
     for node in graph_nodes(model):
         if not node.input_tensors:

@@ -34,11 +34,9 @@ def _inside(tensor):
 
 
 def token_grid(tensor) -> tuple[int, int, int] | None:
-    """Of tokens `(b, n, c)`: how many stand before those of the places, and the places' rows and columns.
-
-    The grid is that of the last map before the tokens that has as many places, or has the shape of the
-    images. None where neither is known, and for what are no tokens.
-    """
+    """Of tokens `(b, n, c)`: how many stand before those of the places, and the places' rows and columns: of
+    the last map before them with as many places, or of the shape of the images. None where neither is
+    known."""
     if len(tensor.shape) != 3 or tensor.shape[1] is None:
         return None
     count, image = tensor.shape[1], None

@@ -20,19 +20,15 @@ def attention_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evidence_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The evidence maps among the outputs of a model or server, by tap, from early to late levels.
-
-    They are `(b, h, w)` or `(b, h, w, k)`; the rest is not among them.
-    """
+    """The evidence maps `(b, h, w)` or `(b, h, w, k)` among the outputs, by tap, from early to late; not the
+    rest."""
     places = {name: value for name, value in outputs.items() if name != EVIDENCE_REST}
     return _early_to_late(places, EVIDENCE, slice(1, 3))
 
 
 def _early_to_late(outputs: Mapping[str, Any], prefix: str, sides: slice) -> dict[str, Any]:
-    """The outputs with a prefix, by what follows it; `sides` are the axes h and w.
-
-    Early levels have the larger maps, the averaged map is last, and maps of one size stay in their order.
-    """
+    """The outputs with a prefix, by what follows it: early levels have larger `sides`; the average is
+    last."""
     maps = {name.removeprefix(prefix): value for name, value in outputs.items() if name.startswith(prefix)}
 
     def place(item):

@@ -58,10 +58,8 @@ def global_model(model: keras.Model) -> keras.Model:
 
 
 def query_model(model: keras.Model) -> keras.Model:
-    """(images, g) -> attention `{attention_<tap>: (b, h, w)}`: where g is found in the images.
-
-    Not with pc under a softmax, on which g has no effect (paper, section 5.5; `ExtraCoseg` uses dp).
-    """
+    """(images, g) -> attention: where g is found in the images; pc under a softmax has no use for g (section
+    5.5)."""
     attention = {name: tensor for name, tensor in model.output.items() if name.startswith(ATTENTION)}
     if not attention:
         raise UserError(f"{model.name} has no attention to question")

@@ -46,15 +46,12 @@ def build_application(
 ) -> keras.Model:
     """A network without its top, with weights of `imagenet`, of a file, or none."""
     make = _application(name)
-    if not weights:
-        try:
-            return make(include_top=False, weights=None, input_shape=input_shape)
-        except ValueError as error:
-            raise UserError(f"{name} cannot take images of {input_shape}: {error}") from None
     try:
-        return make(include_top=False, weights=weights, input_shape=input_shape)
+        return make(include_top=False, weights=weights or None, input_shape=input_shape)
     # Keras raises what the network library, HDF5 or the shapes of the weights happen to raise.
     except Exception as error:
+        if not weights:
+            raise UserError(f"{name} cannot take images of {input_shape}: {error}") from None
         build_application(name, input_shape)  # refuses the size, if that is the reason
         said = _first_line(error)
         if fetched := re.search(r"URL fetch failure on \S+/(\S+): ", said):
@@ -109,10 +106,7 @@ def needed_preprocessing(model: keras.Model) -> str | None:
 def preprocessing_layer(
     preprocess: str | keras.layers.Layer | None, image_shape: tuple[int | None, ...] | None = None
 ) -> keras.layers.Layer | None:
-    """The layer that `attend(preprocess=...)` means; None where pixels stay as they are.
-
-    `image_shape`, without the batch, says where the colours are; None is for Keras's own setting.
-    """
+    """What `attend(preprocess=...)` means, if pixels change; `image_shape` says where the colours are."""
     if preprocess is None or isinstance(preprocess, keras.layers.Layer):
         return preprocess
     if not isinstance(preprocess, str):
@@ -133,11 +127,8 @@ def preprocessing_layer(
 
 
 def application_pixels(application: str, data_format: str | None = None) -> PixelAffine:
-    """The `preprocess_input` of an application, from RGB pixels in [0, 255], as a layer; maybe an identity.
-
-    Every channel of its output is an affine function of one colour, so black and three pure colours tell it
-    all.
-    """
+    """The `preprocess_input` of an application as a layer: every channel of its output is an affine function
+    of one colour, so that its answers to black and to three pure colours tell all of it."""
     module = importlib.import_module(_application(application).__module__)
     colours = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)]).astype("float32")[:, None, None]
     answers = np.asarray(module.preprocess_input(colours, data_format="channels_last"))

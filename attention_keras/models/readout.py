@@ -181,7 +181,13 @@ class Readout:
             is_wide = "Conv2D" in kinds and (layer.kernel_size != (1, 1) or layer.groups != 1)
             if is_wide or not is_plain:
                 return None
-            self._refuse_if_changed(layer)
+            quantized = getattr(layer, "quantization_mode", None)
+            if quantized or getattr(layer, "lora_enabled", False):
+                changed = "quantized" if quantized else "adapted by LoRA"
+                raise UserError(
+                    f"{self._model_name} has no evidence: its layer {layer.name!r} is {changed}, so that its "
+                    "weights are not those of a linear layer; take the evidence of the model as it was before"
+                )
             return [*gate, self._weighted("dense", {"kernel": layer.kernel, "bias": layer.bias}, classified)]
         if gate:
             return gate
@@ -197,15 +203,6 @@ class Readout:
             constants = {"scale": float(layer.scale), "offset": float(layer.offset)}
             return [self._weighted("scale", {}, classified) | constants]
         return None
-
-    def _refuse_if_changed(self, layer) -> None:
-        quantized, adapted = getattr(layer, "quantization_mode", None), getattr(layer, "lora_enabled", False)
-        if quantized or adapted:
-            raise UserError(
-                f"{self._model_name} has no evidence: its layer {layer.name!r} is "
-                f"{'quantized' if quantized else 'adapted by LoRA'}, so that its weights are not those of a "
-                "linear layer; take the evidence of the model as it was before"
-            )
 
     def _tensor(self, tensor) -> int:
         self.tensors.append(tensor)

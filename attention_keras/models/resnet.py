@@ -34,10 +34,8 @@ def _trunk(images, builder: Builder) -> dict:
 
 
 def _unit(x, builder: Builder, channels: int, stride: int, widens: bool, name: str):
-    """BN-ReLU-1x1-BN-ReLU-3x3-BN-ReLU-1x1 beside the identity; the sum carries the unit's name.
-
-    A stage's first unit has a 1x1 shortcut, and branch and shortcut start from one pre-activation.
-    """
+    """BN-ReLU-1x1-BN-ReLU-3x3-BN-ReLU-1x1 beside the identity; a stage's first unit has a 1x1 shortcut from
+    the same pre-activation. The sum carries the unit's name."""
     active = builder.norm_relu(x, f"{name}_relu1")
     narrow = max(1, channels // 4)
     shortcut = builder.conv(active, channels, f"{name}_shortcut", 1, stride, bias=False) if widens else x

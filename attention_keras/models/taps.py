@@ -26,10 +26,8 @@ logger = logging.getLogger("attention_keras")
 def find_taps(
     backbone: keras.Model, taps, g, levels: int = AUTOMATIC_LEVELS
 ) -> tuple[keras.Model, dict[str, Any], Any]:
-    """The backbone as a functional model, the tensor of each tap by its name, and the tensor of g.
-
-    g is a layer's path, a tensor, a mapping to either, or None for the backbone's output.
-    """
+    """The backbone as a functional model, the tensor of each tap by its name, and of g, by default its
+    output."""
     model = functional(backbone)
     paths = layer_paths(model)
     if isinstance(taps, str) and taps == "auto" and TILES in paths:

@@ -77,11 +77,9 @@ class Places:
 
 
 class TiledModel:
-    """A classifier with a class head on a `tiled` backbone, for images that come in bands.
-
-    For each class only what probe and class attention say of a place is kept, not the features. Its numbers
-    are those of `evidence_model` up to rounding.
-    """
+    """A classifier with a class head on a `tiled` backbone, for images that come in bands: of each place it
+    keeps what probe and class attention say, not the features. Its numbers are those of `evidence_model` up
+    to rounding."""
 
     def __init__(self, model: keras.Model):
         levels = find_weighted_levels(model)

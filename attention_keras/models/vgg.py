@@ -1,7 +1,4 @@
-"""The VGG graphs of the official code: the baseline, and the trunk that attention is put on.
-
-Layers are numbered as in VGG-16. A tap is the output of the ReLU of its block, before the pool that follows.
-"""
+"""The VGG graphs of the official code, with layers numbered as in VGG-16: baselines, trunk, global branch."""
 
 import math
 
@@ -56,11 +53,9 @@ def _to_conv10(x, builder: Builder):
 
 
 def _trunk(images, builder: Builder, levels: int = 2) -> dict:
-    """conv1 to conv13 without VGG-16's first two pools, so that conv1 to conv7 see every pixel.
-
-    Taps: `conv7` `(b, h, w, 256)` (32x32 for levels 3), `conv10` `(b, 16, 16, 512)`, `conv13`
-    `(b, 8, 8, 512)`. Source: section 3.3; `CIF/2_level_atten_1global`, `CUB/*`.
-    """
+    """conv1 to conv13 without VGG-16's first two pools, so that conv1 to conv7 see every pixel. For images of
+    32x32, maps of 32x32 (always, for three levels), 16x16 and 8x8. Source: section 3.3;
+    `CIF/2_level_atten_1global`, `CUB/*`."""
     x = _convs(images, 1, 7, builder)
     if levels == 3:
         x = _to_side_32(x)
@@ -117,10 +112,8 @@ def _high_resolution(images, builder: Builder, num_classes: int) -> dict:
 
 
 def _progressive_attention(images, builder: Builder, num_classes: int) -> dict:
-    """VGG-PAN: a sigmoid gate on conv10, whose gated map feeds the rest; softmax attention on conv13.
-
-    Source: `2_level_atten_higherlevel_PAN`.
-    """
+    """VGG-PAN: a gate on conv10, whose map feeds the rest, attention on conv13
+    (`2_level_atten_higherlevel_PAN`)."""
     local = _to_conv10(_convs(images, 1, 7, builder), builder)
     start = builder.score()
     g = _global_branch(local, builder, "conv10")

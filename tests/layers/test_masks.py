@@ -69,18 +69,15 @@ def test_an_average_and_a_maximum_leave_padding_out(by):
 
     def explained(maps, **mask):
         pool = {"kind": "pool", "by": by, "features": 0, "inputs": []} | mask
-        weights = {"kernel": [4, 2]}
-        step = {"kind": "dense", "id": 0, "weights": weights, "is_rest": False, "inputs": [pool]}
+        step = {"kind": "dense", "id": 0, "weights": {"kernel": [4, 2]}, "is_rest": False, "inputs": [pool]}
         layer = Evidence(2, step)
-        tensors = [maps, maps[..., VALID] > 0]
         layer.build(None)
         layer.weight_0_kernel.assign(kernel)
-        (evidence,), _ = layer(tensors)
+        (evidence,), _ = layer([maps, maps[..., VALID] > 0])
         return numpy(evidence)
 
     found = explained(padded(maps), valid=1)
     np.testing.assert_allclose(found[:, :3, :4], explained(maps), atol=1e-6)
     assert not found[:, 3:].any() and not found[:, :, 4:].any()
-    pooled = maps.mean((1, 2)) if by == "average" else maps.max((1, 2))
-    logits = pooled @ kernel
+    logits = (maps.mean((1, 2)) if by == "average" else maps.max((1, 2))) @ kernel
     np.testing.assert_allclose(found.sum((1, 2)), logits - logits.mean(-1, keepdims=True), atol=2e-6)

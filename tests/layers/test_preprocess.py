@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras.errors import UserError
-from attention_keras.layers.preprocess import RGB_TO_YUV, build_preprocess, gaussian_kernel
+from attention_keras.layers.preprocess import PREPROCESSING, RGB_TO_YUV, build_preprocess, gaussian_kernel
 
 
 @pytest.fixture
@@ -17,12 +17,9 @@ def numpy(tensor):
     return keras.ops.convert_to_numpy(tensor)
 
 
-def test_none_maps_the_pixel_range_to_minus_one_and_one():
+def test_pixels_from_minus_one_to_one_or_standardised(images):
     layer = build_preprocess("none", None)
     np.testing.assert_allclose(numpy(layer(np.array([[[[0.0, 127.5, 255.0]]]]))), [[[[-1, 0, 1]]]], atol=1e-6)
-
-
-def test_meanstd_standardises_each_channel(images):
     out = numpy(build_preprocess("meanstd", images)(images.astype("float32")))
     np.testing.assert_allclose(out.mean(axis=(0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(out.std(axis=(0, 1, 2)), 1, atol=1e-5)
@@ -45,18 +42,15 @@ def local_contrast_oracle(luma):
 
 
 def test_yuv_lcn_matches_the_torch_formula(images):
+    # image.gaussian1D(7): exp(-((i - 4) / 1.75)^2 / 2) for i = 1..7
+    gaussian = np.exp(-(((np.arange(1, 8) - 4) / 1.75) ** 2) / 2)
+    np.testing.assert_allclose(gaussian_kernel(), gaussian / gaussian.sum(), rtol=1e-6)
     out = numpy(build_preprocess("yuv_lcn", images)(images.astype("float32")))
     yuv = images.astype("float64") @ RGB_TO_YUV.astype("float64")
     expected = np.stack([local_contrast_oracle(y) for y in yuv[..., 0]])
     np.testing.assert_allclose(out[..., 0], expected, atol=2e-3)
     np.testing.assert_allclose(out[..., 1:].mean(axis=(0, 1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(out[..., 1:].std(axis=(0, 1, 2)), 1, atol=1e-4)
-
-
-def test_the_gaussian_is_torchs():
-    # image.gaussian1D(7): exp(-((i - 4) / 1.75)^2 / 2) for i = 1..7
-    expected = np.exp(-(((np.arange(1, 8) - 4) / 1.75) ** 2) / 2)
-    np.testing.assert_allclose(gaussian_kernel(), expected / expected.sum(), rtol=1e-6)
 
 
 def test_gcn_zca_matches_pylearn2(images):
@@ -70,21 +64,18 @@ def test_gcn_zca_matches_pylearn2(images):
     np.testing.assert_allclose(out, centred @ (vectors / np.sqrt(values)) @ vectors.T, atol=2e-3)
 
 
-@pytest.mark.parametrize("kind", ["none", "meanstd", "yuv_lcn", "gcn_zca"])
-def test_a_flat_image_gives_finite_values_and_gradients(kind, images, gradients):
+@pytest.mark.parametrize("kind", PREPROCESSING)
+def test_a_flat_image_gives_finite_gradients_and_statistics_travel_in_the_keras_file(
+    kind, images, gradients, tmp_path
+):
     layer = build_preprocess(kind, images[:, :8, :8])
     (gradient,) = gradients(lambda flat: keras.ops.sum(layer(flat) ** 2), np.full((1, 8, 8, 3), 7.0))
     assert np.isfinite(gradient).all()
-
-
-@pytest.mark.parametrize("kind", ["none", "meanstd", "yuv_lcn", "gcn_zca"])
-def test_statistics_travel_in_the_keras_file(kind, images, tmp_path):
-    images = images[:, :8, :8]
     inputs = keras.Input((8, 8, 3))
-    model = keras.Model(inputs, build_preprocess(kind, images)(inputs))
+    model = keras.Model(inputs, layer(inputs))
     model.save(tmp_path / "m.keras")
+    batch = images[:4, :8, :8].astype("float32")
     again = keras.models.load_model(tmp_path / "m.keras")
-    batch = images[:4].astype("float32")
     np.testing.assert_array_equal(numpy(again(batch)), numpy(model(batch)))
 
 

@@ -1,7 +1,7 @@
-"""Two small backbones that tests attend to: an application, and two convolutions."""
+"""Small backbones that tests attend to, and outputs as arrays of NumPy."""
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 
 def mobilenet(**options):
@@ -9,7 +9,23 @@ def mobilenet(**options):
     return keras.applications.MobileNetV2(name="mobilenetv2", **options)
 
 
-def convolutions(shape=(32, 32, 3)):
+def convolutions(shape=(32, 32, 3), name="convolutions"):
     inputs = keras.Input(shape)
     x = layers.Conv2D(6, 3, 2, padding="same", activation="relu", name="early")(inputs)
-    return keras.Model(inputs, layers.Conv2D(8, 3, 2, padding="same", activation="relu", name="late")(x))
+    x = layers.Conv2D(8, 3, 2, padding="same", activation="relu", name="late")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def vision_transformer(size, make_tokens, class_token=False):
+    """One block of self-attention; the class token is learned."""
+    images = keras.Input((*size, 3))
+    x = make_tokens(images)
+    if class_token:
+        token = layers.Embedding(1, x.shape[-1])(layers.Flatten()(x)[:, :1] * 0)
+        x = layers.Concatenate(axis=1)([token, x])
+    x = layers.Add(name="block")([x, layers.MultiHeadAttention(2, 3)(x, x)])
+    return keras.Model(images, layers.LayerNormalization(name="last")(x))
+
+
+def arrays(outputs):
+    return {name: ops.convert_to_numpy(value) for name, value in outputs.items()}

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from small_backbones import arrays
 
 from attention_keras import evidence_model, explain
 from attention_keras.errors import UserError
@@ -33,7 +34,7 @@ def scattered(model):
 def check(model, logits, images=IMAGES, centred=True):
     """Evidence and rest of a model add up to `logits`, a tensor of its graph; its maps by name."""
     expected = ops.convert_to_numpy(keras.Model(functional(model).input, logits)(images)).astype("float64")
-    outputs = {name: ops.convert_to_numpy(x) for name, x in evidence_model(model)(images).items()}
+    outputs = arrays(evidence_model(model)(images))
     maps = evidence_maps(outputs)
     total = sum(level.astype("float64").sum((1, 2)) for level in maps.values()) + outputs["evidence_rest"]
     wanted = expected - expected.mean(-1, keepdims=True) if centred else expected
@@ -42,19 +43,17 @@ def check(model, logits, images=IMAGES, centred=True):
     return maps
 
 
-def feature_map(name="map", channels=6):
+def feature_map():
     images = keras.Input((16, 24, 3), name="images")
-    x = layers.Conv2D(channels, 3, 4, padding="same", name=name)(
-        layers.Rescaling(1 / 127.5, offset=-1)(images)
-    )
-    return images, x
+    x = layers.Rescaling(1 / 127.5, offset=-1)(images)
+    return images, layers.Conv2D(6, 3, 4, padding="same", name="map")(x)
 
 
-def small(head, activation="softmax", name="map"):
-    """A map, what `head` makes of it, and the activation behind: the model, and the tensor of its logits."""
-    images, x = feature_map(name)
+def small(head):
+    """A map, what `head` makes of it, and a softmax behind: the model, and the tensor of its logits."""
+    images, x = feature_map()
     logits = head(x)
-    return scattered(keras.Model(images, layers.Activation(activation)(logits))), logits
+    return scattered(keras.Model(images, layers.Softmax()(logits))), logits
 
 
 def norms_and_gates(x):
@@ -71,9 +70,13 @@ def two_pools(x):
 
 
 def a_vote_for_each_place(x):
-    return layers.Reshape((4,))(
-        layers.GlobalAveragePooling2D(keepdims=True)(layers.Conv2D(4, 1, name="votes")(x))
-    )
+    x = layers.GlobalAveragePooling2D(keepdims=True)(layers.Conv2D(4, 1, name="votes")(x))
+    return layers.Reshape((4,))(x)
+
+
+def two_classifiers(x):
+    pools = layers.GlobalMaxPooling2D(), layers.GlobalAveragePooling2D()
+    return layers.Add()([layers.Dense(4)(pool(x)) for pool in pools])
 
 
 def no_pooling(x):
@@ -87,41 +90,21 @@ def tokens(x):
 
 
 def test_whatever_is_linear_for_a_given_image_adds_up():
-    for head, size in (
-        (norms_and_gates, (4, 6)),
-        (two_pools, (4, 6)),
-        (no_pooling, (4, 6)),
-        (tokens, (4, 6)),
-    ):
+    for head in (norms_and_gates, two_pools, no_pooling, tokens, two_classifiers):
         maps = check(*small(head))
-        assert [level.shape for level in maps.values()] == [(2, *size, 4)], head.__name__
+        assert [level.shape for level in maps.values()] == [(2, 4, 6, 4)], head.__name__
     assert list(check(*small(a_vote_for_each_place))) == ["votes"]
 
 
-def test_sums_of_two_classifiers_have_the_evidence_of_both():
-    images, x = feature_map()
-    one, other = (
-        layers.Dense(4)(pool()(x)) for pool in (layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D)
-    )
-    logits = layers.Add()([one, other])
-    model = scattered(keras.Model(images, layers.Softmax()(logits)))
-    assert list(check(model, logits)) == ["map"]
-
-
 def test_sigmoids_one_logit_and_regression_have_their_own_logit():
-    for classes, activation, said in (
-        (4, "sigmoid", "sigmoid"),
-        (1, "sigmoid", "sigmoid"),
-        (1, "linear", "linear"),
-    ):
+    for classes, activation in ((4, "sigmoid"), (1, "sigmoid"), (1, "linear")):
         images, x = feature_map()
         pooled = layers.GlobalAveragePooling2D()(x)
-        dense = layers.Dense(classes, activation=activation)
+        dense, twin = layers.Dense(classes, activation=activation), layers.Dense(classes)
         model = scattered(keras.Model(images, dense(pooled)))
-        assert final_activation(model) == said
-        twin = layers.Dense(classes)
         logits = twin(pooled)
         twin.set_weights(dense.get_weights())
+        assert final_activation(model) == activation
         check(model, logits, centred=False)
 
 
@@ -135,54 +118,34 @@ def test_the_output_has_any_name_and_place():
     assert set(found.output) == {"map", "species", "evidence_map", "evidence_rest"}
 
 
-def nested(head_inside):
-    """A classifier of a model in a model: its head inside, or around it; and the logits for its images."""
-    images, x = feature_map()
-    if head_inside:
-        x = norms_and_gates(x)
-    inner = scattered(keras.Model(images, x, name="inner"))
-    outer = keras.Sequential([keras.Input((16, 24, 3)), layers.Rescaling(0.5), inner])
-    if not head_inside:
-        outer.add(layers.GlobalMaxPooling2D())
-        outer.add(layers.Dense(4))
-    outer.add(layers.Softmax())
-    return outer
-
-
 def test_models_in_models_are_seen_through(tmp_path):
     for head_inside in (True, False):
-        model = nested(head_inside)
-        logits = functional(model).layers[-1].input
+        images, x = feature_map()
+        inner = keras.Model(images, norms_and_gates(x) if head_inside else x, name="inner")
+        model = keras.Sequential([keras.Input((16, 24, 3)), layers.Rescaling(0.5), scattered(inner)])
+        for layer in [] if head_inside else [layers.GlobalMaxPooling2D(), layers.Dense(4)]:
+            model.add(layer)
+        model.add(layers.Softmax())
         before = ops.convert_to_numpy(model(IMAGES))
-        assert list(check(model, logits)) == ["map"]
+        assert list(check(model, functional(model).layers[-1].input)) == ["map"]
         explained = evidence_model(model, of="predicted")
-        np.testing.assert_allclose(
-            ops.convert_to_numpy(explained(IMAGES)["probabilities"]), before, atol=1e-6
-        )
+        expected = arrays(explained(IMAGES))
+        np.testing.assert_allclose(expected["probabilities"], before, atol=1e-6)
         explained.save(tmp_path / "explained.keras")
-        loaded = keras.models.load_model(tmp_path / "explained.keras")
-        for name, value in loaded(IMAGES).items():
-            np.testing.assert_allclose(
-                *map(ops.convert_to_numpy, (value, explained(IMAGES)[name])), atol=1e-5
-            )
+        for name, value in arrays(keras.models.load_model(tmp_path / "explained.keras")(IMAGES)).items():
+            np.testing.assert_allclose(value, expected[name], atol=1e-5)
 
 
 def test_what_stands_between_is_named():
-    def between(layer):
-        return small(lambda x: layers.Dense(4)(layer(layers.GlobalAveragePooling2D()(x))))[0]
-
     for layer, said in (
         (layers.Activation("hard_swish", name="swish"), r"the layer 'swish' \(Activation\) stands between"),
         (layers.Dense(5, activation="gelu", name="mlp"), r"the layer 'mlp' \(Dense\) stands between"),
         (layers.UnitNormalization(name="unit"), r"the layer 'unit' \(UnitNormalization\)"),
+        (lambda x: layers.Reshape((2, 3))(x)[:, 0], r"the layer 'get_item\w*' \(GetItem\) stands between"),
     ):
         with pytest.raises(UserError, match=said) as error:
-            evidence_model(between(layer))
+            evidence_model(small(lambda x, f=layer: layers.Dense(4)(f(layers.GlobalMaxPooling2D()(x))))[0])
         assert "\n" not in str(error.value)
-    images, x = feature_map()
-    token = layers.Dense(4)(layers.Reshape((24, 6))(x)[:, 0])
-    with pytest.raises(UserError, match=r"the layer 'get_item\w*' \(GetItem\) stands between"):
-        evidence_model(keras.Model(images, token))
 
 
 def families():
@@ -197,27 +160,19 @@ def families():
 
 
 FAMILIES = families()
+APPLICATIONS = [name for name in FAMILIES if "Backbone" not in name]
 SIZES = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71}  # the smallest images
 KINDS = ("ConvNeXtTiny", "EfficientNetV2B0", "MobileNet", "MobileNetV2", "MobileNetV3Small")
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in APPLICATIONS if name not in KINDS]
 
 
 def test_the_table_has_every_family_of_applications():
-    known = {
-        getattr(keras.applications, name).__module__ for name in dir(keras.applications) if name[0].isupper()
-    }
-    assert known == {
-        getattr(keras.applications, name).__module__ for name in FAMILIES if "Backbone" not in name
-    }
+    known = [name for name in dir(keras.applications) if name[0].isupper()]
+    modules = [{getattr(keras.applications, n).__module__ for n in names} for names in (known, APPLICATIONS)]
+    assert modules[0] == modules[1]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name in KINDS else pytest.param(name, marks=pytest.mark.slow)
-        for name in FAMILIES
-        if "Backbone" not in name
-    ],
-)
+@pytest.mark.parametrize("name", [*KINDS, *SLOW])
 def test_families_of_applications(name):
     size = SIZES.get(name, 32)
     application = getattr(keras.applications, name)
@@ -233,47 +188,29 @@ def test_families_of_applications(name):
 
 def hub_models(hub):
     """Small classifiers of keras_hub by the names of their backbones; DenseNet's is pooled by maximum."""
-    resnet = hub.models.ResNetBackbone(
-        input_conv_filters=[64],
-        input_conv_kernel_sizes=[3],
-        stackwise_num_filters=[64, 8],
-        stackwise_num_blocks=[1, 1],
-        stackwise_num_strides=[1, 2],
-        block_type="basic_block",
-        use_pre_activation=True,
-        image_shape=(32, 32, 3),
-    )
-    efficientnet = hub.models.EfficientNetBackbone(
-        stackwise_width_coefficients=[1.0] * 2,
-        stackwise_depth_coefficients=[1.0] * 2,
-        stackwise_kernel_sizes=[3, 3],
-        stackwise_num_repeats=[1, 2],
-        stackwise_input_filters=[8, 8],
-        stackwise_output_filters=[8, 8],
-        stackwise_expansion_ratios=[1, 2],
-        stackwise_squeeze_and_excite_ratios=[0.25, 0.25],
-        stackwise_strides=[1, 2],
-        stackwise_block_types=["v1", "v1"],
-        stackwise_force_input_filters=[0, 0],
-        stackwise_nores_option=[False, False],
-        num_features=16,
-        input_shape=(32, 32, 3),
-    )
-    densenet = hub.models.DenseNetBackbone(
-        stackwise_num_repeats=[1, 2], compression_ratio=0.5, growth_rate=4, image_shape=(32, 32, 3)
-    )
-    pooled = {resnet: "avg", efficientnet: "avg", densenet: "max"}
-    return {
-        type(backbone).__name__: hub.models.ImageClassifier(backbone, 5, pooling=pooling)
-        for backbone, pooling in pooled.items()
+    image, models = {"image_shape": (32, 32, 3)}, hub.models
+    stages = {"num_filters": [64, 8], "num_blocks": [1, 1], "num_strides": [1, 2]}
+    stages = {f"stackwise_{name}": value for name, value in stages.items()}
+    stages |= {"input_conv_filters": [64], "input_conv_kernel_sizes": [3], "block_type": "basic_block"}
+    blocks = {"width_coefficients": [1.0] * 2, "depth_coefficients": [1.0] * 2, "kernel_sizes": [3, 3]}
+    blocks |= {"num_repeats": [1, 2], "input_filters": [8, 8], "output_filters": [8, 8], "strides": [1, 2]}
+    blocks |= {"expansion_ratios": [1, 2], "squeeze_and_excite_ratios": [0.25] * 2}
+    blocks |= {"block_types": ["v1", "v1"], "force_input_filters": [0, 0], "nores_option": [False, False]}
+    blocks = {f"stackwise_{name}": value for name, value in blocks.items()}
+    dense = {"stackwise_num_repeats": [1, 2], "compression_ratio": 0.5, "growth_rate": 4}
+    pooled = {
+        models.ResNetBackbone(**stages, use_pre_activation=True, **image): "avg",
+        models.EfficientNetBackbone(**blocks, num_features=16, input_shape=(32, 32, 3)): "avg",
+        models.DenseNetBackbone(**dense, **image): "max",
     }
+    return {type(b).__name__: models.ImageClassifier(b, 5, pooling=kind) for b, kind in pooled.items()}
 
 
 def test_classifiers_of_keras_hub():
     hub = pytest.importorskip("keras_hub")
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
     models = hub_models(hub)
-    assert set(models) == {name for name in FAMILIES if name.endswith("Backbone")}
+    assert set(models) == FAMILIES.keys() - set(APPLICATIONS)
     for name, model in models.items():
         assert list(check(scattered(model), model.output, images)) == [FAMILIES[name]]
         assert explain(model, images).total.shape == (2, 32, 32)

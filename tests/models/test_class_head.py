@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from small_backbones import arrays
 
 from attention_keras import attend, build_model, evidence_model
 from attention_keras.models.class_head import fit_level_weights
@@ -11,14 +12,14 @@ CLASSES = 3
 RNG = np.random.default_rng(0)
 
 
-def small(head="class", **options):
+def small(**options):
     keras.utils.set_random_seed(0)
     images = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(16, 3, strides=2, activation="relu", name="early")(images)
     x = keras.layers.Conv2D(24, 3, strides=2, activation="relu", name="top")(x)
     backbone = keras.Model(images, x)
     backbone.trainable = False
-    return attend(backbone, num_classes=CLASSES, head=head, **options)
+    return attend(backbone, num_classes=CLASSES, **options)
 
 
 def shapes(count=240):
@@ -61,25 +62,23 @@ def test_logits_and_attention_by_the_formula():
     images, _ = shapes(5)
     outputs = model.predict(images, verbose=0)
     maps = keras.Model(model.input, [model.get_layer(name).output for name in ("early", "top")])
-    weights = model.get_layer("level_weights").weight.numpy()
-    logits, levels = 0, []
+    each, attention = [], {}
     for tap, features in zip(("early", "top"), maps.predict(images, verbose=0)):
-        mean, square, _ = (w.numpy() for w in model.get_layer(f"local_{tap}").weights)
+        mean, square, _ = model.get_layer(f"local_{tap}").get_weights()
         variance = np.maximum(square - mean**2, 0)
         x = (features - mean) / np.sqrt(variance + 1e-2 * variance.mean())
-        x = x.reshape(5, -1, x.shape[-1])
-        kernel, bias = (w.numpy() for w in model.get_layer(f"scores_{tap}").weights)
+        kernel, bias = model.get_layer(f"scores_{tap}").get_weights()
         s = x @ kernel + bias
-        a = np.exp(s - s.max(1, keepdims=True))
-        a /= a.sum(1, keepdims=True)
-        levels.append(((a * s).sum(1), a, features.shape[1:3]))
-    kernel, bias = (w.numpy() for w in model.get_layer("probe").weights)
-    each = np.stack([x.mean(1) @ kernel + bias, levels[0][0], levels[1][0]], 1)
-    logits = np.einsum("nlk,l->nk", each, weights)
+        a = np.exp(s - s.max((1, 2), keepdims=True))
+        attention[tap] = a / a.sum((1, 2), keepdims=True)
+        each.append((attention[tap] * s).sum((1, 2)))
+    kernel, bias = model.get_layer("probe").get_weights()
+    each = np.stack([x.mean((1, 2)) @ kernel + bias, *each], 1)
+    logits = np.einsum("nlk,l->nk", each, model.get_layer("level_weights").get_weights()[0])
     np.testing.assert_allclose(outputs["level_logits"], each, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(outputs["logits"], logits, rtol=1e-4, atol=1e-4)
-    for tap, (_, a, size) in zip(("early", "top"), levels):
-        of_predicted = a[np.arange(5), :, logits.argmax(1)].reshape(5, *size)
+    for tap, a in attention.items():
+        of_predicted = a[np.arange(5), :, :, logits.argmax(1)]
         np.testing.assert_allclose(outputs[f"attention_{tap}"], of_predicted, atol=1e-5)
 
 
@@ -114,22 +113,21 @@ def test_class_attention_looks_at_the_object(trained):
     assert attention > probe and attention > 0.85
 
 
-@pytest.mark.parametrize("independent", [False, True])
-def test_weights_are_those_of_the_highest_likelihood(independent):
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_weights_are_those_of_the_highest_likelihood(activation):
     """Labels drawn from known weights; and no other weights nearby are as likely."""
-    levels = RNG.normal(size=(20_000, 2, 4))
-    true = np.array([1.5, 0.4])
+    levels, true = RNG.normal(size=(20_000, 2, 4)), np.array([1.5, 0.4])
     logits = np.einsum("nlk,l->nk", levels, true)
-    if independent:
+    if activation == "sigmoid":
         targets = (RNG.uniform(size=logits.shape) < 1 / (1 + np.exp(-logits))).astype(float)
     else:
         targets = np.eye(4)[(logits + RNG.gumbel(size=logits.shape)).argmax(1)]
-    weights = fit_level_weights(levels, targets, "sigmoid" if independent else "softmax")
+    weights = fit_level_weights(levels, targets, activation)
     np.testing.assert_allclose(weights, true, atol=0.05)
 
     def loss(weights):
         z = np.einsum("nlk,l->nk", levels, weights)
-        normal = np.logaddexp(0, z).sum(1) if independent else np.logaddexp.reduce(z, 1)
+        normal = np.logaddexp(0, z).sum(1) if activation == "sigmoid" else np.logaddexp.reduce(z, 1)
         return np.mean(normal - (targets * z).sum(1))
 
     for change in ([1e-3, 0], [-1e-3, 0], [0, 1e-3], [0, -1e-3]):
@@ -140,14 +138,12 @@ def test_a_model_from_a_file_has_evidence_where_names_count_from_the_start(tmp_p
     randomised(small()).save(tmp_path / "model.keras")
     keras.utils.clear_session()
     model = keras.models.load_model(tmp_path / "model.keras", compile=False)
-    found = evidence_model(model, of="predicted")(RNG.uniform(0, 1, (2, 16, 16, 3)).astype("float32"))
-    found = {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}
+    found = arrays(evidence_model(model, of="predicted")(RNG.uniform(0, 1, (2, 16, 16, 3)).astype("float32")))
     logits, total = found["logits"], found["evidence_top"].sum((1, 2)) + found["evidence_rest"]
     np.testing.assert_allclose(total, logits.max(1) - logits.mean(1), rtol=1e-4)
 
 
-def test_the_name_in_the_zoo_and_axes_it_has_not():
+def test_the_name_in_the_zoo():
     model = build_model("rn164-att2-class", width=0.25, num_classes=4)
     assert {"attention_stage2", "attention_stage3"} < set(model.output)
-    assert model.name == "rn164-att2-class"
-    assert model.output["level_logits"].shape == (None, 3, 4)
+    assert model.name == "rn164-att2-class" and model.output["level_logits"].shape == (None, 3, 4)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from small_backbones import arrays
 
 from attention_keras import attend, build_model
 from attention_keras.errors import UserError
@@ -45,7 +46,7 @@ def test_the_linear_head_is_what_its_formula_says(local_norm):
     attended = np.einsum("bhw,bhwc->bc", attention, local)
     descriptor = np.concatenate([attended, local.mean((1, 2))], axis=-1)
     kernel, bias = (np.array(w, "float64") for w in model.get_layer("classifier").get_weights())
-    found = {name: keras.ops.convert_to_numpy(value) for name, value in model(IMAGES).items()}
+    found = arrays(model(IMAGES))
     np.testing.assert_allclose(found["attention_same"], attention, rtol=1e-4)
     np.testing.assert_allclose(found["logits"], descriptor @ kernel + bias, atol=1e-5)
 
@@ -63,41 +64,28 @@ def test_the_classifier_sees_the_average_of_gs_map_or_what_is_attended_to_alone(
         assert model.get_layer("classifier").kernel.shape == (channels, 5), head
 
 
-def pooled_backbone(keepdims):
-    """A backbone that averages its map itself."""
-    inputs = keras.Input((6, 8, 3))
-    same = keras.layers.Identity(name="same")(inputs)
-    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(keepdims=keepdims)(same))
-
-
 def test_the_map_is_found_where_the_backbone_averages_it_itself():
+    same = attend(identity_backbone(), ["same"], 5, head="linear")
     for keepdims in (False, True):
-        model = attend(pooled_backbone(keepdims), ["same"], 5, head="linear")
-        same = attend(identity_backbone(), ["same"], 5, head="linear")
+        backbone = identity_backbone()
+        average = keras.layers.GlobalAveragePooling2D(keepdims=keepdims)(backbone.output)
+        model = attend(keras.Model(backbone.input, average), ["same"], 5, head="linear")
         same.set_weights(model.get_weights())
-        logits, expected = (keras.ops.convert_to_numpy(m(IMAGES)["logits"]) for m in (model, same))
-        np.testing.assert_allclose(logits, expected, atol=1e-6)
+        np.testing.assert_allclose(arrays(model(IMAGES))["logits"], arrays(same(IMAGES))["logits"], atol=1e-6)
         assert model.get_layer("pool_global").input.shape == (None, 6, 8, 3)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
+def test_a_global_that_cannot_be_included_is_refused():
+    backbone = identity_backbone()
+    flat = keras.layers.Dense(4, name="vector")(keras.layers.Flatten()(backbone.output))
+    backbone = keras.Model(backbone.input, [backbone.output, flat])
+    for options in (
         {"aggregate": "indep"},
         {"global_features": "vector"},
-        {"global_features": {"same": "vector"}},
-    ],
-)
-def test_a_global_that_cannot_be_included_is_refused(options):
-    inputs = keras.Input((6, 8, 3))
-    same = keras.layers.Identity(name="same")(inputs)
-    flat = keras.layers.Dense(4, name="vector")(keras.layers.Flatten()(same))
-    if isinstance(options.get("global_features"), dict):
-        options = {"global_features": {"same": flat}}
-    with pytest.raises(UserError, match="include_global=True needs"):
-        attend(
-            keras.Model(inputs, [same, flat]), ["same"], 5, head=LinearHead(include_global=True, **options)
-        )
+        {"global_features": {"same": flat}},
+    ):
+        with pytest.raises(UserError, match="include_global=True needs"):
+            attend(backbone, ["same"], 5, head=LinearHead(include_global=True, **options))
 
 
 def test_parameters_of_the_linear_head():
@@ -142,11 +130,9 @@ def test_the_statistics_of_the_query_are_right_after_few_updates():
     batches = rng.normal(1, 0.05, (10, 64, 3)).astype("float32")
     for batch in batches:
         layer(batch, training=True)
-    for variable, expected in (
-        (layer.moving_mean, batches.mean((0, 1))),
-        (layer.moving_variance, batches.var(axis=1).mean(0)),
-    ):
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), expected, rtol=1e-3)
+    expected = {"moving_mean": batches.mean((0, 1)), "moving_variance": batches.var(axis=1).mean(0)}
+    for name, values in expected.items():
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(getattr(layer, name)), values, rtol=1e-3)
     for _ in range(10):  # from then on it moves, by a tenth a time
         layer(batches[0] + 1, training=True)
     moved = keras.ops.convert_to_numpy(layer.moving_mean) - batches.mean((0, 1))

@@ -1,0 +1,140 @@
+"""Networks of keras.applications: sizes, weights, pixels as they want them, what is said offline."""
+
+import importlib
+import urllib.error
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from attention_keras import attend, build_model
+from attention_keras.errors import UserError
+from attention_keras.heads import LinearHead
+from attention_keras.layers.preprocess import PixelAffine
+from attention_keras.models.pretrained import (
+    application_pixels,
+    application_size,
+    begins_with_preprocessing,
+    build_application,
+    needed_preprocessing,
+    preprocessing_layer,
+)
+from attention_keras.models.spec import ModelSpec
+
+SHAPE = (32, 32, 3)
+NAMES = sorted(name for name in dir(keras.applications) if name[0].isupper())
+PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 5, 4, 3)).astype("float32")
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="the same Keras code on every backend"
+)
+
+
+@on_tensorflow
+def test_sizes_are_those_of_keras(monkeypatch):
+    """Each application tells Keras its default size before it builds anything."""
+
+    class Told(Exception):
+        pass
+
+    def tell(input_shape, default_size, **options):
+        raise Told(default_size)
+
+    monkeypatch.setattr("keras.src.applications.imagenet_utils.obtain_input_shape", tell)
+    assert len(NAMES) > 30
+    for name in (name for name in NAMES if "MobileNetV3" not in name):  # it has 224 written into it
+        with pytest.raises(Told) as told:
+            getattr(keras.applications, name)(include_top=False, weights=None)
+        assert told.value.args[0] == application_size(name), name
+
+
+@on_tensorflow
+def test_weights_come_from_a_file_that_fits(tmp_path):
+    trained = build_application("MobileNetV2", SHAPE)
+    trained.save_weights(tmp_path / "mine.weights.h5")
+    trained.save(tmp_path / "mine.keras")
+    for file in ("mine.weights.h5", "mine.keras"):
+        loaded = build_application("MobileNetV2", SHAPE, str(tmp_path / file))
+        for one, other in zip(trained.get_weights(), loaded.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    keras.Sequential([keras.Input((4,)), layers.Dense(2)]).save_weights(tmp_path / "other.weights.h5")
+    for file in ("other.weights.h5", "nothing.weights.h5"):
+        with pytest.raises(UserError, match=f"cannot use .*{file} as weights of MobileNetV2") as error:
+            build_application("MobileNetV2", SHAPE, str(tmp_path / file))
+        assert "\n" not in str(error.value)
+
+
+@on_tensorflow
+def test_without_a_network_it_is_said_what_to_download_and_where_to_put_it(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", refuse)
+    with pytest.raises(UserError, match=r"weights imagenet of \w+ are not on this machine") as error:
+        build_application("EfficientNetV2B0", SHAPE, "imagenet")
+    assert "keras.applications.EfficientNetV2B0(include_top=False)" in str(error.value)
+    assert "~/.keras/models/efficientnetv2-b0_notop.h5" in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(UserError, match="InceptionV3 cannot take images of"):
+        build_application("InceptionV3", SHAPE, "imagenet")
+
+
+@on_tensorflow
+def test_taps_are_chosen_where_none_are_given():
+    spec = ModelSpec(backbone="keras:MobileNetV2", head="linear", compat="scaled")
+    assert spec.name == "mobilenetv2-att-linear-scaled"
+    model = build_model(spec, (64, 64, 3), 5)
+    assert list(model.output) == ["logits", "attention_block_13_expand_relu", "attention_out_relu"]
+
+
+def test_preprocessing_inside_is_found():
+    def with_first(*first):
+        return keras.Sequential([keras.Input(SHAPE), *first, layers.Conv2D(2, 3)])
+
+    for model, own in (
+        (with_first(layers.Rescaling(1 / 255)), True),
+        (with_first(layers.Normalization(mean=[1.0] * 3, variance=[1.0] * 3)), True),
+        (with_first(layers.ZeroPadding2D(), layers.Rescaling(2.0)), True),
+        (with_first(with_first(layers.Rescaling(1 / 255))), True),
+        (with_first(layers.Conv2D(3, 1)), False),
+    ):
+        assert begins_with_preprocessing(model) == own
+    for name, size in (
+        ("EfficientNetV2B0", 32),
+        ("MobileNetV2", 32),
+        ("MobileNet", None),
+        ("Xception", None),
+    ):
+        model = build_application(name, (size, size, 3))
+        assert needed_preprocessing(model) == (None if name.startswith("Eff") else name)
+
+
+def test_preprocessing_is_the_applications_own():
+    wrong = {}
+    for name in NAMES:
+        module = importlib.import_module(getattr(keras.applications, name).__module__)
+        for shape, data_format in (((0, 1, 2, 3), "channels_last"), ((0, 3, 1, 2), "channels_first")):
+            pixels = PIXELS.transpose(shape)
+            expected = module.preprocess_input(pixels.copy(), data_format=data_format)
+            layer = PixelAffine.from_config(application_pixels(name, data_format).get_config())
+            difference = np.abs(keras.ops.convert_to_numpy(layer(pixels)) - expected).max()
+            if not difference < 3e-5:
+                wrong[name, data_format] = difference
+    assert not wrong
+    for shape, data_format in (((None, None, 3), "channels_last"), ((3, 8, 8), "channels_first")):
+        assert preprocessing_layer("ResNet50", shape).data_format == data_format
+    assert preprocessing_layer("EfficientNetV2B0") is None
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    pixels = keras.ops.convert_to_numpy(preprocessing_layer("imagenet")(PIXELS))
+    np.testing.assert_allclose(pixels, (PIXELS / 255 - mean) / deviation, atol=2e-5)
+
+
+def test_raw_pixels_go_through_the_preprocessing_to_the_backbone():
+    images = keras.Input((8, 8, 3))
+    backbone = keras.Model(images, layers.Conv2D(4, 3, padding="same", name="conv")(images))
+    pixels = np.tile(PIXELS, (1, 2, 2, 1))[:, :8, :8]
+    model = attend(backbone, ["conv"], 3, preprocess="ResNet50", head=LinearHead(local_norm="none"))
+    found = keras.Model(model.input, model.get_layer("pool_conv").input[0])(pixels)
+    bgr = keras.applications.resnet.preprocess_input(pixels.copy())
+    found, expected = (keras.ops.convert_to_numpy(x) for x in (found, backbone(bgr)))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
