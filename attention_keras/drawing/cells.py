@@ -95,10 +95,6 @@ def fitted(image: np.ndarray, side: int = SIDE) -> np.ndarray:
     """An image or mask `(h, w, ...)` whose longer side is `side`; small pixels stay squares.
 
     Of an image of other than three channels the first three are seen, or the first one in grey.
-
-    Example:
-        >>> fitted(np.zeros((32, 40, 3), "uint8"), 200).shape
-        (160, 200, 3)
     """
     height, width = image.shape[:2]
     if image.ndim == 3:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import keras
 import numpy as np
@@ -47,28 +48,21 @@ def _shifted_logit(targets: np.ndarray) -> Callable:
     return lambda logits: _logit(targets)(logits) - tf.stop_gradient(_logit(targets)(logits))
 
 
-def _cam(tool: Callable, score: Callable, layer: str) -> Callable:
+def _cam(tool: type, score: Callable, model, layer, batch_size, seed=0):
+    cam = tool(model, clone=False)
     raw = {"seek_penultimate_conv_layer": False, "expand_cam": False, "normalize_cam": False}
 
     def call(images, targets, rows, **settings):
-        return np.asarray(tool(score(targets), images, penultimate_layer=layer, **raw, **settings))
+        return np.asarray(cam(score(targets), images, penultimate_layer=layer, **raw, **settings))
 
-    return call
-
-
-def _gradcam(model, layer, batch_size, seed):
-    return _cam(Gradcam(model, clone=False), _logit, layer), batch_size
-
-
-def _gradcam_plus_plus(model, layer, batch_size, seed):
-    return _cam(GradcamPlusPlus(model, clone=False), _shifted_logit, layer), batch_size
+    return call, batch_size
 
 
 def _scorecam(model, layer, batch_size, seed):
     view = keras.Model(model.input, model.output)
     # It calls `predict`; so it shows no bar, and is sooner done.
     view.predict = lambda inputs, batch_size: predict_batches(view, inputs[0], batch_size)
-    cam = _cam(Scorecam(view, clone=False), _logit, layer)
+    cam, _ = _cam(Scorecam, _logit, view, layer, batch_size)
     fast = model.get_layer(layer).output.shape[-1] > MOST_CHANNELS
     settings = {"max_N": MOST_CHANNELS if fast else None, "batch_size": min(batch_size, 256)}
 
@@ -99,8 +93,8 @@ def _smoothgrad(model, layer, batch_size, seed):
 
 
 METHODS = {
-    "Grad-CAM": _gradcam,
-    "Grad-CAM++": _gradcam_plus_plus,
+    "Grad-CAM": partial(_cam, Gradcam, _logit),
+    "Grad-CAM++": partial(_cam, GradcamPlusPlus, _shifted_logit),
     "Score-CAM": _scorecam,
     "SmoothGrad": _smoothgrad,
 }

@@ -120,8 +120,7 @@ def make_mosaics(images: np.ndarray, labels: np.ndarray, count: int, seed: int =
 def own_quarter(maps: np.ndarray, quarters: np.ndarray) -> np.ndarray:
     """Share `(n,)` of each map's values above 0 in the quarter, from 0 to 3, of the class asked about.
 
-    `CHANCE` in the mean for a map that does not depend on the class, and where nothing speaks for the class;
-    NaN where a value is not finite.
+    `CHANCE` where nothing speaks for the class, NaN where a value is not finite.
     """
     shares = []
     for level, quarter in zip(np.maximum(maps, 0), quarters):
@@ -158,10 +157,7 @@ def otsu_masks(maps: np.ndarray) -> np.ndarray:
 
 
 def oracle_masks(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """The threshold with the best Jaccard index for each image, chosen by looking at the true masks.
-
-    An upper bound: what a map is worth if the threshold were no question.
-    """
+    """By the threshold with the best Jaccard index for each image: an upper bound, for it sees the truth."""
     best = np.zeros_like(masks)
     best_score = np.full(len(maps), -1.0)
     for quantile in np.linspace(0, 1, ORACLE_LEVELS, endpoint=False):
@@ -189,10 +185,7 @@ def jaccard(guess: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def mask_boxes(masks: np.ndarray) -> np.ndarray:
-    """Box `[y0, x0, y1, x1]` (exclusive ends) around the largest connected part of each mask `(n, H, W)`.
-
-    An empty mask has an empty box of zeros.
-    """
+    """Box `[y0, x0, y1, x1]` (exclusive ends) around the largest connected part of each mask, or zeros."""
     boxes = np.zeros((len(masks), 4))
     for row, mask in enumerate(masks):
         if parts := regionprops(label(mask, connectivity=1)):

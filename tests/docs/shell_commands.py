@@ -88,13 +88,7 @@ def _spans(text: str) -> Iterator[tuple[int, str]]:
 
 
 def check(command: str) -> None:
-    """Hand the words of a line to the parsers of the programs that it starts.
-
-    Raises:
-        AssertionError: no parser knows the program.
-        UserError: `attention-keras` refuses its words.
-        SystemExit: another parser refuses its words.
-    """
+    """Hand the words of a line to the parsers of the programs that it starts; they raise what they refuse."""
     for program, *words in _parts(command):
         if RUNS_TRAIN & set(words):  # `run_workers.py 2 --dataset ...`, `sbatch slurm.sh --dataset ...`
             _only_parse(PROGRAM, ["train", *words[1 + words[0].endswith(".py") :]])
@@ -149,11 +143,7 @@ def _only_parse(program: str, words: list[str]) -> None:
 
 
 def start(program: str, words: list[str]) -> None:
-    """Run one of our programs in this process.
-
-    Raises:
-        AssertionError: it is none of ours.
-    """
+    """Run one of our programs in this process; AssertionError where it is none of ours."""
     if program == "python" and words[0] == "-m":
         _, name, *words = words
         sys.argv[:] = [name, *words]

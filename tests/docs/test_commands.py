@@ -1,14 +1,10 @@
-"""Every shell command of README.md and docs/ is understood, and the cheap ones run as they are written."""
+"""Every shell command of README.md and docs/ is understood."""
 
 import argparse
-import shutil
-import subprocess
 
 import pytest
 from shell_commands import PAGES, ROOT, check, commands, start
 
-from attention_keras.commands.command_line import exit_code
-from attention_keras.commands.main import main
 from attention_keras.errors import UserError
 
 DOCUMENTED = [
@@ -18,12 +14,6 @@ DOCUMENTED = [
 ]
 # Folders of the reader's own that a command names.
 FOLDERS = ("ObjectDiscovery/Data", "scenes", "templates")
-# Cheap ones, each with a word that it prints. (tests/outcomes runs the five commands on a folder.)
-CHEAP = {
-    "attention-keras train --help": "--dataset",
-    "attention-keras evaluate TASK --help": "RUN",
-    "attention-keras reproduce": "cifar10-cpu",
-}
 BENCHMARKS = {file.stem for file in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "common", "one_query"}
 
 
@@ -74,15 +64,6 @@ def test_a_wrong_command_is_found(readers_folders, capsys):
     assert {command: why for command, why in found.items() if WRONG[command] not in why} == {}
 
 
-def test_commands_are_found_where_a_reader_sees_them():
-    page = (
-        "# Page\n\nType `make\ndemo`, a `word`, or:\n\n    docker run \\\n        --rm image\n    cd here\n\n"
-        "    what it prints\n\nand, no commands:\n\n```text\nx = y\n\n    z\n```\n\n- a list\n    goes on\n"
-    )
-    found = [(command.line, command.text) for command in commands("page.md", page)]
-    assert found == [(3, "make demo"), (6, "docker run --rm image"), (8, "cd here")]
-
-
 def test_a_benchmark_explains_each_option_and_says_how_it_is_called(monkeypatch):
     for name in sorted(BENCHMARKS):
         parsers = []
@@ -91,26 +72,3 @@ def test_a_benchmark_explains_each_option_and_says_how_it_is_called(monkeypatch)
             start("python", ["-m", f"benchmarks.{name}"])
         assert parsers[0].prog == f"python -m benchmarks.{name}"
         assert [action.dest for action in parsers[0]._actions if not action.help] == [], name
-
-
-def test_what_the_commands_leave_is_ignored_by_git():
-    if not (ROOT / ".git").exists() or not shutil.which("git"):
-        pytest.skip("this is no git checkout")
-    files = ["answers/a.csv", "attention/a.png", "body.json", "digits/a/1.png", "evaluation/report.html"]
-    files += ["examples/serving/classify", "explain.onnx", "finetuned/a.png", "new/1.png"]
-    files += ["predictions/predictions.csv", "runs/demo/config.json", "saved_models/demo/1/saved_model.pb"]
-    files += ["saved_models/demo-evaluation/report.html", "trunk.keras"]
-    words = ["git", "-C", str(ROOT), "check-ignore", *files]
-    assert subprocess.run(words, capture_output=True, text=True).stdout.split() == files
-
-
-def test_cheap_commands_do_what_is_written(capsys):
-    documented = {command.text for command in DOCUMENTED}
-    for command, said in CHEAP.items():
-        assert command in documented
-        words = command.replace("TASK", "maps").split()[1:]
-        try:
-            assert exit_code(lambda words=words: main(words)) == 0
-        except SystemExit as ended:  # after help
-            assert not ended.code
-        assert said in capsys.readouterr().out, command

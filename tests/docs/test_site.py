@@ -68,10 +68,6 @@ def test_every_link_leads_somewhere():
     assert {page: links for page, links in broken.items() if links} == {}
 
 
-def test_anchors_are_github_s():
-    assert slug("The `.keras` file & its [safe mode](x.md)") == "the-keras-file--its-safe-mode"
-
-
 def test_a_broken_link_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(

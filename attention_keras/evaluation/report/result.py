@@ -70,8 +70,7 @@ class TaskResult:
 def write_result(result: TaskResult, folder: Path, about: list[str]) -> None:
     """Write `<task>.json`, `<task>.csv` (`<task>-2.csv`, ... for further tables), `<task>-<figure>.png`.
 
-    Files of an earlier result of the task go away; each file is whole or not there, the JSON comes last.
-    `about` are lines on what was measured on what, when, and by which command.
+    Files of an earlier result of the task go away. `about` says what was measured, when, by which command.
     """
     # First what names the figures, so that a crash leaves no result with figures that are gone.
     (folder / f"{result.task}.json").unlink(missing_ok=True)
@@ -113,22 +112,12 @@ def write_result(result: TaskResult, folder: Path, about: list[str]) -> None:
 
 
 def file_name(text: str) -> str:
-    """`text` with dashes for what file names should not have.
-
-    Example:
-        >>> file_name("odd / name")
-        'odd-name'
-    """
+    """`text` with dashes for what file names should not have."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-")
 
 
 def plain(value: Any) -> Any:
-    """What JSON can hold: arrays become lists, numbers that are not finite null.
-
-    Example:
-        >>> plain({"map": np.array([1.0, np.nan])})
-        {'map': [1.0, None]}
-    """
+    """What JSON can hold: arrays become lists, numbers that are not finite null."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -175,10 +164,7 @@ img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--l
 
 
 def write_report(folder: Path, tasks: Sequence[str]) -> Path:
-    """Write `report.html` from the `<task>.json` files in a results folder, in the order of `tasks`.
-
-    Results of earlier commands in the folder are shown too.
-    """
+    """Write `report.html` from all `<task>.json` in a folder, those of earlier commands too."""
     files = [folder / f"{task}.json" for task in tasks]
     sections = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
     links = " ".join(f'<a href="#{s["task"]}">{escape(s["title"])}</a>' for s in sections)

@@ -48,18 +48,7 @@ class Context(Generic[Options]):
         return self.test.take(slice(count)) if count else self.test
 
     @property
-    def picture_format(self) -> PictureFormat:
-        """What images that do not come from the dataset are brought to."""
-        return picture_format(self.subjects)
-
-    @property
-    def tfds_folder(self) -> str | None:
-        """Where TensorFlow Datasets keeps prepared data; None is its default."""
-        return tfds_folder(self.subjects, self.options.data_dir)
-
-    @property
     def class_names(self) -> tuple[str, ...]:
-        """k names."""
         return self.dataset.class_names
 
     def mark(self, subject: Subject) -> str:

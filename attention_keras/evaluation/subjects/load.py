@@ -146,18 +146,14 @@ def run_of(path: Path) -> Run | None:
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
-    """Short names of resolved paths that all differ.
+    """Of a run its folder, of a file its name without the ending, of an export NAME/VERSION.
 
-    A run is named by its folder, a file by its name without the ending, an export by NAME/VERSION. Equal
-    names get as many of the folders above as it takes to tell them apart.
+    All get as many of the folders above as it takes to tell them apart.
     """
     parts = [(*path.parent.parts, path.stem if path.is_file() else path.name) for path in paths]
     lengths = [2 if path.name.isdecimal() else 1 for path in paths]
-    while True:
-        names = ["/".join(p[-length:]) for p, length in zip(parts, lengths)]
-        longer = [
-            min(length + (names.count(name) > 1), len(p)) for p, length, name in zip(parts, lengths, names)
-        ]
-        if longer == lengths:
-            return names
-        lengths = longer
+    for above in range(max(map(len, parts))):
+        names = ["/".join(p[-length - above :]) for p, length in zip(parts, lengths)]
+        if len(set(names)) == len(names):
+            break
+    return names

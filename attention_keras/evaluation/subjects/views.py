@@ -20,11 +20,7 @@ _LAST_STAGE = ("conv13", "stage3")
 
 
 def predict_batches(model: keras.Model, images: np.ndarray, batch_size: int):
-    """What `model.predict` gives of float32 images, but sooner.
-
-    `predict` makes a tf.data pipeline of the images, and giving that up takes about as long as a short
-    prediction itself (`attention_keras.data.pipeline`).
-    """
+    """What `model.predict` gives of float32 images, but sooner: it makes no tf.data pipeline."""
     return in_batches(lambda batch: model.predict_on_batch(batch.astype("float32")), images, batch_size)
 
 
@@ -58,11 +54,8 @@ def probability_function(
 
 
 def explained_layer(model: keras.Model) -> str:
-    """Name of the layer whose map post-hoc methods explain: the deepest local features.
-
-    That is the map under the deepest attention, else the map that the classifier reads by its average, the
-    end of the last stage, or the last layer with a map of more than one position.
-    """
+    """Name of the layer whose map post-hoc methods explain: under the deepest attention, else what the
+    classifier averages, the end of the last stage, or the last layer with more than one position."""
     pools = [layer for layer in model.layers if isinstance(layer, AttentionPool)]
     if pools:
         # The order of a graph's layers is not their depth; the deepest level has the smallest map.
@@ -87,10 +80,7 @@ def explained_layer(model: keras.Model) -> str:
 
 
 def cam_parts(model: keras.Model) -> tuple[keras.Model, np.ndarray] | None:
-    """What CAM needs of a network with a linear classifier of an averaged map; None for others.
-
-    A model pixels -> features `(b, h, w, c)`, and the classifier's kernel `(c, k)`.
-    """
+    """Of a linear classifier of an averaged map: a model of the map `(b, h, w, c)`, its kernel `(c, k)`."""
     averaged = _averaged(model)
     return averaged and (keras.Model(model.input, averaged[0].input), np.asarray(averaged[1].kernel))
 
@@ -105,11 +95,8 @@ def _averaged(model: keras.Model) -> tuple[keras.layers.Layer, keras.layers.Dens
 
 
 def descriptor_model(model: keras.Model) -> keras.Model:
-    """pixels -> what the classifier sees `(b, c)`, as in prediction (dropout off).
-
-    That is the paper's representation: the descriptors of all levels after their heads; for `indep` models,
-    which have a classifier for each level, side by side. Of a class head it is what its probe sees.
-    """
+    """pixels -> what the classifier sees `(b, c)`, the paper's representation; of `indep` all levels side by
+    side, of a class head what its probe sees."""
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     final = [d for d in dense if d.name.startswith((CLASSIFIER, PROBE)) and d.name != "classifier_hidden"]
     if not final:

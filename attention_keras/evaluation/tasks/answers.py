@@ -99,9 +99,8 @@ def _figure(
 ) -> Figure:
     """One image with the evidence for its class, for each tag that was found, or for the number.
 
-    Beside a class stands the attention of each tap, and where it is wrong the evidence for it rather than for
-    the true class. A network that has neither is shown with its Grad-CAM, but for a SavedModel, whose layers
-    cannot be seen.
+    Beside a class stands the attention of each tap, and where it is wrong the evidence against the true one;
+    a network of layers that has neither is shown with its Grad-CAM.
     """
     predictor, names, label = subject.predictor, context.class_names, shown.labels[row]
     path, of_class = paths_of(shown)[row], context.dataset.kind == "single"

@@ -12,7 +12,7 @@ from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import FEW_IMAGES, QueryOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, decimal, text
-from attention_keras.evaluation.subjects.dataset import Context, one_of_each_class
+from attention_keras.evaluation.subjects.dataset import Context, one_of_each_class, picture_format
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.measures.faithfulness import movement
@@ -92,10 +92,8 @@ def taps_that_ignore_g(model: keras.Model) -> list[str]:
 def questioned_maps(
     model: keras.Model, targets: np.ndarray, queries: np.ndarray
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Attention of each target under its own g, and under the g of every query, of a model with one g.
-
-    Tap -> own maps `(t, h, w)`, and tap -> questioned maps `(q, t, h, w)`.
-    """
+    """Of a model with one g: tap -> maps `(t, h, w)` of targets under their own g, and `(q, t, h, w)` under
+    each query's."""
     encode, question = global_model(model), query_model(model)
     targets, queries = (np.asarray(images, "float32") for images in (targets, queries))
 
@@ -118,10 +116,10 @@ def _images(context: Context) -> tuple[np.ndarray, list[str], np.ndarray, str]:
     targets = np.asarray(split.images[rest[: options.limit or FEW_IMAGES]])
     about = context.dataset.name
     if options.queries:
-        queries, query_names = _read(options.queries, context.picture_format)
+        queries, query_names = _read(options.queries, picture_format(context.subjects))
         about = options.queries
     if options.scenes:
-        targets, _ = _read(options.scenes, context.picture_format)
+        targets, _ = _read(options.scenes, picture_format(context.subjects))
         about = f"{about} and {options.scenes}"
     if not len(targets):
         raise NotApplicable("there are too few test images for queries and targets")

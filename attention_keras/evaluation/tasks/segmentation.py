@@ -10,7 +10,7 @@ from attention_keras.evaluation.kinds import locating_kinds
 from attention_keras.evaluation.options import SegmentationOptions
 from attention_keras.evaluation.report.result import Figure, TaskResult
 from attention_keras.evaluation.report.table import Table, decimal, text
-from attention_keras.evaluation.subjects.dataset import Context
+from attention_keras.evaluation.subjects.dataset import Context, picture_format, tfds_folder
 from attention_keras.evaluation.subjects.load import Subject
 from attention_keras.measures.localization import (
     at_one_scale,
@@ -78,8 +78,8 @@ def measure(context: Context[SegmentationOptions]) -> TaskResult:
 def _images(context: Context[SegmentationOptions]) -> tuple[Split, str]:
     options = context.options
     if options.masks:
-        which = {"limit": options.limit or None, "data_dir": context.tfds_folder}
-        return load_masked_images(options.masks, context.picture_format, **which), options.masks
+        which = {"limit": options.limit or None, "data_dir": tfds_folder(context.subjects, options.data_dir)}
+        return load_masked_images(options.masks, picture_format(context.subjects), **which), options.masks
     split = context.images()
     if split.masks is None:
         raise NotApplicable(

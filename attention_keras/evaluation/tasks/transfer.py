@@ -14,7 +14,7 @@ from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import TransferOptions
 from attention_keras.evaluation.report.result import TaskResult
 from attention_keras.evaluation.report.table import Table, integer, percent, text
-from attention_keras.evaluation.subjects.dataset import Context
+from attention_keras.evaluation.subjects.dataset import Context, picture_format, tfds_folder
 from attention_keras.evaluation.subjects.views import descriptor_model, predict_batches
 from attention_keras.progress import Bar
 
@@ -78,10 +78,10 @@ def measure(context: Context[TransferOptions]) -> TaskResult:
 
 
 def _load(name: str, context: Context) -> ImageDataset:
-    to, seed = context.picture_format, context.options.seed
+    to, options = picture_format(context.subjects), context.options
     side = to.size[0]
-    size = side if has_free_size(name) else None
-    target = load_dataset(name, data_dir=context.tfds_folder, seed=seed, resize=to.resize, image_size=size)
+    how = {"resize": to.resize, "image_size": side if has_free_size(name) else None, "seed": options.seed}
+    target = load_dataset(name, data_dir=tfds_folder(context.subjects, options.data_dir), **how)
     if target.image_shape[0] != side:
         raise UserError(
             f"images of {name} are {target.image_shape[0]} pixels wide and the network takes {side}; "
@@ -112,12 +112,7 @@ def linear_accuracy(features, labels, test_features, test_labels, seed: int = 0)
 
 
 def shared_classes(ours: Sequence[str], theirs: Sequence[str]) -> dict[int, int]:
-    """Their label -> our label, for classes of the same name (car and automobile are the same).
-
-    Example:
-        >>> shared_classes(["automobile", "frog"], ["monkey", "Car"])
-        {1: 0}
-    """
+    """Their label -> our label, for classes of the same name (car and automobile are the same)."""
     ours, theirs = (
         [_SYNONYMS.get(lower := name.strip().lower(), lower) for name in names] for names in (ours, theirs)
     )
@@ -125,10 +120,9 @@ def shared_classes(ours: Sequence[str], theirs: Sequence[str]) -> dict[int, int]
 
 
 def direct_accuracy(predicted: np.ndarray, labels: np.ndarray, mapping: dict[int, int]) -> tuple[float, int]:
-    """Accuracy of a network's own answers on another dataset's images of classes that both have.
+    """Accuracy of a network's own answers on another dataset's images of `shared_classes`, and their number.
 
-    An answer that the other dataset has no class for (CIFAR-10's frog on STL-10) is wrong. `mapping` is from
-    `shared_classes`. The second number says how many images the accuracy is over.
+    An answer that the other dataset has no class for (CIFAR-10's frog on STL-10) is wrong.
     """
     rows = np.isin(labels, list(mapping))
     expected = np.array([mapping[label] for label in labels[rows].tolist()])
