@@ -92,13 +92,11 @@ def final_metrics(
     last, name = history.records[-1], f"val_{history.measure}"
     tested = history.best if config.patience else last
     validated = {"validation": tested[name], "best_validation": history.best[name]}
-    if history.measure == "accuracy":
-        validated = {f"{when}_error": 1 - value for when, value in validated.items()}
-    else:
-        validated = {f"{when}_{history.measure}": value for when, value in validated.items()}
+    measured = {f"{when}_{history.measure}": value for when, value in validated.items()}
+    errors = {f"{when}_error": 1 - value for when, value in validated.items()}
     return {
         **scores,
-        **validated,
+        **(errors if history.measure == "accuracy" else measured),
         "parameters": count_parameters(model),
         "macs": count_macs(model),
         "images_per_second": float(np.median([record["images_per_second"] for record in history.records])),

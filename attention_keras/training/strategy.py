@@ -103,19 +103,6 @@ def is_chief(strategy: Strategy | None) -> bool:
     return resolver.task_id == 0
 
 
-@contextlib.contextmanager
-def lost_workers(strategy: Strategy | None):
-    """Turn the death of another worker, which ends this one too, into one line."""
-    try:
-        yield
-    except (tf.errors.UnavailableError, tf.errors.AbortedError):
-        if not spans_workers(strategy):
-            raise
-        raise UserError(
-            "another worker has gone; start all workers again with the same command, which continues the run"
-        ) from None
-
-
 def wait_for_workers(strategy: Strategy | None) -> None:
     """Return when every worker has come here; call it in the strategy's scope."""
 

@@ -16,7 +16,7 @@ from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.names import run_of
 from attention_keras.training.session import Session
-from attention_keras.training.strategy import build_strategy, is_chief, lost_workers
+from attention_keras.training.strategy import build_strategy, is_chief, spans_workers
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,14 @@ def train(config: RunConfig, report: Callable[[str], None] = print) -> RunResult
         tf.config.experimental.enable_op_determinism()
     with _forgotten_gradients():
         session = Session(config, run, strategy, report)
-        with lost_workers(strategy), session.writing(), user_errors():
-            metrics = session.finish(*session.fit())
+        try:
+            with session.writing(), user_errors():
+                metrics = session.finish(*session.fit())
+        except (tf.errors.UnavailableError, tf.errors.AbortedError):
+            if not spans_workers(strategy):
+                raise
+            again = "start all workers again with the same command, which continues the run"
+            raise UserError(f"another worker has gone; {again}") from None
     report(
         f"{_said(metrics, 'test')} ({metrics['test_images']:,} images), {_said(metrics, 'validation')}; "
         f"run in {run.path}"

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +42,12 @@ FOLDER = RunConfig(
 )
 
 
-@dataclass
 class SmallRun:
     """A run and the lines that a person read."""
 
-    result: RunResult
-    lines: list[str]
-    steps: list = field(default_factory=list)
-
-    @property
-    def path(self) -> Path:
-        return self.result.run.path
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        return self.result.metrics
+    def __init__(self, result: RunResult, lines: list[str]):
+        self.result, self.lines = result, lines
+        self.path, self.metrics = result.run.path, result.metrics
 
     def model(self, name="model.keras") -> keras.Model:
         return keras.models.load_model(self.path / name, compile=False)

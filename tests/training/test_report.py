@@ -1,9 +1,67 @@
-"""What a person reads before a run starts."""
+"""What a person sees: lines before a run, and in TensorBoard its numbers and attention on the same images."""
 
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import softmax
+from small_runs import EPOCHS, PANELS
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from attention_keras import combine_evidence, evidence_model
 from attention_keras.data.datasets import load_dataset
+from attention_keras.drawing.images import panel, prediction_title
+from attention_keras.measures.maps import normalized_entropy
+from attention_keras.models.outputs import attention_maps, evidence_maps
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.training import report
+
+
+def events(run, part, tag):
+    """(step, value) of each, of an image its width, height and PNG."""
+    found = EventAccumulator(str(run.path / "tensorboard" / part), size_guidance={"tensors": 0}).Reload()
+    return [(event.step, tf.make_ndarray(event.tensor_proto)) for event in found.Tensors(tag)]
+
+
+def test_curves_are_the_history_and_the_confusion_matrix_comes_at_the_end(plain_run):
+    history = plain_run.result.run.history()
+    for part, tag, name in (
+        ("train", "epoch/loss", "loss"),
+        ("validation", "epoch/loss", "val_loss"),
+        ("validation", "epoch/accuracy", "val_accuracy"),
+        ("train", "run/learning_rate", "learning_rate"),
+        ("train", "run/images_per_second", "images_per_second"),
+    ):
+        expected = [(record["epoch"], np.float32(record[name])) for record in history]
+        assert events(plain_run, part, tag) == expected, tag
+    assert [record["epoch"] for record in history] == [1, 2, 3]
+    [(step, matrix)] = events(plain_run, "test", "confusion")
+    assert step == EPOCHS and tf.io.decode_png(matrix[2]).shape[0] > 300
+
+
+def test_panels_show_the_same_validation_images_after_every_epoch(plain_run):
+    validation = load_dataset("cluttered_digits", limit=75).validation
+    images = np.asarray(validation.images[:PANELS])
+    outputs = evidence_model(plain_run.model(), of="predicted").predict(images.astype("float32"), verbose=0)
+    evidence = combine_evidence(evidence_maps(outputs), images.shape[1:3])
+    maps, names = attention_maps(outputs), plain_run.result.run.class_names()
+    for index in range(PANELS):
+        steps, shown = zip(*events(plain_run, "validation", f"attention/{index:02d}"))
+        assert steps == (1, 2, 3)
+        logits = outputs["logits"][index]
+        title, correct = prediction_title(softmax(logits), names, validation.labels[index])
+        levels = {name: level[index] for name, level in maps.items()}
+        signed = {f"for {names[logits.argmax()]}": keras.ops.convert_to_numpy(evidence[index])}
+        expected = panel(images[index], levels, title, correct=correct, evidence=signed)
+        # The saved model is the one after the last epoch; rounding may move a colour by a step.
+        difference = np.abs(tf.io.decode_png(shown[-1][2]).numpy().astype(int) - expected)
+        assert difference.max() <= 2, difference.max()
+    with pytest.raises(KeyError):
+        events(plain_run, "validation", f"attention/{PANELS:02d}")
+    for tap, level in maps.items():
+        step, entropy = events(plain_run, "validation", f"attention_entropy/{tap}")[-1]
+        assert step == EPOCHS and entropy == pytest.approx(normalized_entropy(level).mean(), abs=1e-4)
 
 
 def test_the_printed_recipe_is_what_runs_and_warnings_come_where_they_are_due(monkeypatch, tmp_path):
