@@ -188,8 +188,9 @@ class Classifier(keras.Model):
             return super().compute_loss(x, labels, outputs[LOGITS], sample_weight, training)
         levels = ops.unstack(outputs[LEVEL_LOGITS], axis=1)
         losses = [super(Classifier, self).compute_loss(x, labels, z, sample_weight, training) for z in levels]
-        # Each of them counts the penalties of the layers, which belong in the sum once.
-        return sum(losses) - (len(levels) - 1) * sum(self.losses)
+        # Each of them counts the penalties of the layers, a replica its share, which belong in the sum once.
+        penalties = sum(self._aggregate_additional_loss(loss) for loss in self.losses)
+        return sum(losses) - (len(levels) - 1) * penalties
 
     def _labels(self, targets):
         has_more = isinstance(targets, Mapping) and (self.hooks.terms or self.hooks.metrics)

@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.special import log_softmax
 
 from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.features import FeatureRows, Floats, MapFiles
-from attention_keras.data.labels import kind_of, targets_of
 from attention_keras.data.pipeline import evaluation_batches
 from attention_keras.data.split import Split
 from attention_keras.layers.normalization import Standardize
@@ -26,9 +26,8 @@ from attention_keras.progress import Bar
 from attention_keras.runs.config import RunConfig
 from attention_keras.training.callbacks import History
 from attention_keras.training.class_fit import ClassFit, fit_class_head
-from attention_keras.training.losses import importance_of, loss_of
+from attention_keras.training.losses import importance_of
 from attention_keras.training.strategy import Strategy, replicated
-from attention_keras.training.targets import metric_of
 
 
 class FrozenPart:
@@ -82,6 +81,7 @@ def fit_epoch(
     head: Classifier,
     train: Split,
     validation: Split,
+    in_order: Callable[[Split], tf.data.Dataset],
     history: History,
     callbacks: Sequence[keras.callbacks.Callback],
     config: RunConfig,
@@ -89,6 +89,7 @@ def fit_epoch(
     """Fit a class head to features, as one epoch that `callbacks` see as any other.
 
     It is a function of the features and the seed: a run that was interrupted meanwhile fits again.
+    `in_order` makes batches of a split, of which loss and accuracy are told.
     """
     told = keras.callbacks.CallbackList(callbacks, model=head)
     told.on_train_begin()
@@ -98,18 +99,17 @@ def fit_epoch(
     how = {"groups": train.units, "importance": importance, "seed": config.seed}
     fitted = fit_class_head(maps_of(head, train.images), labels, num_classes, **how)
     assign(head, fitted)
-    loss = loss_of(labels, num_classes, config.label_smoothing, config.balance)
 
-    def measured(split: Split, prefix: str) -> dict[str, float]:
-        logits = fitted.logits(maps_of(head, split.images)).astype("float32")
-        targets = targets_of(np.asarray(split.labels), num_classes)
-        measure = metric_of(kind_of(labels), num_classes)
-        measure.update_state(targets, logits)
-        return {f"{prefix}loss": np.mean(loss(targets, logits)), prefix + measure.name: measure.result()}
+    def measured(split: Split) -> dict[str, float]:
+        if not isinstance(split.images, MapFiles):
+            return head.evaluate(in_order(split), verbose=0, return_dict=True)
+        logits, given = fitted.logits(maps_of(head, split.images)), np.asarray(split.labels)
+        loss = -log_softmax(logits, axis=1)[np.arange(len(given)), given].mean()
+        return {"loss": float(loss), "accuracy": float((logits.argmax(1) == given).mean())}
 
-    logs = measured(train, "")
+    logs = measured(train)
     told.on_train_batch_end(history.steps_per_epoch - 1, logs)
-    told.on_epoch_end(0, logs | measured(validation, "val_"))
+    told.on_epoch_end(0, logs | {f"val_{name}": value for name, value in measured(validation).items()})
     told.on_train_end()
 
 

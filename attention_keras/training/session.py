@@ -205,7 +205,7 @@ class Session:
         saving.restore(model, stage.first * per_epoch)
         with saving.listening():
             if stage.frozen and config.spec.head == "class":
-                fit_epoch(model, train, validation, history, [*callbacks, saving], config)
+                fit_epoch(model, train, validation, self._in_order, history, [*callbacks, saving], config)
                 return
             average = [AverageInPlace(stage.last)] if config.ema else []
             epoch, done = divmod(history.step, per_epoch)
