@@ -6,7 +6,6 @@ from pathlib import Path
 from attention_keras.commands.command_line import import_tensorflow, parse, say
 from attention_keras.runs.checks import check_inputs
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.names import run_of
 from attention_keras.serving.versions import unfinished_version, version_of_run
 
 DESCRIPTION = """Train an attention classifier, without options on the embedded data (5 minutes on 2 cores).
@@ -23,6 +22,8 @@ NO_EXPORT = "none"
 def main(words: Sequence[str], prog: str) -> int:
     """The command line; the return value is the exit code."""
     config = parse(RunConfig, words, description=DESCRIPTION, prog=prog)
+    from attention_keras.runs.names import run_of  # brings numpy, which help does without
+
     run, exports = run_of(config), config.export != NO_EXPORT
     begins = config.restart or not run.is_finished
     if begins:
