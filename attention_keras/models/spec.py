@@ -63,23 +63,13 @@ class ModelSpec:
                 if getattr(self, axis) != getattr(type(self), axis):
                     raise UserError(f"class attention has one score, so it takes no {axis}; leave it out")
         if self.is_brought:
-            if self.variant != "attention":
-                raise UserError(f"{self.backbone} is built with attention only; got variant {self.variant!r}")
             automatic = 1 if self.head == "class" else AUTOMATIC_LEVELS
             object.__setattr__(self, "levels", len(self.taps) or automatic)
         elif self.backbone not in ("vgg", "rn164"):
-            raise UserError(
-                f"backbone must be vgg, rn164, keras:<Application>, keras_hub:<preset> or a .keras file; "
-                f"got {self.backbone!r}"
-            )
+            allowed = "vgg, rn164, keras:<Application>, keras_hub:<preset> or a .keras file"
+            raise UserError(f"backbone must be {allowed}; got {self.backbone!r}")
         elif self.taps:
-            raise UserError(
-                f"taps are fixed by the paper for {self.backbone}; choose them with levels instead"
-            )
-        elif self.levels not in (1, 2, 3):
-            raise UserError(f"levels must be 1, 2 or 3; got {self.levels!r}")
-        if self.variant != "attention" and self.name not in BASELINES:
-            raise UserError(f"there is no {self.variant!r} variant of {self.backbone}")
+            raise UserError(f"taps are fixed by the paper for {self.backbone}; choose them with levels")
 
     @property
     def application(self) -> str | None:
@@ -112,8 +102,6 @@ class ModelSpec:
         levels = "" if self.is_brought and not self.taps else self.levels
         is_linear, has_score = self.head == "linear", self.head != "class"
         said = {
-            own.lower() or self.backbone: True,
-            f"att{levels}": True,
             "class": not has_score,
             self.aggregate: has_score and self.levels > 1 and not (is_linear and self.aggregate == "concat"),
             "linear": is_linear,
@@ -122,7 +110,8 @@ class ModelSpec:
             "lup": self.project == "up",
             f"{self.levels}g": self.globals == "per_level" and self.levels > 1,
         }
-        return "-".join(word for word, is_said in said.items() if is_said)
+        words = [word for word, is_said in said.items() if is_said]
+        return "-".join([own.lower() or self.backbone, f"att{levels}", *words])
 
     @classmethod
     def parse(cls, name: str) -> "ModelSpec":

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers, ops
+from keras import layers
 from small_backbones import arrays
 
 from attention_keras import attend, build_model
@@ -65,15 +65,6 @@ def test_each_map_is_kept_once():
             features, _ = split_frozen(attend(frozen(), taps, 4, head="linear", **options))
             shapes = sorted(tuple(tensor.shape[1:]) for tensor in features.outputs)
             assert shapes == [(4, 4, 8), (8,), (8, 8, 6)]
-
-
-def test_training_the_head_trains_the_network():
-    model = attend(frozen(), ["late"], 4, head="linear")
-    features, head = split_frozen(model)
-    before = arrays(model(IMAGES))["logits"]
-    head.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    head.train_on_batch([ops.convert_to_numpy(x) for x in features(IMAGES)], np.arange(3))
-    assert np.abs(arrays(model(IMAGES))["logits"] - before).max() > 1e-4
 
 
 def test_thawing_leaves_batch_norm_as_it_is():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from attention_keras import attend, build_model
+from attention_keras import attend
 from attention_keras.errors import UserError
 from attention_keras.heads import LinearHead
 from attention_keras.layers.preprocess import PixelAffine
@@ -20,7 +20,6 @@ from attention_keras.models.pretrained import (
     needed_preprocessing,
     preprocessing_layer,
 )
-from attention_keras.models.spec import ModelSpec
 
 SHAPE = (32, 32, 3)
 NAMES = sorted(name for name in dir(keras.applications) if name[0].isupper())
@@ -77,14 +76,6 @@ def test_without_a_network_it_is_said_what_to_download_and_where_to_put_it(tmp_p
     assert "~/.keras/models/efficientnetv2-b0_notop.h5" in str(error.value) and "\n" not in str(error.value)
     with pytest.raises(UserError, match="InceptionV3 cannot take images of"):
         build_application("InceptionV3", SHAPE, "imagenet")
-
-
-@on_tensorflow
-def test_taps_are_chosen_where_none_are_given():
-    spec = ModelSpec(backbone="keras:MobileNetV2", head="linear", compat="scaled")
-    assert spec.name == "mobilenetv2-att-linear-scaled"
-    model = build_model(spec, (64, 64, 3), 5)
-    assert list(model.output) == ["logits", "attention_block_13_expand_relu", "attention_out_relu"]
 
 
 def test_preprocessing_inside_is_found():
