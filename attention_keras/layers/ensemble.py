@@ -62,9 +62,9 @@ class WeightedLevels(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="attention_keras")
 class PredictedClass(keras.layers.Layer):
-    """The class of the largest of the logits, `(b, k)` -> `(b,)` int32: no operation, since those are named
-    by counting and names of a file may be taken, and not `argmax`, for which LiteRT lacks what Keras writes
-    for TensorFlow."""
+    """The class of the largest of the logits, `(b, k)` -> `(b,)` int32. A layer, since operations are named
+    by counting, and a graph from a file may have a name that the next one gets; not `argmax`, which LiteRT
+    lacks as Keras writes it."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs | {"dtype": "float32"})

@@ -88,8 +88,9 @@ class Evidence(keras.layers.Layer):
         return evidence, rest
 
     def _back(self, step, votes, constant, tensors, evidence: list[Any]):
-        """The rest `(b, K)` of votes `(b or 1, c, K)` for a step's output, and of what steps behind it add,
-        `constant`."""
+        """The rest `(b, K)` of votes `(b or 1, c, K)` for a step's output. Their evidence is appended to
+        `evidence`; `constant` `(b or 1, K)` is what the steps between here and the classifier add, wherever
+        one looks."""
         if step["kind"] == "pool":
             terms, rest = _of_places(step, votes, constant, tensors)
             evidence.append(terms)

@@ -10,8 +10,8 @@ EPSILON = 1e-2  # of the mean variance: a channel that is the same in all images
 
 
 def variance_of(mean, square, np=ops):
-    """What to divide by the root of: the variance `(c,)` and a small share of its mean; 1 for a single
-    image."""
+    """The variance `(c,)` that a map is divided by the root of: a small share of the mean one is added. 1 for
+    one image."""
     variance = np.maximum(square - np.square(mean), 0)
     typical = np.mean(variance)
     return np.where(typical > 0, variance + EPSILON * typical, 1.0)

@@ -58,8 +58,8 @@ def global_model(model: keras.Model) -> keras.Model:
 
 
 def query_model(model: keras.Model) -> keras.Model:
-    """(images, g) -> attention: where g is found in the images; pc under a softmax has no use for g (section
-    5.5)."""
+    """(images, g) -> attention: where g is found in the images. With pc and a softmax g has no effect on
+    it."""
     attention = {name: tensor for name, tensor in model.output.items() if name.startswith(ATTENTION)}
     if not attention:
         raise UserError(f"{model.name} has no attention to question")

@@ -69,7 +69,8 @@ def _made_by(tensor, frames: Frames) -> _Call:
 
 
 def _logits(tensor, frames: Frames) -> tuple[Any, Frames, str | None]:
-    """The tensor of the logits, or of a classifier with its activation; its frames; that activation."""
+    """The tensor of the logits and its frames, and what makes probabilities of them (in the classifier or
+    after)."""
     while True:
         call = _made_by(tensor, frames)
         if not call.node.input_tensors:
