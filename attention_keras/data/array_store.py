@@ -49,8 +49,8 @@ class ArrayStore:
             arrays = {name: np.empty(shape, dtype) for name, (shape, dtype) in columns.items()}
             count = fill(arrays)
             return {name: array[:count] for name, array in arrays.items()}
-        caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        parent = Path(self.cache_dir or Path(caches) / "attention_keras").expanduser()
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        parent = Path(self.cache_dir or caches / "attention_keras").expanduser()
         folder = parent / hashlib.sha256(key.encode()).hexdigest()[:24]
         if not folder.is_dir():
             try:

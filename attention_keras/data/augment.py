@@ -1,8 +1,7 @@
 """What is done to a batch of images in the graph: moves, mixes, and the policies of KerasCV.
 
-Each image has its own draw. Moves and mixes are pure functions of a batch and a seed. (`keras.layers`'
-RandomCrop takes one offset for the whole batch, and its MixUp and CutMix count their draws in a variable.)
-Policies draw from TensorFlow's stateful random numbers, so their pixels do not repeat from run to run.
+Each image has its own draw. Moves and mixes are pure functions of a batch and a seed, which those of
+`keras.layers` are not; policies draw from TensorFlow's stateful random numbers.
 
 A flip or a crop only says where each row and column of the result comes from. So any number of them
 compose on two small index arrays, and a batch is moved once, by one gather.
@@ -41,21 +40,14 @@ def move_batch(images: tf.Tensor, moves: tuple[str, ...], seed: tf.Tensor) -> tf
 
 
 def mix_batch(images: tf.Tensor, labels: tf.Tensor, mixes: tuple[str, ...], seed: tf.Tensor) -> Batch:
-    """Cut and mix images `(b, h, w, 3)` and one-hot labels `(b, k)` by names in `registry.MIXES`.
-
-    Images are float32 after mixup and else of the dtype they had. Labels still sum to 1. A batch of one image
-    has no other to mix with.
-    """
+    """Cut and mix images, float32 after mixup, and labels `(b, k)` by names in `registry.MIXES`."""
     for number, name in enumerate(mixes):
         images, labels = _MIXES[name](images, labels, tf.random.fold_in(seed, number))
     return images, labels
 
 
 def policy_map(names: tuple[str, ...]) -> Callable[[tf.Tensor, tf.Tensor], Batch]:
-    """A function for `tf.data.Dataset.map` that applies `registry.POLICIES`: float32 in [0, 255].
-
-    KerasCV is frozen upstream, and some of its layers fail inside a model; in a `tf.data` map these two work.
-    """
+    """A function for `tf.data.Dataset.map` that applies `registry.POLICIES`: float32 in [0, 255]."""
     with needs("this augmentation", extra="train"):
         from keras_cv.layers import GridMask, RandAugment
 
@@ -129,10 +121,7 @@ def _mixup(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> Batch:
 
 
 def _cutmix(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> Batch:
-    """A box of the partner, labels mixed by its area inside the image (Yun et al. 2019, algorithm 1).
-
-    Their alpha is 1, so the share of the image that is asked for is uniform. The border may clip the box.
-    """
+    """A box of the partner, labels mixed by its area inside the image (Yun et al. 2019, alpha 1)."""
     partner_seed, share_seed, box_seed = tf.unstack(tf.random.split(seed, 3))
     partners = _partners(images, partner_seed)
     scale = tf.sqrt(tf.random.stateless_uniform((tf.shape(images)[0],), share_seed))
@@ -148,11 +137,7 @@ def _partners(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _blend(values: tf.Tensor, partners: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-    """Values with this share of their partners' in them; unchanged to the bit where both are the same.
-
-    Shares of 0 and 1 are right for uint8 too: the difference wraps around, and the sum wraps back.
-    (`tf.where` with a mask for all channels takes half as long again.)
-    """
+    """Values with this share of their partners'; 0 and 1 are right for uint8, which wraps around."""
     return values + share * (tf.gather(values, partners) - values)
 
 

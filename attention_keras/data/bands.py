@@ -12,6 +12,11 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from attention_keras.data.images import MEGAPIXELS, decoded_small, open_image, upright_rgb, upright_size
 
+try:
+    from tifffile import TiffFile  # scikit-image brings it
+except ModuleNotFoundError:
+    TiffFile = None
+
 LARGEST = 500
 """Millions of pixels of an image that Pillow decodes: 1.5 GB."""
 _BY_PIECES = ("raw", "tiff_adobe_deflate", "tiff_deflate")
@@ -20,8 +25,7 @@ _BY_PIECES = ("raw", "tiff_adobe_deflate", "tiff_deflate")
 def read_bands(path: Path, height: int) -> Iterator[np.ndarray]:
     """Bands `(at most height, W, 3)` uint8, all but the last of this height; raises UnreadableImage."""
     with open_image(path, None) as image:
-        rows = _tiff_rows(path) if _by_pieces(image) else None
-        if rows is None:
+        if not _by_pieces(image):
             with open_image(path, LARGEST) as small:
                 ImageOps.exif_transpose(small, in_place=True)
                 for top in range(0, small.height, height):
@@ -29,7 +33,7 @@ def read_bands(path: Path, height: int) -> Iterator[np.ndarray]:
                     yield np.asarray(upright_rgb(band))
             return
         waiting = np.empty((0, image.width, 3), "uint8")
-        for found in rows:
+        for found in _tiff_rows(path):
             waiting = np.concatenate([waiting, found])
             while len(waiting) >= height:
                 yield waiting[:height]
@@ -41,7 +45,8 @@ def read_bands(path: Path, height: int) -> Iterator[np.ndarray]:
 def _by_pieces(image: Image.Image) -> bool:
     """Whether it is an upright TIFF of 8-bit colours or grey whose pieces Python's own zlib decodes."""
     return (
-        isinstance(image, TiffImagePlugin.TiffImageFile)
+        TiffFile is not None
+        and isinstance(image, TiffImagePlugin.TiffImageFile)
         and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
         and image.mode in ("RGB", "L")
         and image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) in (1, 2)
@@ -50,29 +55,21 @@ def _by_pieces(image: Image.Image) -> bool:
     )
 
 
-def _tiff_rows(path: Path) -> Iterator[np.ndarray] | None:
-    """Rows `(n, W, 3)` of a TIFF, one row of its tiles or one strip after the other; None where none can."""
-    try:
-        from tifffile import TiffFile  # scikit-image brings it
-    except ModuleNotFoundError:
-        return None
-
-    def rows() -> Iterator[np.ndarray]:
-        with TiffFile(path) as file:
-            page = file.pages[0]
-            length, width, depth = page.imagelength, page.imagewidth, page.samplesperpixel
-            across = -(-width // page.tilewidth) if page.is_tiled else 1
-            found = []
-            for data, (_, _, top, left, _), _ in page.segments(maxworkers=1):
-                if data is None:  # a tile of which a file without it says that it is empty
-                    data = np.zeros((1, page.tilelength, page.tilewidth, depth), "uint8")
-                found.append(data[0, : length - top, : width - left])
-                if len(found) == across:
-                    row = np.concatenate(found, axis=1)
-                    yield np.broadcast_to(row, (*row.shape[:2], 3))
-                    found = []
-
-    return rows()
+def _tiff_rows(path: Path) -> Iterator[np.ndarray]:
+    """Rows `(n, W, 3)` of a TIFF, one row of its tiles or one strip after the other."""
+    with TiffFile(path) as file:
+        page = file.pages[0]
+        length, width, depth = page.imagelength, page.imagewidth, page.samplesperpixel
+        across = -(-width // page.tilewidth) if page.is_tiled else 1
+        found = []
+        for data, (_, _, top, left, _), _ in page.segments(maxworkers=1):
+            if data is None:  # a tile of which a file without it says that it is empty
+                data = np.zeros((1, page.tilelength, page.tilewidth, depth), "uint8")
+            found.append(data[0, : length - top, : width - left])
+            if len(found) == across:
+                row = np.concatenate(found, axis=1)
+                yield np.broadcast_to(row, (*row.shape[:2], 3))
+                found = []
 
 
 def check_bands(path: Path) -> None:

@@ -54,12 +54,11 @@ def load_dataset(
     """Read a dataset; its test split stays unread until `dataset.test()`.
 
     A validation split is cut from the training images, the same share of each class, unless the dataset has
-    validation and test splits of its own. Without a test split, a fifth of the training images is set
-    aside for it, the same fifth for every seed.
+    one. Without a test split, a fifth of the training images is set aside for it, the same for every seed.
 
     Args:
-        name: a key of `DATASETS`; `folder:PATH` with a folder of images per class, directly or in
-            `train`, `validation`, `test`; `table:FILE` with a row for each image; or
+        name: cluttered_digits, svhn, cifar10, cifar100 or cub200; `folder:PATH` with a folder of images per
+            class, directly or in `train`, `validation`, `test`; `table:FILE` with a row for each image; or
             `tfds:NAME`, an image classification set of TensorFlow Datasets.
         data_dir: where TensorFlow Datasets keeps prepared data; by default `TFDS_DATA_DIR` or
             `~/tensorflow_datasets`.
@@ -81,7 +80,7 @@ def load_dataset(
         channels: of files: 3 is RGB and 1 grey; others are those of arrays `(h, w, c)` in `.npy` files, or
             the channels or pages of TIFF.
         memory_limit: bytes of images per split above which they are kept in a file and read by row, or, of
-            a folder, decoded from their own files in each epoch. The pixels are the same.
+            a folder, decoded from their own files in each epoch.
         cache_dir: folder for such files; by default in the user's cache folder.
 
     Raises:

@@ -1,8 +1,7 @@
 """The embedded dataset: real handwritten digits in cluttered scenes, with the digit's mask and box.
 
-Made in seconds from scikit-learn's `load_digits` (1,797 scans of 8x8), without a download. It is small
-enough for a two-core quick start, hard enough that no linear classifier solves it, and the one dataset
-here where "does attention find the object?" has an exact answer.
+Made in seconds from scikit-learn's `load_digits` (1,797 scans of 8x8), without a download. No linear
+classifier solves it, and "does attention find the object?" has an exact answer.
 """
 
 from functools import cache

@@ -94,8 +94,7 @@ def images_below(
     """Every image in a folder and below, by name; `passed_over` counts the other files.
 
     Links are followed, but no folder is looked through twice, nor one that `folder` itself is in, nor one of
-    `elsewhere`, whose images do not belong here. Hidden folders and those called as in `leave_out` are not
-    looked through. `refuse` is called for a folder that cannot be read; by default it has no images.
+    `elsewhere`. `refuse` is called for a folder that cannot be read; by default it has no images.
     """
     seen = {*elsewhere, *map(folder_id, folder.resolve().parents)} - {folder_id(folder)}
     for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
@@ -127,7 +126,6 @@ def folder_id(folder: Path) -> FolderId | None:
 
 
 def endings_in_words() -> str:
-    """Which files are taken for images."""
     return f"endings that are read: {' '.join(sorted(EXTENSIONS))}"
 
 
@@ -142,10 +140,7 @@ def digest(path: Path) -> str:
 
 
 def unique_stem(path: Path) -> str:
-    """A name for what is made of an image: its own, shortened, and a digest that tells equal ones apart.
-
-    It depends on no other file, so that it stays when images are added and in every shard.
-    """
+    """A name for what is made of an image: its own, shortened, and a digest that tells equal ones apart."""
     stem = path.stem
     while len(os.fsencode(stem)) > LONGEST_STEM:
         stem = stem[:-1]

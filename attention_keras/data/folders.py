@@ -20,13 +20,9 @@ from attention_keras.errors import UserError
 GROUND_TRUTH = "GroundTruth"
 """Folder beside the images with their masks: files of the same names, whatever the ending."""
 ROLE_NAMES: dict[str, Role] = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-    "testing": "test",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
 """What a folder in between, or the split of a table, may be called, in any case."""
 
@@ -37,11 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
-    """A table of everything in a folder, without opening an image.
-
-    UserError tells of another layout, fewer than two classes, a class without images to train on, a folder
-    that cannot be read, or a class whose name cannot be written as a line of text.
-    """
+    """A table of everything in a folder, without opening an image; UserError tells of another layout."""
     root = Path(path).expanduser()
     if not str(path) or not root.is_dir():
         raise UserError(
@@ -67,7 +59,11 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
             files = sorted(images_below(class_folder, others, [GROUND_TRUTH], known, _refuse))
             passed_over += others
             if not files and role == "train":
-                raise _no_images(class_folder, others)
+                there = others.keys() - {"hidden"}
+                what = f" that can be read; it has {in_words(others)}; {endings_in_words()}" if there else ""
+                raise UserError(
+                    f"class folder {class_folder} has no images{what}; add some or remove the folder"
+                )
             if not files:
                 passed_over[f"empty class folder {class_folder.name} in {folder.name}"] += 1
             groups = [_group(class_folder, file) if group_by == "parent" else "" for file in files]
@@ -84,10 +80,7 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
 
 
 def read_masked_folder(path: str | Path) -> ImageTable:
-    """A table of the images below a folder that have a mask, those of a SET as one class.
-
-    This is the layout of the Object Discovery data: PATH/SET/IMAGE with PATH/SET/GroundTruth/IMAGE.png.
-    """
+    """A table of the images below a folder that have a mask, each SET a class, as in Object Discovery."""
     root = Path(path).expanduser()
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; masks must be folder:PATH with images and {GROUND_TRUTH}")
@@ -166,16 +159,6 @@ def _folders(path: Path) -> list[Path]:
     return sorted(entry for entry in entries if not entry.name.startswith(".") and entry.name not in hidden)
 
 
-def _no_images(folder: Path, others: Counter[str]) -> UserError:
-    """A class folder without images: empty, or full of something else."""
-    if not others.keys() - {"hidden"}:
-        return UserError(f"class folder {folder} has no images; add some or remove the folder")
-    return UserError(
-        f"class folder {folder} has no images that can be read; it has {in_words(others)}; convert "
-        f"them to JPEG or PNG, or remove the folder; {endings_in_words()}"
-    )
-
-
 def _refuse(error: OSError):
     raise UserError(f"cannot read the folder {_shown(error.filename)}: {error.strerror or error}") from None
 
@@ -191,4 +174,4 @@ def _shown(name: str | Path) -> str:
 
 
 def _layout(folder: Path) -> str:
-    return f"{folder}/CLASS/IMAGE with {' '.join(sorted(EXTENSIONS))}"
+    return f"{folder}/CLASS/IMAGE; {endings_in_words()}"

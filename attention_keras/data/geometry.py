@@ -36,10 +36,7 @@ class PictureFormat:
 
 
 def crop_box(height, width, size: tuple[Any, Any], *, smaller=min, larger=max) -> tuple[Any, Any, Any, Any]:
-    """`(top, left, height, width)` of the largest part in the middle that has the shape of `size`.
-
-    In a TensorFlow graph `smaller` and `larger` are `tf.minimum` and `tf.maximum`.
-    """
+    """`(top, left, height, width)` of the largest part in the middle that has the shape of `size`."""
     tall, wide = size
     inner_height = larger(1, smaller(height, width * tall // wide))
     inner_width = larger(1, smaller(width, height * wide // tall))
@@ -54,10 +51,7 @@ def padded_box(height, width, size: tuple[int, int], **functions) -> tuple[Any, 
 def fit_box(
     box: Sequence[float], image: tuple[int, int], to: PictureFormat
 ) -> tuple[float, float, float, float]:
-    """`[y0, x0, y1, x1]` in the network's image, of left, top, right, bottom in an image of this `(h, w)`.
-
-    What was cut away is gone; a box without area is left where all of it was.
-    """
+    """`[y0, x0, y1, x1]` in the network's image, of left, top, right, bottom in an image of this `(h, w)`."""
     seen, place = (0, 0, *image), (0, 0, *to.size)
     if to.resize == "crop":
         seen = crop_box(*image, to.size)
@@ -77,8 +71,7 @@ def random_box(draws: Sequence[float], aspect: float = 1.0) -> tuple[float, floa
 
     `draws` are four numbers in [0, 1), for area, ratio, top and left; `aspect` is the image's width over its
     height, by the same of the result. Area and logarithm of the ratio are uniform among those that fit into
-    the image, as is the position, so that one draw is enough. An image so long that no part has both an area
-    of `SCALE` and a ratio of `RATIO` gives the largest ones that have the ratio.
+    the image. One so long that none fits gives the largest parts that have the ratio.
     """
     area_at, ratio_at, top_at, left_at = map(float, draws)
     most = min(SCALE[1], RATIO[1] / aspect, aspect / RATIO[0])
@@ -92,10 +85,7 @@ def random_box(draws: Sequence[float], aspect: float = 1.0) -> tuple[float, floa
 
 
 def to_size(image: "tf.Tensor", size: tuple[int, int], resize: Resize) -> "tf.Tensor":
-    """An image `(h, w, c)` of any shape as uint8 `(*size, c)`, in a TensorFlow graph.
-
-    It agrees with `images.fit` within one grey level.
-    """
+    """An image `(h, w, c)` of any shape as uint8 `(*size, c)`, in a graph: the twin of `images.fit`."""
     import tensorflow as tf
 
     in_a_graph = {"smaller": tf.minimum, "larger": tf.maximum}

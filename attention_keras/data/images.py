@@ -2,10 +2,6 @@
 
 This is the one path of an image: training, masks, evaluation, queries and prediction read files by it.
 `geometry.to_size` is its twin in an exported model, which agrees within one grey level.
-
-A random-resized crop takes a part of the file at its own resolution and resizes it once. For `crop` it is a
-part of all of the image, whose middle evaluation takes; for `stretch` too, with its shape changed; for `pad`
-of the image with the black at its sides.
 """
 
 import math
@@ -33,10 +29,8 @@ MEGAPIXELS = 100
 """Millions of pixels above which an image is refused before it is decoded."""
 _FEW = 64
 _GAP = 1.25
-"""A part is first brought to this many times the size of the result, or more, in the cheapest way: a JPEG is
-decoded at an n-th of its size, pixels are averaged. Then it is resized with antialiasing. A pixel of a
-photograph of 1600x1200 differs by 0.4 levels of grey from resizing alone, less than what JPEG costs, and the
-part takes half the time."""
+"""A part is first brought to this many times the size of the result in the cheapest way, then resized: half
+the time, for 0.4 levels of grey in a photograph of 1600x1200, less than what JPEG costs."""
 
 
 class UnreadableImage(Exception):
@@ -49,9 +43,9 @@ def read_image(path: Path, to: PictureFormat) -> np.ndarray:
     return _made(path, to, lambda image: fit(upright_rgb(image), to.size, to.resize))
 
 
-def read_part(path: Path, draws: Sequence[float], to: PictureFormat) -> np.ndarray:
+def read_part(path: Path, to: PictureFormat, draws: Sequence[float]) -> np.ndarray:
     """A random-resized crop of one image, `(h, w, c)` uint8; raises UnreadableImage."""
-    return _made(path, to, lambda image: resized_crop(image, draws, to.size, to.resize))
+    return _made(path, to, lambda image: resized_crop(image, draws, to))
 
 
 def read_mask(path: Path, to: PictureFormat) -> np.ndarray:
@@ -65,25 +59,26 @@ def check_image(path: Path, to: PictureFormat) -> None:
 
 
 def decoded_small(image: Image.Image) -> Image.Image:
-    """All of it decoded: a header says nothing of what is cut off behind it, nor does `Image.verify`.
-
-    A JPEG is decoded at an eighth of its size, in half the time, which fails where decoding in full does.
-    """
+    """All of it decoded, for no header says what is cut off; a JPEG at an eighth, in half the time."""
     image.draft(None, (1, 1))
     return upright_rgb(image)
 
 
 def _made(path: Path, to: PictureFormat, make: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
-    """What `make` gives of the file, in the channels of the model; grey is made of colours and repeated.
+    """What `make` gives of the file, or of each of its channels where it is more than RGB of 8 bits."""
 
-    It sees images of 8 bits: the file, or where that has more bits or channels than Pillow's RGB, each of its
-    channels.
-    """
+    def in_channels(pixels: np.ndarray) -> np.ndarray:
+        if pixels.shape[-1] == to.channels:
+            return pixels
+        if to.channels == 3:
+            return pixels.repeat(3, axis=-1)
+        return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+
     array, turn = array_of(path, to.channels), None
     try:
         with open_image(path) as image:
             if array is None and to.channels in (1, 3) and not is_deep(image):
-                return _in_channels(make(image), to.channels)
+                return in_channels(make(image))
             array = np.asarray(image) if array is None else array
             turn = image.getexif().get(ExifTags.Base.Orientation)
     except UnreadableImage:
@@ -98,15 +93,7 @@ def _made(path: Path, to: PictureFormat, make: Callable[[Image.Image], np.ndarra
     for layer in layers:
         layer.getexif().update({ExifTags.Base.Orientation: turn} if turn else {})
     pixels = [make(layer)[..., : len(layer.getbands())] for layer in layers]
-    return _in_channels(np.concatenate(pixels, axis=-1), to.channels)
-
-
-def _in_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    if pixels.shape[-1] == channels:
-        return pixels
-    if channels == 3:
-        return pixels.repeat(3, axis=-1)
-    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+    return in_channels(np.concatenate(pixels, axis=-1))
 
 
 def array_of(path: Path, channels: int) -> np.ndarray | None:
@@ -128,10 +115,7 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def range_of_deep(files: Sequence[Path], channels: int, few: bool = False) -> tuple[float, float] | None:
-    """The least and the greatest value of images of more than 8 bits, or of a `few`; None without any.
-
-    Files that cannot be read are passed over.
-    """
+    """The least and the greatest value of images of more than 8 bits, or of a `few`; None without any."""
 
     def ends(file: Path) -> tuple[float, float] | None:
         try:
@@ -159,10 +143,16 @@ def open_image(path: Path, megapixels: int | None = MEGAPIXELS) -> Iterator[Imag
 
     So is an image of more than so many `megapixels`; None opens any.
     """
+    usual = Image.MAX_IMAGE_PIXELS
     with _reasons(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = _opened(path, megapixels)
+            if megapixels != MEGAPIXELS:  # Pillow itself refuses headers of 179 megapixels
+                Image.MAX_IMAGE_PIXELS = None
+            try:
+                image = Image.open(path)
+            finally:
+                Image.MAX_IMAGE_PIXELS = usual
         with image:
             if megapixels is not None and image.width * image.height > megapixels * 1e6:
                 raise UnreadableImage(
@@ -184,17 +174,6 @@ def _reasons(path: Path) -> Iterator[None]:
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableImage(reason or type(error).__name__) from None
-
-
-def _opened(path: Path, megapixels: int | None) -> Image.Image:
-    """Opened by Pillow, which refuses headers of 179 megapixels unless it is told otherwise."""
-    if megapixels == MEGAPIXELS:
-        return Image.open(path)
-    usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        return Image.open(path)
-    finally:
-        Image.MAX_IMAGE_PIXELS = usual
 
 
 def can_be_opened(path: Path) -> bool:
@@ -221,11 +200,7 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Turned as the camera says, in place, and in three channels of 8 bits.
-
-    Grey is repeated, alpha dropped (as the exported model does), CMYK and palettes are converted, 16 bits are
-    cut to the upper 8. Of an animation it is the first frame.
-    """
+    """Turned as the camera says, in place, and in three channels of 8 bits; alpha is dropped."""
     ImageOps.exif_transpose(image, in_place=True)
     if is_deep(image):
         image = Image.fromarray(_levels(np.asarray(image), None))
@@ -259,13 +234,12 @@ def fit(image: Image.Image, size: tuple[int, int], resize: Resize) -> np.ndarray
     return np.asarray(image)
 
 
-def resized_crop(
-    image: Image.Image, draws: Sequence[float], size: tuple[int, int], resize: Resize
-) -> np.ndarray:
-    """Pixels `(h, w, 3)` uint8 of a random part of an image that is opened and not yet decoded."""
+def resized_crop(image: Image.Image, draws: Sequence[float], to: PictureFormat) -> np.ndarray:
+    """Pixels `(h, w, 3)` uint8 of a random part of an image (for `pad` with its black) not yet decoded."""
+    size, resize = to.size, to.resize
 
     def framed(height: int, width: int) -> tuple[int, int]:
-        """What parts are taken from: the image, or as much as black makes of it."""
+        """What parts are taken from."""
         if resize != "pad":
             return height, width
         pixel = max(height / size[0], width / size[1])

@@ -2,9 +2,8 @@
 
 So an image stays where it is when others are added or removed, when it is renamed or its class is, and when
 the folder moves; and two copies of one image, or all images of a group, are always on the same side. Each
-class is held out in its share. Where a class is so small that its share would be nobody, or leave nobody, one
-image at least is held out and one left, as far as the images go; only such a class may see an image change
-sides when others are added.
+class is held out in its share. Of a class so small that its share would be nobody, or leave nobody, one image
+at least is held out and one left; only such a class may see an image change sides when others are added.
 
 A run keeps a `FileRecord` of each file. This module imports no framework.
 """
@@ -23,16 +22,13 @@ TEST_FRACTION = 0.2
 
 
 def content_digests(files: Iterable[Path]) -> np.ndarray:
-    """64 bits `(n,)` that stand for the content of each file; 0 for one that cannot be read.
-
-    Whoever needs the pixels of such a file says so.
-    """
+    """64 bits `(n,)` that stand for the content of each file; 0 for one that cannot be read."""
 
     def digest(file: Path) -> int:
         try:
             with open(file, "rb") as stream:
                 found = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8))
-        except OSError:
+        except (OSError, ValueError):  # ValueError of a path with a zero byte
             return 0
         return int.from_bytes(found.digest(), "big")
 
@@ -86,10 +82,7 @@ def _held_out(
 
 
 def cut_by_class(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers to keep and to hold out, ascending, for images that are no files: drawn from `seed`.
-
-    `round(n * fraction)` rows are held out, at least one, the same share of every class.
-    """
+    """Row numbers to keep and to hold out, ascending, of images that are no files: a share of every class."""
     count = len(labels)
     shuffled = np.random.default_rng(seed).permutation(count)
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]

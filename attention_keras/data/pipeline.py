@@ -2,15 +2,11 @@
 
 Nothing in the input has a state: epoch e visits the images in a permutation drawn from (seed, e), and
 step s of it moves and mixes them with draws from (seed, e, s). So a resumed run continues exactly where it
-was (by counting, not by replaying), workers agree, and neither prefetching nor parallelism shows.
-KerasCV's policies are the exception.
+was, workers agree, and neither prefetching nor parallelism shows. KerasCV's policies are the exception.
 
 In place of pixels, a split may have the features of a frozen network (`features.py`), or images that are
-decoded batch by batch (`rows.py`); random-resized crops are always cut from the files.
-
-Where objects are asked for, the mask of each image goes along as a fourth channel, so that it is flipped
-and cropped as the image is; mixes and policies, which would leave it as it was, are refused. An image whose
-object is unknown, or was cropped away, has an empty mask.
+decoded batch by batch (`rows.py`); random-resized crops are always cut from the files. The mask of each image
+goes along as a fourth channel where objects are asked for, so that it is flipped and cropped as the image is.
 """
 
 import re
@@ -24,7 +20,7 @@ from attention_keras.data.augment import mix_batch, move_batch, policy_map
 from attention_keras.data.features import FeatureRows
 from attention_keras.data.labels import targets_of
 from attention_keras.data.registry import NEEDS_FILES, parse_augment
-from attention_keras.data.rows import BoxMasks, ImageRows, Rows
+from attention_keras.data.rows import BoxMasks, Rows
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import LOGITS
@@ -106,10 +102,7 @@ def evaluation_batches(
     objects: np.ndarray | None = None,
     replicas: int = 1,
 ) -> tf.data.Dataset:
-    """Every image once, in order: `(images (b, h, w, 3) uint8, one-hot labels (b, k) float32)`.
-
-    `objects` and `replicas` are as for `training_batches`.
-    """
+    """Every image once, in order: `(images (b, h, w, 3) uint8, targets (b, k) float32)`."""
     fetch = _fetcher(split, num_classes, objects)
     begins = _beginnings(len(split), batch_size, replicas)
 
@@ -123,17 +116,16 @@ def evaluation_batches(
 
 def _beginnings(count: int, batch_size: int, replicas: int) -> tf.Tensor:
     """Where each batch of an epoch begins, and the end of the last: `(steps + 1,)` int32."""
-    full = np.arange(steps_per_epoch(count, batch_size) - 1) * batch_size
+    full = range(0, (steps_per_epoch(count, batch_size) - 1) * batch_size, batch_size)
     return _on_cpu(np.array([*full, last_batch_start(count, batch_size, replicas), count], "int32"))
 
 
 def last_batch_start(count: int, batch_size: int, replicas: int = 1) -> int:
     """Number of the first image in the last batch of an epoch, so that every replica gets an image of it.
 
-    TensorFlow gives each replica `ceil(images / replicas)` images of a batch until none is left. A replica
-    without an image ends Keras's `fit` with an error in a collective operation (TensorFlow 2.21, Keras 3.15).
-    So where the last batch is too small, it takes as few images as it needs from the batch before. With one
-    replica nothing changes.
+    TensorFlow gives each replica `ceil(images / replicas)` images of a batch until none is left, and one
+    without an image ends Keras's `fit` with an error (TensorFlow 2.21, Keras 3.15). So where the last batch
+    is too small, it takes as few images as it needs from the batch before.
     """
 
     def reaches_all(images: int) -> bool:
@@ -152,12 +144,10 @@ def last_batch_start(count: int, batch_size: int, replicas: int = 1) -> int:
 
 
 def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped: bool = False):
-    """A graph function from row numbers `(b,)` to images, with the objects behind them, and labels.
-
-    Images may come as random-resized crops, drawn from its second argument, a seed.
-    """
+    """A graph function from row numbers `(b,)`, and a seed of crops, to images, with objects, and labels."""
     targets = _on_cpu(targets_of(np.asarray(split.labels), num_classes))
-    read_images = _crop_reader(split.files) if cropped else _reader(split.images)
+    if not cropped:
+        read_images = _reader(split.images)
     if objects is not None:
         told = _on_cpu(objects.astype("uint8"))
         boxes = np.zeros((len(split), 4), "float32") if split.boxes is None else split.boxes
@@ -165,7 +155,12 @@ def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped
         read_masks = _reader(masks)
 
     def fetch(rows, seed=None):
-        images = read_images(rows, seed) if cropped else read_images(rows)
+        if cropped:
+            draws = tf.random.stateless_uniform((tf.shape(rows)[0], 4), seed)
+            images = tf.numpy_function(split.files.crops, [rows, draws], tf.uint8, stateful=False)
+            images = tf.ensure_shape(images, (None, *split.files.shape[1:]))
+        else:
+            images = read_images(rows)
         if objects is not None:
             shown = read_masks(rows) * tf.gather(told, rows)[:, None, None]
             images = tf.concat([images, shown[..., None]], axis=-1)
@@ -174,40 +169,23 @@ def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped
     return fetch
 
 
-def _reader(field: np.ndarray | Rows | FeatureRows):
+def _reader(field: np.ndarray | Rows | FeatureRows, dtype: tf.DType = tf.uint8):
     """A graph function from row numbers `(b,)` to these rows of a field: uint8, or float32 features."""
     if isinstance(field, FeatureRows):
-        columns = [_column_reader(column, tf.uint16) for column in field.columns]
+        columns = [_reader(column, tf.uint16) for column in field.columns]
         return lambda rows: tuple(
             tf.cast(tf.bitcast(read(rows), tf.bfloat16), tf.float32) for read in columns
         )
-    return _column_reader(field, tf.uint8)
-
-
-def _column_reader(field: np.ndarray | Rows, dtype: tf.DType):
     if type(field) is np.ndarray:
         whole = _on_cpu(field)
         return lambda rows: tf.cast(tf.gather(whole, rows), dtype)
 
+    def wanted(rows: np.ndarray) -> np.ndarray:
+        return field[rows].astype(dtype.as_numpy_dtype, copy=False)
+
     def read(rows):
-        batch = tf.numpy_function(
-            lambda wanted: field[wanted].astype(dtype.as_numpy_dtype, copy=False),
-            [rows],
-            dtype,
-            stateful=False,
-        )
+        batch = tf.numpy_function(wanted, [rows], dtype, stateful=False)
         return tf.ensure_shape(batch, (None, *field.shape[1:]))
-
-    return read
-
-
-def _crop_reader(files: ImageRows):
-    """A graph function from row numbers `(b,)` and a seed to random-resized crops of these files."""
-
-    def read(rows, seed):
-        draws = tf.random.stateless_uniform((tf.shape(rows)[0], 4), seed)
-        batch = tf.numpy_function(files.crops, [rows, draws], tf.uint8, stateful=False)
-        return tf.ensure_shape(batch, (None, *files.shape[1:]))
 
     return read
 
@@ -235,10 +213,9 @@ def _finished(batches: tf.data.Dataset, length: int) -> tf.data.Dataset:
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """The same elements, without the thread that tunes parallelism and buffers while they are read.
 
-    An iterator that ends often waits for that thread, whose sleep doubles up to a minute: a `fit` of 43 s
-    came back 38 s after its last step (TensorFlow 2.21). Without it `AUTOTUNE` means every core for a map,
-    which delivers as many images per second (docs/performance.md). A prefetch needs a number: left to itself
-    its buffer can double after every pause of the reader.
+    An iterator that ends often waits for that thread: a `fit` of 43 s came back 38 s after its last step
+    (TensorFlow 2.21). Without it `AUTOTUNE` means every core for a map, which is as fast, and a prefetch
+    needs a number (docs/performance.md).
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -247,10 +224,7 @@ def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Raise the `UserError` of a Python function that tf.data called, such as an image that has vanished.
-
-    TensorFlow hands on the text of an exception alone, wrapped in an error of its own with both tracebacks.
-    """
+    """Raise the `UserError` of a function that tf.data called, of which TensorFlow keeps the text alone."""
     try:
         yield
     except tf.errors.InvalidArgumentError as error:

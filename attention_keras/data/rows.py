@@ -31,7 +31,6 @@ class Rows(ABC):
 
     @abstractmethod
     def __getitem__(self, index) -> np.ndarray: ...
-
     @abstractmethod
     def take(self, index) -> "Rows": ...
 
@@ -87,7 +86,7 @@ class ImageRows(Rows):
 
     def __getitem__(self, index) -> np.ndarray:
         rows = np.arange(len(self))[index]
-        images = self._decoded(self._whole, rows.reshape(-1))
+        images = self._decoded(read_image, rows.reshape(-1))
         return images.reshape(*rows.shape, *images.shape[1:])
 
     def take(self, index) -> "ImageRows":
@@ -95,25 +94,19 @@ class ImageRows(Rows):
 
     def crops(self, rows: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """Random-resized crops of `rows` `(b,)`; `draws` `(b, 4)` in [0, 1) decide which parts."""
-        return self._decoded(self._part, rows, draws)
+        return self._decoded(read_part, rows, draws)
 
     def bands(self, row: int, height: int) -> Iterator[np.ndarray]:
         """The image of a row from top to bottom, in bands `(height, W, 3)` uint8."""
         with self._as_it_was(row) as file:
             yield from read_bands(file, height)
 
-    def _whole(self, file: Path) -> np.ndarray:
-        return read_image(file, self.to)
-
-    def _part(self, file: Path, draws: np.ndarray) -> np.ndarray:
-        return read_part(file, draws, self.to)
-
     def _decoded(self, decode: Callable[..., np.ndarray], rows: Iterable[int], *arguments) -> np.ndarray:
         """What `decode` makes of each file, in order."""
 
         def read(row: int, *own) -> np.ndarray:
             with self._as_it_was(row) as file:
-                return decode(file, *own)
+                return decode(file, self.to, *own)
 
         images = list(_decoders().map(read, rows, *arguments))
         return np.stack(images) if images else np.empty((0, *self.shape[1:]), "uint8")
@@ -138,7 +131,7 @@ def file_state(file: Path) -> tuple[int, int]:
     """Bytes and time of the last change, which tell whether a file is what it was; `GONE` without one."""
     try:
         found = os.stat(file)
-    except OSError:
+    except (OSError, ValueError):
         return GONE
     return found.st_size, found.st_mtime_ns
 

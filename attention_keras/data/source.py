@@ -5,7 +5,6 @@ import functools
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from attention_keras.data.array_store import ArrayStore
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.images import range_of_deep
 from attention_keras.data.labels import class_counts, in_words
-from attention_keras.data.membership import TEST_FRACTION, FileRecord, choose_roles, cut_by_class
+from attention_keras.data.membership import TEST_FRACTION, choose_roles, cut_by_class
 from attention_keras.data.registry import VALIDATION_FRACTION, is_mirror_symmetric
 from attention_keras.data.split import ImageDataset, Role, Split, images_with_object
 from attention_keras.data.table import ImageTable, read_images
@@ -21,6 +20,7 @@ from attention_keras.errors import UserError
 
 # A test split that is cut from train is the same for every seed of a training.
 TEST_SEED = 0
+SET_ASIDE = "%s has no test split: %d training images are set aside for it"
 ROLES: tuple[Role, ...] = ("train", "validation", "test")
 
 logger = logging.getLogger(__name__)
@@ -38,20 +38,19 @@ class Cut:
         """Images kept in a role."""
         return self.limit if role == "train" or self.limit is None else max(1, self.limit // 5)
 
-
-class Source(Protocol):
-    """Arrays in roles; `train` at least."""
-
-    class_names: tuple[str, ...]
-    roles: frozenset[Role]
-
-    def read(self, role: Role, limit: int | None) -> Split:
-        """The images of a role, the first `limit` of them; any prefix is a fair mix of the classes."""
+    def check(self, name: str, roles) -> None:
+        """Refuse a share for validation where the dataset has a split for it."""
+        if "validation" in roles and self.validation_fraction != VALIDATION_FRACTION:
+            raise UserError(f"{name} has a validation split of its own; leave out validation_fraction")
 
 
-def dataset_of_source(name: str, source: Source, cut: Cut) -> ImageDataset:
-    """A dataset of arrays, its test split unread unless it is cut from train."""
-    _check_fraction(name, source.roles, cut)
+def dataset_of_source(name: str, source, cut: Cut) -> ImageDataset:
+    """A dataset of arrays, its test split unread unless it is cut from train.
+
+    The source (`ClutteredDigits`, `TfdsSource`) has `class_names`, `roles`, and `read(role, limit)`, whose
+    images are a fair mix of the classes.
+    """
+    cut.check(name, source.roles)
 
     def read(role: Role) -> Split:
         split = source.read(role, cut.most(role))
@@ -67,7 +66,7 @@ def dataset_of_source(name: str, source: Source, cut: Cut) -> ImageDataset:
         load_test = functools.partial(read, "test")
     else:
         train, test = held_out(train, TEST_FRACTION, TEST_SEED)
-        _tell_set_aside(name, test)
+        logger.warning(SET_ASIDE, name, len(test))
         load_test = lambda: test  # noqa: E731
     if "validation" in source.roles:
         validation = read("validation")
@@ -77,19 +76,12 @@ def dataset_of_source(name: str, source: Source, cut: Cut) -> ImageDataset:
 
 
 def dataset_of_table(
-    name: str,
-    table: ImageTable,
-    to: PictureFormat | None,
-    cut: Cut,
-    store: ArrayStore,
-    skip_broken: bool = False,
+    name: str, table: ImageTable, to: PictureFormat | None, cut: Cut, store: ArrayStore, skip_broken: bool
 ) -> ImageDataset:
     """A dataset of image files. Of test files that the table names, none is opened before `test()`."""
-    _check_fraction(name, set(table.roles), cut)
+    cut.check(name, table.roles)
     roles = choose_roles(table.roles, table.units, table.labels, cut.validation_fraction, cut.seed)
-    _check_classes(name, table, roles)
-    _check_groups(name, table, roles)
-    _tell_two_labels(name, table)
+    _check_table(name, table, roles)
     chosen = {role: np.flatnonzero(roles == role)[: cut.most(role)] for role in ROLES}
     if to:
         trained = [table.root / path for path in table.paths[chosen["train"]]]
@@ -104,7 +96,7 @@ def dataset_of_table(
         return all_objects_or_none(split)
 
     if not has_test:
-        _tell_set_aside(name, test)
+        logger.warning(SET_ASIDE, name, len(test))
     return _dataset(name, table.class_names, train, validation, load_test, table.files(roles))
 
 
@@ -123,18 +115,12 @@ def _range_of(name: str, files: list, to: PictureFormat) -> tuple[float, float] 
 
 def all_objects_or_none(images: Split) -> Split:
     """Only some images may have a mask or a box; evaluation compares maps with all of them or none."""
-    if images_with_object(images).all():
-        return images
-    return dataclasses.replace(images, masks=None, boxes=None)
+    every = images_with_object(images).all()
+    return images if every else dataclasses.replace(images, masks=None, boxes=None)
 
 
 def _dataset(
-    name: str,
-    class_names: tuple[str, ...],
-    train: Split,
-    validation: Split,
-    load_test: Callable[[], Split],
-    files: dict[str, FileRecord] | None = None,
+    name: str, class_names, train: Split, validation: Split, load_test: Callable[[], Split], files=None
 ) -> ImageDataset:
     if not len(train) or not len(validation):
         raise UserError(
@@ -175,13 +161,10 @@ def check_labels(labels: np.ndarray, classes: int, where: str) -> None:
         )
 
 
-def _check_fraction(name: str, roles, cut: Cut) -> None:
-    if "validation" in roles and cut.validation_fraction != VALIDATION_FRACTION:
-        raise UserError(f"{name} has a validation split of its own; leave out validation_fraction")
-
-
-def _check_classes(name: str, table: ImageTable, roles: np.ndarray) -> None:
-    """Refuse a class without a training image, and tell of classes that a held-out role lacks."""
+def _check_table(name: str, table: ImageTable, roles: np.ndarray) -> None:
+    """Refuse a class without a training image, and a group in several roles, which would be tested on what is
+    known. Tell of classes that a held-out role lacks, and of files of one content with different labels.
+    """
     for role in ROLES:
         counts = class_counts(table.labels[roles == role], len(table.class_names))
         lost = ", ".join(table.class_names[label] for label in np.flatnonzero(counts == 0))
@@ -193,18 +176,10 @@ def _check_classes(name: str, table: ImageTable, roles: np.ndarray) -> None:
         if lost:
             said = "%s: no image of %s is in %s; three images a class are the least"
             logger.warning(said, name, lost, role)
-
-
-def _check_groups(name: str, table: ImageTable, roles: np.ndarray) -> None:
-    """Refuse a group whose images were given to several roles: a model would be tested on what it knows."""
     first: dict[str, str] = {}
     for group, role in zip(table.groups, roles):
         if group and first.setdefault(group, role) != role:
             raise UserError(f"{name}: group {group!r} is in {first[group]} and in {role}; give it one split")
-
-
-def _tell_two_labels(name: str, table: ImageTable) -> None:
-    """Warn of files with the same content and different labels."""
     _, labels = np.unique(in_words(table.labels, table.class_names), return_inverse=True)
     order = np.lexsort((labels, table.digests))
     digests, labels = table.digests[order], labels[order]
@@ -213,7 +188,3 @@ def _tell_two_labels(name: str, table: ImageTable) -> None:
         one, other = table.paths[order[twice[0]]], table.paths[order[twice[0] + 1]]
         said = "%s: %d files have the content of another and a different label, such as %s and %s; keep one"
         logger.warning(said, name, len(twice), one, other)
-
-
-def _tell_set_aside(name: str, test: Split) -> None:
-    logger.warning("%s has no test split: %d training images are set aside for it", name, len(test))

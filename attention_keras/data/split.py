@@ -23,10 +23,9 @@ class Split:
 
     While a backbone is frozen, `images` are the features that it makes of them. Masks `(n, h, w)` bool are
     true on the object, and empty where an image has none. Boxes `(n, 4)` are `[y0, x0, y1, x1]` in pixels
-    with exclusive ends. Images that were files have their `digests` `(n,)` uint64, the `units` `(n,)`
-    uint64 that must not be torn apart (of one group, or of one content), and the `files` themselves, for
-    crops at their own resolution. `groups` `(n,)` are names, empty without one, and `weights`
-    `(n,)` float32 how much each image counts in the training.
+    with exclusive ends. Images that were files have their `digests` `(n,)` uint64, the `units` `(n,)` uint64
+    that must not be torn apart, and the `files` themselves. `groups` `(n,)` are names, empty without one, and
+    `weights` `(n,)` float32 how much each image counts in the training.
     """
 
     images: np.ndarray | Rows
@@ -106,10 +105,7 @@ def images_with_object(split: Split) -> np.ndarray:
 
 
 def choose_objects(split: Split, fraction: float, seed: int) -> np.ndarray:
-    """The images `(n,)` bool whose object the training may know: a share of those that have one, or one.
-
-    A smaller fraction of the same seed is a part of a larger one.
-    """
+    """The images `(n,)` bool whose object the training may know: a share of those that have one, or one."""
     rows = np.flatnonzero(images_with_object(split))
     count = min(len(rows), max(1, round(fraction * len(rows))))
     chosen = np.zeros(len(split), bool)

@@ -55,11 +55,8 @@ class ImageTable:
 
         self.root, self.class_names = root, tuple(class_names)
         self.paths, self.labels, self.roles = column(paths, ""), labels[order], roles[order]
-        self.masks, self.groups, self.weights = (
-            column(masks, None),
-            column(groups, ""),
-            column(weights, 1, "float32"),
-        )
+        self.masks, self.groups = column(masks, None), column(groups, "")
+        self.weights = column(weights, 1, "float32")
         self.boxes = np.zeros((count, 4), "float32") if boxes is None else column(boxes, None, "float32")
 
     def __len__(self) -> int:
@@ -108,12 +105,8 @@ def read_images(
     They are decoded into arrays, or, where these would be larger than `store` keeps in memory, only checked
     now and decoded whenever they are needed. One that cannot be read is an error, or left out and named.
     """
-    files, masks, boxes = (
-        [table.root / path for path in table.paths[rows]],
-        table.masks[rows],
-        table.boxes[rows],
-    )
-    count = len(files)
+    files, count = [table.root / path for path in table.paths[rows]], len(rows)
+    masks, boxes = table.masks[rows], table.boxes[rows]
     columns: Columns = {"good": ((count,), "int64")}
     if to and any(masks):
         columns["masks"] = ((count, *to.size), "bool")
@@ -147,13 +140,7 @@ def read_images(
     return split, good
 
 
-def _fill(
-    arrays: dict[str, np.ndarray],
-    table: ImageTable,
-    rows: np.ndarray,
-    to: PictureFormat | None,
-    skip_broken: bool,
-) -> int:
+def _fill(arrays, table: ImageTable, rows: np.ndarray, to: PictureFormat | None, skip_broken: bool) -> int:
     """Write what the images at `rows` are to `arrays`, without those that are broken; how many are left."""
     count, broken = 0, []
     results = _read_all(table, rows, to, whole="images" in arrays)
@@ -188,8 +175,8 @@ def _read_all(
 ) -> Iterator[dict[str, Any] | UnreadableImage]:
     """Of each row, in order, its image where the `whole` of it is kept, its mask and its box.
 
-    By several threads, a block at a time so that memory stays bounded. Images that are not kept are
-    decoded once all the same: one that is broken is told before the training and not in its midst.
+    Images that are not kept are decoded all the same: one that is broken is told before the training. Blocks
+    keep memory bounded.
     """
 
     def attempt(row: int) -> dict[str, Any] | UnreadableImage:

@@ -44,8 +44,6 @@ def read_files(
 def read_table(path: str | Path, columns: Sequence[str] = (), kind: Labels = "auto") -> ImageTable:
     """A table of the rows of a file, without opening an image; `columns` are as `label=species`.
 
-    Of several tags in a label a semicolon stands in between, and an image may have none.
-
     What is wrong is told with file and row; the line of column names is row 1, as in a spreadsheet. Bytes
     that are not UTF-8 are kept, as file names may have them.
     """
@@ -55,8 +53,7 @@ def read_table(path: str | Path, columns: Sequence[str] = (), kind: Labels = "au
     read = _READERS.get(file.suffix.lower())
     if read is None:
         raise UserError(f"{file} is no table; save it as one of {', '.join(_READERS)}")
-    with needs("a table", extra="train"):
-        import pandas
+    pandas = _pandas()
     try:
         frame = _texts(file, read(file), names)
     except (OSError, ValueError) as error:  # of a damaged file, that of pandas and pyarrow
@@ -77,8 +74,6 @@ def read_table(path: str | Path, columns: Sequence[str] = (), kind: Labels = "au
 
     paths = frame["path"]
     refuse(paths == "", lambda row: "'' is no path of a file")
-    if "\0" in "".join(paths) + "".join(frame["mask"]):
-        raise UserError(f"{file} has a path with a zero byte, which is no path of a file")
     refuse(paths.duplicated(), lambda row: f"{row.path!r} is in row {(paths == row.path).idxmax()}; keep one")
     if kind == "auto":
         kind = "multi" if SEPARATOR in "".join(frame["label"]) else "single"
@@ -95,11 +90,8 @@ def read_table(path: str | Path, columns: Sequence[str] = (), kind: Labels = "au
             each = [{tag.strip() for tag in text.split(SEPARATOR)} - {""} for text in class_names]
             class_names = sorted(set().union(*each))
             labels = np.array([[name in tags for name in class_names] for tags in each], "uint8")[labels]
-    roles = checked(
-        "split",
-        lambda text: text.casefold() in ("", *ROLE_NAMES),
-        "must be train, validation or test",
-    )
+    known = {"": "train", **ROLE_NAMES}
+    roles = checked("split", lambda text: text.casefold() in known, "must be train, validation or test")
     weights = np.ones(len(frame), "float32")
     if (given := frame["weight"] != "").any():
         weights[given] = pandas.to_numeric(frame["weight"][given], errors="coerce")
@@ -108,13 +100,9 @@ def read_table(path: str | Path, columns: Sequence[str] = (), kind: Labels = "au
     refuse(boxed & (frame["mask"] != ""), lambda row: "it has a mask and a box; keep one of them")
     boxes = np.zeros((len(frame), 4))
     boxes[boxed] = frame.loc[boxed, [*BOX]].apply(pandas.to_numeric, errors="coerce")
-    left, top, right, bottom = boxes.T
-    refuse(
-        boxed & ~(np.isfinite(boxes).all(axis=1) & (left < right) & (top < bottom)),
-        lambda row: (
-            f"{', '.join(BOX)} must be numbers, left < right and top < bottom; got {', '.join(row[[*BOX]])}"
-        ),
-    )
+    right_way = np.isfinite(boxes).all(axis=1) & (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
+    wanted = f"{', '.join(BOX)} must be numbers, left < right and top < bottom"
+    refuse(boxed & ~right_way, lambda row: f"{wanted}; got {', '.join(row[[*BOX]])}")
     if len(np.unique(labels)) < 2:
         found = f"one label only, {frame['label'].iloc[0]!r}" if len(labels) else "no rows"
         raise UserError(f"{file} has {found}; a network learns to tell two apart")
@@ -123,12 +111,19 @@ def read_table(path: str | Path, columns: Sequence[str] = (), kind: Labels = "au
         class_names,
         paths.to_numpy(object),
         labels,
-        [ROLE_NAMES.get(role.casefold(), "train") for role in roles],
+        [known[role.casefold()] for role in roles],
         np.where(frame["mask"] == "", None, frame["mask"]),
         checked("group", lambda text: True, ""),
         boxes,
         weights,
     )
+
+
+def _pandas():
+    with needs("a table", extra="train"):
+        import pandas
+
+    return pandas
 
 
 def _names(columns: Sequence[str]) -> dict[str, str | None]:
@@ -146,8 +141,7 @@ def _names(columns: Sequence[str]) -> dict[str, str | None]:
 
 
 def _read_text(file: Path) -> "DataFrame":
-    import pandas
-
+    pandas = _pandas()
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
         first = stream.readline()
     found = pandas.DataFrame([[""]])
@@ -164,8 +158,6 @@ def _read_text(file: Path) -> "DataFrame":
 
 
 def _read_json(file: Path) -> "DataFrame":
-    import pandas
-
     records = {}
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
         for row, text in enumerate(stream, 1):
@@ -177,13 +169,7 @@ def _read_json(file: Path) -> "DataFrame":
                 raise UserError(f"{file}, row {row}: not JSON: {error}") from None
             if not isinstance(records[row], dict):
                 raise UserError(f"{file}, row {row}: not a JSON object")
-    return pandas.DataFrame(list(records.values()), index=list(records), dtype=object)
-
-
-def _read_parquet(file: Path) -> "DataFrame":
-    import pandas
-
-    return pandas.read_parquet(file)
+    return _pandas().DataFrame(list(records.values()), index=list(records), dtype=object)
 
 
 _READERS = {
@@ -191,14 +177,13 @@ _READERS = {
     ".tsv": _read_text,
     ".jsonl": _read_json,
     ".ndjson": _read_json,
-    ".parquet": _read_parquet,
+    ".parquet": lambda file: _pandas().read_parquet(file),
 }
 
 
 def _texts(file: Path, found: "DataFrame", names: dict[str, str | None]) -> "DataFrame":
     """What each row says in each of `COLUMNS`, as text; nothing in those that there are not."""
-    import pandas
-
+    pandas = _pandas()
     frame = pandas.DataFrame(index=found.index if found.index.dtype == int else range(1, len(found) + 1))
     header = [str(name) for name in found.columns]
     for ours, theirs in names.items():
@@ -227,8 +212,7 @@ def write_table(table: ImageTable, path: str | Path) -> Path:
     file = Path(path).expanduser()
     if file.suffix.lower() != ".csv":
         raise UserError(f"output must be a file .csv; got {path}")
-    with needs("a table", extra="train"):
-        import pandas
+    pandas = _pandas()
 
     def beside(path: str | None) -> str:
         return Path(os.path.relpath(table.root / path, file.parent)).as_posix() if path else ""

@@ -24,14 +24,9 @@ _NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")
 
 
 def open_builder(name: str, data_dir: str | Path | None = None) -> tfds.core.DatasetBuilder:
-    """The builder of a dataset, prepared or not, in `TFDS_DATA_DIR` or `~/tensorflow_datasets` by default.
-
-    A version may follow the name, as `mnist:3.0.1` or, as the folders are called, `mnist/3.0.1`.
-    """
+    """The builder of a dataset, prepared or not; a version is given as `mnist:3.0.1` or `mnist/3.0.1`."""
     if not _NAME.fullmatch(name):
-        raise UserError(
-            f"{name!r} is no dataset name; type tfds:NAME, such as tfds:stl10 or tfds:cifar10_1/v6"
-        )
+        raise UserError(f"{name!r} is no dataset name; type tfds:NAME, such as tfds:cifar10_1/v6")
     name = re.sub(r"/(?=\d+\.\d+\.\d+$)", ":", name)
     data_dir = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     try:
@@ -47,14 +42,13 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
         return
     name = builder.info.full_name.rsplit("/", 1)[0]
     advice = (
-        f"on a machine with a network run `tfds build {name} --data_dir DIR`, copy DIR here and give "
-        "it as data_dir, or use the dataset cluttered_digits, which needs no download"
+        f"on a machine with a network run `tfds build {name} --data_dir DIR`, copy DIR here and give it as "
     )
+    advice += "data_dir, or use the dataset cluttered_digits, which needs no download"
     # Without a network, TensorFlow Datasets retries the name lookup for minutes before it says anything.
     if hosts := unreachable_hosts(builder.url_infos or [builder.info.homepage]):
-        raise UserError(
-            f"no dataset in {builder.data_path} and {hosts} cannot be reached to download it; {advice}"
-        )
+        missing = f"no dataset in {builder.data_path} and {hosts} cannot be reached to download it"
+        raise UserError(f"{missing}; {advice}")
     try:
         builder.download_and_prepare()
     except (AssertionError, OSError, tfds.download.DownloadError) as error:
@@ -78,7 +72,7 @@ def unreachable_hosts(urls: Iterable[str], seconds: float = 8.0) -> str | None:
 
 
 class TfdsSource:
-    """Splits of a dataset from `open_builder` as uint8 arrays, prepared here if need be.
+    """Splits of a dataset as uint8 arrays, prepared here if need be.
 
     `image_size` None keeps a size that the dataset fixes, else takes 32. `to_arrays` makes images and masks
     of a stored example and a size; by default the whole image alone.
@@ -92,15 +86,12 @@ class TfdsSource:
         resize: Resize = "crop",
         to_arrays: Callable[[dict, tuple[int, int]], dict] | None = None,
     ):
-        self._builder, self._store, self._with_masks = builder, store, to_arrays is not None
+        self._builder, self._store = builder, store
         self._image, self._label = _image_and_label(builder)
         prepare(builder)
         fixed = tuple(builder.info.features[self._image].shape[:2])
         self._size = (image_size or DEFAULT_SIZE,) * 2 if image_size or None in fixed else fixed
-        self._how = to_arrays.__name__ if to_arrays else resize
-        self._to_arrays = to_arrays or (
-            lambda example, size: {"images": whole_image(example[self._image], size, resize)}
-        )
+        self._to_arrays, self._resize = to_arrays, resize
         self._splits = _splits(builder)
         self.roles = frozenset(self._splits)
         self.class_names = tuple(builder.info.features[self._label].names)
@@ -111,9 +102,10 @@ class TfdsSource:
         count = count if limit is None else min(count, limit)
         stored = f"{self._splits[role]}[:{count}]"
         columns = {"images": ((count, *self._size, 3), "uint8"), "labels": ((count,), "int32")}
-        if self._with_masks:
+        if self._to_arrays:
             columns["masks"] = ((count, *self._size), "bool")
-        key = f"{self._builder.info.full_name} {self._builder.data_path} {stored} {columns} {self._how}"
+        how = self._to_arrays.__name__ if self._to_arrays else self._resize
+        key = f"{self._builder.info.full_name} {self._builder.data_path} {stored} {columns} {how}"
         try:
             return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, stored)))
         except (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
@@ -126,7 +118,9 @@ class TfdsSource:
     def _fill(self, arrays: dict[str, np.ndarray], stored: str) -> int:
         def row(example: dict) -> dict:
             labels = {"labels": tf.cast(example[self._label], tf.int32)}
-            return self._to_arrays(example, self._size) | labels
+            if self._to_arrays:
+                return labels | self._to_arrays(example, self._size)
+            return labels | {"images": whole_image(example[self._image], self._size, self._resize)}
 
         in_stored_order = tfds.ReadConfig(interleave_cycle_length=1, add_tfds_id=False)
         examples = self._builder.as_dataset(stored, shuffle_files=False, read_config=in_stored_order)

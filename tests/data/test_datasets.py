@@ -82,20 +82,14 @@ def test_images_in_both_train_and_test_are_counted(prepare, caplog):
     assert f"{2 - held_out} of 4 test images are also in train" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["photos", "./photos/", "cifar11", "{tmp}/photos"])
-def test_a_folder_without_its_prefix_is_what_was_meant(tmp_path, monkeypatch, name):
+def test_mistakes_are_told_in_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    name = name.format(tmp=tmp_path)
-    (tmp_path / name).mkdir()
-    with pytest.raises(UserError) as refused:
-        load_dataset(name)
-    assert str(refused.value).startswith(f"unknown dataset {name!r}; did you mean folder:{name}? allowed: ")
-
-
-def test_mistakes_are_told_in_one_line(tmp_path):
+    (tmp_path / "photos").mkdir()
     for options, message in [
         ({"name": "cifer10"}, r"unknown dataset 'cifer10'; did you mean cifar10\? allowed: cluttered_digits"),
-        ({"name": "cifar10", "validation_fraction": 1.0}, "between 0 and 1, such as 0.1; got 1.0"),
+        ({"name": "./photos/"}, "unknown dataset './photos/'; did you mean folder:./photos/"),
+        ({"name": f"{tmp_path}/photos"}, f"did you mean folder:{tmp_path}/photos"),
+        ({"name": "cifar10", "validation_fraction": 1.0}, "between 0 and 1"),
         ({"name": "cifar10", "limit": 1}, "limit must be 2 or more"),
         (
             {"name": "cluttered_digits", "validation_fraction": 0.3},

@@ -32,32 +32,21 @@ def predicted(photos):
     return find_images([str(photos)]).files
 
 
-LINKS = [
-    {"a/deep/loop": "../.."},
-    {"a/loop": "{photos}/.."},
-    {"a/to_b": "../b", "b/to_a": "../a"},
-]
-
-
-@pytest.mark.parametrize("links", LINKS, ids=str)
-def test_links_do_not_multiply_images(photos, links, caplog):
+def test_links_do_not_multiply_images(photos, caplog):
+    links = {"a/deep/loop": "../..", "a/loop": photos / "..", "a/to_b": "../b", "b/to_a": "../a"}
     for name, target in links.items():
-        (photos / name).symlink_to(target.format(photos=photos), target_is_directory=True)
+        (photos / name).symlink_to(target, target_is_directory=True)
     for look in (trained_on, predicted):
         files = look(photos)
         assert sorted(file.resolve() for file in files) == sorted(photos.rglob("*.png")) and len(files) == 6
     assert f"{len(links)} folders seen already" in caplog.text
     assert find_images([str(photos)]).passed_over == {"folders seen already": len(links)}
-    files = find_images([f"{photos}/**/*.png", f"{photos}/a/../a/0.png", f"{photos}/a"]).files
-    assert len(files) == 6
+    assert len(find_images([f"{photos}/**/*.png", f"{photos}/a/../a/0.png", f"{photos}/a"]).files) == 6
     table = read_folder(photos)
     own = {(path.split("/")[0], label) for path, label in zip(table.paths, table.labels.tolist())}
     assert own == {("a", 0), ("b", 1)}, "no second label"
-
-
-def test_a_class_that_is_a_link_to_all_classes_is_refused(photos):
     (photos / "c").symlink_to(".")
-    with pytest.raises(UserError, match=r"c has no images that can be read; it has 3 folders seen already;"):
+    with pytest.raises(UserError, match=r"c has no images that can be read; it has . folders seen already;"):
         read_folder(photos)
 
 

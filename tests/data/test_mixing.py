@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from attention_keras.data.augment import mix_batch
-from attention_keras.data.pipeline import steps_per_epoch, training_batches
+from attention_keras.data.pipeline import training_batches
 from attention_keras.data.split import Split
 
 COUNT, HEIGHT, WIDTH = 200, 12, 10
@@ -110,26 +110,10 @@ def test_cutout_blacks_out_a_square_of_half_the_side(height, width, side):
 
 
 def test_one_image_has_none_to_mix_with():
-    images = np.random.default_rng(0).integers(0, 256, (1, HEIGHT, WIDTH, 3), dtype="uint8")
-    labels = np.array([[0.0, 1.0, 0.0]], "float32")
+    images, labels = constant_images(1)
     for name in ("mixup", "cutmix"):
-        for seed in range(5):
-            same_images, same_labels = mixed(images, labels, name, seed=seed)
-            np.testing.assert_array_equal(same_images, images)
-            np.testing.assert_array_equal(same_labels, labels)
-
-
-def test_a_function_of_seed_epoch_and_step(split):
-    augment = "crop+mixup+cutout+cutmix"
-    batches = read(split, augment)
-    again, others = read(split, augment), read(split, augment, seed=4)
-    steps = steps_per_epoch(17, 8)
-    for start in (1, steps, steps + 1):  # in the middle of an epoch, and at its end
-        resumed = read(split, augment, start_step=start)
-        for found, expected in zip([*again, *resumed], [*batches, *batches[start:]], strict=True):
-            np.testing.assert_array_equal(found[0], expected[0])
-            np.testing.assert_array_equal(found[1], expected[1])
-    assert (batches[0][0] != others[0][0]).any()
+        same_images, same_labels = mixed(images, labels, name)
+        assert (same_images == images).all() and (same_labels == labels).all()
 
 
 def test_moves_are_what_they_were_without_mixes(split):

@@ -42,12 +42,6 @@ def rows_of(batches):
     return np.concatenate([images[..., 0].max(axis=(1, 2)).astype(int) - 1 for images, _ in batches])
 
 
-def test_same_seed_same_batches_another_seed_others(split):
-    batches = read(split)
-    assert_same(batches, read(split))
-    assert (rows_of(batches) != rows_of(read(split, seed=4))).any()
-
-
 def test_every_image_once_an_epoch_in_another_order(split):
     rows = rows_of(read(split)).reshape(2, COUNT)
     np.testing.assert_array_equal(np.sort(rows, axis=1), [np.arange(COUNT)] * 2)
@@ -64,24 +58,19 @@ def test_labels_stay_with_images_and_are_one_hot(split):
 
 def test_weights_come_third_and_are_1_on_average(split):
     weights = np.arange(1, COUNT + 1, dtype="float32")
-    batches = list(
-        training_batches(
-            replace(split, weights=weights),
-            num_classes=CLASSES,
-            batch_size=8,
-            seed=3,
-            epochs=1,
-            augment="flip",
-        ).as_numpy_iterator()
-    )
+    options = {"num_classes": CLASSES, "batch_size": 8, "seed": 3, "epochs": 1, "augment": "flip"}
+    batches = list(training_batches(replace(split, weights=weights), **options).as_numpy_iterator())
     found = np.concatenate([each for *_, each in batches])
     np.testing.assert_allclose(found, weights[rows_of([batch[:2] for batch in batches])] / weights.mean())
 
 
-def test_start_step_equals_skipping(split):
-    whole = read(split)
-    for start_step in (1, 6, 7, 8, 13, 14):
-        assert_same(read(split, start_step=start_step), whole[start_step:])
+def test_a_function_of_seed_epoch_and_step(split):
+    for augment in ("flip+crop", "crop+mixup+cutout+cutmix"):
+        whole = read(split, augment=augment)
+        assert_same(whole, read(split, augment=augment))
+        for start_step in (1, 6, 7, 8, 13, 14):
+            assert_same(read(split, augment=augment, start_step=start_step), whole[start_step:])
+        assert (whole[0][0] != read(split, augment=augment, seed=4)[0][0]).any()
 
 
 def test_neither_threads_nor_prefetching_show(split):

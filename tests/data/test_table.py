@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 
 from attention_keras.data import rows as rows_of_files
 from attention_keras.data.datasets import load_dataset, load_unseen
-from attention_keras.data.geometry import RESIZES, PictureFormat
+from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.pipeline import evaluation_batches, training_batches, user_errors
 from attention_keras.data.rows import ImageRows
 from attention_keras.errors import UserError
@@ -67,28 +67,16 @@ def assert_same(some, others):
         np.testing.assert_array_equal(one[1], other[1])
 
 
-def test_class_folders_alone(tmp_path, fill, caplog):
-    dataset = load_dataset(f"folder:{fill(tmp_path, count=50)}", image_size=16)
-    splits = [dataset.train, dataset.validation, dataset.test()]
-    assert f"has no test split: {len(splits[2])} training images are set aside" in caplog.text
-    assert dataset.class_names == ("a", "b") and dataset.image_shape == (16, 16, 3)
-    for split, share in zip(splits, (0.72, 0.08, 0.2)):
-        assert len(split) == pytest.approx(100 * share, abs=12)  # by content, so the shares are about right
-        np.testing.assert_array_equal(split.images[:, 0, 0, 1], split.labels)
-        assert set(split.labels) == {0, 1}
-    seen = np.concatenate([split.images[:, 0, 0, 0] * 2 + split.labels for split in splits])
-    np.testing.assert_array_equal(np.sort(seen), np.arange(100))
-    limited = load_dataset(f"folder:{tmp_path}", limit=10)
-    assert [len(split) for split in (limited.train, limited.validation, limited.test())] == [10, 2, 2]
-
-
 def test_train_validation_and_test_folders(tmp_path, fill):
     fill(tmp_path / "train")
     fill(tmp_path / "val", count=2, first=50)
     fill(tmp_path / "test", count=3, first=90)
     (tmp_path / "test" / "a" / "x.jpg").write_bytes(b"no image")
     dataset = load_dataset(f"folder:{tmp_path}", skip_broken=True)
-    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test())] == [20, 4, 6]
+    splits = [dataset.train, dataset.validation, dataset.test()]
+    assert [len(split) for split in splits] == [20, 4, 6] and dataset.class_names == ("a", "b")
+    for split in splits:
+        np.testing.assert_array_equal(split.images[:, 0, 0, 1], split.labels)
     assert dataset.validation.images[:, 0, 0, 0].tolist() == [50, 50, 51, 51]
     assert load_dataset(f"folder:{tmp_path}", limit=6).train.labels.tolist() == [0, 1] * 3
     with pytest.raises(UserError, match=r"1 of 7 images in .* cannot be read: test/a/x.jpg \(not an image\)"):
@@ -143,12 +131,14 @@ def test_masks_beside_the_images(tmp_path, fill):
         load_dataset(f"folder:{tmp_path}")
 
 
-@pytest.mark.parametrize("resize", RESIZES)
-def test_streamed_pixels_are_those_that_would_be_kept(photos, load, resize):
+def test_streamed_pixels_are_those_that_would_be_kept(photos, load):
+    needed = 40 * (16 * 16 * 3 + 8)  # pixels, row numbers
+    assert type(load(memory_limit=needed).train.images) is np.ndarray
+    assert isinstance(load(memory_limit=needed - 1).train.images, ImageRows)
     for file in list(photos.glob("a/*"))[:12]:
         (photos / "a" / "GroundTruth").mkdir(exist_ok=True)
         photograph(7).convert("L").save(photos / "a" / "GroundTruth" / f"{file.stem}.png")
-    kept, streamed = load(resize=resize), load(True, resize=resize)
+    kept, streamed = load(resize="pad"), load(True, resize="pad")
     pairs = [(getattr(kept, role), getattr(streamed, role)) for role in ("train", "validation")]
     for one, other in [*pairs, (kept.test(), streamed.test())]:
         assert type(one.images) is np.ndarray and isinstance(other.images, ImageRows)
@@ -163,25 +153,11 @@ def test_streamed_pixels_are_those_that_would_be_kept(photos, load, resize):
     np.testing.assert_array_equal(one, kept.validation.images)
 
 
-def test_a_folder_streams_above_the_memory_limit(load):
-    needed = 40 * (16 * 16 * 3 + 8)  # pixels, row numbers
-    assert type(load(memory_limit=needed).train.images) is np.ndarray
-    assert isinstance(load(memory_limit=needed - 1).train.images, ImageRows)
-
-
 def test_rows_are_indexed_as_those_of_an_array(load):
     rows = load(True).train.images
     whole = np.asarray(rows)
     assert (rows.shape, rows.dtype, len(rows)) == (whole.shape, whole.dtype, len(whole))
-    for index in (
-        3,
-        -1,
-        slice(2, 9, 3),
-        slice(0, 0),
-        [4, 0, 4],
-        np.array([], "int64"),
-        whole[:, 0, 0, 0] > 99,
-    ):
+    for index in (3, -1, slice(2, 9, 3), slice(0, 0), [4, 0, 4], whole[:, 0, 0, 0] > 99):
         np.testing.assert_array_equal(rows[index], whole[index])
         if not isinstance(index, int):
             np.testing.assert_array_equal(np.asarray(rows.take(index)), whole[index])
@@ -192,15 +168,15 @@ def decoded(monkeypatch):
     """Names of the files that were decoded, as training does it, in any order."""
     names = []
 
-    def counted(original):
-        def decode(self, file, *arguments):
+    def counted(read):
+        def decode(file, *arguments):
             names.append(file.name)
-            return original(self, file, *arguments)
+            return read(file, *arguments)
 
         return decode
 
-    for method in ("_whole", "_part"):
-        monkeypatch.setattr(ImageRows, method, counted(getattr(ImageRows, method)))
+    for name in ("read_image", "read_part"):
+        monkeypatch.setattr(rows_of_files, name, counted(getattr(rows_of_files, name)))
     return names
 
 
@@ -234,9 +210,8 @@ def test_crops_are_a_function_of_seed_epoch_and_step(load, monkeypatch):
     assert len({images[0].tobytes() for images, _ in one}) == 9, "another part in each epoch"
 
 
-@pytest.mark.parametrize("augment", ["none", "flip+resized_crop"])
-def test_an_image_that_vanishes_or_changes_meanwhile_is_told_in_a_line(load, augment):
-    train = load(True).train
+def test_an_image_that_vanishes_or_changes_meanwhile_is_told_in_a_line(load):
+    train, augment = load(True).train, "flip+resized_crop"
     file = train.files.files[7]
     file.unlink()
     message = f"^{re.escape(str(file))} can no longer be read: No such file or directory; put it back$"
@@ -245,19 +220,9 @@ def test_an_image_that_vanishes_or_changes_meanwhile_is_told_in_a_line(load, aug
     gc.collect()  # a failed iterator is in a cycle; collected by a thread that decodes, it waits for itself
     photograph(99).save(file)
     changed = "has changed since it was found good; put it back as it was"
-    with pytest.raises(UserError, match=changed) as told, user_errors():
+    with pytest.raises(UserError, match=changed), user_errors():
         batches_of(train, augment=augment)
-    assert "\n" not in str(told.value)
-    del told
     gc.collect()
     with pytest.raises(UserError, match="has changed"):
         train.images[[7]]
     assert len(train.images[[6, 8]]) == 2
-
-
-def test_crops_belong_to_files_and_leave_masks_alone(load):
-    digits, told = load_dataset("cluttered_digits", limit=20).train, np.ones(20, bool)
-    with pytest.raises(UserError, match="augment resized_crop is cut from image files, which folder:PATH"):
-        batches_of(digits, num_classes=10)
-    with pytest.raises(UserError, match="augment resized_crop changes images without their masks"):
-        batches_of(load().train, objects=told)

@@ -3,22 +3,19 @@
 import csv
 import json
 import os
-import shutil
 import time
 
-import keras
 import numpy as np
 import pandas
 import pytest
 from PIL import ExifTags, Image
 
 from attention_keras.commands.main import main
-from attention_keras.data.datasets import load_dataset, load_unseen, seen_in_training
+from attention_keras.data.datasets import load_dataset, load_unseen
 from attention_keras.data.geometry import RESIZES, PictureFormat
 from attention_keras.data.rows import BoxMasks
 from attention_keras.data.table_file import read_files, read_table
 from attention_keras.errors import UserError
-from attention_keras.runs.directory import Run
 
 SIDE = 16
 
@@ -107,11 +104,7 @@ def test_what_is_wrong_is_told_with_file_and_row(tmp_path):
         ("t.csv", f"{box}\na.png,x,5,2,3,9\n", "left < right and top < bottom; got 5, 2, 3, 9"),
         ("t.csv", f"{box}\na.png,x,1,2,inf,9\n", "row 2: left, top"),
         ("t.csv", f"{box},mask\na.png,x,1,2,3,4,m.png\n", "row 2: it has a mask and a box"),
-        (
-            "t.csv",
-            "file,label\na.png,x\n",
-            "one column 'path' and has 'file', 'label'; .*columns path=NAME",
-        ),
+        ("t.csv", "file,label\na.png,x\n", "column 'path' and has 'file', 'label'; .*columns path=NAME"),
         ("t.csv", "path,label,label\na.png,x,y\n", "must have one column 'label'"),
         ("t.csv", "", "must have one column 'path' and has none"),
         ("t.csv", "path,label\n", "has no rows"),
@@ -133,12 +126,10 @@ def test_what_is_wrong_is_told_with_file_and_row(tmp_path):
     for words in (("species",), ("kind=species",), ("label=",), ("group",)):
         with pytest.raises(UserError, match="columns are such as label=species"):
             read_table(tmp_path / "t.jsonl", words)
-    for name, options in [
-        (f"folder:{tmp_path}", {"columns": ("label=x",)}),
-        ("table:x", {"group_by": "parent"}),
-    ]:
-        with pytest.raises(UserError, match=r"for table:FILE|for folder:PATH"):
-            read_files(name, **options)
+    with pytest.raises(UserError, match="for table:FILE"):
+        read_files(f"folder:{tmp_path}", columns=("label=x",))
+    with pytest.raises(UserError, match="for folder:PATH"):
+        read_files("table:x", group_by="parent")
     with pytest.raises(UserError, match="there is no table"):
         read_table(tmp_path / "gone.csv")
 
@@ -187,34 +178,6 @@ def test_a_box_goes_where_its_pixels_go(tmp_path):
         masks = BoxMasks(test.boxes, (32, 32))[:]
         shown = test.images[..., 0] > 127
         assert shown.any(axis=(1, 2)).all() and (masks != shown).mean() < 0.005, resize
-
-
-def test_a_run_from_bytes_to_its_numbers(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(photos, tmp_path / "photos")
-    files = sorted((tmp_path / "photos").rglob("*.png"))
-    rows = [f"{file.relative_to(tmp_path)};{file.parts[-3]};{file.parts[-2]}" for file in files]
-    table = write(tmp_path / "photos.csv", rows, "path;species;patient")
-    images = keras.Input((SIDE, SIDE, 3))
-    keras.Model(images, keras.layers.Conv2D(8, 3, 2, activation="swish")(images)).save("tiny.keras")
-    words = (
-        "train --dataset table:photos.csv --columns label=species group=patient --name tried --export none"
-    )
-    words += " --backbone tiny.keras --preprocess raw --frozen-epochs 1 --epochs 0 --precision float32"
-    assert main(words.split()) == 0
-    run = Run("runs/tried")
-    tested = {path for path, record in run.files().items() if record.role == "test"}
-    patients = [{path.split("/")[-2] for path in paths} for paths in (tested, run.files().keys() - tested)]
-    assert run.metrics()["test_images"] == len(tested) > 10 and patients[0].isdisjoint(patients[1])
-    assert len(seen_in_training(run.files())) == 120 - len(tested)
-    assert main(["evaluate", "classification", "runs/tried"]) == 0
-    (measured,) = json.loads((run.path / "evaluation" / "classification.json").read_text())["values"].values()
-    assert measured["error"] == pytest.approx(run.metrics()["test_error"], abs=1e-6)
-    capsys.readouterr()
-    write(table, [*rows[:-1], rows[-1].replace(";b;", ";a;")], "path;species;patient")
-    (run.path / "metrics.json").unlink()
-    with pytest.raises(UserError, match="has changed since runs/tried began: 1 changed"):
-        main(words.split())
 
 
 @pytest.mark.slow
