@@ -102,8 +102,8 @@ def read_images(
 
     Without a format `to` they stay as large as they are, and come without masks and boxes.
 
-    They are decoded into arrays, or, where these would be larger than `store` keeps in memory, only checked
-    now and decoded whenever they are needed. One that cannot be read is an error, or left out and named.
+    Where decoded images would be larger than `store` keeps in memory, they are only checked now and decoded
+    whenever they are needed.
     """
     files, count = [table.root / path for path in table.paths[rows]], len(rows)
     masks, boxes = table.masks[rows], table.boxes[rows]
@@ -180,7 +180,8 @@ def _read_all(
     """
 
     def attempt(row: int) -> dict[str, Any] | UnreadableImage:
-        file, mask, box, found = table.root / table.paths[row], table.masks[row], table.boxes[row], {}
+        file, mask, box = table.root / table.paths[row], table.masks[row], table.boxes[row]
+        found, reading = {}, ""
         try:
             if to is None:
                 check_bands(file)
@@ -191,12 +192,12 @@ def _read_all(
                 check_image(file, to)
             if box.any():
                 found["boxes"] = fit_box(box, upright_size(file), to)
+            if mask:
+                reading = f"its mask {mask}: "
+                found["masks"] = read_mask(table.root / mask, to)
         except UnreadableImage as reason:
-            return reason
-        try:
-            return found | ({"masks": read_mask(table.root / mask, to)} if mask else {})
-        except UnreadableImage as reason:
-            return UnreadableImage(f"its mask {mask}: {reason}")
+            return UnreadableImage(f"{reading}{reason}")
+        return found
 
     with ThreadPoolExecutor() as threads:
         for start in range(0, len(rows), _READ_AT_ONCE):
