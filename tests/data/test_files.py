@@ -32,8 +32,10 @@ def predicted(photos):
     return find_images([str(photos)]).files
 
 
-def test_links_do_not_multiply_images(photos, caplog):
-    links = {"a/deep/loop": "../..", "a/loop": photos / "..", "a/to_b": "../b", "b/to_a": "../a"}
+@pytest.mark.parametrize(
+    "links", [{"a/deep/loop": "../.."}, {"a/loop": "../.."}, {"a/to": "../b", "b/to": "../a"}]
+)
+def test_links_do_not_multiply_images(photos, links, caplog):
     for name, target in links.items():
         (photos / name).symlink_to(target, target_is_directory=True)
     for look in (trained_on, predicted):

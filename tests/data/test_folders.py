@@ -52,7 +52,8 @@ def test_masked_sets(tmp_path):
     for name in ("Car", "Horse"):
         (tmp_path / name / "GroundTruth").mkdir(parents=True)
         for number in range(3):
-            Image.fromarray(pixels - 40 * number * (pixels > 0)).save(tmp_path / name / f"{number}.png")
+            shown = np.where(pixels, 255 - 40 * number, 0).astype("uint8")
+            Image.fromarray(shown).save(tmp_path / name / f"{number}.png")
             Image.fromarray(pixels[..., 0]).save(tmp_path / name / "GroundTruth" / f"{number}.png")
     Image.fromarray(pixels).save(tmp_path / "Car" / "no-mask.jpg")
     for resize, share in {"crop": 1, "stretch": 1 / 3, "pad": 1 / 9}.items():
