@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pandas
 import pytest
@@ -27,6 +28,7 @@ from attention_keras.evaluation.subjects.predictor import KerasPredictor
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "model.keras"
+    keras.utils.set_random_seed(0)
     network = build_model("vgg-att2-concat-dp", num_classes=3, width=0.03, init="keras")
     network.save(path)
     return network, path
@@ -86,7 +88,7 @@ def test_rows_are_the_models_answers(model, folder, capsys):
             expected = softmax(np.asarray(network(pixels[None])["logits"])[0])
             assert row["class"] == str(expected.argmax()) and row["reason"] == ""
             found = [float(row[name]) for name in ("probability", "probability_2", "probability_3")]
-            np.testing.assert_allclose(found, sorted(expected)[::-1], atol=1e-5)
+            np.testing.assert_allclose(found, sorted(expected)[::-1], atol=1e-4)  # batches of two, and of one
         pictures = [file.name for file in (folder / "pictures").iterdir()]
         assert sorted(row["drawing"] for row in rows) == sorted(f"pictures/{name}" for name in pictures)
         assert sorted(name.rpartition("-")[0] for name in pictures) == ["a", "a", "b", "c", "Ünï 1"]
