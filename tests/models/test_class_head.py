@@ -105,6 +105,14 @@ def test_fit_ends_with_the_weights_of_its_validation_data(trained):
     np.testing.assert_allclose(model.weigh(batches), weights, rtol=1e-4)
 
 
+def test_class_attention_looks_at_the_object(trained):
+    """A square of 4 of 16 pixels: the average sees little of it, and attention finds it."""
+    model, images, labels = trained
+    levels = model.predict(images[160:], verbose=0)["level_logits"]
+    probe, attention = (np.mean(levels[:, i].argmax(1) == labels[160:]) for i in (0, 1))
+    assert attention > probe and attention > 0.85
+
+
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_weights_are_those_of_the_highest_likelihood(activation):
     """Labels drawn from known weights; and no other weights nearby are as likely."""
