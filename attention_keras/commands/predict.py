@@ -100,7 +100,10 @@ def main(words: Sequence[str], prog: str) -> int:
             print(f"overview in {write_overview(table.path.parent)}")
     read = sum(table.answered.values())
     unread = len(table.answered) - read
-    print(f"{read:,} images in {written}, " + (f"{speed:.0f} a second" if left else "all answered before"))
+    print(
+        f"{read:,} {'image' if read == 1 else 'images'} in {written}, "
+        + (f"{speed:.0f} a second" if left else "all answered before")
+    )
     if found.passed_over:
         print(f"passed over: {in_words(found.passed_over)}")
     if unread:
