@@ -5,6 +5,7 @@ shares no code with the client, so that both have to agree with the description.
 """
 
 import base64
+import contextlib
 import json
 import re
 import threading
@@ -120,7 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(BrokenPipeError):  # a client that has not waited
+            self.wfile.write(body)
 
     do_POST = do_GET
 
