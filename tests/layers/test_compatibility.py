@@ -120,7 +120,9 @@ def test_which_scores_use_g(gradients):
     ):
         layer = CompatibilityScore(kind)
         (_, attention), (_, swapped) = (pool(local, layer(local, x)) for x in (g, g[::-1].copy()))
-        (gradient,) = gradients(lambda g, f=layer: keras.ops.sum(pool(local, f(local, g))[0] * weights), g)
+        (gradient,) = gradients(
+            lambda g, f=layer: keras.ops.sum(keras.ops.multiply(pool(local, f(local, g))[0], weights)), g
+        )
         least, most = gradient_range
         assert least <= np.abs(gradient).max() < most, kind
         least, most = move_range
