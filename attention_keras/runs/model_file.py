@@ -1,5 +1,6 @@
 """Reading and writing `.keras` files. Archives that are not what they say are refused."""
 
+import json
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -38,6 +39,22 @@ def load_model(path: str | Path) -> keras.Model:
     except (Exception, RecursionError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(f"cannot load {file}: {reason[:200]}") from None
+
+
+def image_side(path: str | Path) -> int | None:
+    """Height of the images that the model of a file takes; None where it takes any.
+
+    Read from the file's description of its input, since to build a network takes seconds; where the
+    description is not one that is known here, the model is loaded.
+    """
+    file = _checked_file(Path(path))
+    try:
+        with zipfile.ZipFile(file) as archive:
+            layers = json.loads(archive.read("config.json"))["config"]["layers"]
+        (shape,) = (layer["config"]["batch_shape"] for layer in layers if layer["class_name"] == "InputLayer")
+        return None if shape[1] is None else int(shape[1])
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError, zipfile.BadZipFile):
+        return load_model(path).input_shape[1]
 
 
 def _checked_file(path: Path) -> Path:

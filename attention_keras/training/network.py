@@ -30,7 +30,7 @@ from attention_keras.models.tiled import tiled
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
-from attention_keras.runs.model_file import load_model
+from attention_keras.runs.model_file import image_side, load_model
 from attention_keras.training.device import choose_precision, jit_compile
 from attention_keras.training.losses import MeanOffObject, guidance, loss_of
 from attention_keras.training.optimizers import build_optimizer, build_schedule
@@ -69,7 +69,7 @@ def settle(config: RunConfig, precision: str, strategy: Strategy | None) -> RunC
         precision = "float32" if spans_workers(strategy) else choose_precision()
     if not size and not config.tiles and has_free_size(config.dataset):
         if spec.file:
-            size = load_model(spec.file).input_shape[1] or DEFAULT_SIZE
+            size = image_side(spec.file) or DEFAULT_SIZE
         elif spec.preset:
             size = keras.tree.flatten(build_preset(spec.preset).input)[0].shape[1] or DEFAULT_SIZE
         elif spec.application and config.weights:
