@@ -68,14 +68,9 @@ def answer_galleries(
     folder = PANELS if single else f"{PANELS}/{file_name(subject.name)}"
     galleries, start = [], 0
     for heading, rows in parts.items():
-        shown = test.take(rows)
-        figures = [
-            _figure(context, subject, shown, place, found[row], f"{start + place:02d}")
-            for place, row in enumerate(rows)
-        ]
-        galleries += [Gallery(heading if single else f"{subject.name}: {heading}", folder, figures)] * bool(
-            figures
-        )
+        if len(rows):
+            figures = _figures(context, subject, test.take(rows), found[rows], start)
+            galleries.append(Gallery(heading if single else f"{subject.name}: {heading}", folder, figures))
         start += len(rows)
     return galleries
 
@@ -94,34 +89,58 @@ def chosen_answers(
     return wrong, right[one_of_each_class(labels[right], count - len(wrong))]
 
 
-def _figure(
-    context: Context, subject: Subject, shown: Split, row: int, answer: np.ndarray, name: str
-) -> Figure:
-    """One image with the evidence for its class, for each tag that was found, or for the number.
-
-    Beside a class stands the attention of each tap, and where it is wrong the evidence against the true one;
-    a network of layers that has neither is shown with its Grad-CAM.
-    """
-    predictor, names, label = subject.predictor, context.class_names, shown.labels[row]
-    path, of_class = paths_of(shown)[row], context.dataset.kind == "single"
-    title, right = prediction_title(answer, names, label, predictor.activation, predictor.thresholds)
+def _figures(
+    context: Context, subject: Subject, shown: Split, answers: np.ndarray, start: int
+) -> list[Figure]:
+    """Each image with its maps, numbered from `start`."""
+    predictor, names, paths = subject.predictor, context.class_names, paths_of(shown)
+    titles = [
+        prediction_title(answer, names, label, predictor.activation, predictor.thresholds)
+        for answer, label in zip(answers, shown.labels)
+    ]
     if isinstance(predictor, TiledPredictor):
-        pixels = predictor.explain_file(Path(path)).draw(0, title, right)
-        return Figure(name, pixels, path, small=True, right=right, title=title)
-    image, asked, maps = np.asarray(shown.images[row : row + 1]), [int(answer.argmax())], {}
-    if context.dataset.kind == "multi":
-        asked = np.flatnonzero(tags_of(answer, predictor.thresholds)).tolist()
-    found = {k: subject.explain(image, [k]) for k in asked}
-    signed = {f"for {names[k]}": one.total[0] for k, one in found.items() if one.total is not None}
-    if of_class:
-        maps = {tap: level[0] for tap, level in found[asked[0]].attention.items()}
-        if signed and not right:
-            against = subject.explain(image, [int(label)]).total
-            signed[f"not {names[label]}"] = found[asked[0]].total[0] - against[0]
-        if not maps and not signed and subject.shows_layers:
+        drawn = [predictor.explain_file(Path(path)).draw(0, *title) for path, title in zip(paths, titles)]
+    else:
+        images = np.asarray(shown.images[:])
+        maps = _maps(context, subject, images, answers, np.asarray(shown.labels))
+        drawn = [
+            panel(image, levels, title, correct=right, evidence=signed)
+            for image, (title, right), (levels, signed) in zip(images, titles, maps)
+        ]
+    return [
+        Figure(f"{start + place:02d}", pixels, path, small=True, right=right, title=title)
+        for place, (pixels, path, (title, right)) in enumerate(zip(drawn, paths, titles))
+    ]
+
+
+def _maps(
+    context: Context, subject: Subject, images: np.ndarray, answers: np.ndarray, labels: np.ndarray
+) -> Iterator[tuple[dict, dict]]:
+    """Of each image the evidence for its class, for each tag that was found, or for the number; the second.
+
+    Beside a class stands the attention of each tap, the first, and where it is wrong the evidence against the
+    true one; a network of layers that has neither is shown with its Grad-CAM. All are explained at once.
+    """
+    names, kind = context.class_names, context.dataset.kind
+    levels, signed = [{} for _ in images], [{} for _ in images]
+    rows, asked = np.arange(len(images)), answers.argmax(axis=-1)
+    if kind == "multi":
+        rows, asked = np.nonzero(tags_of(answers, subject.predictor.thresholds))
+    if not len(rows):  # no tag was found on any
+        return zip(levels, signed)
+    found = subject.explain(images[rows], asked)
+    for row, asked_class, total in zip(rows, asked, () if found.total is None else found.total):
+        signed[row][f"for {names[asked_class]}"] = total
+    if kind == "single":
+        wrong, attention = np.flatnonzero(asked != labels), found.attention
+        if found.total is not None and len(wrong):
+            against = found.total[wrong] - subject.explain(images[wrong], labels[wrong]).total
+            for row, total in zip(wrong, against):
+                signed[row][f"not {names[labels[row]]}"] = total
+        elif found.total is None and not attention and subject.shows_layers:
             with contextlib.suppress(NotApplicable):  # no feature map to explain
-                [kind] = shown_kinds(subject.model)
-                levels = kind.compute(subject.model, image, asked, 1, context.options.seed)
-                maps = {level: values[0] for level, values in levels.items()}
-    pixels = panel(image[0], maps, title, correct=right, evidence=signed)
-    return Figure(name, pixels, path, small=True, right=right, title=title)
+                [post_hoc] = shown_kinds(subject.model)
+                settings = (context.options.batch_size, context.options.seed)
+                attention = post_hoc.compute(subject.model, images, asked, *settings)
+        levels = [{tap: level[row] for tap, level in attention.items()} for row in rows]
+    return zip(levels, signed)
