@@ -72,13 +72,8 @@ class Session:
         check_fit(config, dataset)
         if not config.restart:
             run.refuse_changed_files(dataset.name, dataset.files)
-        self.config, self.run, self.dataset, self.strategy, self.report = (
-            config,
-            run,
-            dataset,
-            strategy,
-            report,
-        )
+        self.config, self.run, self.dataset = config, run, dataset
+        self.strategy, self.report = strategy, report
         self.is_chief = is_chief(strategy)  # the one process that writes files
         self.steps_per_epoch = steps_per_epoch(len(dataset.train), config.step_batch_size)
         objects = (dataset, config.attend_to_fraction, config.seed)

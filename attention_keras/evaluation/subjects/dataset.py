@@ -107,10 +107,8 @@ def _other_dataset(subjects: Sequence[Subject], name: str, data_dir: str) -> Ima
     to = picture_format(subjects)
     if name.startswith(IMAGE_FILES):
         seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
-        of_table, trained = (
-            name.startswith(TABLE),
-            [subject.trained for subject in subjects if subject.trained],
-        )
+        of_table = name.startswith(TABLE)
+        trained = [subject.trained for subject in subjects if subject.trained]
         columns = trained[0].columns if trained and of_table else ()
         labels = LABELS_OF[subjects[0].predictor.activation] if of_table else "auto"
         return load_unseen(name, to, columns=columns, labels=labels, without=seen)
