@@ -99,7 +99,11 @@ QUICK = [(name, "mixed_bfloat16") for name in FEW]
     ("name", "policy"),
     [step if step in QUICK else pytest.param(*step, marks=pytest.mark.slow) for step in STEPS],
 )
-def test_a_step_of_training(name, policy):
+def test_a_step_of_training(name, policy, monkeypatch):
+    if keras.backend.backend() == "torch":
+        # On AVX2 it hangs or crashes in the gradient of a ResNet's 1x1 convolution with stride, which is
+        # written past its memory where there are fewer than eight channels (oneDNN issue 6035).
+        monkeypatch.setattr("torch.backends.mkldnn.enabled", False)
     model = small(name, policy)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     model.compile("sgd", loss, metrics=["accuracy"], run_eagerly=EAGERLY)
