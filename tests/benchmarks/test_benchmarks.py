@@ -7,7 +7,7 @@ from attention_keras import build_model
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.models.parts import prune_dead_branch
-from benchmarks import bags, train_step
+from benchmarks import train_step
 from benchmarks.common import convolution, medians
 from benchmarks.input_pipeline import measure, plain_batches
 from benchmarks.serving import inputs, load_signatures
@@ -71,12 +71,3 @@ def test_calls_take_turns_and_a_convolution_is_plausible():
     medians({name: lambda name=name: said.append(name) for name in "abc"}, rounds=3)
     assert "".join(said) == "aabbcc" + "abc" + "bca" + "cab"
     assert 1e7 < convolution("float32", (2, 8, 8, 16), repeats=1) < 1e14
-
-
-@pytest.mark.parametrize("keys", bags.RULES.values())
-def test_the_label_of_a_bag_is_its_rule(keys):
-    digits = np.random.default_rng(0).permutation(np.arange(200) % 10)
-    rows, labels = bags.draw(keys, digits, 300, np.random.default_rng(1))
-    counts = np.stack([(digits[rows] == key).sum(axis=1) for key in keys])
-    assert np.array_equal(counts.min(axis=0), labels) and labels.mean() == 0.5
-    assert counts.sum(axis=0).tolist() == (len(keys) - 1 + labels).tolist()
