@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas
 from scipy.special import softmax
 from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, mean_absolute_error, r2_score
 
@@ -91,17 +92,10 @@ def score_tags(
     return TagScores(ap, f1, counts, exact, *means)
 
 
-class NumberScores(NamedTuple):
-    """The mean absolute error is in the units of the numbers."""
-
-    r2: float
-    mean_absolute_error: float
-
-
-def score_numbers(answers: np.ndarray, numbers: np.ndarray) -> NumberScores:
-    """Compare `(n,)` with `(n,)`."""
+def score_numbers(answers: np.ndarray, numbers: np.ndarray) -> tuple[float, float]:
+    """R2 and the mean absolute error of `(n,)` beside `(n,)`, the error in the units of the numbers."""
     r2 = float(r2_score(numbers, answers)) if len(numbers) > 1 else float("nan")
-    return NumberScores(r2, float(mean_absolute_error(numbers, answers)))
+    return r2, float(mean_absolute_error(numbers, answers))
 
 
 def errors_by_group(groups: np.ndarray | None, wrong: np.ndarray) -> dict[str, Any]:
@@ -112,14 +106,7 @@ def errors_by_group(groups: np.ndarray | None, wrong: np.ndarray) -> dict[str, A
     """
     if groups is None or not any(groups):
         return {}
-    names, group = np.unique(groups, return_inverse=True)
-    counts = np.bincount(group)
-    errors = np.bincount(group, weights=np.asarray(wrong, "float64")) / counts
-    named = names != ""
-    names, counts, errors = names[named], counts[named], errors[named]
-    deviation = errors.std(ddof=1) / np.sqrt(len(errors)) if len(errors) > 1 else float("nan")
-    each = [
-        {"group": str(names[i]), "error": float(errors[i]), "images": int(counts[i])}
-        for i in np.lexsort((-counts, -errors))
-    ]
-    return {"mean": float(errors.mean()), "standard error": float(deviation), "each, worst first": each}
+    each = pandas.Series(wrong, dtype="float64").groupby(groups).agg(error="mean", images="size")
+    each = each.drop("", errors="ignore").sort_values(["error", "images"], ascending=False)
+    rows = each.rename_axis("group").reset_index().to_dict("records")
+    return {"mean": each.error.mean(), "standard error": each.error.sem(), "each, worst first": rows}

@@ -85,10 +85,8 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     """Mean of the finite values, and its standard error (NaN below two values)."""
     valid = np.asarray(values, "float64")
     valid = valid[np.isfinite(valid)]
-    if not len(valid):
-        return float("nan"), float("nan")
-    error = valid.std(ddof=1) / np.sqrt(len(valid)) if len(valid) > 1 else float("nan")
-    return float(valid.mean()), float(error)
+    error = valid.std(ddof=1) / np.sqrt(len(valid)) if len(valid) > 1 else np.nan
+    return float(valid.mean() if len(valid) else np.nan), float(error)
 
 
 def correlations(one: np.ndarray, other: np.ndarray, *, ranks: bool) -> np.ndarray:
@@ -103,9 +101,7 @@ def correlations(one: np.ndarray, other: np.ndarray, *, ranks: bool) -> np.ndarr
 def mean_rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Of the maps `(n, h, w)` that are finite in both; NaN where there are none."""
     finite = np.isfinite(one).all(axis=(1, 2)) & np.isfinite(other).all(axis=(1, 2))
-    return (
-        float(correlations(one[finite], other[finite], ranks=True).mean()) if finite.any() else float("nan")
-    )
+    return mean_and_error(correlations(one[finite], other[finite], ranks=True))[0]
 
 
 def total_variation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -120,9 +116,9 @@ def movement(own: np.ndarray, asked: np.ndarray) -> dict[str, float]:
     `own` is `(t, h, w)`, the targets' own maps, and `asked` `(q, t, h, w)`, theirs under every query. For
     scale, `between_targets` is the total variation between the own maps of different targets.
     """
-    neighbours = np.roll(own, 1, axis=0)
+    between = total_variation(own, np.roll(own, 1, axis=0)).mean() if len(own) > 1 else np.nan
     return {
         "correlation": float(np.mean([correlations(own, maps, ranks=False) for maps in asked])),
         "total_variation": float(np.mean([total_variation(own, maps) for maps in asked])),
-        "between_targets": float(total_variation(own, neighbours).mean()) if len(own) > 1 else float("nan"),
+        "between_targets": float(between),
     }

@@ -13,8 +13,7 @@ from attention_keras.measures.maps import upsample
 QUARTERS = 4
 CHANCE = 1 / QUARTERS
 ORACLE_LEVELS = 40
-BOX_OVERLAP = 0.5
-"""CorLoc counts a box as right from this intersection over union on (PASCAL's criterion)."""
+BOX_OVERLAP = 0.5  # CorLoc counts a box as right from this intersection over union on, as PASCAL does
 
 
 def pointing_game(maps: np.ndarray, masks: np.ndarray) -> float:
@@ -107,11 +106,10 @@ def make_mosaics(images: np.ndarray, labels: np.ndarray, count: int, seed: int =
         for _ in range(count)
     ])  # fmt: skip
     height, width = images.shape[1:3]
-    halves = (height // 2, width // 2)
-    even = np.asarray(images[rows.ravel()][:, : 2 * halves[0], : 2 * halves[1]], "float32")
-    small = even.reshape(count, QUARTERS, halves[0], 2, halves[1], 2, 3).mean(axis=(3, 5))
-    top, bottom = (np.concatenate([small[:, left], small[:, left + 1]], axis=2) for left in (0, 2))
-    mosaic = np.concatenate([top, bottom], axis=1)
+    high, wide = height // 2, width // 2
+    even = np.asarray(images[rows.ravel()][:, : 2 * high, : 2 * wide], "float32")
+    small = even.reshape(count, 2, 2, high, 2, wide, 2, 3).mean(axis=(4, 6))
+    mosaic = small.swapaxes(2, 3).reshape(count, 2 * high, 2 * wide, 3)
     # The last pixel of an odd side is repeated.
     mosaic = np.pad(mosaic, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     return Mosaics(mosaic, labels[rows])
@@ -122,21 +120,17 @@ def own_quarter(maps: np.ndarray, quarters: np.ndarray) -> np.ndarray:
 
     `CHANCE` where nothing speaks for the class, NaN where a value is not finite.
     """
-    shares = []
-    for level, quarter in zip(np.maximum(maps, 0), quarters):
-        # Half cells, so that a cell across the middle belongs to both sides.
-        cells = level.repeat(2, axis=0).repeat(2, axis=1)
-        row, column = divmod(int(quarter), 2)
-        height, width = level.shape
-        part = cells[row * height :][:height, column * width :][:, :width]
-        total = cells.sum()
-        shares.append(part.sum() / total if total > 0 else (CHANCE if total == 0 else np.nan))
-    return np.array(shares)
+    count, height, width = maps.shape
+    # Half cells, so that a cell across the middle belongs to both sides.
+    cells = np.maximum(maps, 0).repeat(2, axis=1).repeat(2, axis=2)
+    parts = cells.reshape(count, 2, height, 2, width).sum(axis=(2, 4)).reshape(count, QUARTERS)
+    total = parts.sum(axis=1)
+    return np.where(total == 0, CHANCE, parts[np.arange(count), quarters] / np.where(total == 0, 1, total))
 
 
 def at_one_scale(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Maps `(n, h, w)`, not negative, at `size` and divided by their maximum, so that all weigh the same."""
-    large = np.stack([upsample(level, size) for level in maps])
+    large = upsample(maps, size)
     highest = large.max(axis=(1, 2), keepdims=True)
     return large / np.where(highest > 0, highest, 1)
 
@@ -158,8 +152,7 @@ def otsu_masks(maps: np.ndarray) -> np.ndarray:
 
 def oracle_masks(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """By the threshold with the best Jaccard index for each image: an upper bound, for it sees the truth."""
-    best = np.zeros_like(masks)
-    best_score = np.full(len(maps), -1.0)
+    best, best_score = np.zeros_like(masks), np.full(len(maps), -1.0)
     for quantile in np.linspace(0, 1, ORACLE_LEVELS, endpoint=False):
         cut = maps >= np.quantile(maps, quantile, axis=(1, 2), keepdims=True)
         score = jaccard(cut, masks)
@@ -195,12 +188,9 @@ def mask_boxes(masks: np.ndarray) -> np.ndarray:
 
 def box_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes `(n, 4)`."""
-    start = np.maximum(one[:, :2], other[:, :2])
-    end = np.minimum(one[:, 2:], other[:, 2:])
-    shared = np.prod(np.maximum(end - start, 0), axis=1)
-    areas = [np.prod(np.maximum(b[:, 2:] - b[:, :2], 0), axis=1) for b in (one, other)]
-    union = areas[0] + areas[1] - shared
-    return np.where(union > 0, shared / np.where(union > 0, union, 1), 0.0)
+    both = np.hstack([np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])])
+    shared, *areas = (np.prod(np.maximum(b[:, 2:] - b[:, :2], 0), axis=1) for b in (both, one, other))
+    return shared / np.maximum(sum(areas) - shared, 1e-12)
 
 
 def score_masks(guess: np.ndarray, masks: np.ndarray, boxes: np.ndarray | None = None) -> dict[str, float]:

@@ -4,11 +4,10 @@ import numpy as np
 
 
 def upsample(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A map `(h, w)` at `size` (H, W) by bilinear interpolation, pixel centres aligned and edges held."""
-    if level.shape == tuple(size):
-        return np.asarray(level, "float64")
+    """A map `(h, w)`, or several, at `size` (H, W) by bilinear interpolation; pixel centres are aligned, and
+    edges held."""
     weights = []  # `(new, old)`, of every old cell in every new one, along each axis
-    for old, new in zip(level.shape, size):
+    for old, new in zip(level.shape[-2:], size):
         centre = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
         weights.append(np.maximum(1 - np.abs(centre[:, None] - np.arange(old)), 0))
     return weights[0] @ np.asarray(level, "float64") @ weights[1].T

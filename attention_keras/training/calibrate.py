@@ -79,8 +79,8 @@ def test_scores(answers: np.ndarray, labels: np.ndarray, thresholds: list[float]
         tags = score_tags(answers, labels, thresholds)
         return {"test_mAP": tags.mean_ap, "test_F1": tags.mean_f1} | scores
     if kind == "number":
-        numbers = score_numbers(answers[:, 0], labels)
-        return {"test_R2": numbers.r2, "test_MAE": numbers.mean_absolute_error} | scores
+        r2, error = score_numbers(answers[:, 0], labels)
+        return {"test_R2": r2, "test_MAE": error} | scores
     accuracy = float(np.mean(answers.argmax(axis=-1) == labels))
     return {"test_error": 1 - accuracy, "test_accuracy": accuracy} | scores
 
