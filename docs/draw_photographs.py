@@ -16,8 +16,8 @@ from skimage import data
 from sklearn.datasets import load_sample_images
 
 from attention_keras import explain, load_model
-from attention_keras.drawing.canvas import new_figure, pixels, png
-from attention_keras.drawing.cells import largest, signed_overlay
+from attention_keras.drawing.cells import largest, png, signed_overlay
+from attention_keras.drawing.charts import new_figure, pixels
 
 COLUMNS = 4
 TARGET = Path(__file__).parent / "images" / "photographs-explained.png"

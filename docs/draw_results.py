@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from attention_keras.drawing.canvas import SERIES, new_figure
+from attention_keras.drawing.charts import SERIES, new_figure
 
 DOCS = Path(__file__).parent
 SHARES = {"objects at 1/4": 1 / 4, "objects at 1/3": 1 / 3, "photographs, 320 px": 1}

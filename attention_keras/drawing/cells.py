@@ -1,5 +1,6 @@
 """Cells of a drawing: an image with a map over it, words and a scale; and rows of them put together."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,8 +10,16 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from attention_keras.drawing.canvas import AGAINST, ATTENTION, EVIDENCE, FOR, INK
 from attention_keras.measures.maps import upsample
+
+INK = {None: "black", True: "#1a7f37", False: "#cf222e"}
+"""Colour of the words under an image: True for a right answer, False for a wrong one, None for neither."""
+ATTENTION = (matplotlib.colormaps["inferno"](np.arange(256))[:, :3] * 255).round().astype("uint8")
+"""Colours of attention `(256, 3)`, from low to high."""
+AGAINST, FOR = np.array([0x1F, 0x6F, 0xFF]), np.array([0xFF, 0x2A, 0x1F])
+_SHARE = np.linspace(-1, 1, 256)[:, None]
+EVIDENCE = (255 + abs(_SHARE) * (np.where(_SHARE < 0, AGAINST, FOR) - 255)).round().astype("uint8")
+"""Colours of evidence `(256, 3)`: blue speaks against the class, red for it, white says nothing."""
 
 SIDE = 224
 """Pixels of the longer side of an image in a cell."""
@@ -160,6 +169,13 @@ def _write(pen, place, words: str, height: int, width: float, ink: str = INK[Non
         words = words.removesuffix("…")[:-1] + "…"
     if words:
         pen.text(place, words, fill=ink, font=font, anchor=anchor)
+
+
+def png(image: np.ndarray) -> bytes:
+    """An image, uint8 RGB `(h, w, 3)`, as the content of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "png", compress_level=1)  # 6 takes thrice as long for a tenth less
+    return buffer.getvalue()
 
 
 @cache

@@ -3,13 +3,30 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
-from attention_keras.drawing.canvas import INK, SERIES, STYLES, new_figure, pixels
+from attention_keras.drawing.cells import INK
 from attention_keras.measures.answers import Reliability
 
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#999999")
+"""Colours of lines (Okabe and Ito's), told apart by readers with any colour vision."""
+STYLES = ("-", ":", "-.")
+"""Styles of lines; the next one where the colours have all been used."""
 MARKERS = "osD^vP*X"
-MOST_WITH_NUMBERS = 20
-MOST_WITH_NAMES = 50
+MOST_WITH_NUMBERS, MOST_WITH_NAMES = 20, 50
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty white figure, in inches, that no window shows and no global state remembers."""
+    return Figure(figsize=(width, height), dpi=100, facecolor="white", layout="constrained")
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """The drawn figure as uint8 RGB `(h, w, 3)`."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def line_chart(
@@ -32,20 +49,14 @@ def line_chart(
     for axis, (title, lines) in zip(axes, panels.items()):
         for name, values in lines.items():
             number = names.index(name)
-            axis.plot(
-                x,
-                values,
-                label=name,
-                color=INK[None] if name == control else SERIES[number % len(SERIES)],
-                marker=MARKERS[number % len(MARKERS)] if markers else None,
-                markersize=5,
-                linestyle="--" if name == control else STYLES[number // len(SERIES) % len(STYLES)],
-                linewidth=1.8,
-            )
+            look = (SERIES[number % len(SERIES)], STYLES[number // len(SERIES) % len(STYLES)])
+            color, style = (INK[None], "--") if name == control else look
+            marker = MARKERS[number % len(MARKERS)] if markers else None
+            line = {"color": color, "linestyle": style, "linewidth": 1.8, "marker": marker, "markersize": 5}
+            axis.plot(x, values, label=name, **line)
         axis.set_title(title, fontsize=11)
-        axis.set_xlabel(x_label)
+        axis.set(xlabel=x_label, ylim=(-0.02, 1.02))
         axis.grid(alpha=0.3)
-        axis.set_ylim(-0.02, 1.02)
     axes[0].set_ylabel(y_label)
     handles = {line.get_label(): line for axis in axes for line in axis.get_lines()}
     figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=9, frameon=False)
@@ -63,8 +74,7 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndarr
     figure = new_figure(side, side)
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
+    axes.set(xlabel="predicted", ylabel="true")
     correct = np.trace(matrix) / max(matrix.sum(), 1)
     axes.set_title(f"{correct:.1%} of {matrix.sum():,} images correct", fontsize=11)
     if classes <= MOST_WITH_NAMES:

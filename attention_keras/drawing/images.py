@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from attention_keras.drawing.canvas import OUTLINE
 from attention_keras.drawing.cells import Cell, attention_cell, compose, evidence_cell, fitted, largest
 
 GRID_SIDE = 168
+OUTLINE = (0xFF, 0xD3, 0x3D)
+"""Colour of a mask's border."""
 
 
 def cells(
@@ -25,18 +26,6 @@ def cells(
     return [Cell(image, "input"), *shown, *signed]
 
 
-def panel(
-    image: np.ndarray,
-    maps: Mapping[str, np.ndarray],
-    title: str = "",
-    *,
-    evidence: Mapping[str, np.ndarray] | None = None,
-    correct: bool | None = None,
-) -> np.ndarray:
-    """`cells` side by side under a title, which `correct` colours green or red."""
-    return compose([cells(image, maps, evidence)], title, correct)
-
-
 def tags_of(probabilities: np.ndarray, thresholds: Sequence[float] | None = None) -> np.ndarray:
     """Which tags an image has: `(..., k)` bool."""
     return probabilities >= np.asarray(0.5 if thresholds is None else thresholds, "float32")
@@ -49,7 +38,7 @@ def prediction_title(
     activation: str = "softmax",
     thresholds: Sequence[float] | None = None,
 ) -> tuple[str, bool | None]:
-    """Title of a panel, and whether the answer is right; None without a label, and of numbers.
+    """Title of a drawing, and whether the answer is right; None without a label, and of numbers.
 
     A label is the number of a class, tags `(k,)`, or a number.
     """
@@ -87,26 +76,27 @@ def map_grid(
             row[head] = (evidence_cell if head in signed else attention_cell)(image, maps[number], "")
         said = {head: titles[number].get(head, ("", None)) for head in row}
         rows.append([replace(row[head], foot=foot, right=right) for head, (foot, right) in said.items()])
-    return compose(_under(["input", *columns], rows))
+    return _grid(["input", *columns], rows)
 
 
 def outline_grid(images: np.ndarray, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """Images as rows; the input, then each column's masks `(n, H, W)` as outlines, the rest darkened."""
     rows = []
-    for number, image in enumerate(images):
+    for image, *masks in zip(images, *columns.values()):
         image = fitted(image, GRID_SIDE)
-        rows.append([Cell(image), *(Cell(_outlined(image, masks[number])) for masks in columns.values())])
-    return compose(_under(["input", *columns], rows))
+        rows.append([Cell(image), *(Cell(_outlined(image, mask)) for mask in masks)])
+    return _grid(["input", *columns], rows)
 
 
 def _outlined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    mask = fitted(mask, max(image.shape[:2]))
+    """The border lies on both sides of where the mask ends, two pixels wide."""
+    mask = fitted(mask, max(image.shape[:2]))[..., None]
     border = np.zeros_like(mask)
-    for axis in (0, 1):
-        differs = np.diff(mask, axis=axis)
-        for pad in ((0, 1), (1, 0)):  # on both sides, so that the line is two pixels wide
-            border |= np.pad(differs, [pad if a == axis else (0, 0) for a in (0, 1)])
-    return np.where(border[..., None], np.uint8(OUTLINE), np.where(mask[..., None], image, image // 4))
+    border[1:] |= mask[1:] != mask[:-1]
+    border[:-1] |= mask[1:] != mask[:-1]
+    border[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    border[:, :-1] |= mask[:, 1:] != mask[:, :-1]
+    return np.where(border, np.uint8(OUTLINE), np.where(mask, image, image // 4))
 
 
 def question_grid(
@@ -122,10 +112,11 @@ def question_grid(
         image, maps = fitted(target, GRID_SIDE), [own[row], *asked[:, row]]
         top = max(float(level.max()) for level in maps)
         rows.append([Cell(image), *(attention_cell(image, level, "", top) for level in maps)])
-    return compose(_under(["target", "own g", *(f"g of {name}" for name in names)], rows))
+    return _grid(["target", "own g", *(f"g of {name}" for name in names)], rows)
 
 
-def _under(heads: Sequence[str], rows: list) -> list:
-    """The rows, the first one with these heads."""
+def _grid(heads: Sequence[str], rows: list) -> np.ndarray:
+    """Rows of cells, the first with these heads."""
     blank = Cell(np.full((1, 1, 3), 255, "uint8"))
-    return [[replace(cell or blank, head=head) for head, cell in zip(heads, rows[0])], *rows[1:]]
+    first = [replace(cell or blank, head=head) for head, cell in zip(heads, rows[0])]
+    return compose([first, *rows[1:]])

@@ -143,7 +143,7 @@ class Explanation:
             UserError: matplotlib is not installed, or all classes were asked for.
         """
         from attention_keras.data.files import unique_stem
-        from attention_keras.drawing.canvas import png
+        from attention_keras.drawing.cells import png
 
         folder = Path(folder)
         drawings = [png(self.draw(index)) for index in range(len(self))]

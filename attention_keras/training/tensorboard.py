@@ -9,8 +9,9 @@ import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
 from attention_keras.data.split import Split
+from attention_keras.drawing.cells import compose
 from attention_keras.drawing.charts import confusion_figure
-from attention_keras.drawing.images import panel, prediction_title
+from attention_keras.drawing.images import cells, prediction_title
 from attention_keras.errors import UserError
 from attention_keras.measures.maps import normalized_entropy
 from attention_keras.models.classifier import Classifier, probabilities_of
@@ -89,7 +90,7 @@ class AttentionImages(keras.callbacks.Callback):
                 levels, signed = {name: level[index] for name, level in maps.items()}, {}
                 if evidence is not None:
                     signed[f"for {names[chances.argmax()]}"] = keras.ops.convert_to_numpy(evidence[index])
-                picture = panel(image, levels, title, correct=correct, evidence=signed)
+                picture = compose([cells(image, levels, signed)], title, correct)
                 tf.summary.image(f"attention/{index:02d}", picture[None])
         self.writer.flush()
 

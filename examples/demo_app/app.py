@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attention_keras.commands.command_line import exit_code, import_tensorflow, parse
-from attention_keras.drawing.canvas import png
-from attention_keras.drawing.cells import Cell
+from attention_keras.drawing.cells import Cell, png
 from attention_keras.errors import UserError
 from attention_keras.explaining.explanation import Explanation
 from attention_keras.extras import needs

@@ -3,9 +3,9 @@
 import numpy as np
 
 from attention_keras import overlay
-from attention_keras.drawing.cells import fitted, signed_overlay
+from attention_keras.drawing.cells import compose, fitted, signed_overlay
 from attention_keras.drawing.charts import confusion_figure
-from attention_keras.drawing.images import panel
+from attention_keras.drawing.images import cells
 
 
 def test_the_hottest_pixel_is_where_attention_peaks_and_a_constant_map_is_dark():
@@ -43,7 +43,8 @@ def test_evidence_is_red_for_and_blue_against_and_grey_where_there_is_none():
 def test_a_panel_is_enlarged_and_keeps_colours():
     image = np.zeros((32, 32, 3), "uint8")
     image[:, :16] = (255, 0, 0)
-    shown = panel(image, {"conv10": np.eye(16), "conv13": np.eye(8)}, "true: a    predicted: b (51%)")
+    maps = {"conv10": np.eye(16), "conv13": np.eye(8)}
+    shown = compose([cells(image, maps)], "true: a    predicted: b (51%)")
     assert shown.shape[0] > 200 and shown.shape[1] > 600
     red = (shown == (255, 0, 0)).all(axis=-1).nonzero()
     black = (shown[:, : shown.shape[1] // 3] == 0).all(axis=-1).nonzero()
@@ -58,7 +59,7 @@ def test_the_ends_of_a_scale_stay_under_their_map():
     for size, count in [(1.2e-7, 3), (8.8e-5, 1), (0.000888, 3), (0.0154, 0), (88.0, 3), (8.8e20, 3)]:
         values = level * size
         maps = {f"conv{n}": abs(values) for n in range(count)}
-        white = (panel(image, maps, evidence={"a": values, "b": values}) == 255).all(axis=-1)
+        white = (compose([cells(image, maps, {"a": values, "b": values})]) == 255).all(axis=-1)
         beside = white[60:270].all(axis=0)  # the rows of the maps
         framed = beside[0] and beside[-1] and np.count_nonzero(np.diff(beside)) == 2 * (count + 3)
         if not framed or not white[280:, beside].all() or white[280:].all():

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from attention_keras.drawing.canvas import png
+from attention_keras.drawing.cells import png
 from attention_keras.evaluation.options import TASKS
 from attention_keras.evaluation.report.result import (
     Figure,

@@ -10,7 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from attention_keras import combine_evidence, evidence_model
 from attention_keras.data.datasets import load_dataset
-from attention_keras.drawing.images import panel, prediction_title
+from attention_keras.drawing.cells import compose
+from attention_keras.drawing.images import cells, prediction_title
 from attention_keras.measures.maps import normalized_entropy
 from attention_keras.models.outputs import attention_maps, evidence_maps
 from attention_keras.models.zoo import build_model
@@ -53,7 +54,7 @@ def test_panels_show_the_same_validation_images_after_every_epoch(plain_run):
         title, correct = prediction_title(softmax(logits), names, validation.labels[index])
         levels = {name: level[index] for name, level in maps.items()}
         signed = {f"for {names[logits.argmax()]}": keras.ops.convert_to_numpy(evidence[index])}
-        expected = panel(images[index], levels, title, correct=correct, evidence=signed)
+        expected = compose([cells(images[index], levels, signed)], title, correct)
         # The saved model is the one after the last epoch; rounding may move a colour by a step.
         difference = np.abs(tf.io.decode_png(shown[-1][2]).numpy().astype(int) - expected)
         assert difference.max() <= 2, difference.max()

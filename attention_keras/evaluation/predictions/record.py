@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from attention_keras.data.files import DRAWINGS, unique_stem
-from attention_keras.drawing.canvas import png
-from attention_keras.drawing.images import panel
+from attention_keras.drawing.cells import compose, png
+from attention_keras.drawing.images import cells
 from attention_keras.errors import UserError
 from attention_keras.evaluation.predictions.answers import Answer
 from attention_keras.progress import Bar
@@ -169,7 +169,7 @@ def _drawing(answer: Answer) -> bytes:
     else:
         said, maps = f"{names[0]}: {number:.4g}", {0: None if found.total is None else found.total[row]}
     evidence = {f"for {names[tag]}": level for tag, level in maps.items() if level is not None}
-    return png(panel(found.images[row].astype("uint8"), {}, said, evidence=evidence))
+    return png(compose([cells(found.images[row].astype("uint8"), {}, evidence)], said))
 
 
 def _numbers(answer: Answer) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from attention_keras.drawing.canvas import png
+from attention_keras.drawing.cells import png
 from attention_keras.evaluation.report.table import Column, Table, to_csv, to_html
 from attention_keras.runs.durable import write_json, write_text, write_whole
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from attention_keras.data.split import Split
-from attention_keras.drawing.images import panel, prediction_title, tags_of
+from attention_keras.drawing.cells import compose
+from attention_keras.drawing.images import cells, prediction_title, tags_of
 from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.kinds import shown_kinds
 from attention_keras.evaluation.options import ClassificationOptions
@@ -104,7 +105,7 @@ def _figures(
         images = np.asarray(shown.images[:])
         maps = _maps(context, subject, images, answers, np.asarray(shown.labels))
         drawn = [
-            panel(image, levels, title, correct=right, evidence=signed)
+            compose([cells(image, levels, signed)], title, right)
             for image, (title, right), (levels, signed) in zip(images, titles, maps)
         ]
     return [
