@@ -1,4 +1,8 @@
-"""Where a split's arrays live: in memory when they are small, else once on disk and read by row."""
+"""Where arrays live: in memory when they are small, else once on disk and read by row.
+
+So do the features that a frozen network makes of images, once for all epochs. They are bfloat16, kept as bits
+in uint16, for NumPy files have no name for it.
+"""
 
 import contextlib
 import errno
@@ -8,13 +12,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from attention_keras.data.rows import DiskRows
+from attention_keras.data.rows import DiskRows, Rows
 from attention_keras.errors import UserError
 
 DEFAULT_MEMORY_LIMIT = 1 << 30
@@ -36,7 +40,6 @@ class ArrayStore:
     cache_dir: str | Path | None = None
 
     def fits(self, columns: Columns) -> bool:
-        """Whether these arrays stay in memory."""
         return _size(columns) <= self.memory_limit
 
     def build(self, key: str, columns: Columns, fill: Fill) -> dict[str, np.ndarray | DiskRows]:
@@ -71,9 +74,14 @@ class ArrayStore:
 def _write(folder: Path, key: str, columns: Columns, fill: Fill) -> None:
     """Fill arrays under a temporary name; the folder appears complete or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _clear_abandoned(folder.parent)
-    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
-    try:
+    for left in folder.parent.glob(f"{_UNFINISHED}*"):
+        with contextlib.suppress(OSError):  # another process may delete it too
+            if time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > _DAY:
+                shutil.rmtree(left)  # whoever wrote to it has died
+    with tempfile.TemporaryDirectory(
+        prefix=_UNFINISHED, dir=folder.parent, ignore_cleanup_errors=True
+    ) as name:
+        unfinished = Path(name)
         if _size(columns) > shutil.disk_usage(folder.parent).free:
             # Told before it happens: writing to a mapped file on a full disk would kill the process.
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -90,18 +98,95 @@ def _write(folder: Path, key: str, columns: Columns, fill: Fill) -> None:
         except OSError:
             if not folder.is_dir():  # else another process was faster, with the same content
                 raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _clear_abandoned(folder: Path) -> None:
-    """Delete what processes that died left behind: nothing has been written to it for a day."""
-    for left in folder.glob(f"{_UNFINISHED}*"):
-        with contextlib.suppress(OSError):  # another process may delete it too
-            last = max(path.stat().st_mtime for path in [left, *left.iterdir()])
-            if time.time() - last > _DAY:
-                shutil.rmtree(left)
 
 
 def _size(columns: Columns) -> int:
     return sum(np.dtype(dtype).itemsize * int(np.prod(shape)) for shape, dtype in columns.values())
+
+
+def _bits(values) -> np.ndarray:
+    import tensorflow as tf
+
+    return tf.bitcast(tf.cast(values, tf.bfloat16), tf.uint16).numpy()
+
+
+def _floats(bits: np.ndarray) -> np.ndarray:
+    """A bfloat16 is the upper half of a float32."""
+    return (bits.astype("uint32") << 16).view("float32")
+
+
+class Floats(Rows):
+    """Features of one tensor, read as float32."""
+
+    def __init__(self, bits: np.ndarray | DiskRows):
+        super().__init__(len(bits), bits.shape[1:])
+        self.bits = bits
+
+    def read(self, numbers: np.ndarray) -> np.ndarray:
+        return _floats(self.bits[numbers])
+
+
+def keep_features(
+    batches: Iterator[Sequence], shapes: Sequence[tuple], count: int, store: ArrayStore
+) -> tuple[Floats, ...]:
+    """Features of `count` images in place of their pixels, computed batch by batch, where `store` says.
+
+    Each of `batches` has a tensor `(b, ...)` for each of `shapes`. The folder of `store` holds these
+    features and nothing else.
+    """
+
+    def fill(arrays: dict[str, np.ndarray]) -> int:
+        done = 0
+        for tensors in batches:
+            for array, tensor in zip(arrays.values(), tensors):
+                array[done : done + len(tensor)] = _bits(tensor)
+            done += len(tensors[0])
+        return done
+
+    columns = {f"feature_{n}": ((count, *shape), "uint16") for n, shape in enumerate(shapes)}
+    features = tuple(map(Floats, store.build("features", columns, fill).values()))
+    if len(features[0]) != count:
+        raise UserError(f"the features in {store.cache_dir} are not those of this run; delete that folder")
+    return features
+
+
+class MapFiles(Rows):
+    """Maps `(h, w, c)` of several sizes, each in a file of its own, read as float32 `(b, h, w, c)`.
+
+    Rows that are read together are padded with zeros to the largest of them; `valid` says where.
+    """
+
+    def __init__(self, files: Sequence[Path]):
+        self._files = files
+        self._sizes = np.array([np.load(file, mmap_mode="r").shape for file in files])
+        super().__init__(len(files), tuple(self._sizes.max(axis=0).tolist()))
+
+    @classmethod
+    def kept(cls, folder: Path, count: int, compute: Callable[[int], Iterable[np.ndarray]]) -> "MapFiles":
+        """`count` maps in a folder; `compute` gives one that is not there yet, in bands `(h, w, c)`.
+
+        A map is there whole or not at all, so that whoever was stopped goes on with the next one.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [folder / f"{row:07d}.npy" for row in range(count)]
+        for row, file in enumerate(files):
+            if not file.exists():
+                bands = [_bits(band) for band in compute(row)]
+                with tempfile.NamedTemporaryFile(dir=folder, delete=False) as unfinished:
+                    np.save(unfinished, np.concatenate(bands), allow_pickle=False)
+                os.replace(unfinished.name, file)
+        return cls(files)
+
+    def read(self, numbers: np.ndarray) -> np.ndarray:
+        maps = np.zeros((len(numbers), *self._sizes[numbers].max(axis=0)), "float32")
+        for padded, number in zip(maps, numbers):
+            height, width, _ = self._sizes[number]
+            padded[:height, :width] = _floats(np.load(self._files[number], mmap_mode="r"))
+        return maps
+
+    def valid(self, rows) -> np.ndarray:
+        """Which places of `self[rows]` are no padding: `(b, h * w)` bool."""
+        sizes = self._sizes[rows]
+        height, width, _ = sizes.max(axis=0)
+        tall, wide = np.arange(height) < sizes[:, :1], np.arange(width) < sizes[:, 1:2]
+        return (tall[:, :, None] & wide[:, None]).reshape(len(sizes), -1)

@@ -35,8 +35,7 @@ def move_batch(images: tf.Tensor, moves: tuple[str, ...], seed: tf.Tensor) -> tf
     padded = tf.pad(images, [[0, 0], [0, 1], [0, 1], [0, 0]])
     height, width, channels = padded.shape[1:]
     start_of_row = (tf.range(batch)[:, None] * height + rows) * width
-    index = start_of_row[:, :, None] + columns[:, None, :]
-    return tf.gather(tf.reshape(padded, (-1, channels)), index)
+    return tf.gather(tf.reshape(padded, (-1, channels)), start_of_row[:, :, None] + columns[:, None, :])
 
 
 def mix_batch(images: tf.Tensor, labels: tf.Tensor, mixes: tuple[str, ...], seed: tf.Tensor) -> Batch:
@@ -46,31 +45,29 @@ def mix_batch(images: tf.Tensor, labels: tf.Tensor, mixes: tuple[str, ...], seed
     return images, labels
 
 
-def policy_map(names: tuple[str, ...]) -> Callable[[tf.Tensor, tf.Tensor], Batch]:
-    """A function for `tf.data.Dataset.map` that applies `registry.POLICIES`: float32 in [0, 255]."""
+def policies_of(names: tuple[str, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function that applies policies by names in `registry.POLICIES`: images become float32 in [0, 255]."""
+    if not names:
+        return lambda images: images
     with needs("this augmentation", extra="train"):
         from keras_cv.layers import GridMask, RandAugment
-
     policies = {
         # Two random operations on each image, at magnitude 9 of 30.
-        "randaugment": lambda: RandAugment(
-            value_range=(0, 255), augmentations_per_image=2, magnitude=0.3, dtype="float32"
-        ),
-        "gridmask": lambda: GridMask(dtype="float32"),
+        "randaugment": partial(RandAugment, (0, 255), augmentations_per_image=2, magnitude=0.3),
+        "gridmask": GridMask,
     }
     of_the_model = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")  # the layers inside RandAugment take no dtype
     try:
-        layers = [policies[name]() for name in names]
+        layers = [policies[name](dtype="float32") for name in names]
     finally:
         keras.config.set_dtype_policy(of_the_model)
 
-    def apply(images, *labels):
-        shape = images.shape
-        images = tf.cast(images, tf.float32)
+    def apply(images: tf.Tensor) -> tf.Tensor:
+        changed = tf.cast(images, tf.float32)
         for layer in layers:
-            images = layer(images)
-        return tf.ensure_shape(tf.clip_by_value(images, 0.0, 255.0), shape), *labels
+            changed = layer(changed)
+        return tf.ensure_shape(tf.clip_by_value(changed, 0.0, 255.0), images.shape)
 
     return apply
 
@@ -83,86 +80,67 @@ def _flip(sampling: Sampling, seed: tf.Tensor) -> Sampling:
 
 
 def _crop(sampling: Sampling, seed: tf.Tensor, reflect: bool = False) -> Sampling:
-    """A window of the image's own size, up to 4 pixels off in each direction."""
-    rows, columns = sampling
-    offsets = tf.random.stateless_uniform((tf.shape(rows)[0], 2), seed, -PADDING, PADDING + 1, tf.int32)
-    return _shift(rows, offsets[:, :1], reflect), _shift(columns, offsets[:, 1:], reflect)
+    """A window of the image's own size, up to 4 pixels off; beyond the border it is mirrored, or black."""
+    shape = (tf.shape(sampling[0])[0], 2)
+    offsets = tf.random.stateless_uniform(shape, seed, -PADDING, PADDING + 1, tf.int32)
 
+    def shifted(positions: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+        last = positions.shape[1] - 1
+        wanted = tf.range(last + 1) + offset
+        mirrored = last - tf.abs(last - tf.abs(wanted))
+        moved = tf.gather(positions, tf.clip_by_value(mirrored, 0, last), batch_dims=1)
+        return moved if reflect else tf.where((wanted >= 0) & (wanted <= last), moved, last + 1)
 
-def _shift(positions: tf.Tensor, offset: tf.Tensor, reflect: bool) -> tf.Tensor:
-    """Positions `(b, m)` moved by offset `(b, 1)`; beyond the border mirrored at it, or black."""
-    last = positions.shape[1] - 1
-    wanted = tf.range(last + 1) + offset
-    mirrored = last - tf.abs(last - tf.abs(wanted))
-    moved = tf.gather(positions, tf.clip_by_value(mirrored, 0, last), batch_dims=1)
-    if reflect:
-        return moved
-    return tf.where((wanted >= 0) & (wanted <= last), moved, last + 1)
+    return shifted(sampling[0], offsets[:, :1]), shifted(sampling[1], offsets[:, 1:])
 
 
 def _cutout(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> Batch:
     """Black out a square of half the image's side (DeVries and Taylor 2017: 16 of 32 pixels on CIFAR-10)."""
-    height, width = images.shape[1:3]
-    side = tf.repeat(min(height, width) // 2, tf.shape(images)[0])
-    return images * tf.cast(~_boxes(images, side, side, seed), images.dtype), labels
+    side = tf.repeat(min(images.shape[1:3]) // 2, tf.shape(images)[0])
+    return images * tf.cast(~_boxes(images, [side, side], seed), images.dtype), labels
 
 
 def _mixup(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> Batch:
     """A weighted mean with the partner, labels likewise (Zhang et al. 2018: alpha 0.1 to 0.4 on ImageNet)."""
     partner_seed, share_seed = tf.unstack(tf.random.split(seed))
-    partners = _partners(images, partner_seed)
     # Beta(alpha, alpha) is what the first of two gamma draws is of their sum. A small alpha gives draws that
     # float32 cannot tell from 0.
     shape = (2, tf.shape(images)[0])
     draws = tf.random.stateless_gamma(shape, share_seed, MIXUP_ALPHA, dtype=tf.float64)
     share = tf.cast(draws[0] / (draws[0] + draws[1]), tf.float32)
-    images = tf.cast(images, tf.float32)
-    return _blend(images, partners, share[:, None, None, None]), _blend(labels, partners, share[:, None])
+    return _blend(
+        tf.cast(images, tf.float32), labels, share[:, None, None, None], share[:, None], partner_seed
+    )
 
 
 def _cutmix(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> Batch:
     """A box of the partner, labels mixed by its area inside the image (Yun et al. 2019, alpha 1)."""
     partner_seed, share_seed, box_seed = tf.unstack(tf.random.split(seed, 3))
-    partners = _partners(images, partner_seed)
     scale = tf.sqrt(tf.random.stateless_uniform((tf.shape(images)[0],), share_seed))
-    height, width = images.shape[1:3]
-    boxes = _boxes(images, tf.cast(scale * height, tf.int32), tf.cast(scale * width, tf.int32), box_seed)
+    boxes = _boxes(images, [tf.cast(scale * side, tf.int32) for side in images.shape[1:3]], box_seed)
     share = tf.reduce_mean(tf.cast(boxes, tf.float32), axis=(1, 2))
-    return _blend(images, partners, tf.cast(boxes, images.dtype)), _blend(labels, partners, share)
+    return _blend(images, labels, tf.cast(boxes, images.dtype), share, partner_seed)
 
 
-def _partners(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """For each image the row `(b,)` of another one, by a permutation; by chance it is the image itself."""
-    return tf.random.experimental.stateless_shuffle(tf.range(tf.shape(images)[0]), seed)
+def _blend(images: tf.Tensor, labels: tf.Tensor, of_pixels: tf.Tensor, of_labels: tf.Tensor, seed) -> Batch:
+    """These shares of another image, by a permutation (by chance of the image itself), and of its label.
+
+    0 and 1 are right for uint8, which wraps around.
+    """
+    partners = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(images)[0]), seed)
+    pairs = ((images, of_pixels), (labels, of_labels))
+    return tuple(values + share * (tf.gather(values, partners) - values) for values, share in pairs)
 
 
-def _blend(values: tf.Tensor, partners: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-    """Values with this share of their partners'; 0 and 1 are right for uint8, which wraps around."""
-    return values + share * (tf.gather(values, partners) - values)
+def _boxes(images: tf.Tensor, sides: list[tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
+    """Masks `(b, h, w, 1)`, true in a box of these two `sides` `(b,)` around a random pixel of each image."""
+    inside = []
+    for extent, lengths, own_seed in zip(images.shape[1:3], sides, tf.unstack(tf.random.split(seed))):
+        centre = tf.random.stateless_uniform(tf.shape(lengths), own_seed, 0, extent, tf.int32)
+        offset = tf.range(extent) - (centre - lengths // 2)[:, None]
+        inside.append((offset >= 0) & (offset < lengths[:, None]))
+    return (inside[0][:, :, None] & inside[1][:, None, :])[..., None]
 
 
-def _boxes(images: tf.Tensor, heights: tf.Tensor, widths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Masks `(b, h, w, 1)`, true in a box of this size `(b,)` around a random pixel of each image."""
-    row_seed, column_seed = tf.unstack(tf.random.split(seed))
-    rows = _intervals(images.shape[1], heights, row_seed)
-    columns = _intervals(images.shape[2], widths, column_seed)
-    return (rows[:, :, None] & columns[:, None, :])[..., None]
-
-
-def _intervals(extent: int, lengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Masks `(b, extent)`, true on an interval of this length `(b,)` around a random position."""
-    centre = tf.random.stateless_uniform(tf.shape(lengths), seed, 0, extent, tf.int32)
-    offset = tf.range(extent) - (centre - lengths // 2)[:, None]
-    return (offset >= 0) & (offset < lengths[:, None])
-
-
-_MOVES: dict[str, Callable[[Sampling, tf.Tensor], Sampling]] = {
-    "flip": _flip,
-    "crop": _crop,
-    "crop_reflect": partial(_crop, reflect=True),
-}
-_MIXES: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Batch]] = {
-    "cutout": _cutout,
-    "mixup": _mixup,
-    "cutmix": _cutmix,
-}
+_MOVES = {"flip": _flip, "crop": _crop, "crop_reflect": partial(_crop, reflect=True)}
+_MIXES = {"cutout": _cutout, "mixup": _mixup, "cutmix": _cutmix}

@@ -4,7 +4,7 @@ Nothing in the input has a state: epoch e visits the images in a permutation dra
 step s of it moves and mixes them with draws from (seed, e, s). So a resumed run continues exactly where it
 was, workers agree, and neither prefetching nor parallelism shows. KerasCV's policies are the exception.
 
-In place of pixels, a split may have the features of a frozen network (`features.py`), or images that are
+In place of pixels, a split may have the features of a frozen network (`array_store.py`), or images that are
 decoded batch by batch (`rows.py`); random-resized crops are always cut from the files. The mask of each image
 goes along as a fourth channel where objects are asked for, so that it is flipped and cropped as the image is.
 """
@@ -16,8 +16,8 @@ from contextlib import contextmanager
 import numpy as np
 import tensorflow as tf
 
-from attention_keras.data.augment import mix_batch, move_batch, policy_map
-from attention_keras.data.features import FeatureRows
+from attention_keras.data.array_store import Floats
+from attention_keras.data.augment import mix_batch, move_batch, policies_of
 from attention_keras.data.labels import targets_of
 from attention_keras.data.registry import NEEDS_FILES, parse_augment
 from attention_keras.data.rows import BoxMasks, Rows
@@ -64,6 +64,8 @@ def training_batches(
     first_epoch, first_step = divmod(start_step, steps)
     fetch = _fetcher(split, num_classes, objects, cropped=bool(plan.crops))
     begins = _beginnings(count, batch_size, replicas)
+    apply_policies = policies_of(plan.policies)
+    weights = None if split.weights is None else _on_cpu(split.weights / split.weights.mean())
 
     def steps_of(epoch):
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=tf.stack([seed, epoch]))
@@ -72,46 +74,32 @@ def training_batches(
             lambda step: (epoch, step, order[begins[step] : begins[step + 1]])
         )
 
-    def seed_of(purpose, epoch, step):
-        of_epoch = tf.random.fold_in(tf.constant([seed, purpose], tf.int64), epoch)
-        return tf.random.fold_in(of_epoch, step)
-
-    weights = None if split.weights is None else _on_cpu(split.weights / split.weights.mean())
-
     def batch_of(epoch, step, rows):
-        images, labels = fetch(rows, seed_of(_CROPPING, epoch, step))
-        images = move_batch(images, plan.moves, seed_of(_MOVING, epoch, step))
-        if objects is not None:
-            batch = _with_objects(images, labels)
-        else:
-            batch = mix_batch(images, labels, plan.mixes, seed_of(_MIXING, epoch, step))
+        def seed_of(purpose):
+            of_epoch = tf.random.fold_in(tf.constant([seed, purpose], tf.int64), epoch)
+            return tf.random.fold_in(of_epoch, step)
+
+        images, labels = fetch(rows, seed_of(_CROPPING))
+        images = move_batch(images, plan.moves, seed_of(_MOVING))
+        images, labels = mix_batch(images, labels, plan.mixes, seed_of(_MIXING))
+        batch = _batch(apply_policies(images), labels, objects)
         return batch if weights is None else (*batch, tf.gather(weights, rows))
 
-    batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(steps_of)
-    batches = batches.map(batch_of, tf.data.AUTOTUNE)
-    if plan.policies:
-        batches = batches.map(policy_map(plan.policies), tf.data.AUTOTUNE)
+    batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(steps_of).map(batch_of, tf.data.AUTOTUNE)
     return _finished(batches, epochs * steps - start_step)
 
 
 def evaluation_batches(
-    split: Split,
-    *,
-    num_classes: int,
-    batch_size: int,
-    objects: np.ndarray | None = None,
-    replicas: int = 1,
+    split: Split, *, num_classes: int, batch_size: int, objects: np.ndarray | None = None, replicas: int = 1
 ) -> tf.data.Dataset:
     """Every image once, in order: `(images (b, h, w, 3) uint8, targets (b, k) float32)`."""
     fetch = _fetcher(split, num_classes, objects)
-    begins = _beginnings(len(split), batch_size, replicas)
+    begins, steps = _beginnings(len(split), batch_size, replicas), steps_per_epoch(len(split), batch_size)
 
-    def batch_at(step):
-        batch = fetch(tf.range(begins[step], begins[step + 1]))
-        return batch if objects is None else _with_objects(*batch)
+    def batch_of(step):
+        return _batch(*fetch(tf.range(begins[step], begins[step + 1])), objects)
 
-    steps = steps_per_epoch(len(split), batch_size)
-    return _finished(tf.data.Dataset.range(steps).map(batch_at, tf.data.AUTOTUNE), steps)
+    return _finished(tf.data.Dataset.range(steps).map(batch_of, tf.data.AUTOTUNE), steps)
 
 
 def _beginnings(count: int, batch_size: int, replicas: int) -> tf.Tensor:
@@ -127,16 +115,11 @@ def last_batch_start(count: int, batch_size: int, replicas: int = 1) -> int:
     without an image ends Keras's `fit` with an error (TensorFlow 2.21, Keras 3.15). So where the last batch
     is too small, it takes as few images as it needs from the batch before.
     """
-
-    def reaches_all(images: int) -> bool:
-        return -(-images // replicas) * (replicas - 1) < images
-
-    start = (count - 1) // batch_size * batch_size
-    before = min(start, batch_size)  # images of the batch before, of which there may be none
-    if not before or reaches_all(batch_size):
-        for moved in range(before + 1):
-            if reaches_all(count - start + moved) and (not before or reaches_all(before - moved)):
-                return start - moved
+    full = (count - 1) // batch_size * batch_size
+    for start in range(full, max(0, full - batch_size) - 1, -1):
+        before = [batch_size, start - full + batch_size] if full else []
+        if all(-(-images // replicas) * (replicas - 1) < images for images in (count - start, *before)):
+            return start
     raise UserError(
         f"{count} images in batches of {batch_size} leave one of {replicas} devices without an image; "
         f"take a larger multiple of {replicas} as batch_size, more images, or fewer devices"
@@ -144,21 +127,22 @@ def last_batch_start(count: int, batch_size: int, replicas: int = 1) -> int:
 
 
 def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped: bool = False):
-    """A graph function from row numbers `(b,)`, and a seed of crops, to images, with objects, and labels."""
+    """A graph function from row numbers `(b,)`, and a seed of crops, to images and labels.
+
+    Objects are a fourth channel of the images.
+    """
     targets = _on_cpu(targets_of(np.asarray(split.labels), num_classes))
     if not cropped:
         read_images = _reader(split.images)
     if objects is not None:
         told = _on_cpu(objects.astype("uint8"))
         boxes = np.zeros((len(split), 4), "float32") if split.boxes is None else split.boxes
-        masks = BoxMasks(boxes, split.images.shape[1:3]) if split.masks is None else split.masks
-        read_masks = _reader(masks)
+        read_masks = _reader(BoxMasks(boxes, split.images.shape[1:3]) if split.masks is None else split.masks)
 
     def fetch(rows, seed=None):
         if cropped:
             draws = tf.random.stateless_uniform((tf.shape(rows)[0], 4), seed)
-            images = tf.numpy_function(split.files.crops, [rows, draws], tf.uint8, stateful=False)
-            images = tf.ensure_shape(images, (None, *split.files.shape[1:]))
+            images = _called(split.files.crops, [rows, draws], tf.uint8, split.files)
         else:
             images = read_images(rows)
         if objects is not None:
@@ -169,10 +153,19 @@ def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped
     return fetch
 
 
-def _reader(field: np.ndarray | Rows | FeatureRows, dtype: tf.DType = tf.uint8):
+def _batch(images: tf.Tensor, labels: tf.Tensor, objects: np.ndarray | None):
+    """What Keras is given: objects are a target, and no channel."""
+    return (
+        (images, labels)
+        if objects is None
+        else (images[..., :-1], {LOGITS: labels, "objects": images[..., -1]})
+    )
+
+
+def _reader(field: np.ndarray | Rows | tuple[Floats, ...], dtype: tf.DType = tf.uint8):
     """A graph function from row numbers `(b,)` to these rows of a field: uint8, or float32 features."""
-    if isinstance(field, FeatureRows):
-        columns = [_reader(column, tf.uint16) for column in field.columns]
+    if isinstance(field, tuple):
+        columns = [_reader(column.bits, tf.uint16) for column in field]
         return lambda rows: tuple(
             tf.cast(tf.bitcast(read(rows), tf.bfloat16), tf.float32) for read in columns
         )
@@ -183,22 +176,18 @@ def _reader(field: np.ndarray | Rows | FeatureRows, dtype: tf.DType = tf.uint8):
     def wanted(rows: np.ndarray) -> np.ndarray:
         return field[rows].astype(dtype.as_numpy_dtype, copy=False)
 
-    def read(rows):
-        batch = tf.numpy_function(wanted, [rows], dtype, stateful=False)
-        return tf.ensure_shape(batch, (None, *field.shape[1:]))
+    return lambda rows: _called(wanted, [rows], dtype, field)
 
-    return read
+
+def _called(function, arguments: list[tf.Tensor], dtype: tf.DType, field: Rows) -> tf.Tensor:
+    """What a NumPy function gives of some rows of a field."""
+    return tf.ensure_shape(tf.numpy_function(function, arguments, dtype, stateful=False), (None, *field.form))
 
 
 def _on_cpu(array: np.ndarray) -> tf.Tensor:
     """Else a GPU would hold the set and the input pipeline fetch it back."""
     with tf.device("CPU:0"):
         return tf.constant(array)
-
-
-def _with_objects(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Split the objects off again that went behind the images."""
-    return images[..., :-1], {LOGITS: labels, "objects": images[..., -1]}
 
 
 def _finished(batches: tf.data.Dataset, length: int) -> tf.data.Dataset:

@@ -1,9 +1,6 @@
-"""Rows of a split that are not an array in memory: in a file of arrays, in image files, or made of boxes.
+"""Rows of a split that are not an array in memory: in a file of arrays, in image files, or made of boxes."""
 
-All of them answer what an array of the same shape would: `len`, `shape`, and the rows at an index, which may
-be a number, a slice, or an array of row numbers or of truth values. `take` gives rows that are still unread.
-"""
-
+import copy
 import errno
 import os
 from abc import ABC, abstractmethod
@@ -12,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -24,51 +22,60 @@ GONE = (0, 0)
 
 
 class Rows(ABC):
-    """Rows as of an array `(n, ...)`, read when they are indexed."""
+    """Rows of an array `(n, ...)`, each of which has the shape `form`, read when they are indexed.
 
-    shape: tuple[int, ...]
-    dtype: np.dtype
+    As of an array, the index is a number, a slice, or an array of row numbers or of truth values.
+    """
+
+    def __init__(self, count: int, form: tuple[int | None, ...]):
+        self.numbers, self.form = np.arange(count), form
 
     @abstractmethod
-    def __getitem__(self, index) -> np.ndarray: ...
-    @abstractmethod
-    def take(self, index) -> "Rows": ...
+    def read(self, numbers: np.ndarray) -> np.ndarray:
+        """The rows of these numbers, or the row of one number."""
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        return len(self.numbers), *self.form
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return len(self.numbers)
+
+    def __getitem__(self, index) -> np.ndarray:
+        return self.read(self.numbers[index])
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return np.asarray(self[:], dtype)
+
+    def take(self, index) -> Self:
+        """The rows at an index, still unread."""
+        taken = copy.copy(self)
+        taken.numbers = self.numbers[index]
+        return taken
 
 
 class DiskRows(Rows):
     """Rows of a memory map."""
 
-    def __init__(self, stored: np.ndarray, rows: np.ndarray | None = None):
-        self._stored, self._rows = stored, np.arange(len(stored)) if rows is None else rows
-        self.shape, self.dtype = (len(self._rows), *stored.shape[1:]), stored.dtype
+    def __init__(self, stored: np.ndarray):
+        super().__init__(len(stored), stored.shape[1:])
+        self._stored = stored
 
-    def __getitem__(self, index) -> np.ndarray:
-        return np.asarray(self._stored[self._rows[index]])
-
-    def take(self, index) -> "DiskRows":
-        return DiskRows(self._stored, self._rows[index])
+    def read(self, numbers: np.ndarray) -> np.ndarray:
+        return np.asarray(self._stored[numbers])
 
 
 class BoxMasks(Rows):
-    """Masks `(n, h, w)` of boxes `(n, 4)`, made when they are read: the pixels with their centre in it."""
+    """Masks `(n, h, w)` of boxes `(n, 4)`: the pixels with their centre in it."""
 
     def __init__(self, boxes: np.ndarray, size: tuple[int, int]):
-        self._boxes, self._size = boxes, size
-        self.shape, self.dtype = (len(boxes), *size), np.dtype(bool)
+        super().__init__(len(boxes), size)
+        self._boxes = boxes
 
-    def __getitem__(self, index) -> np.ndarray:
-        y0, x0, y1, x1 = self._boxes[index].T[..., None]
-        y, x = (np.arange(length) + 0.5 for length in self._size)
+    def read(self, numbers: np.ndarray) -> np.ndarray:
+        y0, x0, y1, x1 = self._boxes[numbers].T[..., None]
+        y, x = (np.arange(length) + 0.5 for length in self.form)
         return ((y0 <= y) & (y < y1))[:, :, None] & ((x0 <= x) & (x < x1))[:, None, :]
-
-    def take(self, index) -> "BoxMasks":
-        return BoxMasks(self._boxes[index], self._size)
 
 
 class ImageRows(Rows):
@@ -80,41 +87,40 @@ class ImageRows(Rows):
     """
 
     def __init__(self, files: np.ndarray, states: np.ndarray, to: PictureFormat | None):
-        self.files, self.states, self.to = files, states, to
-        form = (*to.size, to.channels) if to else (None, None, 3)
-        self.shape, self.dtype = (len(files), *form), np.dtype("uint8")
+        super().__init__(len(files), (*to.size, to.channels) if to else (None, None, 3))
+        self._files, self._states, self.to = files, states, to
 
-    def __getitem__(self, index) -> np.ndarray:
-        rows = np.arange(len(self))[index]
-        images = self._decoded(read_image, rows.reshape(-1))
-        return images.reshape(*rows.shape, *images.shape[1:])
+    @property
+    def files(self) -> np.ndarray:
+        return self._files[self.numbers]
 
-    def take(self, index) -> "ImageRows":
-        return ImageRows(self.files[index], self.states[index], self.to)
+    def read(self, numbers: np.ndarray) -> np.ndarray:
+        images = self._decoded(read_image, numbers.reshape(-1))
+        return images.reshape(*numbers.shape, *images.shape[1:])
 
     def crops(self, rows: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """Random-resized crops of `rows` `(b,)`; `draws` `(b, 4)` in [0, 1) decide which parts."""
-        return self._decoded(read_part, rows, draws)
+        return self._decoded(read_part, self.numbers[rows], draws)
 
     def bands(self, row: int, height: int) -> Iterator[np.ndarray]:
         """The image of a row from top to bottom, in bands `(height, W, 3)` uint8."""
-        with self._as_it_was(row) as file:
+        with self._as_it_was(self.numbers[row]) as file:
             yield from read_bands(file, height)
 
-    def _decoded(self, decode: Callable[..., np.ndarray], rows: Iterable[int], *arguments) -> np.ndarray:
+    def _decoded(self, decode: Callable[..., np.ndarray], numbers: Iterable[int], *arguments) -> np.ndarray:
         """What `decode` makes of each file, in order."""
 
-        def read(row: int, *own) -> np.ndarray:
-            with self._as_it_was(row) as file:
+        def read(number: int, *own) -> np.ndarray:
+            with self._as_it_was(number) as file:
                 return decode(file, self.to, *own)
 
-        images = list(_decoders().map(read, rows, *arguments))
-        return np.stack(images) if images else np.empty((0, *self.shape[1:]), "uint8")
+        images = list(_decoders().map(read, numbers, *arguments))
+        return np.stack(images) if images else np.empty((0, *self.form), "uint8")
 
     @contextmanager
-    def _as_it_was(self, row: int) -> Iterator[Path]:
-        """The file of a row; UserError if it cannot be read inside, or is not what it was."""
-        file = Path(self.files[row])
+    def _as_it_was(self, number: int) -> Iterator[Path]:
+        """A file; UserError if it cannot be read inside, or is not what it was."""
+        file = Path(self._files[number])
         name = str(file).encode("utf-8", "backslashreplace").decode()
         try:
             yield file
@@ -123,7 +129,7 @@ class ImageRows(Rows):
                 raise UnreadableImage(os.strerror(errno.ENOENT))
         except UnreadableImage as reason:
             raise UserError(f"{name} can no longer be read: {reason}; put it back") from None
-        if found != tuple(self.states[row]):
+        if found != tuple(self._states[number]):
             raise UserError(f"{name} has changed since it was found good; put it back as it was")
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import log_softmax
 
-from attention_keras.data.array_store import ArrayStore
-from attention_keras.data.features import FeatureRows, Floats, MapFiles
+from attention_keras.data.array_store import ArrayStore, Floats, MapFiles, keep_features
 from attention_keras.data.pipeline import evaluation_batches
 from attention_keras.data.split import Split
 from attention_keras.layers.normalization import Standardize
@@ -73,7 +72,7 @@ class FrozenPart:
             else:
                 shapes = [tuple(tensor.shape[1:]) for tensor in self.features.outputs]
                 store = ArrayStore(cache_dir=folder / name)
-                rows = FeatureRows.kept(of_batches(), shapes, len(split), store)
+                rows = keep_features(of_batches(), shapes, len(split), store)
         return dataclasses.replace(split, images=rows, masks=None, boxes=None)
 
 
@@ -113,14 +112,14 @@ def fit_epoch(
     told.on_train_end()
 
 
-def maps_of(head: Classifier, rows: FeatureRows | MapFiles) -> dict[str, Floats | MapFiles]:
+def maps_of(head: Classifier, rows: tuple[Floats, ...] | MapFiles) -> dict[str, Floats | MapFiles]:
     """Tap -> its features, in the order of the taps."""
     if isinstance(rows, MapFiles):
         return {TILES: rows}
-    columns = {id(tensor): column for tensor, column in zip(head.inputs, rows.columns, strict=True)}
+    columns = {id(tensor): column for tensor, column in zip(head.inputs, rows, strict=True)}
     # Not layer.input, which is of the whole network's graph.
     found = {
-        node.operation.name.removeprefix(LOCAL): Floats(columns[id(node.input_tensors[0])])
+        node.operation.name.removeprefix(LOCAL): columns[id(node.input_tensors[0])]
         for node in graph_nodes(head)
         if isinstance(node.operation, Standardize)
     }

@@ -101,7 +101,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from attention_keras import attend, tiled
-from attention_keras.data.features import MapFiles
+from attention_keras.data.array_store import MapFiles
 from attention_keras.models.tiled import TiledModel
 
 def slowly(file, array, save=np.save, **how):

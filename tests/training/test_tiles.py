@@ -12,8 +12,8 @@ from scipy.special import softmax
 from attention_keras import attend, combine_evidence, evidence_model
 from attention_keras.commands.main import main
 from attention_keras.data import bands as image_bands
+from attention_keras.data.array_store import MapFiles
 from attention_keras.data.bands import overview_of, read_bands, read_regions
-from attention_keras.data.features import MapFiles
 from attention_keras.data.images import UnreadableImage
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.load import load_predictor
