@@ -81,8 +81,7 @@ def main(words: Sequence[str], prog: str) -> int:
     predictor = RemoteModel(options.url) if options.url else load_predictor(options.model)
     if options.overview and predictor.activation == "linear":
         raise UserError("--overview is for classes and tags; this model answers with a number")
-    names = predictor.class_names or [str(number) for number in range(predictor.num_classes)]
-    top, maps = min(options.top, len(names)), options.maps == "npz"
+    top, maps = min(options.top, predictor.num_classes), options.maps == "npz"
     name = "predictions-{}-of-{}".format(*part) if options.shard else "predictions"
     with open_record(Path(options.output, f"{name}.jsonl"), _settings(options)) as table:
         left = [file for file in chosen if str(file) not in table.answered]
@@ -90,7 +89,9 @@ def main(words: Sequence[str], prog: str) -> int:
         answers = predict_files(predictor, left, batch_size=options.batch_size, explain=explain)
         began = time.perf_counter()
         try:
-            write_predictions(answers, len(left), table, names, top=top, pictures=options.pictures, maps=maps)
+            write_predictions(
+                answers, len(left), table, predictor, top=top, pictures=options.pictures, maps=maps
+            )
         finally:  # of what was answered before a stop, too
             written = table.path
             if table.path.exists() and options.format != "jsonl":

@@ -4,12 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from attention_keras.commands.command_line import import_tensorflow, parse, say
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS
-from attention_keras.evaluation.report.table import Spread, Table, decimal, integer, text, to_csv, to_markdown
+from attention_keras.evaluation.table import INTEGER, TEXT, Table, to_csv, to_markdown
 from attention_keras.models.spec import PAPER_ERRORS
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
@@ -19,8 +20,9 @@ from attention_keras.runs.names import run_of
 from attention_keras.runs.options import ZERO_OR_POSITIVE, at_least, check_values, option
 
 # Numbers of the table, with their decimals.
-DIGITS = {"test error, %": 2, "paper, %": 2, "parameters": 0, "M MACs/image": 0, "training, min": 1}
-DIGITS |= {"peak on object, %": 1, "under attack, %": 1, "insertion": 3, "deletion": 3}
+DIGITS = {"test error, %": ",.2f", "paper, %": ",.2f", "parameters": ",.0f", "M MACs/image": ",.0f"}
+DIGITS |= {"training, min": ",.1f", "peak on object, %": ",.1f", "under attack, %": ",.1f"}
+DIGITS |= {"insertion": ",.3f", "deletion": ",.3f"}
 DESCRIPTION = """Train every network of a table with every seed, measure the runs, and write the table.
 
 results.md and results.csv lie beside the runs. The same command goes on where an earlier one was stopped. A
@@ -135,13 +137,16 @@ def _write_table(options: ReproduceOptions, configs: dict[tuple[str, int], RunCo
         runs = [run for (name, _), c in configs.items() if name == row and (run := run_of(c)).is_finished]
         found = [_numbers(run) for run in runs]
         each = [[numbers[head] for numbers in found if head in numbers] for head in DIGITS]
-        spread = [Spread.of(values) if len({*values}) > 1 else next(iter(values), None) for values in each]
+        spread = [
+            (fmean(values), stdev(values)) if len({*values}) > 1 else next(iter(values), None)
+            for values in each
+        ]
         rows += [[f"`{row}`", len(runs), *spread]] * bool(runs)
-    columns = [text("model"), integer("seeds"), *(decimal(*column) for column in DIGITS.items())]
+    columns = {"model": TEXT, "seeds": INTEGER} | DIGITS
     table = Table(f"{experiment.about}; of each network its best map", columns, rows)
     said = f"# {options.table}\n\n{table.caption}\n\n{to_markdown(table)}\n"
     write_text(Path(options.folder, "results.md"), said)
-    write_text(Path(options.folder, "results.csv"), to_csv(table))
+    write_text(Path(options.folder, "results.csv"), to_csv(table.columns, table.rows))
     return said
 
 

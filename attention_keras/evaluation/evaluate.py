@@ -8,11 +8,11 @@ from pathlib import Path
 
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import TASKS, CommonOptions, tasks_of
-from attention_keras.evaluation.report.result import TaskResult, file_name, write_report, write_result
-from attention_keras.evaluation.report.table import to_terminal
+from attention_keras.evaluation.result import TaskResult, file_name, write_report, write_result
 from attention_keras.evaluation.subjects.dataset import Context, check_fit, dataset_of
 from attention_keras.evaluation.subjects.load import load_subjects, run_of
 from attention_keras.evaluation.subjects.predictor import TiledPredictor
+from attention_keras.evaluation.table import to_terminal
 from attention_keras.extras import needs
 from attention_keras.runs.directory import EVALUATION
 from attention_keras.runs.durable import writing_to
@@ -33,18 +33,15 @@ def evaluate(options: CommonOptions, report: Callable[[str], None], command: str
     """
     # Many small views of one network are meant to be traced; TensorFlow would warn of each.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    output = _output(options)
+    output, tasks = _output(options), tasks_of(options)
     subjects = load_subjects(options.runs)
     dataset = dataset_of(subjects, options.dataset, options.data_dir)
-    test = dataset.test()
+    context = Context(subjects, dataset, dataset.test(), options)
     for subject in subjects:
-        check_fit(subject, dataset, test)
+        check_fit(subject, dataset, context.test)
     with writing_to(output, instead="another output"):  # before hours of work rather than after
         output.mkdir(parents=True, exist_ok=True)
-        probe = output / ".writable"
-        probe.touch()
-        probe.unlink()
-    context, tasks = Context(subjects, dataset, test, options), tasks_of(options)
+        write_report(output, list(TASKS))
     about = _about(context, command)
     try:
         for task in tasks:
@@ -56,7 +53,7 @@ def evaluate(options: CommonOptions, report: Callable[[str], None], command: str
                     raise
                 report(f"{task}: left out, {reason}\n")
                 continue
-            write_result(result, output, about)
+            write_result(task, result, output, about)
             found = [f"\n{table.caption}\n{to_terminal(table)}" for table in result.tables]
             report("\n".join([result.title, *found, *(f"warning: {w}" for w in result.warnings), ""]))
     finally:

@@ -42,7 +42,7 @@ def copy_model(model: keras.Model, **options) -> keras.Model:
 def for_image_size(backbone: keras.Model, size: tuple[int, int]) -> keras.Model:
     """A copy of a convolutional backbone for images of `size` `(height, width)`, with maps to match."""
     model = functional(backbone)
-    config = _rewritten(model.get_config(), _without_size)
+    config = rewritten(model.get_config(), _without_size)
     for layer in config["layers"]:
         if layer["class_name"] == "InputLayer":
             shape = layer["config"]["batch_shape"]
@@ -78,7 +78,7 @@ def in_float32(model: keras.Model) -> keras.Model:
     try:
         return copy_model(
             model,
-            clone_function=lambda layer: type(layer).from_config(_rewritten(layer.get_config(), _raised)),
+            clone_function=lambda layer: type(layer).from_config(rewritten(layer.get_config(), _raised)),
         )
     finally:
         keras.config.set_dtype_policy(policy)
@@ -97,12 +97,12 @@ def _raised(part: Any) -> Any:
     return "float32" if isinstance(part, str) and LOW.fullmatch(part) else part
 
 
-def _rewritten(config: Any, change: Callable[[Any], Any]) -> Any:
+def rewritten(config: Any, change: Callable[[Any], Any]) -> Any:
     """A configuration with a change made to all parts of it, at any depth."""
     if isinstance(config, dict):
-        return change({key: _rewritten(value, change) for key, value in config.items()})
+        return change({key: rewritten(value, change) for key, value in config.items()})
     if isinstance(config, list | tuple):
-        return type(config)(_rewritten(value, change) for value in config)
+        return type(config)(rewritten(value, change) for value in config)
     return change(config)
 
 

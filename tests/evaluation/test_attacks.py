@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from attention_keras.evaluation.attacks import ATTACKS, Attacker, unsound, worst_case
+from attention_keras.evaluation.tasks.robustness import ATTACKS, Attacker, unsound, worst_case
 
 SHAPE = (6, 6, 3)
 

@@ -6,24 +6,15 @@ import json
 from html.parser import HTMLParser
 
 import numpy as np
-import pytest
 
 from attention_keras.drawing.cells import png
 from attention_keras.evaluation.options import TASKS
-from attention_keras.evaluation.report.result import (
-    Figure,
-    Gallery,
-    TaskResult,
-    write_report,
-    write_result,
-)
-from attention_keras.evaluation.report.table import (
-    Spread,
+from attention_keras.evaluation.result import Figure, TaskResult, write_report, write_result
+from attention_keras.evaluation.table import (
+    DECIMAL,
+    INTEGER,
+    TEXT,
     Table,
-    decimal,
-    integer,
-    percent,
-    text,
     to_csv,
     to_html,
     to_markdown,
@@ -47,16 +38,16 @@ class Page(HTMLParser):
         self.links += [value for key, value in attrs if key == "href"]
 
 
-def report(folder, *results):
-    for result in results:
-        write_result(result, folder, ["demo on digits", "evaluate.py <demo>"])
+def report(folder, **results):
+    for task, result in results.items():
+        write_result(task, result, folder, ["demo on digits", "evaluate.py <demo>"])
     return write_report(folder, list(TASKS)).read_text()
 
 
 def test_one_table_in_every_form():
     table = Table(
         "a < b",
-        [text("run"), percent("error", 2), integer("images"), decimal("area")],
+        {"run": TEXT, "error": ".2%", "images": INTEGER, "area": DECIMAL},
         [["<one>", 0.04803, 2000, 0.123456], ["other", None, 7, float("nan")]],
     )
     assert to_terminal(table).splitlines() == [
@@ -73,31 +64,30 @@ def test_one_table_in_every_form():
     page = to_html(table)
     assert "<caption>a &lt; b</caption>" in page and '<th class="text">run</th><th>error</th>' in page
     assert '<tr><td class="text">&lt;one&gt;</td><td>4.80%</td><td>2,000</td><td>0.123</td></tr>' in page
-    rows = list(csv.reader(io.StringIO(to_csv(table))))  # the plain values
+    rows = list(csv.reader(io.StringIO(to_csv(table.columns, table.rows))))  # the plain values
     assert rows[0] == ["run", "error", "images", "area"]
     assert rows[1:] == [["<one>", "0.04803", "2000", "0.123456"], ["other", "", "7", ""]]
 
 
-def test_large_numbers_and_spreads():
-    assert decimal("x", 0).show(1234567.8) == "1,234,568"
-    spread = Spread.of([1.0, 2.0, 4.0])
-    assert spread.deviation == pytest.approx(1.5275, abs=1e-4)
-    assert decimal("x", 2).show(spread) == "2.33 ± 1.53"
-    assert decimal("x", 1).show(Spread.of([3.0])) == "3.0"
-    assert to_csv(Table("", [decimal("x", 1)], [[Spread.of([3.0, 5.0])]])) == "x\n4.0\n"
+def test_large_numbers_and_a_mean_with_its_deviation():
+    rows = [[1234567.8, (7 / 3, 1.5275)], [3.0, 3.0]]
+    assert Table("", {"x": ",.0f", "y": ",.2f"}, rows).texts()[1:] == [
+        ["1,234,568", "2.33 ± 1.53"],
+        ["3", "3.00"],
+    ]
+    assert to_csv("y", [[(4.0, 1.0)]]) == "y\n4.0\n"
 
 
 def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path):
     rows = [["<script>x</script>", float("nan")], ["other", 0.25]]
     result = TaskResult(
-        "query",
         "Q & A",
         {"x": np.float32("nan"), "y": np.arange(2)},
-        tables=[Table("a < b", [text("run"), decimal("value")], rows)],
+        tables=[Table("a < b", {"run": TEXT, "value": DECIMAL}, rows)],
         figures=[Figure("odd / name", PIXELS, 'a "quoted" caption')],
         notes=["<b>"],
     )
-    written = report(tmp_path, result)
+    written = report(tmp_path, query=result)
     page = Page(written)
     assert not {"b", "script", "link"} & set(page.seen)
     assert page.links == ["#query"] and len(page.sources) == 1
@@ -109,18 +99,17 @@ def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path):
 
 def test_a_section_opens_with_what_was_measured_and_its_numbers(tmp_path):
     answers = [
-        Figure("00", PIXELS, "a/1.png", right=False, title="true: a predicted: b"),
-        Figure("01", PIXELS, "", right=True, title="true: a predicted: a"),
+        Figure("demo/00", PIXELS, "a/1.png", right=False, title="true: a predicted: b"),
+        Figure("demo/01", PIXELS, "", right=True, title="true: a predicted: a"),
     ]
     result = TaskResult(
-        "classification",
         "Classification",
         {},
-        galleries=[Gallery("Wrong & right", "panels/demo", answers)],
-        tables=[Table("Test error", [text("run")], [["demo"]])],
+        galleries={"Wrong & right": answers},
+        tables=[Table("Test error", {"run": TEXT}, [["demo"]])],
         figures=[Figure("confusion", PIXELS, "confusion matrix")],
     )
-    page = report(tmp_path, result)
+    page = report(tmp_path, classification=result)
     assert (tmp_path / "panels" / "demo" / "01.png").exists()
     parts = ["demo on digits", "&lt;demo&gt;", "<caption>", "<h3>Wrong &amp; right</h3>"]
     parts += ['class="wrong"', "true: a predicted: b", "a/1.png", 'class="right"', "confusion matrix"]
@@ -132,7 +121,7 @@ def test_a_figure_outside_the_folder_is_not_read(tmp_path):
     (tmp_path / "secret.png").write_bytes(png(PIXELS))
     folder = tmp_path / "results"
     folder.mkdir()
-    report(folder, TaskResult("maps", "Maps", {}, figures=[Figure("grid", PIXELS, "grid")]))
+    report(folder, maps=TaskResult("Maps", {}, figures=[Figure("grid", PIXELS, "grid")]))
     file = folder / "maps.json"
     file.write_text(file.read_text().replace("maps-grid.png", "../secret.png"))
     assert Page(report(folder)).sources == []

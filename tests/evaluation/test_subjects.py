@@ -84,7 +84,7 @@ def test_images_of_an_exports_answers_show_its_evidence(attended):
         )
         context = Context([subject], dataset, split, options)
         galleries = answer_galleries(context, subject, split, probabilities)
-        drawn.append([figure for gallery in galleries for figure in gallery.figures])
+        drawn.append([figure for figures in galleries.values() for figure in figures])
     assert [[figure.right for figure in figures] for figures in drawn] == [[False] * 3 + [True] * 2] * 2
     for one, other in zip(*drawn):
         assert np.abs(one.pixels.astype("int16") - other.pixels).mean() < 1

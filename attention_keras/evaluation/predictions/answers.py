@@ -1,8 +1,8 @@
 """Answers for image files, a batch at a time: a folder of any size needs the memory of a few batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,8 @@ AHEAD = 2
 class Answer:
     """What a model says of one image file: probabilities `(k,)`, or the reason why it could not be read.
 
-    Where it was asked to explain, `explanation` is that of the whole batch, and `row` its place there. Of a
-    model of tags, `tags` are those of the image, the likeliest first, each with its evidence `(H, W)`.
+    Where it was asked to explain, `explanation` is that of the whole batch, and `row` its place there; of a
+    model of tags `evidence` has a map `(H, W)` for each tag of the image.
     """
 
     path: Path
@@ -32,8 +32,7 @@ class Answer:
     reason: str | None = None
     explanation: Explanation | None = None
     row: int = 0
-    activation: str = "softmax"
-    tags: Mapping[int, np.ndarray | None] = field(default_factory=dict)
+    evidence: Mapping[str, np.ndarray] | None = None
 
 
 def predict_files(
@@ -85,26 +84,33 @@ def _in_batches(
 
 def _answers(predictor, batch, images: list, batch_size: int, explain: bool) -> Iterator[Answer]:
     good = [image for image in images if not isinstance(image, str)]
-    explanation = tags = None
+    explanation = evidence = None
     if good:
         # Every batch is as large as the first, so that nothing is compiled for another size.
         pixels = np.stack(good + [good[-1]] * (batch_size - len(good)))
         explanation = predictor.explain(pixels) if explain else None
-        outputs = {} if explain else predictor.predict(pixels, batch_size)
-        probabilities = explanation.probabilities if explain else outputs[PROBABILITIES]
-        if predictor.activation == "sigmoid":
-            tags = tags_of(probabilities, predictor.thresholds)
-            evidence = {
-                tag: predictor.explain(pixels, [tag] * len(pixels)).total if explain else None
-                for tag in np.flatnonzero(tags[: len(good)].any(axis=0)).tolist()
-            }
+        outputs = {} if explanation else predictor.predict(pixels, batch_size)
+        probabilities = explanation.probabilities if explanation else outputs[PROBABILITIES]
+        if explanation and predictor.activation == "sigmoid":
+            found, names = probabilities[: len(good)], explanation.class_names
+            evidence = evidence_of_tags(predictor.explain, pixels, found, predictor.thresholds, names)
     row = 0
     for path, image in zip(batch, images):
         if isinstance(image, str):
-            yield Answer(path, reason=image, activation=predictor.activation)
+            yield Answer(path, reason=image)
             continue
-        found = [] if tags is None else np.flatnonzero(tags[row]).tolist()
-        likely = sorted(found, key=probabilities[row].__getitem__, reverse=True)
-        maps = {tag: None if evidence[tag] is None else evidence[tag][row] for tag in likely}
-        yield Answer(path, probabilities[row], None, explanation, row, predictor.activation, maps)
+        yield Answer(path, probabilities[row], None, explanation, row, evidence and evidence[row])
         row += 1
+
+
+def evidence_of_tags(
+    explain: Callable, images: np.ndarray, answers: np.ndarray, thresholds, names: Sequence[str]
+) -> list[dict[str, np.ndarray]]:
+    """For each answer `(n, k)` what speaks for each of its tags, `(H, W)`; nothing of a model without
+    evidence."""
+    rows, tags = np.nonzero(tags_of(answers, thresholds))
+    evidence: list[dict[str, np.ndarray]] = [{} for _ in answers]
+    totals = explain(images[rows], tags).total if len(rows) else None
+    for row, tag, total in zip(rows, tags, () if totals is None else totals):
+        evidence[row][f"for {names[tag]}"] = total
+    return evidence

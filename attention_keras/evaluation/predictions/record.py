@@ -8,8 +8,9 @@ import io
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +18,10 @@ import numpy as np
 
 from attention_keras.data.files import DRAWINGS, unique_stem
 from attention_keras.drawing.cells import compose, png
-from attention_keras.drawing.images import cells
+from attention_keras.drawing.images import cells, prediction_title, tags_of
 from attention_keras.errors import UserError
 from attention_keras.evaluation.predictions.answers import Answer
+from attention_keras.evaluation.subjects.predictor import Predictor
 from attention_keras.progress import Bar
 from attention_keras.runs.durable import hold_alone, write_json, write_whole, writing_to
 
@@ -35,61 +37,41 @@ Row = dict[str, Any]
 model of tags also `tags`; of one of numbers the number in place of class and probability."""
 
 
+@dataclass(eq=False)
+class Record:
+    """A `.jsonl` file; `answered` says of each path that has a row whether the image could be read."""
+
+    path: Path
+    answered: dict[str, bool] = field(default_factory=dict)
+
+
 @contextlib.contextmanager
-def open_record(path: Path, settings: dict[str, Any]) -> Iterator["Record"]:
-    """The record, for this process alone. `settings` are of the command.
+def open_record(path: Path, settings: dict[str, Any]) -> Iterator[Record]:
+    """The record as an earlier process left it, for this process alone; `settings` are of the command.
 
     Raises:
         UserError: the folder has answers to another command, or another process is writing them.
     """
     busy = f"{path} is being written by another process; choose another folder"
     with hold_alone(path.with_name(f".{path.name}.lock"), busy):
-        yield Record(path, settings)
-
-
-class Record:
-    """A `.jsonl` file as an earlier process left it; further rows follow.
-
-    The file beside it has the `settings` of the command. `answered` says of each path that has a row whether
-    the image could be read.
-    """
-
-    def __init__(self, path: Path, settings: dict[str, Any]):
-        self.path, self.answered, self._settings = path, dict[str, bool](), settings
-        self._file = path.with_name(f"{path.stem}.settings.json")
+        told, record = path.with_name(f"{path.stem}.settings.json"), Record(path)
         with writing_to(path.parent):
-            before = json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else None
-            if before != settings and (path.exists() or before is not None):
+            if not path.exists():
+                write_json(told, settings)
+            elif not told.exists() or json.loads(told.read_text(encoding="utf-8")) != settings:
                 raise UserError(
-                    f"{path.parent} has the answers to another command (see {self._file.name}); choose "
-                    "another folder, or delete it"
+                    f"{path.parent} has the answers to another command (see {told.name}); choose another "
+                    "folder, or delete it"
                 )
-            if path.exists():
-                self._read()
-
-    def _read(self) -> None:
-        """All rows but half a one at the end, which a kill or a full disk has cut."""
-        with self.path.open("r+b") as file:
-            file.truncate(file.read().rfind(b"\n") + 1)
-        try:
-            self.answered = {row["path"]: row["reason"] is None for row in read_rows(self.path)}
-        except (KeyError, TypeError, ValueError):
-            raise UserError(
-                f"{self.path} is not as predict wrote it; choose another folder, or delete it"
-            ) from None
-
-    @contextlib.contextmanager
-    def rows(self) -> Iterator[Callable[[Row], None]]:
-        """Inside, each row that is given is in the file at once."""
-        if not self._file.exists():
-            write_json(self._file, self._settings)
-        with self.path.open("a", buffering=1, **TEXT) as file:
-
-            def add(row: Row) -> None:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                self.answered[row["path"]] = row["reason"] is None
-
-            yield add
+            else:
+                with path.open("r+b") as file:  # a kill or a full disk has cut the last row
+                    file.truncate(file.read().rfind(b"\n") + 1)
+                try:
+                    record.answered = {row["path"]: row["reason"] is None for row in read_rows(path)}
+                except (KeyError, TypeError, ValueError):
+                    said = f"{path} is not as predict wrote it; choose another folder, or delete it"
+                    raise UserError(said) from None
+        yield record
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -102,7 +84,7 @@ def write_predictions(
     answers: Iterator[Answer],
     count: int,
     record: Record,
-    class_names: Sequence[str],
+    predictor: Predictor,
     *,
     top: int = 3,
     pictures: bool = True,
@@ -114,12 +96,12 @@ def write_predictions(
     while the next images are read and predicted.
     """
     folder = record.path.parent
-    wanted = [("drawing", f"{DRAWINGS}/{{}}.png", _drawing)] * pictures
+    wanted: list[tuple[str, str, Callable]] = [("drawing", f"{DRAWINGS}/{{}}.png", _drawing)] * pictures
     wanted += [("maps", f"{MAPS}/{{}}.npz", _numbers)] * maps
     under_way: deque = deque()
 
-    def write(path: Path, make: Callable[[Answer], bytes], answer: Answer) -> None:
-        write_whole(path, make(answer))
+    def write(path: Path, make: Callable, answer: Answer) -> None:
+        write_whole(path, make(answer, predictor))
 
     def finish(most: int) -> None:
         """Write the rows of what is done, and wait for it where more than this are under way."""
@@ -127,14 +109,19 @@ def write_predictions(
             row, files = under_way.popleft()
             for file in files:
                 file.result()
-            add(row)
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+            record.answered[row["path"]] = row["reason"] is None
 
-    with writing_to(folder), record.rows() as add, ThreadPoolExecutor() as pool:
+    with (
+        writing_to(folder),
+        record.path.open("a", buffering=1, **TEXT) as lines,
+        ThreadPoolExecutor() as pool,
+    ):
         for _, name, _ in wanted:
             (folder / name).parent.mkdir(exist_ok=True)
         try:
             for answer in Bar(answers, total=count, unit=" images"):
-                row, files = _row(answer, class_names, top) | ({"maps": None} if maps else {}), []
+                row, files = _row(answer, predictor, top) | ({"maps": None} if maps else {}), []
                 for key, name, make in wanted if answer.explanation is not None else ():
                     row[key] = name.format(unique_stem(answer.path))
                     files.append(pool.submit(write, folder / row[key], make, answer))
@@ -144,35 +131,36 @@ def write_predictions(
             finish(0)
 
 
-def _row(answer: Answer, names: Sequence[str], top: int) -> Row:
+def names_of(predictor: Predictor) -> list[str]:
+    return predictor.class_names or [str(number) for number in range(predictor.num_classes)]
+
+
+def _row(answer: Answer, predictor: Predictor, top: int) -> Row:
     """The most likely classes and their probabilities; none for a file that was not read."""
-    found, classes = answer.probabilities, []
-    if answer.activation == "linear":
+    found, names, said, classes = answer.probabilities, names_of(predictor), {}, []
+    if predictor.activation == "linear":
         said = {names[0]: None if found is None else float(found[0])}
     else:
         if found is not None:
             order = np.argsort(-found, kind="stable")[:top]
             classes = [{"class": names[n], "probability": float(found[n])} for n in order]
-        tags = {"tags": sorted(names[tag] for tag in answer.tags)} if answer.activation == "sigmoid" else {}
-        said = tags | (classes[0] if classes else {"class": None, "probability": None})
+        if predictor.activation == "sigmoid":
+            tags = [] if found is None else np.flatnonzero(tags_of(found, predictor.thresholds))
+            said = {"tags": sorted(names[tag] for tag in tags)}
+        said |= classes[0] if classes else {"class": None, "probability": None}
     return {"path": str(answer.path), **said, "top": classes, "drawing": None, "reason": answer.reason}
 
 
-def _drawing(answer: Answer) -> bytes:
+def _drawing(answer: Answer, predictor: Predictor) -> bytes:
     found, row = answer.explanation, answer.row
-    if answer.activation == "softmax":
+    if answer.evidence is None:
         return png(found.draw(row))
-    names, number = found.class_names, answer.probabilities[0]
-    if answer.activation == "sigmoid":
-        said = ", ".join(f"{names[tag]} ({answer.probabilities[tag]:.0%})" for tag in answer.tags) or "no tag"
-        maps = answer.tags
-    else:
-        said, maps = f"{names[0]}: {number:.4g}", {0: None if found.total is None else found.total[row]}
-    evidence = {f"for {names[tag]}": level for tag, level in maps.items() if level is not None}
-    return png(compose([cells(found.images[row].astype("uint8"), {}, evidence)], said))
+    about = (None, "sigmoid", predictor.thresholds)
+    title, _ = prediction_title(answer.probabilities, found.class_names, *about)
+    return png(compose([cells(found.images[row].astype("uint8"), {}, answer.evidence)], title))
 
 
-def _numbers(answer: Answer) -> bytes:
+def _numbers(answer: Answer, predictor: Predictor) -> bytes:
     """All maps of one image as the content of an `.npz` file."""
     explanation, row = answer.explanation, answer.row
     arrays = {"probabilities": explanation.probabilities[row]}

@@ -61,14 +61,12 @@ def one_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
 
     With more classes than `count` the classes are spread evenly.
     """
-    seen: dict[int, int] = {}
-    turn = np.empty(len(labels), int)
-    for index, label in enumerate(labels.tolist()):
-        turn[index] = seen[label] = seen.get(label, -1) + 1
-    order = np.lexsort((labels, turn))
-    first = order[: len(seen)]
-    if len(first) > count:
-        return first[np.linspace(0, len(first) - 1, count).round().astype(int)]
+    by_class = np.argsort(labels, kind="stable")
+    _, starts, counts = np.unique(labels, return_index=True, return_counts=True)
+    turns = np.concatenate([np.arange(n) for n in counts]) if len(labels) else by_class
+    order = by_class[np.argsort(turns, kind="stable")]
+    if len(starts) > count:
+        return order[np.linspace(0, len(starts) - 1, count).round().astype(int)]
     return order[:count]
 
 
@@ -81,12 +79,12 @@ def dataset_of(subjects: Sequence[Subject], name: str = "", data_dir: str = "") 
     """
     trained = [subject for subject in subjects if subject.trained]
     datasets = sorted({subject.trained.dataset for subject in trained})
-    if not name and len(datasets) != 1:
-        if datasets:
-            raise UserError(f"the runs were trained on {' and '.join(datasets)}; evaluate them one by one")
+    if not name and len(datasets) > 1:
+        raise UserError(f"the runs were trained on {' and '.join(datasets)}; evaluate them one by one")
+    if not name and not datasets:
         raise UserError(f"{subjects[0].path} does not say what it was trained on; give dataset")
     name = name or datasets[0]
-    same = [subject for subject in trained if _is_same(subject.trained.dataset, name)]
+    same = [subject for subject in trained if _place(subject.trained.dataset) == _place(name)]
     if not same:
         return _other_dataset(subjects, name, data_dir)
     if has_free_size(name):
@@ -100,6 +98,17 @@ def dataset_of(subjects: Sequence[Subject], name: str = "", data_dir: str = "") 
             if changes:
                 logger.warning("%s has changed since %s was trained: files %s", name, subject.name, changes)
     return dataset
+
+
+def _place(dataset: str) -> str:
+    """What is the same of two names of one dataset: folders and tables by the place they lead to."""
+    kind, _, path = dataset.partition(":")
+    return f"{kind}:{Path(path).expanduser().resolve()}" if dataset.startswith(IMAGE_FILES) else dataset
+
+
+def _tested(files: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
+    """Which files are for the test alone: the validation images are those of one seed."""
+    return {path: record._replace(role=str(record.role == "test")) for path, record in files.items()}
 
 
 def _other_dataset(subjects: Sequence[Subject], name: str, data_dir: str) -> ImageDataset:
@@ -140,19 +149,6 @@ def one_resize(subjects: Sequence[Subject]) -> Resize:
         each = " and ".join(f"{name} ({way})" for way, name in ways.items())
         raise UserError(f"{each} resize images in different ways; evaluate them one by one")
     return next(iter(ways))
-
-
-def _is_same(one: str, other: str) -> bool:
-    """Whether two names are of one dataset: folders and tables by the place they lead to."""
-    (kind, _, path), (other_kind, _, other_path) = one.partition(":"), other.partition(":")
-    if kind == other_kind and one.startswith(IMAGE_FILES):
-        path, other_path = (str(Path(p).expanduser().resolve()) for p in (path, other_path))
-    return (kind, path) == (other_kind, other_path)
-
-
-def _tested(files: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
-    """Which files are for the test alone: the validation images are those of one seed."""
-    return {path: record._replace(role=str(record.role == "test")) for path, record in files.items()}
 
 
 def check_fit(subject: Subject, dataset: ImageDataset, test: Split) -> None:

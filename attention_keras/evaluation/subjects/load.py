@@ -98,7 +98,7 @@ def load_subjects(paths: Sequence[str]) -> list[Subject]:
     resolved = [Path(path).resolve() for path in paths]
     if repeated := [path for path, count in Counter(resolved).items() if count > 1]:
         raise UserError(f"{repeated[0]} is given twice; give each run once")
-    return [_load(name, Path(path)) for path, name in zip(paths, unique_names(resolved))]
+    return [_load(name, Path(path)) for path, name in zip(paths, _unique_names(resolved))]
 
 
 def _load(name: str, path: Path) -> Subject:
@@ -126,9 +126,8 @@ def load_predictor(path: str | Path) -> Predictor:
     else:
         model, resize = load_model(path), "crop"
         if run:
-            names = run.class_names() if (run.path / LABELS).exists() else None
-            model.class_names, model.temperature = names, run.temperature
-            resize = run.config.resize_of_others
+            model.class_names = run.class_names() if (run.path / LABELS).exists() else None
+            model.temperature, resize = run.temperature, run.config.resize_of_others
         predictor = (TiledPredictor if reads_tiles(model) else KerasPredictor)(model, resize)
     names = predictor.class_names
     if names is not None and len(names) != predictor.num_classes:
@@ -145,7 +144,7 @@ def run_of(path: Path) -> Run | None:
     return run if run.exists and (path.is_dir() or path in (run.model, run.best_model)) else None
 
 
-def unique_names(paths: Sequence[Path]) -> list[str]:
+def _unique_names(paths: Sequence[Path]) -> list[str]:
     """Of a run its folder, of a file its name without the ending, of an export NAME/VERSION.
 
     All get as many of the folders above as it takes to tell them apart.

@@ -12,7 +12,7 @@ from attention_keras.explaining.explain import in_batches
 from attention_keras.explaining.explanation import Explanation
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.models.class_head import PROBE
-from attention_keras.models.copies import copy_weights
+from attention_keras.models.copies import copy_weights, rewritten
 
 CLASSIFIER = "classifier"
 # Where Grad-CAM and its kin look when there is no attention: the end of the last stage.
@@ -27,7 +27,7 @@ def predict_batches(model: keras.Model, images: np.ndarray, batch_size: int):
 def evidence_in_batches(
     explain: Callable[..., Explanation], images: np.ndarray, classes: Sequence[int], batch_size: int
 ) -> dict[str, np.ndarray]:
-    """Signed evidence of each tap for the classes; of several taps also of `all`, at image size."""
+    """Signed evidence of each tap for the classes; of several taps, last, also of `all`, at image size."""
 
     def call(pixels: np.ndarray, asked: np.ndarray) -> dict[str, np.ndarray]:
         found = explain(pixels, asked)
@@ -63,20 +63,12 @@ def explained_layer(model: keras.Model) -> str:
         return deepest.input[0]._keras_history.operation.name
     if averaged := _averaged(model):
         return averaged[0].input._keras_history.operation.name
-    names = [layer.name for layer in model.layers]
-    for name in _LAST_STAGE:
-        if name in names:
-            return name
-    maps = [
-        layer.name
-        for layer in model.layers
-        if not isinstance(layer, keras.layers.InputLayer)
-        and len(getattr(layer.output, "shape", ())) == 4
-        and max(layer.output.shape[1:3]) > 1
-    ]
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    shapes = {layer.name: getattr(layer.output, "shape", ()) for layer in layers}
+    maps = [name for name, shape in shapes.items() if len(shape) == 4 and max(shape[1:3]) > 1]
     if not maps:
         raise NotApplicable(f"{model.name} has no feature map to explain")
-    return maps[-1]
+    return next((name for name in _LAST_STAGE if name in shapes), maps[-1])
 
 
 def cam_parts(model: keras.Model) -> tuple[keras.Model, np.ndarray] | None:
@@ -113,21 +105,14 @@ def randomized(model: keras.Model, seed: int = 0) -> keras.Model:
     """
     generator = np.random.default_rng(seed)
 
-    def clone(layer):
-        return layer.__class__.from_config(_seeded(layer.get_config(), generator))
+    def seeded(part):
+        new = isinstance(part, dict) and "seed" in part
+        return part | {"seed": int(generator.integers(2**31))} if new else part
 
-    copy = keras.models.clone_model(model, clone_function=clone)
+    copy = keras.models.clone_model(
+        model, clone_function=lambda layer: type(layer).from_config(rewritten(layer.get_config(), seeded))
+    )
     for old, new in zip(model.layers, copy.layers):
         if not new.trainable_weights:
             copy_weights(old, new)
     return copy
-
-
-def _seeded(config, generator: np.random.Generator):
-    """A layer's configuration with a new seed wherever it has one."""
-    if isinstance(config, dict):
-        return {
-            key: int(generator.integers(2**31)) if key == "seed" else _seeded(value, generator)
-            for key, value in config.items()
-        }
-    return config

@@ -12,29 +12,25 @@ from attention_keras.drawing.images import cells, prediction_title, tags_of
 from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.kinds import shown_kinds
 from attention_keras.evaluation.options import ClassificationOptions
-from attention_keras.evaluation.report.result import Figure, Gallery, file_name
-from attention_keras.evaluation.report.table import Cell, Column, decimal, integer, text
+from attention_keras.evaluation.predictions.answers import evidence_of_tags
+from attention_keras.evaluation.result import Figure, file_name
 from attention_keras.evaluation.subjects.dataset import Context, one_of_each_class
 from attention_keras.evaluation.subjects.load import Subject
 from attention_keras.evaluation.subjects.predictor import TiledPredictor
+from attention_keras.evaluation.table import Cell
 
-PANELS = "panels"
 
-
-def answer_columns(context: Context) -> list[Column]:
-    """Heads of the table of answers: of tags the probability of each, of a class its own."""
-    columns = [text("run"), integer("image"), text("path"), text("group")]
-    if context.dataset.kind == "number":
-        return [*columns, decimal("true"), decimal("predicted")]
-    probabilities = context.class_names if context.dataset.kind == "multi" else ["probability"]
-    return [*columns, text("true"), text("predicted"), *map(decimal, probabilities)]
+def answer_heads(context: Context) -> list[str]:
+    """Of the table of answers; tags have the probability of each, a class its own."""
+    probabilities = {"single": ["probability"], "multi": context.class_names, "number": []}
+    return ["run", "image", "path", "group", "true", "predicted", *probabilities[context.dataset.kind]]
 
 
 def answer_rows(context: Context, subject: Subject, test: Split, found: np.ndarray) -> Iterator[list[Cell]]:
     """The run's answer to every test image, from what it predicts `(n, k)`."""
     names, thresholds = context.class_names, subject.predictor.thresholds
     groups = [""] * len(test) if test.groups is None else test.groups
-    for number, (path, group, label, answer) in enumerate(zip(paths_of(test), groups, test.labels, found)):
+    for number, (path, group, label, answer) in enumerate(zip(_paths(test), groups, test.labels, found)):
         if context.dataset.kind == "number":
             said = [float(label), float(answer[0])]
         elif context.dataset.kind == "multi":
@@ -45,19 +41,19 @@ def answer_rows(context: Context, subject: Subject, test: Split, found: np.ndarr
         yield [subject.name, number, path, group, *said]
 
 
-def paths_of(split: Split) -> list[str]:
+def _paths(split: Split) -> list[str]:
     """The file of each image; empty where the images are no files."""
     return [""] * len(split) if split.files is None else list(map(str, split.files.files))
 
 
 def answer_galleries(
     context: Context[ClassificationOptions], subject: Subject, test: Split, found: np.ndarray
-) -> list[Gallery]:
-    """Images with the run's answers; the option `panels` says how many in all.
+) -> dict[str, list[Figure]]:
+    """By their heading, images with the run's answers; the option `panels` says how many in all.
 
     Of classes there are a gallery of wrong and one of right answers, of tags and of numbers the first images.
     """
-    single, labels, count = len(context.subjects) == 1, np.asarray(test.labels), context.options.panels
+    labels, count = np.asarray(test.labels), context.options.panels
     parts = {"the first images, with what speaks for each answer": np.arange(min(count, len(test)))}
     if context.dataset.kind == "single":
         wrong, right = chosen_answers(found, labels, count)
@@ -66,12 +62,13 @@ def answer_galleries(
             f"{errors:,} of {len(test):,} answers are wrong; the most confident first": wrong,
             f"{len(test) - errors:,} of {len(test):,} answers are right": right,
         }
-    folder = PANELS if single else f"{PANELS}/{file_name(subject.name)}"
-    galleries, start = [], 0
+    alone, galleries, start = len(context.subjects) == 1, {}, 0
     for heading, rows in parts.items():
         if len(rows):
-            figures = _figures(context, subject, test.take(rows), found[rows], start)
-            galleries.append(Gallery(heading if single else f"{subject.name}: {heading}", folder, figures))
+            names = [f"{start + place:02d}" for place in range(len(rows))]
+            names = names if alone else [f"{file_name(subject.name)}/{name}" for name in names]
+            figures = _figures(context, subject, test.take(rows), found[rows], names)
+            galleries[heading if alone else f"{subject.name}: {heading}"] = figures
         start += len(rows)
     return galleries
 
@@ -90,13 +87,11 @@ def chosen_answers(
     return wrong, right[one_of_each_class(labels[right], count - len(wrong))]
 
 
-def _figures(
-    context: Context, subject: Subject, shown: Split, answers: np.ndarray, start: int
-) -> list[Figure]:
-    """Each image with its maps, numbered from `start`."""
-    predictor, names, paths = subject.predictor, context.class_names, paths_of(shown)
+def _figures(context: Context, subject: Subject, shown: Split, answers: np.ndarray, names: list[str]):
+    """Each image with its maps."""
+    predictor, paths = subject.predictor, _paths(shown)
     titles = [
-        prediction_title(answer, names, label, predictor.activation, predictor.thresholds)
+        prediction_title(answer, context.class_names, label, predictor.activation, predictor.thresholds)
         for answer, label in zip(answers, shown.labels)
     ]
     if isinstance(predictor, TiledPredictor):
@@ -109,39 +104,35 @@ def _figures(
             for image, (title, right), (levels, signed) in zip(images, titles, maps)
         ]
     return [
-        Figure(f"{start + place:02d}", pixels, path, small=True, right=right, title=title)
-        for place, (pixels, path, (title, right)) in enumerate(zip(drawn, paths, titles))
+        Figure(name, pixels, path, small=True, right=right, title=title)
+        for name, pixels, path, (title, right) in zip(names, drawn, paths, titles)
     ]
 
 
-def _maps(
-    context: Context, subject: Subject, images: np.ndarray, answers: np.ndarray, labels: np.ndarray
-) -> Iterator[tuple[dict, dict]]:
-    """Of each image the evidence for its class, for each tag that was found, or for the number; the second.
+def _maps(context: Context, subject: Subject, images: np.ndarray, answers: np.ndarray, labels: np.ndarray):
+    """Of each image its maps, and the evidence: for its class, for each of its tags, or for its number.
 
-    Beside a class stands the attention of each tap, the first, and where it is wrong the evidence against the
-    true one; a network of layers that has neither is shown with its Grad-CAM. All are explained at once.
+    Maps are of classes only: the attention of each tap; a network of layers that has neither attention nor
+    evidence is shown with its Grad-CAM. Where a class is wrong, there is also the evidence against the true
+    one. All images are explained at once.
     """
-    names, kind = context.class_names, context.dataset.kind
-    levels, signed = [{} for _ in images], [{} for _ in images]
-    rows, asked = np.arange(len(images)), answers.argmax(axis=-1)
-    if kind == "multi":
-        rows, asked = np.nonzero(tags_of(answers, subject.predictor.thresholds))
-    if not len(rows):  # no tag was found on any
-        return zip(levels, signed)
-    found = subject.explain(images[rows], asked)
-    for row, asked_class, total in zip(rows, asked, () if found.total is None else found.total):
-        signed[row][f"for {names[asked_class]}"] = total
-    if kind == "single":
-        wrong, attention = np.flatnonzero(asked != labels), found.attention
-        if found.total is not None and len(wrong):
-            against = found.total[wrong] - subject.explain(images[wrong], labels[wrong]).total
-            for row, total in zip(wrong, against):
-                signed[row][f"not {names[labels[row]]}"] = total
-        elif found.total is None and not attention and subject.shows_layers:
-            with contextlib.suppress(NotApplicable):  # no feature map to explain
-                [post_hoc] = shown_kinds(subject.model)
-                settings = (context.options.batch_size, context.options.seed)
-                attention = post_hoc.compute(subject.model, images, asked, *settings)
-        levels = [{tap: level[row] for tap, level in attention.items()} for row in rows]
-    return zip(levels, signed)
+    names, single = context.class_names, context.dataset.kind == "single"
+    if context.dataset.kind == "multi":
+        signed = evidence_of_tags(subject.explain, images, answers, subject.predictor.thresholds, names)
+        return [({}, evidence) for evidence in signed]
+    asked = answers.argmax(axis=-1)
+    found = subject.explain(images, asked)
+    levels, signed = found.attention if single else {}, [{} for _ in images]
+    for row, total in enumerate(() if found.total is None else found.total):
+        signed[row][f"for {names[asked[row]]}"] = total
+    wrong = np.flatnonzero(asked != labels) if single else []
+    if len(wrong) and found.total is not None:
+        against = found.total[wrong] - subject.explain(images[wrong], labels[wrong]).total
+        for row, total in zip(wrong, against):
+            signed[row][f"not {names[labels[row]]}"] = total
+    if single and found.total is None and not levels and subject.shows_layers:
+        with contextlib.suppress(NotApplicable):  # no feature map to explain
+            [post_hoc] = shown_kinds(subject.model)
+            settings = (context.options.batch_size, context.options.seed)
+            levels = post_hoc.compute(subject.model, images, asked, *settings)
+    return [({tap: level[row] for tap, level in levels.items()}, signed[row]) for row in range(len(images))]

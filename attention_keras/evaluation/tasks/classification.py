@@ -10,11 +10,11 @@ from attention_keras.drawing.charts import confusion_figure, reliability_diagram
 from attention_keras.drawing.images import tags_of
 from attention_keras.evaluation.kinds import EVIDENCE
 from attention_keras.evaluation.options import ClassificationOptions
-from attention_keras.evaluation.report.result import Figure, TaskResult
-from attention_keras.evaluation.report.table import Cell, Table, decimal, integer, percent, text
+from attention_keras.evaluation.result import Figure, TaskResult
 from attention_keras.evaluation.subjects.dataset import Context
 from attention_keras.evaluation.subjects.load import Subject
-from attention_keras.evaluation.tasks.answers import PANELS, answer_columns, answer_galleries, answer_rows
+from attention_keras.evaluation.table import DECIMAL, INTEGER, PERCENT, TEXT, Cell, Table, to_csv
+from attention_keras.evaluation.tasks.answers import answer_galleries, answer_heads, answer_rows
 from attention_keras.measures.answers import (
     classify,
     errors_by_group,
@@ -26,61 +26,54 @@ from attention_keras.measures.answers import (
 from attention_keras.measures.localization import localize
 from attention_keras.models.outputs import PROBABILITIES, attention_maps
 
-_RUN = [text("run"), text("network")]
 # Tables by what stands over them; those without rows are left out.
 ERRORS, CALIBRATION, GROUPS = "Test error", "Is it as often right as it is sure?", "Error by group"
 POINTING, TAGS, EACH, NUMBERS = "Do the maps point at the object?", "Tags", "Each tag", "Numbers"
+_RUN = {"run": TEXT, "network": TEXT}
+_ERROR_COLUMNS = {
+    "error": ".2%",
+    "images": INTEGER,
+    "trainable parameters": INTEGER,
+    "all parameters": INTEGER,
+}
+_TAG_COLUMNS = {
+    "mAP": DECIMAL,
+    "F1": DECIMAL,
+    "all tags right": PERCENT,
+    "images": INTEGER,
+    "hardest tags": TEXT,
+}
+_EACH_COLUMNS = {"average precision": DECIMAL, "F1": DECIMAL, "threshold": DECIMAL, "images": INTEGER}
+_SURE_COLUMNS = {"temperature": ",.2f", "calibration error before": ".2%", "after": ".2%"}
+_GROUP_COLUMNS = {"groups": INTEGER, "mean error of a group": DECIMAL, "standard error": DECIMAL}
+_POINTING = ("peak on object", "best fixed point", "chance", "mass on object", "area")
 _COLUMNS = {
-    ERRORS: [
-        *_RUN,
-        percent("error", 2),
-        *map(integer, ("images", "trainable parameters", "all parameters")),
-    ],
-    TAGS: [
-        *(*_RUN, decimal("mAP"), decimal("F1")),
-        *(percent("all tags right"), integer("images"), text("hardest tags")),
-    ],
-    EACH: [
-        *map(text, ("run", "tag")),
-        *map(decimal, ("average precision", "F1", "threshold")),
-        integer("images"),
-    ],
-    NUMBERS: [*_RUN, *map(decimal, ("R2", "mean absolute error")), integer("images")],
-    CALIBRATION: [
-        text("run"),
-        decimal("temperature", 2),
-        percent("calibration error before", 2),
-        percent("after", 2),
-    ],
-    GROUPS: [
-        text("run"),
-        integer("groups"),
-        *map(decimal, ("mean error of a group", "standard error")),
-        text("worst groups: error, images"),
-    ],
-    POINTING: [
-        *map(text, ("run", "map")),
-        *map(percent, ("peak on object", "best fixed point", "chance", "mass on object", "area")),
-    ],
-}  # fmt: skip
+    ERRORS: _RUN | _ERROR_COLUMNS,
+    TAGS: _RUN | _TAG_COLUMNS,
+    EACH: {"run": TEXT, "tag": TEXT} | _EACH_COLUMNS,
+    NUMBERS: _RUN | {"R2": DECIMAL, "mean absolute error": DECIMAL, "images": INTEGER},
+    CALIBRATION: {"run": TEXT} | _SURE_COLUMNS,
+    GROUPS: {"run": TEXT} | _GROUP_COLUMNS | {"worst groups: error, images": TEXT},
+    POINTING: {"run": TEXT, "map": TEXT} | dict.fromkeys(_POINTING, PERCENT),
+}
 _MOST_CLASSES, _HARDEST, _WORST_GROUPS = 30, 3, 5
 _NOTES = {
     "single": "Calibration error: how far the share of right answers is from the probability given for "
     "them, on average over 15 bins. A temperature fitted on the validation images divides the logits; it "
-    "changes no answer. In the diagram, points above the line are answers that are right more often than "
-    "they are sure.",
+    "changes no answer. Points of the diagram above the line are answers more often right than sure.",
     "multi": "mAP: mean over the tags of the average precision; F1 at the threshold of each tag, chosen on "
     "validation images. The error of an image, by which groups are compared, is its share of wrong tags.",
     "number": "R2: share of the numbers' variance that is explained; 0 is to answer their mean. The error of "
     "an image, by which groups are compared, is how far the answer is from its number.",
 }
 _POINTING_NOTE = (
-    "Attention by tap, and the evidence for the predicted class. Peak on object: share of images "
-    "whose largest value lies on a cell that the object touches; it is worth something above the "
-    "best fixed point (always the same cell) and chance. Mass on object: share of the attention, or "
-    "of what speaks for the class, that lies on the object; it is worth something above the object's "
-    "share of the area."
+    "Attention by tap, and the evidence for the predicted class. Peak on object: share of images whose "
+    "largest value lies on a cell that the object touches, to be compared with the best fixed point (always "
+    "the same cell) and chance. Mass on object: share of the attention, or of what speaks for the class, on "
+    "the object, to be compared with the object's share of the area."
 )
+Scored = tuple[dict[str, Any], np.ndarray, list[Figure]]
+"""Values for the JSON, the error of each image `(n,)`, and figures."""
 
 
 def measure(context: Context[ClassificationOptions]) -> TaskResult:
@@ -88,10 +81,9 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
     test, kind = context.images(), context.dataset.kind
     score = {"single": _score_classes, "multi": _score_tags, "number": _score_numbers}[kind]
     rows: dict[str, list[list[Cell]]] = {caption: [] for caption in _COLUMNS}
-    values, answers, galleries, figures = {}, [], [], []
+    values, answers, galleries, figures = {}, [], {}, []
     for subject in context.subjects:
         outputs = subject.predictor.predict(test.images, context.options.batch_size)
-        found = outputs[PROBABILITIES]
 
         def add(caption: str, *cells: Cell, run: str = subject.name) -> None:
             rows[caption].append([run, *cells])
@@ -102,8 +94,8 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
             each = by_group["each, worst first"]
             worst = ", ".join(f"{g['group']} {g['error']:.3g}, {g['images']}" for g in each[:_WORST_GROUPS])
             add(GROUPS, len(each), by_group["mean"], by_group["standard error"], worst)
-        answers += answer_rows(context, subject, test, found)
-        galleries += answer_galleries(context, subject, test, found)
+        answers += answer_rows(context, subject, test, outputs[PROBABILITIES])
+        galleries |= answer_galleries(context, subject, test, outputs[PROBABILITIES])
         figures += drawn
     tables = [Table(caption, _COLUMNS[caption], found) for caption, found in rows.items() if found]
     tables += _by_class(values, list(context.class_names)) if kind == "single" else []
@@ -114,21 +106,10 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
         _NOTES[kind],
         *[_POINTING_NOTE] * bool(rows[POINTING]),
     ]
+    parts = {"tables": tables, "galleries": galleries, "figures": figures, "notes": notes}
     return TaskResult(
-        "classification",
-        "Classification",
-        values,
-        tables=tables,
-        galleries=galleries,
-        figures=figures,
-        notes=notes,
-        further_tables={"answers.csv": Table("Answers", answer_columns(context), answers)},
-        folders=[PANELS],
+        "Classification", values, **parts, files={"answers.csv": to_csv(answer_heads(context), answers)}
     )
-
-
-Scored = tuple[dict[str, Any], np.ndarray, list[Figure]]
-"""Values for the JSON, the error of each image `(n,)`, and figures."""
 
 
 def _score_classes(context: Context, subject: Subject, test: Split, outputs: dict, add: Callable) -> Scored:
@@ -143,16 +124,13 @@ def _score_classes(context: Context, subject: Subject, test: Split, outputs: dic
     for name, scores in found["localization"].items():
         add(POINTING, name, *scores.values())
     lines = {"answers": after} if temperature == 1 else {"before": before, "after": after}
-    drawn = {
-        "confusion": (
-            confusion_figure(np.array(found["confusion"]), context.class_names),
-            "confusion matrix",
-        ),
-        "reliability": (reliability_diagram(lines), "how often answers are right, by how sure they are"),
-    }
+    confusion = confusion_figure(np.array(found["confusion"]), context.class_names)
     figures = [
         Figure(f"{name}{context.mark(subject)}", pixels, f"{subject.name}: {caption}", small=True)
-        for name, (pixels, caption) in drawn.items()
+        for name, pixels, caption in (
+            ("confusion", confusion, "confusion matrix"),
+            ("reliability", reliability_diagram(lines), "how often answers are right, by how sure they are"),
+        )
     ]
     return found, probabilities.argmax(axis=-1) != test.labels, figures
 
@@ -175,13 +153,11 @@ def _by_class(values: dict[str, dict[str, Any]], names: list[str]) -> list[Table
     shares = {name: [found["per_class_accuracy"][name] for found in values.values()] for name in names}
     erring = {name: found for name, found in shares.items() if None not in found and min(found) < 1}
     worst = sorted(erring, key=lambda name: (sum(erring[name]), name))[:_MOST_CLASSES]
-    if not worst:
-        return []
     counts = dict(zip(names, np.sum(first["confusion"], axis=1).tolist()))
-    columns = [text("class"), integer("images"), *map(percent, values)]
+    columns = {"class": TEXT, "images": INTEGER} | {f"accuracy of {run}": PERCENT for run in values}
     left = f" ({len(worst)} of {len(erring)} classes with errors)" if len(worst) < len(erring) else ""
     rows = [[name, counts[name], *erring[name]] for name in worst]
-    return [Table(f"Accuracy by class, where there are errors{left}", columns, rows)]
+    return [Table(f"Accuracy by class, where there are errors{left}", columns, rows)] * bool(rows)
 
 
 def _score_tags(context: Context, subject: Subject, test: Split, outputs: dict, add: Callable) -> Scored:

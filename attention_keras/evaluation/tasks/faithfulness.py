@@ -10,11 +10,11 @@ import numpy as np
 from attention_keras.drawing.charts import line_chart
 from attention_keras.evaluation.kinds import RANDOM, MapKind, compute_maps, kinds_of
 from attention_keras.evaluation.options import FEW_IMAGES, FaithfulnessOptions
-from attention_keras.evaluation.report.result import Figure, TaskResult
-from attention_keras.evaluation.report.table import Cell, Table, decimal, integer, percent, text
+from attention_keras.evaluation.result import Figure, TaskResult
 from attention_keras.evaluation.subjects.dataset import Context
 from attention_keras.evaluation.subjects.load import Subject
 from attention_keras.evaluation.subjects.views import probability_function, randomized
+from attention_keras.evaluation.table import DECIMAL, INTEGER, PERCENT, TEXT, Cell, Table
 from attention_keras.measures.faithfulness import (
     Curves,
     baselines,
@@ -38,17 +38,17 @@ from attention_keras.progress import Bar
 MOST_MOSAICS = 32
 # What is shown of each map: its name among the values, its column. The last three need masks.
 _MEASURES = {
-    "insertion": decimal("insertion"),
-    "deletion": decimal("deletion"),
-    "own_quarter": decimal("own quarter"),
-    "entropy": decimal("entropy"),
-    "rank_correlation_random_weights": decimal("after random weights"),
-    "rank_correlation_other_class": decimal("other class"),
-    "pointing_game": percent("peak on object"),
-    "mass_on_object": percent("mass on object"),
-    "rank_on_object": percent("rank on object"),
+    "insertion": ("insertion", DECIMAL),
+    "deletion": ("deletion", DECIMAL),
+    "own_quarter": ("own quarter", DECIMAL),
+    "entropy": ("entropy", DECIMAL),
+    "rank_correlation_random_weights": ("after random weights", DECIMAL),
+    "rank_correlation_other_class": ("other class", DECIMAL),
+    "pointing_game": ("peak on object", PERCENT),
+    "mass_on_object": ("mass on object", PERCENT),
+    "rank_on_object": ("rank on object", PERCENT),
 }
-_AGREEMENT = [text("network"), text("map"), decimal("rank correlation"), integer("runs")]
+_AGREEMENT = {"network": TEXT, "map": TEXT, "rank correlation": DECIMAL, "runs": INTEGER}
 
 
 class Scores(NamedTuple):
@@ -81,7 +81,7 @@ def measure(context: Context[FaithfulnessOptions]) -> TaskResult:
     for run, name, score in by_map:
         cells = [score[measure] for measure in shown]  # some are a mean with its standard error
         rows.append([run, name, *(cell[0] if isinstance(cell, tuple) else cell for cell in cells)])
-    columns = [text("run"), text("map"), *(_MEASURES[measure] for measure in shown)]
+    columns = {"run": TEXT, "map": TEXT} | dict(_MEASURES[measure] for measure in shown)
     tables = [Table("Faithfulness (means over images)", columns, rows)]
     if agreement := _agreement(context.subjects, scores):
         tables.append(Table("Agreement between runs of one network", _AGREEMENT, agreement))
@@ -91,15 +91,8 @@ def measure(context: Context[FaithfulnessOptions]) -> TaskResult:
         for name in of_run.maps
         if (broken := len(images) - of_run.values.get(name, {"images": 0})["images"])
     ]
-    return TaskResult(
-        "faithfulness",
-        "Faithfulness of maps",
-        {run: of_run.values for run, of_run in scores.items()},
-        tables=tables,
-        figures=figures,
-        notes=_notes(len(images), masks),
-        warnings=warnings,
-    )
+    values, notes = {run: of_run.values for run, of_run in scores.items()}, _notes(len(images), masks)
+    return TaskResult("Faithfulness of maps", values, tables, figures, notes=notes, warnings=warnings)
 
 
 def _score_maps(
@@ -176,14 +169,14 @@ def _agreement(subjects: Sequence[Subject], scores: Mapping[str, Scores]) -> lis
         networks.setdefault(subject.kind, []).append(scores[subject.name])
     rows: list[list[Cell]] = []
     for network, runs in networks.items():
-        for name in runs[0].maps if len(runs) > 1 else ():
-            pairs = []
+        for name in [name for name in runs[0].maps if name != RANDOM.name]:
+            found = []
             for one, other in combinations([run for run in runs if name in run.maps], 2):
                 same = one.predicted == other.predicted
-                if same.any() and name != RANDOM.name:
-                    pairs.append(mean_rank_correlation(one.maps[name][same], other.maps[name][same]))
-            if pairs:
-                rows.append([network, name, float(np.mean(pairs)), len(runs)])
+                if same.any():
+                    found.append(mean_rank_correlation(one.maps[name][same], other.maps[name][same]))
+            if found:
+                rows.append([network, name, float(np.mean(found)), len(runs)])
     return rows
 
 
@@ -193,36 +186,29 @@ def _chart(curves: dict[str, tuple[Curves, Curves]], names: Sequence[str]) -> np
         title: {name: np.nanmean(pair[i].probabilities, axis=0) for name, pair in curves.items()}
         for i, title in enumerate(("insertion: higher is better", "deletion: lower is better"))
     }
-    return line_chart(
-        panels,
-        next(iter(curves.values()))[0].fractions,
-        x_label="share of pixels changed",
-        y_label="probability of the predicted class",
-        order=names,
-        control=RANDOM.name,
-    )
+    fractions = next(iter(curves.values()))[0].fractions
+    axes = {"x_label": "share of pixels changed", "y_label": "probability of the predicted class"}
+    return line_chart(panels, fractions, **axes, order=names, control=RANDOM.name)
 
 
 def _notes(count: int, masks: np.ndarray | None) -> list[str]:
     area = ""
     if masks is not None:
         area = (
-            f" The object covers {masks.mean():.1%} of the images. Of a map that does not look, that share "
+            f" The object covers {masks.mean():.1%} of the images: of a map that does not look, that share "
             "of the mass lies there, and of the pixels ranked first, as many as the object has (rank)."
         )
     return [
-        f"{count} test images; the class asked about is the one the network predicts. Insertion "
-        "starts from a blurred image and shows pixels from the most important on (area under the curve, "
-        "higher is better); deletion replaces them by the image's mean colour (lower is better). The map "
-        f"called {RANDOM.name} ignores the image: a map that does no better explains nothing.",
-        "Own quarter: images that the network classifies rightly are put together, four of different "
-        "classes in one, and the map is asked for each class; the share of the map on that class's image. "
-        f"{CHANCE} is chance, and what a map that knows no classes scores, such as attention.",
-        "Entropy: 0 for one cell, 1 for a uniform map (of evidence: of the part that speaks for the class). "
-        "After random weights: rank correlation with the map of the same network with random weights; near "
-        "0 is right, a high value means that the map shows the image's edges rather than what was learnt. "
-        "Other class: rank correlation with the map for the second most likely class; attention is 1 by "
-        "construction, since it does not depend on a class." + area,
-        "Blurred and half-deleted images are not natural images, so these areas compare maps on one "
-        "network; they do not compare networks.",
+        f"{count} test images; the class asked about is the one the network predicts. Insertion starts from "
+        "a blurred image and shows the most important pixels first (area under the curve, higher is better); "
+        "deletion replaces them by the image's mean colour (lower is better). The map called "
+        f"{RANDOM.name} ignores the image: a map that does no better explains nothing.",
+        "Own quarter: four images of different classes, all classified rightly, in one, and the map is asked "
+        f"for each class; its share on that class's image. {CHANCE} is chance, and what a map scores that "
+        "knows no classes, such as attention.",
+        "Entropy: 0 for one cell, 1 for a uniform map (of evidence: of what speaks for the class). After "
+        "random weights: rank correlation with the map of the same network with random weights; a high value "
+        "means that the map shows edges rather than what was learnt. Other class: the same with the map for "
+        "the second most likely class; 1 for attention, which does not depend on a class." + area,
+        "Blurred and half-deleted images are not natural: areas compare maps on one network, not networks.",
     ]

@@ -10,9 +10,9 @@ from attention_keras.data.images import EXTENSIONS, UnreadableImage, read_image
 from attention_keras.drawing.images import question_grid
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import FEW_IMAGES, QueryOptions
-from attention_keras.evaluation.report.result import Figure, TaskResult
-from attention_keras.evaluation.report.table import Table, decimal, text
+from attention_keras.evaluation.result import Figure, TaskResult
 from attention_keras.evaluation.subjects.dataset import Context, one_of_each_class, picture_format
+from attention_keras.evaluation.table import DECIMAL, TEXT, Table
 from attention_keras.layers.attention_pool import AttentionPool
 from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.measures.faithfulness import movement
@@ -20,12 +20,9 @@ from attention_keras.models.blocks import POOL
 from attention_keras.models.outputs import attention_maps
 from attention_keras.models.parts import global_model, query_model
 
-QUERIES, ROWS = 4, 6
-_COLUMNS = [
-    *map(text, ("run", "tap")),
-    *map(decimal, ("correlation", "total variation", "between targets")),
-    text("g has an effect"),
-]
+QUERIES, ROWS, MOST_FILES = 4, 6, 32
+_MOVED = dict.fromkeys(("correlation", "total variation", "between targets"), DECIMAL)
+_COLUMNS = {"run": TEXT, "tap": TEXT, **_MOVED, "g has an effect": TEXT}
 
 
 def measure(context: Context[QueryOptions]) -> TaskResult:
@@ -36,48 +33,42 @@ def measure(context: Context[QueryOptions]) -> TaskResult:
         try:
             own, asked = questioned_maps(subject.model, targets, queries)
         except UserError as reason:
-            excuses.append(str(reason))
+            excuses.append(f"left out: {reason}")
             continue
         ignoring = taps_that_ignore_g(subject.model)
-        values[subject.name] = {"taps_that_ignore_g": ignoring}
-        for tap in own:
-            scores = movement(own[tap], asked[tap])
-            values[subject.name][tap] = scores
+        moved = {tap: movement(own[tap], asked[tap]) for tap in own}
+        values[subject.name] = {"taps_that_ignore_g": ignoring, **moved}
+        for tap, scores in moved.items():
             rows.append([subject.name, tap, *scores.values(), "no" if tap in ignoring else "yes"])
         if set(own) <= set(ignoring):
             notes.append(
-                f"{subject.name}: g has no effect on its attention. With pc scores <u, l + g> = <u, l> + "
-                "<u, g>, the second term is the same at every position, and the softmax over positions "
-                "cancels it. Differences above are rounding. To question images, train with dp scores."
+                f"{subject.name}: g has no effect on its attention, as of all pc scores under a softmax: "
+                "<u, l + g> = <u, l> + <u, g>, the second term is the same at every position, and cancels. "
+                "Differences above are rounding. To question images, train with dp scores."
             )
             continue
-        tap = max(set(own) - set(ignoring), key=lambda tap: values[subject.name][tap]["total_variation"])
+        tap = max(set(own) - set(ignoring), key=lambda tap: moved[tap]["total_variation"])
         image = question_grid(targets[:ROWS], queries, query_names, own[tap][:ROWS], asked[tap][:, :ROWS])
         caption = f"{subject.name}, {tap}: each target under its own g, then under each query's (top row)"
         figures.append(Figure(f"maps{context.mark(subject)}", image, caption))
     if not values:
-        raise NotApplicable(f"no run can be questioned: {excuses[0]}")
+        raise NotApplicable(f"no run can be questioned: {excuses[0].removeprefix('left out: ')}")
     notes = [
         f"{len(queries)} queries and {len(targets)} targets from {about}. The target's local features are "
-        "compared with the global features g of another image: in the paper, attention then moves to what "
-        "the two share.",
-        "Correlation with, and total variation from, the target's own map (total variation: share of the "
-        "attention that moved; 0 none, 1 all). Between targets: the same between own maps of different "
-        "targets, for scale. In the authors' published maps the correlation is 0.997 or more: questions "
-        "sharpen or flatten the map more than they move it.",
+        "compared with the global features g of another image. Correlation and total variation (the share of "
+        "the attention that moved) are to the target's own map; between targets: total variation between own "
+        "maps of different targets, for scale. In the authors' published maps the correlation is 0.997 or "
+        "more: questions sharpen or flatten the map more than they move it.",
         *notes,
-        *(f"left out: {excuse}" for excuse in excuses),
+        *excuses,
     ]
     table = Table("How far questions move attention (means over pairs)", _COLUMNS, rows)
-    return TaskResult("query", "Query-driven attention", values, tables=[table], figures=figures, notes=notes)
+    return TaskResult("Query-driven attention", values, tables=[table], figures=figures, notes=notes)
 
 
 def taps_that_ignore_g(model: keras.Model) -> list[str]:
-    """Taps whose attention g cannot change: pc scores under a softmax, and mean attention.
-
-    <u, l_i + g> = <u, l_i> + <u, g>; the second term is the same at every position, and a softmax over
-    positions cancels it. `mean` attention is uniform whatever g is.
-    """
+    """Taps whose attention g cannot change: pc scores under a softmax, which adds <u, g> to every position
+    and so cancels it, and `mean` attention, which is uniform."""
     pools = {layer.name: layer for layer in model.layers if isinstance(layer, AttentionPool)}
     ignoring = []
     for layer in model.layers:
@@ -129,7 +120,7 @@ def _images(context: Context) -> tuple[np.ndarray, list[str], np.ndarray, str]:
 def _read(folder: str, to: PictureFormat) -> tuple[np.ndarray, list[str]]:
     """The first images in a folder, with their names."""
     path = Path(folder.removeprefix("folder:")).expanduser()
-    files = sorted(f for f in path.iterdir() if f.suffix.lower() in EXTENSIONS)[:32]
+    files = sorted(f for f in path.iterdir() if f.suffix.lower() in EXTENSIONS)[:MOST_FILES]
     if not files:
         raise UserError(f"{path} is no folder with images; queries and scenes take folders of images")
     try:

@@ -8,10 +8,10 @@ from attention_keras.drawing.images import outline_grid
 from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.kinds import locating_kinds
 from attention_keras.evaluation.options import SegmentationOptions
-from attention_keras.evaluation.report.result import Figure, TaskResult
-from attention_keras.evaluation.report.table import Table, decimal, text
+from attention_keras.evaluation.result import Figure, TaskResult
 from attention_keras.evaluation.subjects.dataset import Context, picture_format, tfds_folder
 from attention_keras.evaluation.subjects.load import Subject
+from attention_keras.evaluation.table import DECIMAL, TEXT, Table
 from attention_keras.measures.localization import (
     at_one_scale,
     centre_box,
@@ -22,10 +22,9 @@ from attention_keras.measures.localization import (
     score_masks,
 )
 
-GUESSES = "no model"
-ROWS = 6
-_SCORES = ("jaccard", "precision", "corloc", "best_jaccard")
-_COLUMNS = [*map(text, ("run", "map")), *map(decimal, ("Jaccard", "precision", "CorLoc", "best Jaccard"))]
+GUESSES, ROWS = "no model", 6
+_SCORES = {"jaccard": "Jaccard", "precision": "precision", "corloc": "CorLoc", "best_jaccard": "best Jaccard"}
+_COLUMNS = {"run": TEXT, "map": TEXT} | dict.fromkeys(_SCORES.values(), DECIMAL)
 
 
 def measure(context: Context[SegmentationOptions]) -> TaskResult:
@@ -34,16 +33,14 @@ def measure(context: Context[SegmentationOptions]) -> TaskResult:
     masks = np.asarray(split.masks[:])
     values, columns = {}, {"truth": masks[:ROWS]}
     for subject in context.subjects:
-        by_kind = _maps_at_image_size(subject, split, context)
-        scores = {}
+        by_kind, scores = _maps_at_image_size(subject, split, context), {}
         for name, level in (item for maps in by_kind for item in maps.items()):
             scores[name] = score_masks(otsu_masks(level), masks, split.boxes)
             scores[name]["best_jaccard"] = float(jaccard(oracle_masks(level, masks), masks).mean())
         values[subject.name] = scores
         # A network with attention is shown by its attention, even where Grad-CAM scores better.
-        shown = by_kind[0]
-        best = max(shown, key=lambda n: scores[n]["jaccard"])
-        columns[f"{subject.name}\n{best}"] = otsu_masks(shown[best][:ROWS])
+        best = max(by_kind[0], key=lambda n: scores[n]["jaccard"])
+        columns[f"{subject.name}\n{best}"] = otsu_masks(by_kind[0][best][:ROWS])
     guesses = {
         "centre box": centre_box(len(masks), masks.shape[1:], float(masks.mean())),
         "all object": np.ones_like(masks),
@@ -51,7 +48,7 @@ def measure(context: Context[SegmentationOptions]) -> TaskResult:
     }
     values[GUESSES] = {name: score_masks(guess, masks, split.boxes) for name, guess in guesses.items()}
     rows = [
-        [run, name, *(scores.get(score) for score in _SCORES)]
+        [run, name, *map(scores.get, _SCORES)]
         for run, by_map in values.items()
         for name, scores in by_map.items()
     ]
@@ -60,19 +57,14 @@ def measure(context: Context[SegmentationOptions]) -> TaskResult:
         "are enlarged bilinearly, divided by their maximum and cut by Otsu's threshold (of evidence, the "
         "part that speaks for the predicted class). Best Jaccard: by the threshold that fits the true mask "
         "of each image best, an upper bound and no method.",
-        "Jaccard: intersection over union. Precision: share of pixels labelled right, which calling "
-        "everything background scores well on when objects are small. CorLoc: the box around the largest "
-        "part overlaps the true box by half. Nothing here was trained on masks. A map must beat the "
-        "centre box to show that it looks.",
+        "Jaccard: intersection over union. Precision: share of pixels labelled right, high for small objects "
+        "where all is called background. CorLoc: the box around the largest part overlaps the true box by "
+        "half. Nothing here was trained on masks. A map must beat the centre box to show that it looks.",
     ]
-    figure = Figure(
-        "masks",
-        outline_grid(np.asarray(split.images[:ROWS]), columns),
-        "Outlines of the best map of each run by Otsu's threshold, and the truth",
-    )
-    table = Table("Segmentation (means over images)", _COLUMNS, rows)
-    parts = {"tables": [table], "figures": [figure], "notes": notes}
-    return TaskResult("segmentation", "Weakly supervised segmentation", values, **parts)
+    image = outline_grid(np.asarray(split.images[:ROWS]), columns)
+    figure = Figure("masks", image, "Outlines of the best map of each run by Otsu's threshold, and the truth")
+    tables = [Table("Segmentation (means over images)", _COLUMNS, rows)]
+    return TaskResult("Weakly supervised segmentation", values, tables, [figure], notes=notes)
 
 
 def _images(context: Context[SegmentationOptions]) -> tuple[Split, str]:
@@ -97,8 +89,8 @@ def _maps_at_image_size(subject: Subject, split: Split, context: Context) -> lis
     for kind in locating_kinds(model):
         maps = kind.compute(model, images, predicted, options.batch_size, options.seed)
         if kind.signed:  # what speaks for the class; the taps are added up already
-            maps = {kind.full_name(tap): np.maximum(level, 0) for tap, level in maps.items()}
-            by_kind.append({name: at_one_scale(level, size) for name, level in maps.items()})
+            speaking = {kind.full_name(tap): np.maximum(level, 0) for tap, level in maps.items()}
+            by_kind.append({name: at_one_scale(level, size) for name, level in speaking.items()})
         else:
             by_kind.append(combine(maps, size))
     return by_kind

@@ -1,6 +1,5 @@
 """Descriptors as features for other datasets: runs x targets, by linear SVM (paper, section 5.4)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,26 +11,22 @@ from sklearn.svm import LinearSVC
 from attention_keras.data.datasets import ImageDataset, has_free_size, load_dataset
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import TransferOptions
-from attention_keras.evaluation.report.result import TaskResult
-from attention_keras.evaluation.report.table import Table, integer, percent, text
+from attention_keras.evaluation.result import TaskResult
 from attention_keras.evaluation.subjects.dataset import Context, picture_format, tfds_folder
 from attention_keras.evaluation.subjects.views import descriptor_model, predict_batches
+from attention_keras.evaluation.table import INTEGER, PERCENT, TEXT, Table
 from attention_keras.progress import Bar
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
 FOLDS = 3
-LARGEST_SHARED = 0.5
-"""Share of the target's classes that the run must know before its own answers are scored."""
-# Names of one thing in CIFAR-10 (right) and elsewhere, STL-10 among them.
-_SYNONYMS = {"car": "automobile", "plane": "airplane", "aeroplane": "airplane"}
 
 
 def measure(context: Context[TransferOptions]) -> TaskResult:
     """Train and test a linear classifier for every run on every target."""
     options = context.options
-    names = options.targets or (context.dataset.name,)
+    names = list(dict.fromkeys(options.targets)) or [context.dataset.name]
     values = {subject.name: {} for subject in context.subjects}
-    direct, sizes = [], []
+    sizes = []
     for name in names:
         target = context.dataset if name == context.dataset.name else _load(name, context)
         first = slice(options.limit or None)
@@ -47,22 +42,11 @@ def measure(context: Context[TransferOptions]) -> TaskResult:
             )
             found = linear_accuracy(features, train.labels, test_features, test.labels, options.seed)
             values[subject.name][name] = found
-            mapping = shared_classes(context.class_names, target.class_names)
-            if options.targets and len(mapping) >= LARGEST_SHARED * len(target.class_names):
-                predicted = subject.predictor.predict(test.images, options.batch_size)["probabilities"]
-                accuracy, count = direct_accuracy(predicted.argmax(axis=-1), np.asarray(test.labels), mapping)
-                found["direct_accuracy"] = accuracy
-                direct.append([subject.name, name, accuracy, count, len(mapping)])
     rows = [
         [s.name, s.kind, found[names[0]]["features"], *(found[name]["accuracy"] for name in names)]
         for s, found in zip(context.subjects, values.values())
     ]
-    columns = [*map(text, ("run", "network")), integer("features"), *map(percent, names)]
-    tables = [Table("Accuracy of a linear SVM", columns, rows)]
-    if direct:
-        columns = [*map(text, ("run", "target")), percent("accuracy")]
-        columns += map(integer, ("images", "shared classes"))
-        tables.append(Table("The network's own answers, on classes of the same name", columns, direct))
+    columns = {"run": TEXT, "network": TEXT, "features": INTEGER} | dict.fromkeys(names, PERCENT)
     notes = [
         f"Targets: {', '.join(sizes)}. Features are what the network's classifier sees; a linear SVM is "
         "trained on the target's training images, C chosen by cross-validation among "
@@ -74,7 +58,8 @@ def measure(context: Context[TransferOptions]) -> TaskResult:
             f"No targets were given, so this is {context.dataset.name} itself: a check that the "
             "descriptors hold what the classifier uses, not transfer."
         )
-    return TaskResult("transfer", "Transfer of descriptors", values, tables=tables, notes=notes)
+    tables = [Table("Accuracy of a linear SVM", columns, rows)]
+    return TaskResult("Transfer of descriptors", values, tables, notes=notes)
 
 
 def _load(name: str, context: Context) -> ImageDataset:
@@ -109,21 +94,3 @@ def linear_accuracy(features, labels, test_features, test_labels, seed: int = 0)
         "validation_accuracy": float(search.best_score_),
         "features": features.shape[1],
     }
-
-
-def shared_classes(ours: Sequence[str], theirs: Sequence[str]) -> dict[int, int]:
-    """Their label -> our label, for classes of the same name (car and automobile are the same)."""
-    ours, theirs = (
-        [_SYNONYMS.get(lower := name.strip().lower(), lower) for name in names] for names in (ours, theirs)
-    )
-    return {label: ours.index(name) for label, name in enumerate(theirs) if name in ours}
-
-
-def direct_accuracy(predicted: np.ndarray, labels: np.ndarray, mapping: dict[int, int]) -> tuple[float, int]:
-    """Accuracy of a network's own answers on another dataset's images of `shared_classes`, and their number.
-
-    An answer that the other dataset has no class for (CIFAR-10's frog on STL-10) is wrong.
-    """
-    rows = np.isin(labels, list(mapping))
-    expected = np.array([mapping[label] for label in labels[rows].tolist()])
-    return float(np.mean(predicted[rows] == expected)) if rows.any() else float("nan"), int(rows.sum())
