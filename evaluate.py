@@ -9,7 +9,7 @@ python evaluate.py runs/pc runs/dp runs/gap --task faithfulness --limit 256
 import sys
 
 from attention_keras.commands.command_line import exit_code
-from attention_keras.extras import needs
+from attention_keras.errors import needs
 
 
 def main() -> int:

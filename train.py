@@ -8,7 +8,7 @@ python train.py --dataset svhn --compat pc
 import sys
 
 from attention_keras.commands.command_line import exit_code
-from attention_keras.extras import needs
+from attention_keras.errors import needs
 
 
 def main() -> int:

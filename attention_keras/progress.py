@@ -17,10 +17,8 @@ class Bar(tqdm):
     """
 
     def __init__(self, iterable=None, **settings):
-        if sys.stderr.isatty():
-            settings = {"delay": 3} | settings
-        else:
-            settings |= {"delay": BETWEEN_LINES, "mininterval": BETWEEN_LINES, "miniters": 1}
+        in_lines = {"delay": BETWEEN_LINES, "mininterval": BETWEEN_LINES, "miniters": 1}
+        settings = {"delay": 3} | settings if sys.stderr.isatty() else settings | in_lines
         super().__init__(iterable, leave=False, **settings)
 
     @staticmethod
@@ -28,10 +26,4 @@ class Bar(tqdm):
         """What shows the state: over the line before on a terminal, else as a line of its own."""
         if file.isatty():
             return tqdm.status_printer(file)
-
-        def line(text: str) -> None:
-            if text:
-                file.write(f"{text}\n")
-                file.flush()
-
-        return line
+        return lambda text: text and print(text, file=file, flush=True)

@@ -7,8 +7,7 @@ from importlib import import_module
 
 import attention_keras
 from attention_keras.commands.command_line import exit_code
-from attention_keras.errors import UserError
-from attention_keras.extras import needs
+from attention_keras.errors import UserError, needs
 
 PROGRAM = "attention-keras"
 OVERVIEW = """usage: {program} COMMAND [options]

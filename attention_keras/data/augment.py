@@ -13,7 +13,7 @@ from functools import partial
 import keras
 import tensorflow as tf
 
-from attention_keras.extras import needs
+from attention_keras.errors import needs
 
 PADDING = 4
 MIXUP_ALPHA = 0.2

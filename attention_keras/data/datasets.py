@@ -26,8 +26,7 @@ from attention_keras.data.source import Cut, all_objects_or_none, dataset_of_sou
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.data.table import read_images
 from attention_keras.data.table_file import read_files
-from attention_keras.errors import UserError
-from attention_keras.extras import needs
+from attention_keras.errors import UserError, needs
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attention_keras.data.split import Split
-from attention_keras.extras import needs
+from attention_keras.errors import needs
 
 SIDE = 32
 CLASS_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

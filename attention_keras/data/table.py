@@ -20,8 +20,7 @@ from attention_keras.data.labels import class_counts, in_words, strata
 from attention_keras.data.membership import FileRecord, content_digests, text_digest
 from attention_keras.data.rows import ImageRows, file_state
 from attention_keras.data.split import Split
-from attention_keras.errors import UserError
-from attention_keras.extras import needs
+from attention_keras.errors import UserError, needs
 from attention_keras.progress import Bar
 
 STREAM = "ATTENTION_KERAS_STREAM"

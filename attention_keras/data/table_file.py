@@ -16,8 +16,7 @@ from attention_keras.data.folders import ROLE_NAMES, is_a_line, read_folder
 from attention_keras.data.labels import SEPARATOR, in_words
 from attention_keras.data.registry import TABLE, GroupBy, Labels
 from attention_keras.data.table import ImageTable
-from attention_keras.errors import UserError
-from attention_keras.extras import needs
+from attention_keras.errors import UserError, needs
 
 if TYPE_CHECKING:
     from pandas import DataFrame

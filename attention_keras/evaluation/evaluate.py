@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from attention_keras.errors import NotApplicable, UserError
+from attention_keras.errors import NotApplicable, UserError, needs
 from attention_keras.evaluation.options import TASKS, CommonOptions, tasks_of
 from attention_keras.evaluation.result import TaskResult, file_name, write_report, write_result
 from attention_keras.evaluation.subjects.dataset import Context, check_fit, dataset_of
 from attention_keras.evaluation.subjects.load import load_subjects, run_of
 from attention_keras.evaluation.subjects.predictor import TiledPredictor
 from attention_keras.evaluation.table import to_terminal
-from attention_keras.extras import needs
 from attention_keras.runs.directory import EVALUATION
 from attention_keras.runs.durable import writing_to
 from attention_keras.runs.names import words_of

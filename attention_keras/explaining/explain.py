@@ -11,9 +11,8 @@ from weakref import WeakKeyDictionary
 import keras
 import numpy as np
 
-from attention_keras.errors import UserError
+from attention_keras.errors import UserError, needs
 from attention_keras.explaining.explanation import Explanation
-from attention_keras.extras import needs
 from attention_keras.models.evidence import Asked, evidence_model, final_activation, prediction_of
 from attention_keras.models.graph import functional
 from attention_keras.models.outputs import EVIDENCE

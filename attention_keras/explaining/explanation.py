@@ -9,8 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from attention_keras.errors import UserError
-from attention_keras.extras import needs
+from attention_keras.errors import UserError, needs
 from attention_keras.models.evidence import combine_evidence
 from attention_keras.models.outputs import EVIDENCE_REST, attention_maps, evidence_maps
 

@@ -7,8 +7,7 @@ import re
 import keras
 import numpy as np
 
-from attention_keras.errors import UserError
-from attention_keras.extras import needs
+from attention_keras.errors import UserError, needs
 from attention_keras.layers.choices import IMAGENET
 from attention_keras.layers.preprocess import PixelAffine
 from attention_keras.models.graph import functional, graph_nodes

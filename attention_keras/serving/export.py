@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from attention_keras.data.geometry import PictureFormat, Resize
 from attention_keras.data.images import model_channels
-from attention_keras.errors import UserError
-from attention_keras.extras import needs
+from attention_keras.errors import UserError, needs
 from attention_keras.runs.directory import TEMPERATURE, Run
 from attention_keras.serving import litert, versions
 

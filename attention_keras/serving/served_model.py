@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from attention_keras.data.geometry import Resize
-from attention_keras.errors import UserError
+from attention_keras.errors import UserError, needs
 from attention_keras.explaining.explain import in_batches
 from attention_keras.explaining.explanation import Explanation
-from attention_keras.extras import needs
 from attention_keras.models.outputs import ATTENTION, PROBABILITIES
 from attention_keras.runs.directory import TEMPERATURE
 from attention_keras.serving.versions import read_card

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from attention_keras.data.labels import kind_of, targets_of
-from attention_keras.extras import needs
+from attention_keras.errors import needs
 
 FOLDS = 5
 RARE = 6.0  # the logit of a tag that all images have that a classifier saw

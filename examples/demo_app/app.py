@@ -20,7 +20,6 @@ from attention_keras.commands.command_line import exit_code, import_tensorflow, 
 from attention_keras.drawing.cells import Cell, png
 from attention_keras.errors import UserError
 from attention_keras.explaining.explanation import Explanation
-from attention_keras.extras import needs
 from attention_keras.runs.options import option
 
 TOP = 5

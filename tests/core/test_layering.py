@@ -2,14 +2,13 @@
 
 import ast
 import re
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "attention_keras"
 # A room imports from its own floor and from those before it in this list.
 FLOORS = [
-    {"errors"},
-    {"extras", "progress"},
+    {"errors", "progress"},
     {"layers"},
     {"models", "data", "measures"},
     {"runs"},
@@ -26,80 +25,58 @@ FLAG = re.compile(r"(?<=[\s(`])(?<!var\()--[a-z][a-z-]*(?![\w:-])")  # of our co
 DOORS = {("models/classifier.py", "attention_keras.explaining.explain")}
 FLOOR = {name: index for index, rooms in enumerate(FLOORS) for name in rooms}
 TOP = len(FLOORS) - 1  # the package's own names, which may lead anywhere, are for its commands
-SOURCES = {
-    path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8")
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
+SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")}
+TREES = {file: ast.parse(source) for file, source in SOURCES.items()}
+HOME = {file: Path(file).with_suffix("").parts[0] for file in SOURCES}
+
+
+def imports(file: str) -> dict[str, int]:
+    """Modules of this package that a file imports anywhere in it, with the lines. (None imports by dots.)"""
+    found = {}
+    for node in ast.walk(TREES[file]):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        names = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, file
+            # `from attention_keras import runs` imports a room, `from attention_keras import attend` a name.
+            whole = node.module == "attention_keras"
+            names = [f"attention_keras.{name}" for name in names] if whole else [node.module]
+        found |= {name: node.lineno for name in names if name.split(".")[0] == "attention_keras"}
+    return {name: line for name, line in found.items() if (file, name) not in DOORS}
+
+
+IMPORTS = {file: imports(file) for file in SOURCES}
 
 
 def room(module: str) -> str:
     """`models` for `attention_keras.models.zoo`."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "__init__"
+    return f"{module}.__init__".split(".")[1]
 
 
-def module_of(file: str) -> str:
-    return ".".join(["attention_keras", *Path(file).with_suffix("").parts]).removesuffix(".__init__")
-
-
-def imports(file: str) -> set[tuple[str, int]]:
-    """Modules of this package that a file imports anywhere in it, with the lines."""
-    package = ["attention_keras", *Path(file).parent.parts]
-    found = set()
-    for node in ast.walk(ast.parse(SOURCES[file])):
-        if isinstance(node, ast.Import):
-            found |= {(alias.name, node.lineno) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            start = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
-            base = ".".join(part for part in (start, node.module) if part)
-            # `from attention_keras import runs` imports a room, `from attention_keras import attend` a name.
-            names = [f"{base}.{alias.name}" for alias in node.names] if base == "attention_keras" else [base]
-            found |= {(name, node.lineno) for name in names}
-    return {(name, line) for name, line in found if name.split(".")[0] == "attention_keras"}
-
-
-IMPORTS = {file: {found for found in imports(file) if (file, found[0]) not in DOORS} for file in SOURCES}
-HOME = {file: room(module_of(file)) for file in SOURCES}
-
-
-def test_every_room_has_a_floor():
+def test_every_room_has_a_floor_and_no_import_runs_up():
     assert set(HOME.values()) - OUTSIDE == set(FLOOR)
-
-
-def test_no_import_runs_up_the_floors():
     up = [
         f"{file}:{line} imports {module}"
-        for file in SOURCES
-        for module, line in sorted(IMPORTS[file])
-        if HOME[file] not in OUTSIDE and FLOOR.get(room(module), TOP) > FLOOR[HOME[file]]
+        for file, home in HOME.items()
+        for module, line in IMPORTS[file].items()
+        if home not in OUTSIDE and FLOOR.get(room(module), TOP) > FLOOR[home]
     ]
     assert not up, "\n".join(up)
 
 
-def in_a_circle(below: dict[str, set[str]]) -> str:
-    try:
-        TopologicalSorter(below).prepare()
-    except CycleError as error:
-        return " -> ".join(error.args[1])
-    return ""
-
-
-def test_no_rooms_import_each_other_in_a_circle():
+def test_no_rooms_and_no_folders_in_a_room_import_each_other_in_a_circle():
+    """A circle is graphlib's CycleError."""
     below: dict[str, set[str]] = {name: set() for name in FLOOR}
     for file in SOURCES:
-        if HOME[file] in below:
-            below[HOME[file]] |= {room(module) for module, _ in IMPORTS[file]} & below.keys() - {HOME[file]}
-    assert not in_a_circle(below)
-
-
-def test_no_folders_of_a_room_import_each_other_in_a_circle():
-    below: dict[str, set[str]] = {}
-    for file in (file for file in SOURCES if file.count("/") > 1):
-        home, folder, *_ = file.split("/")
-        start = f"attention_keras.{home}."
-        used = {module.split(".")[2] for module, _ in IMPORTS[file] if module.startswith(start)}
-        below.setdefault(f"{home}/{folder}", set()).update(f"{home}/{name}" for name in used - {folder})
-    assert not in_a_circle({part: used & below.keys() for part, used in below.items()})
+        if HOME[file] in FLOOR:
+            below[HOME[file]] |= {room(module) for module in IMPORTS[file]} & FLOOR.keys() - {HOME[file]}
+        if file.count("/") > 1:
+            home, folder, _ = file.split("/")
+            inside = {module.split(".")[2] for module in IMPORTS[file] if room(module) == home}
+            folders = {name for name in inside - {folder} if (PACKAGE / home / name).is_dir()}
+            below.setdefault(f"{home}/{folder}", set()).update(f"{home}/{name}" for name in folders)
+    TopologicalSorter(below).prepare()
 
 
 def test_no_file_is_long():
@@ -107,20 +84,13 @@ def test_no_file_is_long():
     assert {file: length for file, length in lengths.items() if length > LONGEST} == {}
 
 
-def messages(file: str) -> set[tuple[str, int]]:
-    """Every text in a file that is no docstring, with its line."""
-    nodes = list(ast.walk(ast.parse(SOURCES[file])))
-    alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-    texts = (node for node in nodes if isinstance(node, ast.Constant) and id(node) not in alone)
-    return {(node.value, node.lineno) for node in texts if isinstance(node.value, str)}
-
-
 def test_only_commands_speak_of_flags():
-    """The rest names arguments, which commands turn into flags."""
-    spoken = [
-        f"{file}:{line} says {flag[0]}"
-        for file in SOURCES
-        for text, line in messages(file)
-        if HOME[file] != "commands" and (flag := FLAG.search(text))
-    ]
+    """The texts of the rest, but for docstrings, name arguments, which commands turn into flags."""
+    spoken = []
+    for file, tree in TREES.items():
+        nodes = list(ast.walk(tree)) if HOME[file] != "commands" else []
+        alone = {node.value for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in alone:
+                spoken += [f"{file}:{node.lineno} says {flag}" for flag in FLAG.findall(node.value)]
     assert not spoken, "\n".join(spoken)
