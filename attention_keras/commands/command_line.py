@@ -8,7 +8,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from typing import Annotated, Any, Required, TypedDict, TypeVar, get_type_hints
 
@@ -23,10 +23,6 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 USER_ERROR = 2
 STOPPED = 130  # as shells say that SIGINT ended it
 NO_READER = 141  # and SIGPIPE
-NO_NUMBER = re.compile(
-    r"Error parsing (?P<flag>--\S+): "
-    r"(could not convert string to |invalid literal for )(?P<kind>float|int)\b.*'(?P<value>.*)'"
-)
 
 
 def parse(options_type: type[Options], words: Sequence[str], *, description: str, prog: str) -> Options:
@@ -65,16 +61,15 @@ def _form(options_type: type, everyday_only: bool) -> type:
     everyday_only &= any(about.rare for about in options.values())
     groups: dict[str, dict[str, Any]] = {}
     for name, about in options.items():
-        if about.rare and everyday_only:
-            continue
-        text = re.split(r"(?<=\.)\s", helps[name])[0] if everyday_only else helps[name]
-        hint = f"(default: {about.default})" if about.default else ""
-        said = {"help": " ".join(text.split()), "help_behavior_hint": hint}
-        kind: Any = Annotated[kinds[name], arg(**said, metavar=about.place or None)]
-        kind = Positional[kind] if about.place else kind
-        groups.setdefault(about.group, {})[name] = Required[kind] if name in needed else kind
-    forms: dict[str, Any] = {
-        group: OmitArgPrefixes[TypedDict(group, entries, total=False)] for group, entries in groups.items()
+        if not (about.rare and everyday_only):
+            text = re.split(r"(?<=\.)\s", helps[name])[0] if everyday_only else helps[name]
+            hint = f"(default: {about.default})" if about.default else ""
+            how = arg(help=" ".join(text.split()), help_behavior_hint=hint, metavar=about.place or None)
+            kind: Any = Annotated[kinds[name], how]
+            kind = Positional[kind] if about.place else kind
+            groups.setdefault(about.group, {})[name] = Required[kind] if name in needed else kind
+    forms: Any = {
+        name: OmitArgPrefixes[TypedDict(name, group, total=False)] for name, group in groups.items()
     }
     return TypedDict("Form", forms)
 
@@ -85,9 +80,6 @@ def _one_line(box: str) -> str:
     # First it names the dataclass or the group that refused a value, which means nothing to the user.
     first = " ".join(itertools.takewhile(bool, lines))
     message = re.sub(r"^Error parsing \w+: ", "", first) or "the command line was not understood"
-    if refused := NO_NUMBER.match(message):
-        kind = "a whole number" if refused["kind"] == "int" else "a number, such as 0.25"
-        message = f"{refused['flag']} takes {kind}; got {refused['value']!r}"
     suggestion = re.search(r"Perhaps you meant:\W+(--[\w-]+)", box)
     hint = f"; perhaps you meant {suggestion[1]}" if suggestion else ""
     return f"{message.rstrip('.')}{hint} (--help shows every flag)"
@@ -151,21 +143,14 @@ def import_tensorflow(command: str = "this command") -> None:
     if LOG_LEVEL in os.environ or "tensorflow" in sys.modules:
         return
     os.environ[LOG_LEVEL] = "2"
-    with held_back_stderr():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
-
-
-@contextlib.contextmanager
-def held_back_stderr() -> Iterator[None]:
-    """What native libraries write to standard error inside comes out after an error only; Ctrl-C is none."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held_back:
         os.dup2(held_back.fileno(), 2)
         try:
-            yield
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
         except Exception:
             held_back.seek(0)
             os.write(stderr, held_back.read())

@@ -8,7 +8,6 @@ from pathlib import Path
 from attention_keras.commands.command_line import import_tensorflow, parse, say
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS, AllOptions, CommonOptions
-from attention_keras.runs.options import options_of
 
 DEFAULT = "classification"
 _OPTIONS: dict[str, type[CommonOptions]] = {**TASKS, "all": AllOptions}
@@ -26,12 +25,6 @@ Examples:
 def main(words: Sequence[str], prog: str) -> int:
     """Evaluate as `[TASK] RUN [RUN ...] [--task TASK] [options]` says; the return value is the exit code."""
     task, others = _split_task(words)
-    for word in others:  # no option is ignored
-        name = word.removeprefix("--no-").removeprefix("--").partition("=")[0].replace("-", "_")
-        owners = [other for other, options in TASKS.items() if name in options_of(options)]
-        if word.startswith("--") and owners and name not in options_of(_OPTIONS[task]):
-            flag = word.partition("=")[0]
-            raise UserError(f"{flag} is an option of the task {', '.join(owners)}; the task is {task}")
     tasks = "\n".join(f"  {name:<16}{kind.__doc__}" for name, kind in _OPTIONS.items())
     about = DESCRIPTION.format(default=DEFAULT, tasks=tasks)
     options = parse(_OPTIONS[task], others, description=about, prog=f"{prog} {task}")
@@ -47,16 +40,16 @@ def run(options: CommonOptions, command: str = "") -> int:
     return 0
 
 
-def _split_task(words: Sequence[str]) -> tuple[str, list[str]]:
+def _split_task(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     """The task, and the words without it. The first one is a task or a run; of `--task` the last counts."""
     first = "".join(words[:1])
     if first in _OPTIONS:
-        return first, list(words[1:])
+        return first, words[1:]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--task", nargs="?", default=DEFAULT)
     known, others = parser.parse_known_args(words)
-    if first and not first.startswith("-") and "/" not in first and not Path(first).exists():
-        raise UserError(f"{first} is no task and no run; tasks: {', '.join(_OPTIONS)}")
-    if known.task not in _OPTIONS:
-        raise UserError(f"unknown task {known.task!r}; allowed: {', '.join(_OPTIONS)}")
+    is_path = not first or first.startswith("-") or "/" in first or Path(first).exists()
+    if not is_path or known.task not in _OPTIONS:
+        unknown = first if not is_path else known.task
+        raise UserError(f"{unknown} is no task and no run; tasks: {', '.join(_OPTIONS)}")
     return known.task, others

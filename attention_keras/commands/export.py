@@ -40,7 +40,6 @@ class ExportOptions:
 
 
 def main(words: Sequence[str], prog: str) -> int:
-    """The command line; the return value is the exit code."""
     options = parse(ExportOptions, words, description=DESCRIPTION, prog=prog)
     import_tensorflow("export")
     from attention_keras.serving.export import export_run

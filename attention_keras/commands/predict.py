@@ -5,12 +5,13 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
 from attention_keras.commands.command_line import import_tensorflow, parse
 from attention_keras.errors import UserError
-from attention_keras.runs.options import at_least, check_values, option
+from attention_keras.runs.options import Rule, at_least, check_values, option
 
 DESCRIPTION = """Say what a model sees in images: one on this machine, or one on a server.
 
@@ -27,6 +28,11 @@ says why; the exit code is 1 where none could be read.
 
 The same command goes on where it was stopped: an image that has a row in the table is not answered again."""
 
+SHARD = Rule(
+    lambda text: not text or (re.fullmatch(r"[1-9]\d*/[1-9]\d*", text) and Fraction(text) <= 1),
+    "1/16 to 16/16, or the like",
+)
+
 
 @dataclass(frozen=True)
 class PredictOptions:
@@ -42,7 +48,7 @@ class PredictOptions:
     """Folder for the table and the drawings."""
     format: Literal["csv", "jsonl", "parquet"] = option("csv")
     """predictions.jsonl has a line for each answer at once; csv and parquet are made of it at the end."""
-    shard: str = option("")
+    shard: str = option("", rule=SHARD)
     """3/16 answers the third of 16 parts of the images, into predictions-3-of-16."""
     top: int = option(3, rule=at_least(1))
     """How many classes to name for each image."""
@@ -59,18 +65,19 @@ class PredictOptions:
 
 
 def main(words: Sequence[str], prog: str) -> int:
-    """The command line; the return value is the exit code."""
     options = parse(PredictOptions, words, description=DESCRIPTION, prog=prog)
     files = (options.model, *options.files) if options.url else options.files
     if not files:
         raise UserError("no image was given; type names of image files or folders")
     if options.overview and not options.pictures:
         raise UserError("--overview shows drawings; leave out --no-pictures")
-    part = _shard(options.shard)
     from attention_keras.data.files import find_images, in_shard, in_words
 
-    found = find_images(files, Path(options.output))
-    chosen = in_shard(found.files, *part)
+    found, name = find_images(files, Path(options.output)), "predictions"
+    chosen = found.files
+    if options.shard:
+        number, count = map(int, options.shard.split("/"))
+        chosen, name = in_shard(chosen, number, count), f"predictions-{number}-of-{count}"
     import_tensorflow("predict")
     from attention_keras.evaluation.predictions.answers import predict_files
     from attention_keras.evaluation.predictions.overview import write_overview
@@ -82,7 +89,6 @@ def main(words: Sequence[str], prog: str) -> int:
     if options.overview and predictor.activation == "linear":
         raise UserError("--overview is for classes and tags; this model answers with a number")
     top, maps = min(options.top, predictor.num_classes), options.maps == "npz"
-    name = "predictions-{}-of-{}".format(*part) if options.shard else "predictions"
     with open_record(Path(options.output, f"{name}.jsonl"), _settings(options)) as table:
         left = [file for file in chosen if str(file) not in table.answered]
         explain = options.pictures or maps
@@ -101,10 +107,8 @@ def main(words: Sequence[str], prog: str) -> int:
             print(f"overview in {write_overview(table.path.parent)}")
     read = sum(table.answered.values())
     unread = len(table.answered) - read
-    print(
-        f"{read:,} {'image' if read == 1 else 'images'} in {written}, "
-        + (f"{speed:.0f} a second" if left else "all answered before")
-    )
+    said = f"{speed:.0f} a second" if left else "all answered before"
+    print(f"{read:,} {'image' if read == 1 else 'images'} in {written}, {said}")
     if found.passed_over:
         print(f"passed over: {in_words(found.passed_over)}")
     if unread:
@@ -112,22 +116,12 @@ def main(words: Sequence[str], prog: str) -> int:
     return 1 if unread and not read else 0
 
 
-def _shard(text: str) -> tuple[int, int]:
-    """Its number and how many there are."""
-    matched = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text or "1/1")
-    if matched is None or int(matched[1]) > int(matched[2]):
-        raise UserError(f"--shard must be 1/16 to 16/16, or the like; got {text}")
-    return int(matched[1]), int(matched[2])
-
-
 def _settings(options: PredictOptions) -> dict[str, Any]:
     """What rows of one table have in common: of the model, which one, and when it was written."""
     settings = {"top": options.top, "pictures": options.pictures, "maps": options.maps}
     if options.url:
         return {"model": options.url, **settings}
-    path = Path(options.model).resolve()
-    # Of a run, of a SavedModel, and of its versions.
-    inside = (file for name in ("*.keras", "saved_model.pb", "*/saved_model.pb") for file in path.glob(name))
-    files = [path] if path.is_file() else inside
+    path, inside = Path(options.model).resolve(), ("*.keras", "saved_model.pb", "*/saved_model.pb")
+    files = [path] if path.is_file() else [file for name in inside for file in path.glob(name)]
     written = max((file.stat().st_mtime for file in files), default=None)
     return {"model": str(path), "written": written, **settings}

@@ -1,11 +1,12 @@
 """`attention-keras reproduce`: a table of results with one command."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from attention_keras.commands.command_line import import_tensorflow, parse, say
 from attention_keras.errors import UserError
@@ -15,10 +16,68 @@ from attention_keras.models.spec import PAPER_ERRORS
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.durable import write_text
-from attention_keras.runs.experiments import TABLES, Measure
 from attention_keras.runs.names import run_of
-from attention_keras.runs.options import ZERO_OR_POSITIVE, at_least, check_values, option
+from attention_keras.runs.options import ZERO_OR_POSITIVE, Rule, at_least, check_values, option
 
+Measure = Literal["robustness", "faithfulness", "classification", "none"]
+
+
+_BASELINES = ("vgg", "vgg-hires", "vgg-gap", "vgg-pan")
+_ATTENTION = ("vgg-att2-concat-mean", "vgg-att2-concat-pc", "vgg-att2-concat-dp")
+_ONE_OR_THREE = ("vgg-att1-pc", "vgg-att3-concat-pc")
+_PAPER = (*_BASELINES, "vgg-att1-dp", *_ONE_OR_THREE, "vgg-att2-indep-dp", "vgg-att2-indep-pc", *_ATTENTION)
+_LINEAR = ("vgg-att2-linear-scaled", "vgg-att2-linear-pc", "vgg-att2-linear-mean")
+_SCORES = ("vgg-att2-concat-scaled", "vgg-att2-concat-pc-sigmoid", "vgg-att2-concat-additive", *_LINEAR)
+_RESNETS = ("rn164", "rn164-hires", "rn164-att1-pc", "rn164-att2-concat-pc", "rn164-att2-concat-mean")
+_SVHN = (*_BASELINES, "vgg-att2-concat-mean", "vgg-att2-concat-pc", "vgg-att3-concat-pc")
+_CPU = (*_BASELINES, *_ONE_OR_THREE, *_ATTENTION, "vgg-att2-indep-pc", *_SCORES)
+_QUICK = {"recipe": "quick", "width": 0.125, "epochs": 1, "batch_size": 64}
+_MASKS = tuple(f"vgg-att2-concat-pc-masks{percent}" for percent in (0, 1, 10, 100))
+
+
+class Experiment(NamedTuple):
+    """One table: a dataset, its rows, the options that all of them share, and what is measured on each run.
+
+    A row is a network's name; `-masks10` behind it says that a tenth of the masks train its attention.
+    """
+
+    about: str
+    dataset: str
+    rows: tuple[str, ...]
+    settings: Mapping[str, Any] = MappingProxyType({})
+    measures: tuple[Measure, ...] = ("robustness", "faithfulness")
+    images: int = 64
+
+    def config(self, row: str, **changes: Any) -> RunConfig:
+        """A run of one row; of `changes` those that are empty change nothing."""
+        model, _, percent = row.partition("-masks")
+        guided = {"attend_to": 1.0, "attend_to_fraction": int(percent) / 100} if int(percent or 0) else {}
+        given = {name: value for name, value in changes.items() if value}
+        shared = {"dataset": self.dataset, "export": "none", "model": model, **guided, **self.settings}
+        return RunConfig(**shared | given)
+
+
+TABLES = {
+    "digits": Experiment(
+        "the embedded digits: all scores and both controls, about 5 minutes a run on 2 cores",
+        "cluttered_digits",
+        (*_BASELINES, *_ATTENTION, *_SCORES),
+    ),
+    "digits-attend-to": Experiment(
+        "the embedded digits: attention trained with the masks of none, 1, 10 and 100 % of the images",
+        "cluttered_digits",
+        _MASKS,
+        measures=("classification",),
+        images=2000,
+    ),
+    "cifar10-cpu": Experiment(
+        "CIFAR-10 for 2 CPU cores: narrow networks, few passes over the data", "cifar10", _CPU, _QUICK
+    ),
+    "cifar10": Experiment("the paper's CIFAR-10 column, for a GPU", "cifar10", _PAPER + _RESNETS),
+    "cifar100": Experiment("the paper's CIFAR-100 column, for a GPU", "cifar100", _PAPER + _RESNETS),
+    "svhn": Experiment("the paper's SVHN column, for a GPU", "svhn", _SVHN),
+}
+TABLE = Rule(lambda name: not name or name in TABLES, f"one of {', '.join(TABLES)}")
 # Numbers of the table, with their decimals.
 DIGITS = {"test error, %": ",.2f", "paper, %": ",.2f", "parameters": ",.0f", "M MACs/image": ",.0f"}
 DIGITS |= {"training, min": ",.1f", "peak on object, %": ",.1f", "under attack, %": ",.1f"}
@@ -34,7 +93,7 @@ in the command or a run that failed, 130 stopped by Ctrl-C, 143 by SIGTERM."""
 class ReproduceOptions:
     """Which table, and how many seeds."""
 
-    table: str = option("", place="[TABLE]")
+    table: str = option("", rule=TABLE, place="[TABLE]")
     """Name of the table (without it: the list of them)."""
     seeds: int = option(3, rule=at_least(1))
     """Runs of each row, with seeds 0, 1, ..."""
@@ -55,33 +114,28 @@ class ReproduceOptions:
     run_dir: str = option("", default="runs/TABLE")
     """Folder of the runs and of the table made from them."""
 
-    def __post_init__(self):
-        check_values(self)
-        if self.table and self.table not in TABLES:
-            raise UserError(f"unknown table {self.table!r}; allowed: {', '.join(TABLES)}")
+    __post_init__ = check_values
 
     @property
     def folder(self) -> str:
-        """Where the runs are."""
         return self.run_dir or f"runs/{self.table}"
 
     def configs(self) -> dict[tuple[str, int], RunConfig]:
         """(row, seed) -> run, the first seed of all rows first, so that an unfinished table says most."""
         changes = {name: getattr(self, name) for name in ("width", "epochs", "limit", "data_dir")}
-        rows, experiment = self.models or TABLES[self.table].models, TABLES[self.table]
+        rows, config = self.models or TABLES[self.table].rows, TABLES[self.table].config
         return {
-            (row, seed): experiment.config(row, seed, run_dir=self.folder, **changes)
+            (row, seed): config(row, seed=seed, name=f"{row}-s{seed}", run_dir=self.folder, **changes)
             for seed in range(self.seeds)
             for row in rows
         }
 
 
 def main(words: Sequence[str], prog: str) -> int:
-    """The command line; the return value is the exit code."""
     options = parse(ReproduceOptions, words, description=DESCRIPTION, prog=prog)
     if not options.table:
         for name, experiment in TABLES.items():
-            print(f"{name:<17}{len(experiment.models):>3} rows: {experiment.about}")
+            print(f"{name:<17}{len(experiment.rows):>3} rows: {experiment.about}")
         return 0
     configs = options.configs()
     for config in configs.values():
@@ -116,18 +170,16 @@ def _complete(config: RunConfig, options: ReproduceOptions) -> None:
     run = train(config, report=say).run
     images = min(options.images or experiment.images, run.metrics()["test_images"])
     for task in options.measures or experiment.measures:
-        if task != "none" and _measured(run, task).get("images") != images:
+        found = _measured(run, task)
+        if task != "none" and found.get("random", found).get("images") != images:
             evaluate(TASKS[task]((str(run.path),), limit=images, data_dir=config.data_dir), report=say)
 
 
 def _measured(run: Run, task: str) -> dict[str, Any]:
-    """What a task found on one run, and on how many images; {} where it was not measured."""
-    try:
-        report = json.loads((run.evaluation / f"{task}.json").read_text(encoding="utf-8"))
-        (found,) = report["values"].values()
-        return {"images": found["random"]["images"], "maps": found} if task == "faithfulness" else found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+    """What a task found on one run; {} where it was not measured."""
+    report = run.evaluation / f"{task}.json"
+    (found,) = json.loads(report.read_text(encoding="utf-8"))["values"].values() if report.exists() else [{}]
+    return found
 
 
 def _write_table(options: ReproduceOptions, configs: dict[tuple[str, int], RunConfig]) -> str:
@@ -136,7 +188,7 @@ def _write_table(options: ReproduceOptions, configs: dict[tuple[str, int], RunCo
     for row in dict.fromkeys(row for row, _ in configs):
         runs = [run for (name, _), c in configs.items() if name == row and (run := run_of(c)).is_finished]
         found = [_numbers(run) for run in runs]
-        each = [[numbers[head] for numbers in found if head in numbers] for head in DIGITS]
+        each = [[numbers[head] for numbers in found if numbers[head] is not None] for head in DIGITS]
         spread = [
             (fmean(values), stdev(values)) if len({*values}) > 1 else next(iter(values), None)
             for values in each
@@ -150,18 +202,21 @@ def _write_table(options: ReproduceOptions, configs: dict[tuple[str, int], RunCo
     return said
 
 
-def _numbers(run: Run) -> dict[str, float]:
-    """What stands in the table of one run; its reports have all that was measured."""
-    metrics, paper = run.metrics(), PAPER_ERRORS.get(run.config.dataset, {}).get(run.config.model)
-    found = {"test error, %": 100 * metrics["test_error"], "parameters": metrics["parameters"]}
-    found |= {"M MACs/image": metrics["macs"] / 1e6, "training, min": metrics["seconds"] / 60}
-    found |= {} if paper is None else {"paper, %": paper}
-    if pointing := _measured(run, "classification").get("localization"):
-        found["peak on object, %"] = 100 * max(tap["pointing_game"] for tap in pointing.values())
-    if robustness := _measured(run, "robustness"):
-        at = robustness["epsilons"].index(2.0)
-        found["under attack, %"] = 100 * robustness["accuracy"]["worst case"][at]
-    if maps := _measured(run, "faithfulness").get("maps"):
-        found["insertion"] = max(one["insertion"][0] for name, one in maps.items() if name != "random")
-        found["deletion"] = min(one["deletion"][0] for name, one in maps.items() if name != "random")
-    return found
+def _numbers(run: Run) -> dict[str, float | None]:
+    """What stands in the table of one run; None for what was not measured."""
+    metrics, config = run.metrics(), run.config
+    taps = _measured(run, "classification").get("localization", {}).values()
+    robustness = _measured(run, "robustness")
+    attacks = zip(robustness.get("epsilons", ()), robustness.get("accuracy", {}).get("worst case", ()))
+    maps = [one for name, one in _measured(run, "faithfulness").items() if name != "random"]
+    return {
+        "test error, %": 100 * metrics["test_error"],
+        "paper, %": PAPER_ERRORS.get(config.dataset, {}).get(config.model),
+        "parameters": metrics["parameters"],
+        "M MACs/image": metrics["macs"] / 1e6,
+        "training, min": metrics["seconds"] / 60,
+        "peak on object, %": max((100 * tap["pointing_game"] for tap in taps), default=None),
+        "under attack, %": next((100 * accuracy for epsilon, accuracy in attacks if epsilon == 2), None),
+        "insertion": max((one["insertion"][0] for one in maps), default=None),
+        "deletion": min((one["deletion"][0] for one in maps), default=None),
+    }

@@ -27,7 +27,6 @@ class TableOptions:
 
 
 def main(words: Sequence[str], prog: str) -> int:
-    """The command line; the return value is the exit code."""
     options = parse(TableOptions, words, description=DESCRIPTION, prog=prog)
     from attention_keras.data.table_file import read_files, write_table
 

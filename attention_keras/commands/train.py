@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attention_keras.commands.command_line import import_tensorflow, parse, say
-from attention_keras.runs.checks import check_inputs
+from attention_keras.errors import UserError
+from attention_keras.layers.choices import IMAGENET
 from attention_keras.runs.config import RunConfig
 from attention_keras.serving.versions import unfinished_version, version_of_run
 
@@ -20,14 +21,15 @@ NO_EXPORT = "none"
 
 
 def main(words: Sequence[str], prog: str) -> int:
-    """The command line; the return value is the exit code."""
     config = parse(RunConfig, words, description=DESCRIPTION, prog=prog)
     from attention_keras.runs.names import run_of  # brings numpy, which help does without
 
     run, exports = run_of(config), config.export != NO_EXPORT
     begins = config.restart or not run.is_finished
-    if begins:
-        check_inputs(config)
+    weights = "" if config.weights == IMAGENET else config.weights
+    for file in (config.spec.file, config.init_from, weights) if begins else ():
+        if file and not Path(file).exists():
+            raise UserError(f"there is no {file}")
     # A folder that cannot be written is refused before the training, not after it. Of several workers one
     # writes, and it alone needs the folder; which one, they find out together.
     place, alone = Path(config.export, run.name), config.strategy != "multi_worker"

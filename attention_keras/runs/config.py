@@ -4,6 +4,7 @@ Flags and their help, the run's name, `config.json`, the comparison of two confi
 start of a run are all made from these fields.
 """
 
+import contextlib
 import dataclasses
 from functools import cached_property, partial
 from typing import Any
@@ -14,10 +15,9 @@ from attention_keras.errors import UserError
 from attention_keras.layers.choices import Compat
 from attention_keras.models.spec import Head, Init, ModelSpec
 from attention_keras.runs import options as rules
+from attention_keras.runs import recipes
 from attention_keras.runs.checks import check_together
-from attention_keras.runs.filling import DEFAULT_MODEL, absolute_paths, fill, find_spec
 from attention_keras.runs.options import at_least, check_values, option, options_of
-from attention_keras.runs.recipes import Optimizer, Precision, RecipeName, Schedule, Strategy, Values
 
 # ruff: noqa: RUF009 (a call of `option` is a field)
 _images = partial(option, group="images")
@@ -73,7 +73,7 @@ class RunConfig:
     group_by: GroupBy = _images("none", rare=True)
     """parent keeps all images of a folder PATH/CLASS/GROUP on one side of the split."""
 
-    model: str = _network(None, default=DEFAULT_MODEL)
+    model: str = _network(None, default=recipes.DEFAULT_MODEL)
     """A network by name (`attention-keras list-models`). A keras: or .keras backbone has names too, such as
     mobilenetv2-att-indep-linear-dp; its own default is class where it is trained, else linear-scaled."""
     backbone: str = _network(None, default="the model's")
@@ -103,7 +103,7 @@ class RunConfig:
     """Start from another run's weights: a run directory or .keras file. The classifier starts anew unless it
     is a run with the same classes."""
 
-    recipe: RecipeName = _training("auto", identifies=False)
+    recipe: recipes.RecipeName = _training("auto", identifies=False)
     """Values for what is not given: paper, quick (a tenth of its epochs), modern (30 epochs, larger batches),
     embedded, finetune (a pretrained backbone: the head alone, and with epochs all weights after it); auto
     picks by backbone and dataset."""
@@ -123,11 +123,11 @@ class RunConfig:
     """Images per update of the weights, over all devices."""
     accumulate: int = _training(1, rule=at_least(1), rare=True)
     """Compute each update in this many parts, one after the other, to need less memory."""
-    optimizer: Optimizer = _recipe(rare=True)
+    optimizer: recipes.Optimizer = _recipe(rare=True)
     """sgd and nesterov: momentum 0.9 with coupled weight decay on every parameter."""
     learning_rate: float = _recipe(rule=rules.POSITIVE)
     """Peak learning rate. Torch's 1.0 in the official VGG scripts is 0.1 in Keras's terms."""
-    schedule: Schedule = _recipe(rare=True)
+    schedule: recipes.Schedule = _recipe(rare=True)
     """Learning rate over the run: cosine has a linear warm-up; the others are the paper's."""
     weight_decay: float = _recipe(rule=rules.BELOW_ONE, rare=True)
     """L2 on every parameter for sgd and nesterov, decoupled for adamw."""
@@ -147,14 +147,14 @@ class RunConfig:
     """Fixes weights, order, augmentation, dropout."""
     deterministic: bool = _training(False, rare=True)
     """Bit-identical results from the same seed on the same machine (slower)."""
-    precision: Precision = _training("auto", rare=True)
+    precision: recipes.Precision = _training("auto", rare=True)
     """auto: mixed_bfloat16 where the processor or GPU has bfloat16 arithmetic, else float32."""
     steps_per_execution: int = _training(1, rule=at_least(1), rare=True)
     """Steps run in one call of the compiled function; more helps small models on fast devices."""
 
     data_dir: str = _machine("", default="TFDS_DATA_DIR or ~/tensorflow_datasets")
     """Where TensorFlow Datasets keeps prepared data."""
-    strategy: Strategy = _machine("auto", rare=True)
+    strategy: recipes.Strategy = _machine("auto", rare=True)
     """tf.distribute: auto (mirrors over several GPUs), none, mirrored, multi_worker."""
     checkpoint_every: int = _machine(500, rule=at_least(1), rare=True)
     """Steps between checkpoints; one is always written at the end of an epoch."""
@@ -170,13 +170,13 @@ class RunConfig:
     def __post_init__(self):
         check_values(self)
         paths = {name: getattr(self, name) for name in ("dataset", "backbone", "weights", "init_from")}
-        self.__dict__.update(absolute_paths(**paths))
-        self.__dict__.update(fill(vars(self)))
+        self.__dict__.update(recipes.absolute_paths(**paths))
+        self.__dict__.update(recipes.fill(vars(self)))
         check_together(vars(self), self.spec)
 
     @cached_property
     def spec(self) -> ModelSpec:
-        return find_spec(self.model, self.backbone, self.taps)
+        return recipes.find_spec(self.model, self.backbone, self.taps)
 
     @property
     def has_files(self) -> bool:
@@ -192,50 +192,40 @@ class RunConfig:
         """Images per step: the batch, or the part of it that `accumulate` leaves."""
         return self.batch_size // self.accumulate
 
-    def for_loading(self) -> Values:
+    def for_loading(self) -> recipes.Values:
         """What `load_dataset` takes beside the name, the seed and the place."""
-        as_here = ("validation_fraction", "resize", "skip_broken", "columns", "group_by", "labels")
-        given = {name: getattr(self, name) for name in (*as_here, "range", "channels")}
+        names = "validation_fraction resize skip_broken columns group_by labels range channels"
         sizes = {"image_size": self.image_size or None, "limit": self.limit or None}
-        return given | sizes | {"whole": bool(self.tiles)}
+        return {name: getattr(self, name) for name in names.split()} | sizes | {"whole": bool(self.tiles)}
 
     def replace(self, **changes: Any) -> "RunConfig":
         """This config with some values changed; what was filled in is filled in anew."""
         return RunConfig.from_dict(self.given() | changes)
 
-    def given(self) -> Values:
+    def given(self) -> recipes.Values:
         """As few of the values as say what this config is; the others follow from them."""
         said = self.to_dict()
         for field in dataclasses.fields(self):
             fewer = {name: value for name, value in said.items() if name != field.name}
-            if getattr(self, field.name) == field.default or self._is(fewer):
-                said = fewer
+            with contextlib.suppress(UserError):
+                if getattr(self, field.name) == field.default or RunConfig(**fewer) == self:
+                    said = fewer
         return said
-
-    def _is(self, values: Values) -> bool:
-        try:
-            return RunConfig(**values) == self
-        except UserError:
-            return False
 
     def differences(self, other: "RunConfig") -> dict[str, tuple[Any, Any]]:
         """Values that would make `other` another run than this one: {name: (here, there)}.
 
         What `other` leaves open, precision `auto` and an image size of 0, differs from nothing.
         """
-        here, there = self.identity(), other.identity()
-        undecided = {("precision", "auto"), ("image_size", 0)} & there.items()
-        return {
-            name: (here[name], there[name])
-            for name in here.keys() - dict(undecided)
-            if here[name] != there[name]
-        }
+        values = {name: (value, getattr(other, name)) for name, value in self.identity().items()}
+        is_open = {"precision": other.precision == "auto", "image_size": not other.image_size}
+        return {name: pair for name, pair in values.items() if pair[0] != pair[1] and not is_open.get(name)}
 
-    def identity(self) -> Values:
+    def identity(self) -> recipes.Values:
         """The values that decide what is computed; another one makes another run."""
         return {name: getattr(self, name) for name, about in options_of(self).items() if about.identifies}
 
-    def to_dict(self) -> Values:
+    def to_dict(self) -> recipes.Values:
         """The values by their names, but for what the model's name says too; `from_dict` is the inverse."""
         return {name: getattr(self, name) for name in options_of(self) if name not in ("compat", "head")}
 
@@ -246,5 +236,5 @@ class RunConfig:
         known = options_of(cls)
         if unknown := sorted(set(values) - known.keys()):
             raise UserError(f"there is no option {unknown[0]!r}; allowed: {', '.join(known)}")
-        given: Values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        given: recipes.Values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**given)

@@ -5,7 +5,7 @@ import functools
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +68,15 @@ class Run:
 
     @functools.cached_property
     def _record(self) -> tuple[str, RunConfig]:
-        record = self._read(self._config)
-        if not isinstance(record.get("id"), str):
-            raise UserError(f"cannot read {self._config}: it names no run")
-        try:
+        def parse(text: str) -> tuple[str, RunConfig]:
+            record = json.loads(text)
+            if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+                raise TypeError("it names no run")
             return record["id"], RunConfig.from_dict(record.get("config"))
-        except UserError as error:
-            raise UserError(f"{self._config}: {error}") from None
+
+        if not self.exists:
+            raise UserError(f"{self.path} is not a run: it has no {self._config.name}")
+        return _parsed(self._config, parse)
 
     @property
     def id(self) -> str:
@@ -89,41 +91,32 @@ class Run:
         """The numbers of a finished run; another one raises UserError."""
         if not self.is_finished:
             raise UserError(f"{self.path} is not a finished run; train it to its end first")
-        return self._read(self._metrics)
+        return _parsed(self._metrics, json.loads)
 
     @property
     def temperature(self) -> float | list[float]:
         """What logits are divided by, of tags each; 1 in an unfinished run and in one that has none."""
         found = self.metrics().get(TEMPERATURE, 1.0) if self.is_finished else 1.0
-        each = found if isinstance(found, list) else [found]
-        if not all(isinstance(value, int | float) and value > 0 for value in each):
+        if not all(value > 0 for value in (found if isinstance(found, list) else [found])):
             raise UserError(f"{self._metrics}: {TEMPERATURE} must be a number above 0; got {found!r}")
-        return found if isinstance(found, list) else float(found)
+        return found
 
     def history(self) -> list[dict[str, Any]]:
-        with _reading(self._history):
-            lines = self._history.read_text(encoding="utf-8").splitlines() if self._history.exists() else []
-            return [json.loads(line) for line in lines]
+        def parse(text: str) -> list[dict[str, Any]]:
+            return [json.loads(line) for line in text.splitlines()]
+
+        return _parsed(self._history, parse) if self._history.exists() else []
 
     def class_names(self) -> list[str]:
-        with _reading(self._labels):
-            return self._labels.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        return _parsed(self._labels, lambda text: text.removesuffix("\n").split("\n"))
 
     def files(self) -> dict[str, FileRecord] | None:
         """Path of each image -> what it was when the run began; None where none is kept."""
-        if not self._files.is_file():
-            return None
-        with _reading(self._files):
-            return {path: FileRecord(*record) for path, record in self._read(self._files).items()}
 
-    def _read(self, file: Path) -> dict[str, Any]:
-        if not file.exists():
-            raise UserError(f"{self.path} is not a run: it has no {file.name}")
-        with _reading(file):
-            value = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(value, dict):
-            raise UserError(f"cannot read {file}: it holds no JSON object")
-        return value
+        def parse(text: str) -> dict[str, FileRecord]:
+            return {path: FileRecord(*record) for path, record in json.loads(text).items()}
+
+        return _parsed(self._files, parse) if self._files.is_file() else None
 
     def changes(self, config: RunConfig) -> dict[str, tuple[Any, Any]]:
         """How a config differs from that of the run here; where it does, it would not continue it.
@@ -141,8 +134,6 @@ class Run:
 
     def refuse_another(self, config: RunConfig) -> None:
         """Raise UserError where a config would not continue the run that this folder holds."""
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} is a file; choose another name or run_dir")
         if changed := self.changes(config):
             listing = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
             raise UserError(
@@ -185,11 +176,8 @@ class Run:
         write_json(self._metrics, metrics)
 
 
-@contextlib.contextmanager
-def _reading(file: Path) -> Iterator[None]:
+def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:
     try:
-        yield
-    except UserError:
-        raise
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        return parse(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"cannot read {file}: {error}") from None

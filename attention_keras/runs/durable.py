@@ -10,27 +10,36 @@ from typing import Any
 from attention_keras.errors import UserError
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write beside and rename in: a reader, or a crash, sees the old content or the new, nothing between."""
-    temporary = path.with_name(f".{path.name}.tmp")
+@contextlib.contextmanager
+def writing_to(folder: Path, instead: str = "another folder") -> Iterator[None]:
+    """What the system refuses inside, in a line that says to choose something `instead`."""
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
+        yield
+    except (OSError, NotImplementedError) as error:  # the second from a file system without locks
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot write to {folder}: {reason}; choose {instead}") from None
+
+
+@contextlib.contextmanager
+def whole(path: Path, temporary: Path) -> Iterator[None]:
+    """Inside, write to `temporary`, which then becomes `path`: a crash leaves the old content or the new."""
+    try:
+        with writing_to(path, instead="another place, or make room, and run the same command again"):
+            yield
+            flush(temporary)
+            temporary.replace(path)
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    with whole(path, temporary):
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8, whole or not there; a disk that is full or read-only raises UserError."""
-    try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot write {path}: {reason}; make room and run the same command again") from None
+    write_whole(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -44,16 +53,6 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-@contextlib.contextmanager
-def writing_to(folder: Path, instead: str = "another folder") -> Iterator[None]:
-    """What the system refuses inside, in a line that says to choose something `instead`."""
-    try:
-        yield
-    except (OSError, NotImplementedError) as error:  # the second from a file system without locks
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot write to {folder}: {reason}; choose {instead}") from None
 
 
 def hold_alone(lock: Path, busy: str, instead: str = "another folder") -> contextlib.AbstractContextManager:

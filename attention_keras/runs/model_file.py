@@ -1,6 +1,7 @@
 """Reading and writing `.keras` files. Archives that are not what they say are refused."""
 
-import json
+import contextlib
+import re
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ import keras
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.runs.directory import MODEL
-from attention_keras.runs.durable import flush
+from attention_keras.runs.durable import flush, whole
 
 LARGEST_CONFIG = 64 << 20
 LARGEST_RATIO = 100
@@ -44,17 +45,12 @@ def load_model(path: str | Path) -> keras.Model:
 def image_side(path: str | Path) -> int | None:
     """Height of the images that the model of a file takes; None where it takes any.
 
-    Read from the file's description of its input, since to build a network takes seconds; where the
-    description is not one that is known here, the model is loaded.
+    Read from the file's description of its input, since to build a network takes seconds.
     """
-    file = _checked_file(Path(path))
-    try:
-        with zipfile.ZipFile(file) as archive:
-            layers = json.loads(archive.read("config.json"))["config"]["layers"]
-        (shape,) = (layer["config"]["batch_shape"] for layer in layers if layer["class_name"] == "InputLayer")
-        return None if shape[1] is None else int(shape[1])
-    except (KeyError, IndexError, TypeError, ValueError, RecursionError, zipfile.BadZipFile):
-        return load_model(path).input_shape[1]
+    with zipfile.ZipFile(_checked_file(Path(path))) as archive, contextlib.suppress(KeyError):
+        if side := re.search(rb'"batch_shape": \[null, (\d+|null), ', archive.read("config.json")):
+            return None if side[1] == b"null" else int(side[1])
+    return load_model(path).input_shape[1]
 
 
 def _checked_file(path: Path) -> Path:
@@ -85,14 +81,6 @@ def _checked_file(path: Path) -> Path:
 def save_model(model: Classifier, path: Path) -> None:
     """Write a `.keras` file under a temporary name and rename it in. It holds no optimiser."""
     temporary = path.with_name(f".{path.stem}.tmp.keras")
-    try:
-        # A model of the same layers that was not compiled.
-        model.like(model.input, model.output).save(temporary)
-        flush(temporary)
-        temporary.replace(path)
-        flush(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}; make room and run the same command again"
-        ) from None
+    with whole(path, temporary):
+        model.like(model.input, model.output).save(temporary)  # of the same layers, and not compiled
+    flush(path.parent)

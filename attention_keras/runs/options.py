@@ -9,7 +9,6 @@ import inspect
 import itertools
 import math
 import re
-import textwrap
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -62,9 +61,8 @@ class Option:
 
 def option(value: Any = dataclasses.MISSING, **about: Any) -> Any:
     """A field with these values of `Option`. A `value` of None is left open for whoever `default` names."""
-    words = str(value).lower() if isinstance(value, bool) else str(value)
-    if value is dataclasses.MISSING or value is None or value == ():
-        words = ""
+    has_words = value not in (dataclasses.MISSING, None, ())
+    words = "" if not has_words else str(value).lower() if isinstance(value, bool) else str(value)
     return dataclasses.field(default=value, metadata={"option": Option(**{"default": words} | about)})
 
 
@@ -77,13 +75,10 @@ def help_of(config_type: type) -> dict[str, str]:
     """Name of a field -> the text under it. Python keeps none of these, so they are read from the source."""
     found: dict[str, str] = {}
     for base in filter(dataclasses.is_dataclass, reversed(config_type.__mro__)):
-        tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        (body,) = (node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
-        found |= {
-            ast.unparse(field.target): inspect.cleandoc(ast.literal_eval(text.value))
-            for field, text in itertools.pairwise(body)
-            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
-        }
+        (tree,) = ast.parse(inspect.getsource(base)).body
+        for field, text in itertools.pairwise(ast.iter_child_nodes(tree)):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                found[ast.unparse(field.target)] = inspect.cleandoc(ast.literal_eval(text.value))
     return found
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import re
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,10 +39,9 @@ def hardware() -> str:
     """Processor and cores this process may use, and the GPUs TensorFlow sees."""
     import tensorflow as tf
 
-    processor = platform.machine()
-    if LINUX_PROCESSOR.is_file():
-        lines = LINUX_PROCESSOR.read_text(encoding="utf-8").splitlines()
-        processor = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), processor)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    about = LINUX_PROCESSOR.read_text(encoding="utf-8") if LINUX_PROCESSOR.is_file() else ""
+    named = re.search(r"^model name\s*: (.+)$", about, re.M)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
-    return ", ".join([f"{processor}, {cores} cores", *(gpu.get("device_name", "GPU") for gpu in details)])
+    gpus = [gpu.get("device_name", "GPU") for gpu in details]
+    return ", ".join([named[1] if named else platform.machine(), f"{cores} cores", *gpus])

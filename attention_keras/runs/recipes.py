@@ -1,15 +1,24 @@
-"""The paper's training, per dataset and backbone, in Keras terms; a quick start for the embedded data; and
-fine-tuning of a backbone that is trained already.
+"""What a config's open values become: the network by its name, and the values of a recipe.
+
+Recipes are the paper's training, per dataset and backbone, in Keras terms; a quick start for the embedded
+data; and fine-tuning of a backbone that is trained already.
 
 Sources: run_expt_cifar10.sh, run_expt_cifar100.sh, run_expt_cubs200.sh and RESNET/scripts/main.sh of the
 official code. Torch's SGD defaults dampening to the momentum, so its VGG learning rates are ten times
 the effective ones given here; the ResNet scripts switch dampening off, and theirs are true.
 """
 
+import dataclasses
+import os
+import re
 from typing import Any, Literal
 
-from attention_keras.data.registry import is_mirror_symmetric
-from attention_keras.models.spec import is_brought
+from attention_keras.data.registry import IMAGE_FILES, is_mirror_symmetric
+from attention_keras.errors import UserError
+from attention_keras.layers.choices import IMAGENET
+from attention_keras.models.spec import FILE, HUB, ModelSpec, is_brought
+
+DEFAULT_MODEL = "vgg-att2-concat-pc"
 
 RecipeName = Literal["auto", "paper", "quick", "modern", "embedded", "finetune"]
 Optimizer = Literal["sgd", "nesterov", "adamw"]
@@ -92,3 +101,59 @@ def find_recipe(
         others = [word for word in values["augment"].split("+") if word != "flip"]
         values["augment"] = "+".join(others) or "none"
     return values
+
+
+def fill(given: Values) -> Values:
+    """The values that follow from those given: of the network's name, and of the recipe."""
+    axes = {axis: given[axis] for axis in ("compat", "head") if given.get(axis)}
+    pretrained = bool(given["weights"] or (given["backbone"] or "").startswith((FILE, HUB)))
+    spec = find_spec(given["model"], given["backbone"], given["taps"], pretrained, **axes)
+    values = find_recipe(given["recipe"], given["dataset"], spec.backbone, pretrained, spec.head)
+    values |= {name: given[name] for name in values if name != "recipe" and given[name] is not None}
+    attends = spec.variant == "attention"
+    compat = spec.compat if attends and spec.head != "class" else None
+    head = spec.head if attends else None
+    return values | {"model": spec.name, "backbone": spec.backbone, "compat": compat, "head": head}
+
+
+def find_spec(
+    model: str | None, backbone: str | None, taps: tuple[str, ...] = (), trained: bool = False, **axes: str
+) -> ModelSpec:
+    """The network of this name, with another backbone or other `axes` than the name says.
+
+    A backbone that is trained has a class head, unless the name or the axes say otherwise.
+    """
+    if backbone is None or not is_brought(backbone):
+        changed = {"backbone": backbone, "taps": taps, **axes}
+        return ModelSpec.parse(model or DEFAULT_MODEL).replace(**{k: v for k, v in changed.items() if v})
+    if axes == {"head": "class"} or (trained and not axes):
+        spec = ModelSpec(backbone, head="class", taps=taps)
+    else:
+        spec = ModelSpec(backbone, head="linear", compat="scaled", taps=taps)
+    if model is None:
+        return spec.replace(**axes)
+    name = re.fullmatch(re.escape(spec.name.partition("-att")[0]) + r"-att(\d*)(-.+)", model)
+    if name:  # what stands after the backbone is the same in every name
+        named = ModelSpec.parse(f"vgg-att{min(int(name[1] or 2), 3)}{name[2]}")
+        spec = dataclasses.replace(named, backbone=backbone, taps=taps)
+    if spec.name != model:
+        raise UserError(f"model {model} and backbone {backbone} are two networks; give one of them")
+    return spec.replace(**axes)
+
+
+def absolute_paths(dataset: str, backbone: str | None, weights: str, init_from: str) -> Values:
+    """These four with names of files and folders that hold in every working directory."""
+    kind, _, path = dataset.partition(":")
+    if dataset.startswith(IMAGE_FILES):
+        dataset = f"{kind}:{_absolute(path)}"
+    preset = backbone.removeprefix(HUB) if backbone and backbone.startswith(HUB) else ""
+    if os.path.isdir(os.path.expanduser(preset)):
+        backbone = HUB + _absolute(preset)
+    elif backbone and backbone.endswith(".keras") and not is_brought(backbone):
+        backbone = FILE + _absolute(backbone)
+    weights = weights if weights == IMAGENET else _absolute(weights)
+    return {"dataset": dataset, "backbone": backbone, "weights": weights, "init_from": _absolute(init_from)}
+
+
+def _absolute(path: str) -> str:
+    return path and os.path.abspath(os.path.expanduser(path))

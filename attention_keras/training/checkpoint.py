@@ -64,11 +64,8 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
             abandoned.unlink()
         write_whole(path, content)
         flush(directory)
-    except OSError as error:
-        raise UserError(
-            f"cannot write a checkpoint of {len(content) / 1e6:.1f} MB to {directory}: {error.strerror}; "
-            "earlier checkpoints are intact, make room and run the same command again"
-        ) from None
+    except (OSError, UserError) as error:
+        raise UserError(f"{error}; earlier checkpoints are intact") from None
     files = checkpoint_files(directory)
     # One from a later step is damaged, or the run would have gone on from there.
     for old in {*files} - {*[file for file in files if int(file.name[:9]) <= checkpoint.step][:KEPT]}:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from attention_keras.commands.command_line import exit_code, import_tensorflow, parse
 from attention_keras.drawing.cells import Cell, png
-from attention_keras.errors import UserError
+from attention_keras.errors import UserError, needs
 from attention_keras.explaining.explanation import Explanation
 from attention_keras.runs.options import option
 

@@ -11,10 +11,11 @@ import pytest
 from tqdm import tqdm
 
 from attention_keras.commands import evaluate
-from attention_keras.commands.command_line import exit_code, held_back_stderr, in_flags, parse
+from attention_keras.commands.command_line import exit_code, in_flags, parse
 from attention_keras.commands.main import COMMANDS, main
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS, tasks_of
+from attention_keras.models import zoo
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.options import help_of, options_of
 from attention_keras.runs.recipes import RecipeName
@@ -43,40 +44,35 @@ def test_the_task_of_evaluate_is_the_first_word_or_an_option(monkeypatch, tmp_pa
         options = found.pop()
         assert (options.runs, tasks_of(options)) == (("runs/a", "runs/b"), ["robustness"])
         assert (options.pgd_steps, options.epsilons) == (3, (1.0, 2.0))
-    for words, tasks in (("demo --panels 2", ["classification"]), ("all demo --panels 2 --rows 3", TASKS)):
+    for words, tasks in (("demo --panels 2", ["classification"]), ("all demo --panels 2", TASKS)):
         evaluate.main(words.split(), "evaluate")
         options = found.pop()
         assert (options.runs, options.panels, tasks_of(options)) == (("demo",), 2, list(tasks))
-    assert options.rows == 3
 
 
-def test_the_help_is_short_and_the_long_one_has_everything(capsys, monkeypatch):
+def test_help_is_short_where_there_is_a_long_one_and_has_no_none_and_no_path_of_this_machine(
+    capsys, monkeypatch
+):
     monkeypatch.setenv("COLUMNS", "80")
-    said = {}
-    for flag in ("--help", "--help-all"):
+
+    def said(words):
         with pytest.raises(SystemExit):
-            main(["train", flag])
-        said[flag] = capsys.readouterr().out
-    flags = {flag: set(re.findall(r"^\W+--([a-z][a-z-]+)", text, re.M)) for flag, text in said.items()}
-    assert len(flags["--help"]) <= 30 and len(said["--help"].rstrip().splitlines()) <= 80
-    assert said["--help"].count("attention-keras train --") == 2
-    assert flags["--help-all"] == {name.replace("_", "-") for name in options_of(RunConfig)}
-    assert flags["--help"] < flags["--help-all"]
-    assert [name for name in get_args(RecipeName) if name not in help_of(RunConfig)["recipe"]] == []
+            main(words.split())
+        return capsys.readouterr().out
 
-
-def test_help_shows_no_none_and_no_path_of_this_machine(capsys):
     wrong = []
     for command in [*COMMANDS, *(f"evaluate {task}" for task in (*TASKS, "all"))]:
-        with pytest.raises(SystemExit):
-            main([*command.split(), "--help"])
-        said = capsys.readouterr().out
-        lines = said.splitlines()
-        good = lines[0].startswith(f"usage: attention-keras {command} ")
-        good &= all(word not in said for word in ("None", str(ROOT), "site-packages", "(default: )"))
-        good &= max(line.count("attention-keras ") for line in lines) == 1  # a line for each example
-        wrong += [command] * (not good)
+        text = said(f"{command} --help")
+        good = text.startswith(f"usage: attention-keras {command} ")
+        good &= all(word not in text for word in ("None", str(ROOT), "site-packages", "(default: )"))
+        # A line for each example.
+        wrong += [command] * (not good or max(x.count("attention-keras ") for x in text.splitlines()) > 1)
     assert wrong == []
+    short, long = said("train --help"), said("train --help-all")
+    flags, all_flags = (set(re.findall(r"^\W+--([a-z][a-z-]+)", text, re.M)) for text in (short, long))
+    assert len(flags) <= 30 and len(short.rstrip().splitlines()) <= 80 and flags < all_flags
+    assert all_flags == {name.replace("_", "-") for name in options_of(RunConfig)}
+    assert [name for name in get_args(RecipeName) if name not in help_of(RunConfig)["recipe"]] == []
 
 
 def test_help_imports_no_framework(fresh_process):
@@ -91,6 +87,13 @@ def test_help_imports_no_framework(fresh_process):
     )
     said = fresh_process(program, cwd=ROOT)
     assert "--dataset" in said and "--compat" in said and "faithfulness" in said
+
+
+def test_the_networks_are_listed_with_the_papers_errors(monkeypatch, capsys):
+    monkeypatch.setattr(zoo, "list_models", lambda: ["vgg", "rn164-hires"])
+    main(["list-models"])
+    *_, vgg, hires = capsys.readouterr().out.splitlines()
+    assert vgg.split() == ["vgg", "7.77", "30.62", "4.27", "34.64"] and hires.split()[0] == "rn164-hires"
 
 
 def test_messages_of_the_library_speak_of_flags():
@@ -111,16 +114,13 @@ def test_how_a_command_ends(capfd):
 
     def stopped():
         for _ in tqdm(range(3), leave=False, file=sys.stderr):
-            with held_back_stderr():
-                os.write(2, b"a remark")
-                raise KeyboardInterrupt
+            raise KeyboardInterrupt
 
     assert exit_code(mistaken) == 2 and capfd.readouterr().err == "error: no such dataset\n"
     with pytest.raises(ZeroDivisionError):  # a bug keeps its traceback
         exit_code(lambda: 1 // 0)
     assert exit_code(stopped) == 130
-    said = capfd.readouterr().err
-    assert "a remark" not in said and said.split("\r")[-1] == "stopped\n"  # no progress bar before it
+    assert capfd.readouterr().err.split("\r")[-1] == "stopped\n"  # no progress bar before it
 
 
 def test_a_reader_who_has_seen_enough_ends_it_without_a_word():

@@ -119,7 +119,7 @@ def test_what_cannot_be_questioned():
 
 
 def test_compute_is_counted_on_the_graph():
-    """Of images of 80x80, without a weight; tests/commands/test_list_models.py counts those of 32x32."""
+    """Of images of 80x80, without a weight."""
     for name, gigamacs in (("vgg", 1.92), ("vgg-att2-concat-pc", 13.11)):
         with keras.StatelessScope(initialize_variables=False):
             model = build_model(name, (80, 80, 3))

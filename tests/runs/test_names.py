@@ -15,22 +15,14 @@ CHANGES = {
     "weight_decay": 0.5, "label_smoothing": 0.3, "ema": 0.9, "augment": "flip", "attend_to": 0.5,
     "seed": 5, "deterministic": True, "precision": "float32", "steps_per_execution": 2,
 }  # fmt: skip
-TILED = {"dataset": "folder:photos", "backbone": "keras:VGG16", "weights": "imagenet", "tiles": 224}
+FOLDER, TABLE, VGG16 = {"dataset": "folder:photos"}, {"dataset": "table:a.csv"}, {"backbone": "keras:VGG16"}
+TILED = {**FOLDER, **VGG16, "weights": "imagenet", "tiles": 224}
 TOGETHER = {
-    "columns": ({"dataset": "table:photos.csv"}, ("label=species",)),
-    "group_by": ({"dataset": "folder:photos"}, "parent"),
-    "resize": ({"dataset": "folder:photos"}, "pad"),
-    "attend_to_fraction": ({"attend_to": 1.0}, 0.1),
-    "taps": ({"backbone": "keras:VGG16"}, ("a",)),
-    "weights": ({"backbone": "keras:VGG16"}, "imagenet"),
-    "frozen_epochs": ({"backbone": "keras:VGG16"}, 2),
-    "backbone": ({"backbone": "keras:VGG16"}, "keras:VGG19"),
-    "range": ({"dataset": "table:photos.csv"}, (500.0, 4000.0)),
-    "channels": ({"dataset": "folder:photos"}, 5),
-    "labels": ({"dataset": "table:photos.csv"}, "number"),
-    "tiles": (TILED, 448),
-    "margin": (TILED, 32),
-}
+    "columns": (TABLE, ("label=species",)), "group_by": (FOLDER, "parent"), "resize": (FOLDER, "pad"),
+    "attend_to_fraction": ({"attend_to": 1.0}, 0.1), "taps": (VGG16, ("a",)), "weights": (VGG16, "imagenet"),
+    "frozen_epochs": (VGG16, 2), "backbone": (VGG16, "keras:VGG19"), "range": (TABLE, (500.0, 4000.0)),
+    "channels": (FOLDER, 5), "labels": (TABLE, "number"), "tiles": (TILED, 448), "margin": (TILED, 32),
+}  # fmt: skip
 
 
 def test_names_are_words():
@@ -38,18 +30,12 @@ def test_names_are_words():
         "cluttered_digits-vgg-att2-concat-pc-s0": {},
         "cluttered_digits-vgg-att2-concat-dp-s3": {"seed": 3, "compat": "dp"},
         "cifar10-vgg-att2-concat-pc-quick-s0": {"dataset": "cifar10", "recipe": "quick"},
-        "cifar10-vgg-att2-concat-pc-width0.25-epochs20-s0": {
-            "dataset": "cifar10", "width": 0.25, "epochs": 20,
-        },
+        "cifar10-vgg-att2-concat-pc-width0.25-s0": {"dataset": "cifar10", "width": 0.25},
         "cluttered_digits-vgg-att2-concat-pc-precision-float32-s0": {"precision": "float32"},
         "cluttered_digits-vgg-att2-concat-pc-init-from-demo-s0": {"init_from": "/far/away/demo"},
-        "folder-Photos_1-vgg-att2-concat-pc-image-size64-s0": {
-            "dataset": "folder:my/Photos 1", "image_size": 64,
-        },
-        "cluttered_digits-vgg16-att-class-imagenet-s0": {
-            "backbone": "keras:VGG16", "weights": "imagenet",
-        },
-    }  # fmt: skip
+        "folder-Photos_1-vgg-att2-concat-pc-s0": {"dataset": "folder:my/Photos 1"},
+        "cluttered_digits-vgg16-att-class-imagenet-s0": {**VGG16, "weights": "imagenet"},
+    }
     assert {name_of(RunConfig(**given)): given for given in names.values()} == names
     assert name_of(RunConfig(recipe="embedded", epochs=8)) == name_of(RunConfig())
     assert run_of(RunConfig(name="demo", epochs=3)).path == Path("runs/demo")
