@@ -44,15 +44,19 @@ def loaded(model, monkeypatch):
 @pytest.fixture
 def folder(tmp_path):
     """Five pictures in three kinds, one broken, and files that are none."""
-    rng = np.random.default_rng(0)
     place = tmp_path / "new"
-    (place / "__MACOSX").mkdir(parents=True)
-    (place / "deep").mkdir()
-    for name in ("a.png", "b.png", "deep/a.png", "deep/Ünï 1.jpg", "c.bmp"):
-        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype="uint8")).save(place / name)
+    for name in ("__MACOSX", "deep"):
+        (place / name).mkdir(parents=True)
+    draw(place, "a.png", "b.png", "deep/a.png", "deep/Ünï 1.jpg", "c.bmp")
     for name in ("broken.jpg", "notes.txt", "._a.png", "__MACOSX/a.png"):
         (place / name).write_bytes(b"no picture")
     return place
+
+
+def draw(place, *names):
+    rng = np.random.default_rng(0)
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype="uint8")).save(place / name)
 
 
 def predict(*words):
@@ -62,10 +66,6 @@ def predict(*words):
 def rows_of(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file) if path.suffix == ".csv" else map(json.loads, file))
-
-
-def answers_of(path):
-    return [(row["path"], row["class"], row["drawing"], row["reason"]) for row in rows_of(path)]
 
 
 def test_rows_are_the_models_answers(model, folder, capsys):
@@ -89,9 +89,8 @@ def test_rows_are_the_models_answers(model, folder, capsys):
             assert row["class"] == str(expected.argmax()) and row["reason"] == ""
             found = [float(row[name]) for name in ("probability", "probability_2", "probability_3")]
             np.testing.assert_allclose(found, sorted(expected)[::-1], atol=1e-4)  # batches of two, and of one
-        pictures = [file.name for file in (folder / "pictures").iterdir()]
-        assert sorted(row["drawing"] for row in rows) == sorted(f"pictures/{name}" for name in pictures)
-        assert sorted(name.rpartition("-")[0] for name in pictures) == ["a", "a", "b", "c", "Ünï 1"]
+        drawn = sorted(f"pictures/{file.name}" for file in (folder / "pictures").iterdir())
+        assert sorted(row["drawing"] for row in rows) == drawn and len(drawn) == 5
 
 
 def test_odd_files_are_rows(loaded, model, tmp_path, capsys):
@@ -141,28 +140,22 @@ def test_the_same_command_goes_on_where_it_stopped(loaded, model, folder, tmp_pa
     words = [model[1], folder, "--batch-size", "2"]
     assert predict(*words, "--output", tmp_path / "whole") == 0
     whole, file = (tmp_path / name / "predictions.jsonl" for name in ("whole", "out"))
-    asked = []
+    here, asked = [*words, "--output", tmp_path / "out"], []
+    for stop, code in ((KeyboardInterrupt, 130), (OSError(28, "No space left"), 2)):
 
-    def stopped_by(error):
-        def answers(predictor, files, **options):
+        def answers(predictor, files, stop=stop, **options):
             asked.append(len(files))
             yield from predict_files(predictor, files[:2], **options)
-            raise error
+            raise stop
 
-        return answers
-
-    here = [*words, "--output", tmp_path / "out"]
-    for error, code in ((KeyboardInterrupt, 130), (OSError(28, "No space left"), 2)):
         with monkeypatch.context() as patch:
-            patch.setattr("attention_keras.evaluation.predictions.answers.predict_files", stopped_by(error))
+            patch.setattr("attention_keras.evaluation.predictions.answers.predict_files", answers)
             assert predict(*here) == code
-    assert answers_of(file) == answers_of(whole)[:4]
+    assert asked == [6, 4] and len(rows_of(file)) == 4
     file.write_bytes(file.read_bytes()[:-5])
     for said in ("5 images", "5 images", "all answered before"):
         assert predict(*here) == 0 and said in capsys.readouterr().out
-        assert answers_of(file) == answers_of(whole)
         assert rows_of(file.with_suffix(".csv")) == rows_of(whole.with_suffix(".csv"))
-    assert asked == [6, 4]
     assert predict(*here, "--top", "1") == 2
     assert "out has the answers to another command" in capsys.readouterr().err
     (tmp_path / "out" / "predictions.settings.json").unlink()
@@ -181,44 +174,37 @@ def test_the_shards_of_a_list_have_the_rows_of_one_process(loaded, model, folder
     assert f"overview in {out / 'index.html'}" in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "whole").iterdir()} - {".predictions.jsonl.lock"}
     assert names == {"predictions.jsonl", "predictions.settings.json"}
+    whole = {row["path"]: row for row in rows_of(tmp_path / "whole" / "predictions.jsonl")}
     parts = [rows_of(out / f"predictions-{number}-of-3.jsonl") for number in (1, 2, 3)]
-    whole = sorted(rows_of(tmp_path / "whole" / "predictions.jsonl"), key=lambda row: row["path"])
-    assert len(whole) == 5 > max(map(len, parts))
-    rows = sorted((row for part in parts for row in part), key=lambda row: row["path"])
+    rows = {row["path"]: row for part in parts for row in part}
+    assert rows.keys() == whole.keys() and len(rows) == 5 == sum(map(len, parts)) > max(map(len, parts))
     page = (out / "index.html").read_text()
     assert page.count("<script") == 2 and "src=" not in page.replace(".src =", "")
     start = page.index(">", page.index("application/json")) + 1
-    shown = {row[0]: row for row in json.loads(page[start : page.index("</script>", start)])}
-    for row, other in zip(rows, whole, strict=True):
-        assert (row["path"], row["class"], len(row["top"])) == (
-            other["path"],
-            other["class"],
-            len(other["top"]),
-        )
-        _, name, probability, drawing, reason = shown.pop(row["path"])
+    shown = {path: said for path, *said in json.loads(page[start : page.index("</script>", start)])}
+    assert shown.keys() == rows.keys()
+    for path, row in rows.items():
+        name, probability, drawing, reason = shown[path]
         assert (name, drawing, reason) == (row["class"], row["drawing"], row["reason"] or None)
-        if not row["path"].endswith("broken.jpg"):
-            assert row["probability"] == pytest.approx(other["probability"], abs=1e-5) == probability
+        assert name == whole[path]["class"] and len(row["top"]) == len(whole[path]["top"])
+        if not path.endswith("broken.jpg"):
+            assert row["probability"] == pytest.approx(whole[path]["probability"], abs=1e-5) == probability
             assert name in "012" and len(row["top"]) == 2 and (out / drawing).exists()
-    assert not shown
 
 
 @pytest.mark.slow
 def test_killed_twenty_times_it_loses_and_doubles_nothing(model, tmp_path):
     """The process that is killed is a fork of one that has imported everything."""
-    rng = np.random.default_rng(1)
+    rng, out = np.random.default_rng(1), tmp_path / "out"
     (tmp_path / "new").mkdir()
     names = sorted(f"{number}.png" for number in range(900))
-    for name in names:
-        pixels = rng.integers(0, 256, (32, 32, 3), dtype="uint8")
-        Image.fromarray(pixels).save(tmp_path / "new" / name)
-    words = [str(model[1]), str(tmp_path / "new"), "--batch-size", "4", "--output", str(tmp_path / "out")]
+    draw(tmp_path / "new", *names)
+    words = [str(model[1]), str(tmp_path / "new"), "--batch-size", "4", "--output", str(out)]
     words += ["--overview", "--maps", "npz"]
     here = multiprocessing.get_context("forkserver")
-    here.set_forkserver_preload(
-        ["attention_keras.commands.predict", "attention_keras.evaluation.predictions.record"]
-    )
-    record = tmp_path / "out" / "predictions.jsonl"
+    modules = ("commands.predict", "evaluation.predictions.record")
+    here.set_forkserver_preload([f"attention_keras.{name}" for name in modules])
+    record = out / "predictions.jsonl"
 
     def written():
         return record.stat().st_size if record.exists() else 0
@@ -239,11 +225,11 @@ def test_killed_twenty_times_it_loses_and_doubles_nothing(model, tmp_path):
         assert process.exitcode != 0 and written() > size
     assert predict(*words) == 0
     rows = rows_of(record)
-    assert len(rows) == 900 and sorted(Path(row["path"]).name for row in rows) == names
     assert len(rows_of(record.with_suffix(".csv"))) == 900
+    assert sorted(Path(row["path"]).name for row in rows) == names
     for folder, key in (("pictures", "drawing"), ("maps", "maps")):
-        files = {f"{folder}/{file.name}" for file in (tmp_path / "out" / folder).iterdir()}
+        files = {f"{folder}/{file.name}" for file in (out / folder).iterdir()}
         assert {row[key] for row in rows} == {name for name in files if not name.endswith(".tmp")}
     for row in rows:
-        Image.open(tmp_path / "out" / row["drawing"]).load()
-        np.load(tmp_path / "out" / row["maps"]).close()
+        Image.open(out / row["drawing"]).load()
+        np.load(out / row["maps"]).close()

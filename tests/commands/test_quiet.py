@@ -17,9 +17,7 @@ from attention_keras.errors import UserError
 
 NAMES = ["日本語", "кот", "🐈"]  # the first and the last are in no font of Matplotlib's
 NO_ENTRIES = b"II*\0\x08\0\0\0\x05\0no entries"
-START = (
-    "import sys\nfrom attention_keras.commands.command_line import import_tensorflow\nimport_tensorflow()\n"
-)
+START = "import sys; from attention_keras.commands import command_line; command_line.import_tensorflow()\n"
 
 
 def test_nothing_about_the_machine_unless_it_is_asked_for_or_the_import_fails(tmp_path):
@@ -44,8 +42,7 @@ def test_another_backend_is_refused_where_there_is_something_to_compute(tmp_path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     (tmp_path / "a.png").touch()
-    commands = ("train", "evaluate runs/r", "predict r a.png", "export r", "list-models", "reproduce digits")
-    for command in commands:
+    for command in ("train", "evaluate runs/r", "predict r a.png", "export r", "reproduce digits"):
         with pytest.raises(UserError, match="runs on TensorFlow, and KERAS_BACKEND is jax; unset that"):
             main(command.split())
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

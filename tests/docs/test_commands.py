@@ -1,74 +1,126 @@
-"""Every shell command of README.md and docs/ is understood."""
+"""Every command of ours in README.md and docs/ is understood.
+
+On these pages a line that is indented by four spaces is typed into a shell, and a command may stand between
+backticks in a sentence.
+"""
 
 import argparse
+import importlib
+import importlib.util
+import itertools
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
 
 import pytest
-from shell_commands import PAGES, ROOT, check, commands, start
 
+from attention_keras.commands import command_line
+from attention_keras.commands.main import COMMANDS, PROGRAM, main
 from attention_keras.errors import UserError
 
-DOCUMENTED = [
-    command
-    for page in PAGES
-    for command in commands(page.relative_to(ROOT).as_posix(), page.read_text(encoding="utf-8"))
-]
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OURS = rf"(?:{PROGRAM}|python|make) "
+TYPED = re.compile(rf"^ {{4}}(?:\w+=\w+ )?({OURS}.*)$|`({OURS}[^`]+)`", re.M)
 # Folders of the reader's own that a command names.
 FOLDERS = ("ObjectDiscovery/Data", "scenes", "templates")
-BENCHMARKS = {file.stem for file in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "common", "one_query"}
+# What a reader puts in the place of a word in capitals. (`...` stands for more of the same.)
+STAND_INS = {"SEED": "0", "RUN": "runs/A", "MODEL": "vgg-hires", "TASK": "classification", "...": ""}
+
+
+class Parsed(BaseException):
+    """The words were understood; nothing more is to be done. (No `except Exception` may stop it.)"""
 
 
 @pytest.fixture
-def readers_folders(tmp_path, monkeypatch):
+def complaint(tmp_path, monkeypatch, capsys):
+    """What is wrong with a command. Our programs stop where they have read their words."""
+
+    def then_stop(read):
+        def stop(*words, **options):
+            raise Parsed(read(*words, **options))
+
+        return stop
+
+    names = [name.replace("-", "_") for name in COMMANDS if name != "list-models"]
+    modules = [importlib.import_module(f"attention_keras.commands.{name}") for name in ("main", *names)]
+    stopping = then_stop(command_line.parse)
+    for module in (command_line, *modules):
+        monkeypatch.setattr(module, "parse", stopping)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", then_stop(argparse.ArgumentParser.parse_args))
     monkeypatch.chdir(tmp_path)
     for folder in FOLDERS:
         (tmp_path / folder).mkdir(parents=True)
 
+    def check(command):
+        try:
+            start(*command)
+        except Parsed:
+            return None
+        except (AssertionError, UserError) as error:
+            return f"{shlex.join(command)}: {error}"
+        except SystemExit as stopped:
+            return f"{shlex.join(command)}: {capsys.readouterr().err}" if stopped.code else None
+        return f"no parser read {shlex.join(command)}"
 
-def test_every_command_is_understood(readers_folders, capsys):
-    wrong = [
-        f"{command.page}:{command.line}: {why}"
-        for command in DOCUMENTED
-        if (why := complaint(command.text, capsys))
-    ]
-    assert not wrong, "\n".join(wrong)
-
-
-def complaint(command, capsys) -> str:
-    """What is wrong with a command; empty where nothing is."""
-    try:
-        check(command)
-    except (AssertionError, UserError) as error:
-        return f"{command}: {error}"
-    except SystemExit:
-        return f"{command}: {capsys.readouterr().err}"
-    return ""
+    return check
 
 
-WRONG = {
-    "attention-keras trian": "unknown command 'trian'",
-    "attention-keras train --epoch 3": "perhaps you meant --epochs",
-    "KERAS_BACKEND=jax attention-keras train --augment flips  # a comment": "flips",
-    "python train.py --dataset cifar10 --cmopat pc": "--cmopat",
-    "python evaluate.py runs/A --task map": "unknown task 'map'",
-    "python -m benchmarks.serving --round 3 --models vgg": "--models",
-    "python -m timeit": "no parser knows timeit",
-    "python examples/demo_app/app.py saved_models/demo --prot 80": "--port",
-    "python examples/distributed/run_workers.py 2 --nmae a": "--name",
-    "examples/serving/ask.sh nine.png": "no script",
-    "pip install . && make tests": "no target tests",
-}
+def commands(text):
+    """Line and words of each command of a page, up to what follows it in a shell."""
+    text = re.sub(r"^```.*?^```$", lambda fenced: re.sub(r".", " ", fenced[0]), text, flags=re.M | re.S)
+    text = re.sub(r"\\\n +", "", text)
+    for found in TYPED.finditer(text):
+        words = [STAND_INS.get(word, word) for word in shlex.split(found[1] or found[2], comments=True)]
+        words = list(itertools.takewhile(lambda word: word not in ("&&", ">"), filter(None, words)))
+        only_named = found[2] and len(words) == 2 and words[0] == PROGRAM  # in a sentence about it
+        yield text.count("\n", 0, found.start()) + 1, [*words, "--help"] if only_named else words
 
 
-def test_a_wrong_command_is_found(readers_folders, capsys):
-    found = {command: complaint(command, capsys) for command in WRONG}
-    assert {command: why for command, why in found.items() if WRONG[command] not in why} == {}
+def start(program, first, *words):
+    if "run_workers.py" in first:
+        program, first, words = PROGRAM, "train", words[1:]
+    if program == PROGRAM:
+        main([first, *words])
+    elif program == "make":
+        assert re.search(rf"^{first}:", (ROOT / "Makefile").read_text(), re.M), f"no target {first}"
+        raise Parsed
+    elif first == "-m":
+        name, *words = words
+        if name.startswith("tf2onnx") or ("jax" in name and not importlib.util.find_spec("jax")):
+            raise Parsed
+        assert importlib.util.find_spec(name), f"there is no module {name}"
+        sys.argv[:] = [name, *words]
+        runpy.run_module(name, run_name="__main__")
+    else:
+        assert (ROOT / first).is_file(), f"there is no script {first}"
+        sys.argv[:] = [first, *words]
+        runpy.run_path(str(ROOT / first), run_name="__main__")
 
 
-def test_a_benchmark_explains_each_option_and_says_how_it_is_called(monkeypatch):
-    for name in sorted(BENCHMARKS):
-        parsers = []
-        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", lambda parser, *_: parsers.append(parser))  # noqa: B023
-        with pytest.raises((AttributeError, UserError)):  # it goes on without its options
-            start("python", ["-m", f"benchmarks.{name}"])
-        assert parsers[0].prog == f"python -m benchmarks.{name}"
-        assert [action.dest for action in parsers[0]._actions if not action.help] == [], name
+def test_every_command_is_understood(complaint, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [])
+    checked, wrong = 0, []
+    for page in PAGES:
+        for line, command in commands(page.read_text(encoding="utf-8")):
+            why, checked = complaint(command), checked + 1
+            wrong += [f"{page.name}:{line}: {why}"] if why else []
+    assert not wrong and checked > 100, "\n".join(wrong)
+
+
+def test_a_wrong_command_is_found(complaint, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [])
+    wrong = {
+        "attention-keras trian": "unknown command 'trian'",
+        "attention-keras train --epoch 3": "perhaps you meant --epochs",
+        "KERAS_BACKEND=jax attention-keras train --augment flips  # a comment": "flips",
+        "python train.py --dataset cifar10 --cmopat pc": "--cmopat",
+        "python -m benchmarks.serving --round 3 --models vgg": "--models",
+        "python examples/demo_app/app.py saved_models/demo --prot 80": "--port",
+        "python examples/distributed/run_workers.py 2 --nmae a": "--name",
+        "make tests": "no target tests",
+    }
+    found = [complaint(command) for _, command in commands("".join(f"    {line}\n" for line in wrong))]
+    assert [why for why, said in zip(found, wrong.values(), strict=True) if said not in str(why)] == []

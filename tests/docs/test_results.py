@@ -23,40 +23,34 @@ def measured(name: str, row: str, measure: str) -> str:
     return f"{found.mean():.1f} ± {found.sem():.1f}"
 
 
-def tables(page: str) -> list[tuple[list[str], list[list[str]]]]:
-    """Headings and rows of each table."""
-    text = (ROOT / page).read_text(encoding="utf-8")
+def cells(page: str) -> list[tuple[str, str, str, str]]:
+    """Of each cell in a page's tables: the first column's head, the heads of row and column, what it says."""
     found = []
-    for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
-        head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in block.splitlines()]
-        found.append((head, rows))
+    for block in re.findall(r"(?:^\|.*\n)+", (ROOT / page).read_text(encoding="utf-8"), re.M):
+        lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in block.splitlines()]
+        (first, *head), _, *rows = lines
+        for row, *values in rows:
+            found += [(first, row, name, cell.replace("**", "")) for name, cell in zip(head, values)]
     return found
 
 
-def test_errors_of_heads_are_those_of_the_seeds():
-    head, rows = next(table for table in tables("docs/results.md") if table[0][0] == "head")
-    for row, *cells in rows:
-        for name, cell in zip(head[1:], cells, strict=True):
-            less = f" ({measured(name, row, LESS)})" if "probe (" not in row else ""
-            assert cell.replace("**", "") == measured(name, row, "test error") + less, (row, name)
-
-
-def test_measures_of_maps_are_those_of_the_seeds():
+def test_errors_of_heads_and_measures_of_maps_are_those_of_the_seeds():
     checked = 0
-    for head, rows in tables("docs/results.md"):
-        kind, _, name = head[0].partition(", ")
-        for row, *cells in rows if kind == "map" and name in set(SEEDS.set) else ():
-            for measure, cell in zip(head[1:], cells, strict=True):
-                checked += 1
-                assert cell.replace("**", "") == measured(name, row, measure), (row, name, measure)
+    for first, row, head, cell in cells("docs/results.md"):
+        kind, _, name = first.partition(", ")
+        if first == "head":
+            less = f" ({measured(head, row, LESS)})" if "probe (" not in row else ""
+            assert cell == measured(head, row, "test error") + less, (row, head)
+        elif kind == "map" and name in set(SEEDS.set):
+            checked += 1
+            assert cell == measured(name, row, head), (row, name, head)
     assert checked >= 40
 
 
 def test_readme_says_the_same():
-    head, rows = next(table for table in tables("README.md") if table[0][0] == "images, seeds")
-    for label, *cells in rows:
+    said = [cell for first, *cell in cells("README.md") if first == "images, seeds"]
+    for label, head, cell in said:
         name = next(name for name in SEEDS.set.unique() if label.startswith(name))
         assert int(label.split(", ")[-1]) == SEEDS[SEEDS.set == name].seed.nunique()
-        for heading, cell in zip(head[1:], cells, strict=True):
-            row, measure = README_COLUMNS[heading]
-            assert cell.replace("**", "") == measured(name, row, measure), (name, heading)
+        assert cell == measured(name, *README_COLUMNS[head]), (name, head)
+    assert said

@@ -7,7 +7,6 @@ Where a line ends in a comment that is a value, as in `len("ab")  # 2`, it is th
 import ast
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -35,76 +34,57 @@ images, labels = np.zeros((4, 16, 16, 3), "float32"), np.arange(4)
 }
 
 
-class Snippet(NamedTuple):
-    line: int
-    code: str
-    reason: str | None
+def snippets(text: str) -> list[tuple[ast.Module, str, str | None]]:
+    """The blocks of Python in a page with their code, and why one is not run; lines are those of the page."""
+    found = []
+    for block in BLOCK.finditer(text):
+        code = "\n" * text.count("\n", 0, block.start("code")) + block["code"]
+        found.append((ast.parse(code), code, block["reason"]))
+    return found
 
 
-def snippets(text: str) -> list[Snippet]:
-    """The blocks of Python in a page, with the number of the line before each."""
-    return [
-        Snippet(text.count("\n", 0, found.start("code")), found["code"], found["reason"])
-        for found in BLOCK.finditer(text)
-    ]
-
-
-def run(snippet: Snippet, file: str, namespace: dict) -> None:
+def run(tree: ast.Module, code: str, file: str, namespace: dict) -> None:
     """Execute a block, and compare what it says with what comes."""
-    tree = ast.parse("\n" * snippet.line + snippet.code)
     for node in tree.body:
-        said = stated_value(node, snippet)
-        if said is None:
-            exec(compile(ast.Module([node], []), file, "exec"), namespace)
-        else:
+        line = code.splitlines()[node.end_lineno - 1].encode()
+        comment = line[node.end_col_offset :].decode().strip()
+        try:
+            said = [ast.literal_eval(comment.removeprefix("#").strip())] if comment else []
+        except (ValueError, SyntaxError):
+            said = []
+        if isinstance(node, ast.Expr) and said:
             value = eval(compile(ast.Expression(node.value), file, "eval"), namespace)
             assert value == said[0], f"{file}:{node.lineno} says {said[0]!r}, and it is {value!r}"
-
-
-def stated_value(node: ast.stmt, snippet: Snippet) -> tuple | None:
-    """The value in the comment behind an expression, in a tuple; None where there is none."""
-    line = snippet.code.splitlines()[node.end_lineno - snippet.line - 1]
-    comment = line.encode()[node.end_col_offset :].decode().strip()
-    if not isinstance(node, ast.Expr) or not comment.startswith("#"):
-        return None
-    try:
-        return (ast.literal_eval(comment[1:].strip()),)
-    except (ValueError, SyntaxError):
-        return None
+        else:
+            exec(compile(ast.Module([node], []), file, "exec"), namespace)
 
 
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
-FILES = {file: found for file, text in PAGES.items() if (found := snippets(text))}
+RUN = {file: found for file, text in PAGES.items() if (found := [s for s in snippets(text) if s[2] is None])}
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if any(s.reason is None for s in FILES[file])])
+@pytest.mark.parametrize("file", RUN)
 def test_the_snippets_of_a_page_run(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "snippet"}
     exec(OWN.get(file, ""), namespace)
-    for snippet in FILES[file]:
-        if snippet.reason is None:
-            run(snippet, file, namespace)
+    for tree, code, _ in RUN[file]:
+        run(tree, code, file, namespace)
 
 
-def test_every_block_of_python_is_found_and_is_python():
+def test_every_block_of_python_is_found_and_a_wrong_value_too():
     for file, page in PAGES.items():
-        found = FILES.get(file, [])
-        assert len(re.findall(r"^\s*(?:```|~~~)[\s{.]*py", page, re.M | re.I)) == len(found), file
-        for snippet in found:
-            compile("\n" * snippet.line + snippet.code, file, "exec")
-
-
-def test_a_wrong_value_is_found_and_a_mark_is_read():
-    right, wrong, marked = snippets(
+        marked = re.findall(r"^\s*(?:```|~~~)[\s{.]*py", page, re.M | re.I)
+        assert len(marked) == len(snippets(page)), file
+    right, wrong, other = snippets(
         "```python\nx = 2\nx + 1  # 3\n```\n\n```python\nx  # (b, h)\nx + 1  # 4\n```\n"
         "<!-- not run: needs y -->\n```python\ny\n```\n"
     )
     namespace = {}
-    run(right, "page.md", namespace)
+    run(*right[:2], "page.md", namespace)
     with pytest.raises(AssertionError, match=r"page\.md:8 says 4, and it is 3"):
-        run(wrong, "page.md", namespace)
-    assert marked.reason == "needs y"
+        run(*wrong[:2], "page.md", namespace)
+    assert other[2] == "needs y"
