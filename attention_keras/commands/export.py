@@ -44,8 +44,7 @@ def main(words: Sequence[str], prog: str) -> int:
     import_tensorflow("export")
     from attention_keras.serving.export import export_run
 
-    how = {"version": options.version or None, "precision": options.precision, "layout": options.layout}
-    int8 = {"quantize": options.quantize, "images": options.images or None}
-    for written in export_run(options.run, options.to, formats=options.format, **how, **int8):
+    given = vars(options) | {"version": options.version or None, "images": options.images or None}
+    for written in export_run(given.pop("run"), given.pop("to"), formats=given.pop("format"), **given):
         print(written)
     return 0

@@ -56,11 +56,9 @@ def image_side(path: str | Path) -> int | None:
 def _checked_file(path: Path) -> Path:
     """The archive of a run directory or a file, unless it would write outside or unpack to too much."""
     file = path / MODEL if path.is_dir() else path
-    if not file.exists():
-        kind = f"a run without {MODEL}" if path.is_dir() else "missing"
-        raise UserError(f"cannot load {path}: it is {kind}; give a finished run or a .keras file")
-    if file.suffix != ".keras":
-        raise UserError(f"cannot load {file}: only .keras files and run directories are loaded")
+    if not file.exists() or file.suffix != ".keras":
+        reason = "it is no .keras file" if file.exists() else "it is missing"
+        raise UserError(f"cannot load {file}: {reason}; give a finished run or a .keras file")
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()

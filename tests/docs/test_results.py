@@ -35,16 +35,18 @@ def cells(page: str) -> list[tuple[str, str, str, str]]:
 
 
 def test_errors_of_heads_and_measures_of_maps_are_those_of_the_seeds():
-    checked = 0
+    checked, sets = {"head": 0, "map": 0}, set(SEEDS.set)
     for first, row, head, cell in cells("docs/results.md"):
         kind, _, name = first.partition(", ")
-        if first == "head":
+        expected = ""
+        if kind == "head" and head in sets:
             less = f" ({measured(head, row, LESS)})" if "probe (" not in row else ""
-            assert cell == measured(head, row, "test error") + less, (row, head)
-        elif kind == "map" and name in set(SEEDS.set):
-            checked += 1
-            assert cell == measured(name, row, head), (row, name, head)
-    assert checked >= 40
+            expected = measured(head, row, "test error") + less
+        elif kind == "map" and name in sets:
+            expected = measured(name, row, head)
+        assert not expected or cell == expected, (first, row, head)
+        checked[kind] = checked.get(kind, 0) + bool(expected)
+    assert checked["head"] > 10 and checked["map"] >= 40
 
 
 def test_readme_says_the_same():
