@@ -7,6 +7,7 @@ count. Own quarter: on grids of four images of different classes, each at the mo
 the map above zero that lies on the image asked about. Insertion and deletion: on single images.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from attention_keras import load_model
 from attention_keras.commands.command_line import exit_code
 from attention_keras.errors import UserError
 from attention_keras.evaluation.kinds import compute_maps, kinds_of
-from attention_keras.evaluation.subjects.views import logits_view, predict_batches, probability_function
+from attention_keras.evaluation.subjects.views import logits_view, predict_batches, softmax_batches
 from attention_keras.measures.localization import QUARTERS, own_quarter
 from attention_keras.models.copies import copy_model
 from benchmarks.common import options_of, perturbation, pixels, table
@@ -81,7 +82,7 @@ def main() -> None:
         for name, levels in compute_maps(kinds_of(double, options.maps), double, whole, classes).items():
             record.append((name, "own quarter", seed, 100 * own_quarter(levels, asked).mean()))
     rows = np.random.default_rng(0).permutation(len(images))[: options.single]
-    predict = probability_function(logits_view(single), batch_size=BATCH)
+    predict = functools.partial(softmax_batches, logits_view(single), batch_size=BATCH)
     found = compute_maps(kinds_of(single, options.maps), single, images[rows], labels[rows])
     for (name, measure), areas in perturbation(found, predict, images[rows], labels[rows], seed=0).items():
         record += [(name, measure, image, 100 * area) for image, area in enumerate(areas)]

@@ -79,9 +79,8 @@ def main(words: Sequence[str], prog: str) -> int:
         number, count = map(int, options.shard.split("/"))
         chosen, name = in_shard(chosen, number, count), f"predictions-{number}-of-{count}"
     import_tensorflow("predict")
+    from attention_keras.evaluation.predictions import record
     from attention_keras.evaluation.predictions.answers import predict_files
-    from attention_keras.evaluation.predictions.overview import write_overview
-    from attention_keras.evaluation.predictions.record import open_record, write_predictions, write_table
     from attention_keras.evaluation.subjects.load import load_predictor
     from attention_keras.serving.served_model import RemoteModel
 
@@ -89,22 +88,22 @@ def main(words: Sequence[str], prog: str) -> int:
     if options.overview and predictor.activation == "linear":
         raise UserError("--overview is for classes and tags; this model answers with a number")
     top, maps = min(options.top, predictor.num_classes), options.maps == "npz"
-    with open_record(Path(options.output, f"{name}.jsonl"), _settings(options)) as table:
+    with record.open_record(Path(options.output, f"{name}.jsonl"), _settings(options)) as table:
         left = [file for file in chosen if str(file) not in table.answered]
         explain = options.pictures or maps
         answers = predict_files(predictor, left, batch_size=options.batch_size, explain=explain)
         began = time.perf_counter()
         try:
-            write_predictions(
+            record.write_predictions(
                 answers, len(left), table, predictor, top=top, pictures=options.pictures, maps=maps
             )
         finally:  # of what was answered before a stop, too
             written = table.path
             if table.path.exists() and options.format != "jsonl":
-                written = write_table(table.path, options.format, top)
+                written = record.write_table(table.path, options.format, top)
         speed = len(left) / (time.perf_counter() - began)
         if options.overview:
-            print(f"overview in {write_overview(table.path.parent)}")
+            print(f"overview in {record.write_overview(table.path.parent)}")
     read = sum(table.answered.values())
     unread = len(table.answered) - read
     said = f"{speed:.0f} a second" if left else "all answered before"

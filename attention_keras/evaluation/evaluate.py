@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from attention_keras.errors import NotApplicable, UserError, needs
+from attention_keras.errors import NotApplicable, needs
 from attention_keras.evaluation.options import TASKS, CommonOptions, tasks_of
 from attention_keras.evaluation.result import TaskResult, file_name, write_report, write_result
 from attention_keras.evaluation.subjects.dataset import Context, check_fit, dataset_of
@@ -21,14 +21,9 @@ from attention_keras.runs.names import words_of
 def evaluate(options: CommonOptions, report: Callable[[str], None], command: str = "") -> Path:
     """Carry out the tasks that `options` are for; the path of the HTML report.
 
-    `options` are of one task, or `AllOptions`, under which a task that does not apply is left out. `report`
-    is called with lines for the reader; `command` is what was typed, for the report. A task writes its
-    results when it is done, and the report is written even if a later one fails. UserError: a run cannot be
-    read, the runs do not fit the dataset, or the only task does not apply.
-
-    Example:
-        >>> from attention_keras.evaluation.options import MapsOptions
-        >>> evaluate(MapsOptions(("runs/demo",), rows=4), report=print)  # doctest: +SKIP
+    Under `AllOptions` a task that does not apply is left out. `report` is called with lines for the reader;
+    `command` is what was typed, for the report. A task writes its results when it is done, and the report is
+    written even if a later one fails. UserError: the runs do not fit, or the only task does not apply.
     """
     # Many small views of one network are meant to be traced; TensorFlow would warn of each.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -77,24 +72,19 @@ def _about(context: Context, command: str) -> list[str]:
     """What was measured on what, when and by which command, for the head of a section."""
     runs = ", ".join(s.name if s.kind == s.name else f"{s.name} ({s.kind})" for s in context.subjects)
     lines = [f"{runs} on {context.dataset.name}, {time.strftime('%Y-%m-%d %H:%M')}"]
-    for subject in context.subjects:
-        if config := subject.trained:
-            how = ", ".join(words_of(config))
-            lines.append(f"{subject.name}: trained with width {config.width:g}, {how}")
+    lines += [
+        f"{s.name}: trained with width {s.trained.width:g}, {', '.join(words_of(s.trained))}"
+        for s in context.subjects
+        if s.trained
+    ]
     return lines + [command] * bool(command)
 
 
 def _output(options: CommonOptions) -> Path:
     path = Path(options.runs[0])
-    if options.output:
-        output = Path(options.output)
-    elif len(options.runs) > 1:
-        output = Path(EVALUATION)
-    elif path.is_dir() and (run := run_of(path)):
-        output = run.evaluation
-    else:  # not beside it: a server may watch the folder of an export
-        path = path.resolve()
-        output = Path(EVALUATION, path.stem if path.is_file() else file_name("-".join(path.parts[-2:])))
-    if output.exists() and not output.is_dir():
-        raise UserError(f"{output} is a file; choose another output")
-    return output
+    if options.output or len(options.runs) > 1:
+        return Path(options.output or EVALUATION)
+    if path.is_dir() and (run := run_of(path)):
+        return run.evaluation
+    path = path.resolve()  # a server may watch the folder of an export
+    return Path(EVALUATION, path.stem if path.is_file() else file_name("-".join(path.parts[-2:])))

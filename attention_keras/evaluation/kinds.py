@@ -9,12 +9,7 @@ import numpy as np
 
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.post_hoc import METHODS, post_hoc_maps
-from attention_keras.evaluation.subjects.views import (
-    cam_parts,
-    evidence_in_batches,
-    explained_layer,
-    predict_batches,
-)
+from attention_keras.evaluation.subjects import views
 from attention_keras.explaining.explain import explain
 from attention_keras.models.evidence import has_evidence
 from attention_keras.models.outputs import attention_maps
@@ -25,9 +20,8 @@ class MapKind:
     """One kind of map, such as `attention` or `Grad-CAM`.
 
     `compute(model, images, targets, batch_size, seed)`, of images `(n, H, W, 3)` and classes `(n,)`, gives
-    maps `(n, h, w)` by the name of their level; a kind of one level gives it its own name. `exists` says
-    whether a network (in float32) has it, `of_class` whether it depends on the class asked about, `signed`
-    whether values below zero speak against the class; other maps are not negative.
+    maps `(n, h, w)` by the name of their level; a kind of one level gives it its own name. A map that is
+    `signed` has values below zero, which speak against the class.
     """
 
     name: str
@@ -37,46 +31,41 @@ class MapKind:
     signed: bool = False
 
     def full_name(self, level: str) -> str:
-        """Name of one of its maps among maps of other kinds, such as `attention conv13`."""
+        """Such as `attention conv13`."""
         return level if level == self.name else f"{self.name} {level}"
 
 
 def _attention(model, images, targets, batch_size, seed):
     outputs = attention_maps(model.output)
-    maps = predict_batches(keras.Model(model.input, outputs), images, batch_size)
+    maps = views.predict_batches(keras.Model(model.input, outputs), images, batch_size)
     return {tap: maps[tap] for tap in outputs}  # from early to late levels
 
 
 def _evidence(model, images, targets, batch_size, seed):
-    return evidence_in_batches(partial(explain, model), images, targets, batch_size)
+    return views.evidence_in_batches(partial(explain, model), images, targets, batch_size)
 
 
 def _cam(model, images, targets, batch_size, seed):
     """CAM (Zhou et al. 2016): features weighted by the classifier's weights of the class, cut off at 0."""
-    extract, kernel = cam_parts(model)
-    features = predict_batches(extract, images, batch_size)
-    return {"CAM": np.maximum(np.einsum("nhwc,cn->nhw", features, kernel[:, np.asarray(targets)]), 0)}
+    extract, kernel = views.cam_parts(model)
+    features = views.predict_batches(extract, images, batch_size)
+    return {"CAM": np.maximum(np.einsum("nhwc,cn->nhw", features, kernel[:, targets]), 0)}
 
 
 def _random(model, images, targets, batch_size, seed):
-    size = model.get_layer(explained_layer(model)).output.shape[1:3]
+    size = model.get_layer(views.explained_layer(model)).output.shape[1:3]
     maps = [np.random.default_rng([seed, row]).random(size) for row in range(len(images))]
     return {"random": np.stack(maps)}
 
 
-ATTENTION = MapKind(
-    "attention", _attention, exists=lambda model: bool(attention_maps(model.output)), of_class=False
-)
+ATTENTION = MapKind("attention", _attention, lambda model: bool(attention_maps(model.output)), of_class=False)
 EVIDENCE = MapKind("evidence", _evidence, exists=has_evidence, signed=True)
-CAM = MapKind("CAM", _cam, exists=lambda model: cam_parts(model) is not None)
+CAM = MapKind("CAM", _cam, exists=lambda model: views.cam_parts(model) is not None)
 POST_HOC = [MapKind(name, partial(post_hoc_maps, name)) for name in METHODS]
 RANDOM = MapKind("random", _random, of_class=False)
 """Ignores the image: a map that does no better explains nothing."""
 KINDS = (ATTENTION, EVIDENCE, CAM, *POST_HOC, RANDOM)
-"""In order of preference: a network is shown with its attention and evidence, or with what comes next.
-
-Another kind of map is one more entry here; every task and table takes it from this list.
-"""
+"""In order of preference: a network is shown with its attention and evidence, or with what comes next."""
 
 
 def kinds_of(model: keras.Model, names: Collection[str] = ()) -> list[MapKind]:
@@ -103,13 +92,7 @@ def locating_kinds(model: keras.Model) -> list[MapKind]:
 
 
 def compute_maps(
-    kinds: Sequence[MapKind],
-    model: keras.Model,
-    images: np.ndarray,
-    targets: np.ndarray,
-    *,
-    batch_size: int = 128,
-    seed: int = 0,
+    kinds: Sequence[MapKind], model: keras.Model, images, targets, *, batch_size: int = 128, seed: int = 0
 ) -> dict[str, np.ndarray]:
     """All maps of kinds from `kinds_of(model)`, by full name: `(n, h, w)`, not negative unless signed."""
     maps = {}

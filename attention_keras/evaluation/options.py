@@ -8,7 +8,6 @@ from attention_keras.runs.options import SEED, Rule, at_least, check_values, opt
 
 FEW_IMAGES = 64
 """Test images of the tasks that compute for long on each image, unless `limit` says otherwise."""
-FOLDER = "folder:"
 PIXEL_VALUES = Rule(lambda values: values and all(0 <= value <= 255 for value in values), "from 0 to 255")
 
 
@@ -38,10 +37,10 @@ class CommonOptions:
         # A folder that is not there is said before hours of work rather than after.
         for name in ("queries", "scenes", "masks", "targets"):
             given = getattr(self, name, ())
-            for place in (given,) if isinstance(given, str) else given:
-                folder = place.removeprefix(FOLDER)
-                names_folder = folder != place or name in ("queries", "scenes")
-                if place and names_folder and not Path(folder).expanduser().is_dir():
+            for place in filter(None, (given,) if isinstance(given, str) else given):
+                folder = place.removeprefix("folder:")
+                of_folder = folder != place or name in ("queries", "scenes")
+                if of_folder and not Path(folder).expanduser().is_dir():
                     raise UserError(f"{name}: there is no folder {folder}")
 
 
@@ -122,10 +121,7 @@ TASKS: dict[str, type[CommonOptions]] = {
     "query": QueryOptions,
     "transfer": TransferOptions,
 }
-"""The one list of tasks, in the order of the report: name -> options.
-
-A task is carried out by the function `measure` in `attention_keras/evaluation/tasks/<name>.py`.
-"""
+"""All tasks in the order of the report. `measure` in `tasks/<name>.py` carries one out."""
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,7 @@ MOST_CHANNELS = 64
 def post_hoc_maps(
     method: str, model: keras.Model, images: np.ndarray, targets: np.ndarray, batch_size: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """Method -> maps `(n, h, w)` of what speaks for the target classes, at the method's own resolution.
-
-    The CAM methods weigh the map of `explained_layer(model)`. The result for an image does not depend on the
-    images around it. `seed` is of SmoothGrad's noise.
-    """
+    """Method -> maps `(n, h, w)` of what speaks for the targets; an image's do not depend on the others."""
     call, at_once = METHODS[method](logits_view(model), explained_layer(model), batch_size, seed)
     parts = []
     for start in range(0, len(images), at_once):

@@ -1,9 +1,7 @@
-"""What a task hands back, and its files: JSON, CSV of the tables, PNG of the figures, and one HTML page.
-
-The page shows all results of a folder and needs nothing else: no scripts, no network.
-"""
+"""What a task hands back, and its files: JSON, CSV, PNG, and one HTML page of all that needs no network."""
 
 import base64
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -23,16 +21,14 @@ REPORT, PANELS = "report.html", "panels"
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """An image for the reader, uint8 RGB `(h, w, 3)`; `name` is that of its file, without the ending.
+    """An image for the reader, uint8 RGB `(h, w, 3)`; its file has the `name`, in a gallery a number.
 
-    Small figures stand side by side. Of the image of one answer, `right` says whether the answer is. `title`
-    are the words in the image, for a reader who cannot see it; by default the caption.
+    `right` is of the image of one answer, `title` the words in it.
     """
 
     name: str
     pixels: np.ndarray
     caption: str
-    small: bool = False
     right: bool | None = None
     title: str = ""
 
@@ -41,9 +37,8 @@ class Figure:
 class TaskResult:
     """Results of one task over all runs: every number in `values`, the rest for a reader.
 
-    Notes say how it was measured, warnings why a number may mislead. `galleries` are figures in `panels/`
-    under a heading each; a task that may have some replaces all of an earlier one. `files` are further ones,
-    name -> text, that are no part of the report.
+    `galleries` are figures in `panels/` by their heading; a task that may have some replaces all earlier
+    ones. `files` are further texts by name, no part of the report.
     """
 
     title: str
@@ -57,27 +52,28 @@ class TaskResult:
 
 
 def write_result(task: str, result: TaskResult, folder: Path, about: list[str]) -> None:
-    """Write `<task>.json`, `<task>.csv` (`<task>-2.csv`, ... for further tables), `<task>-<figure>.png`.
+    """Write `<task>.json`, `<task>.csv`, `<task>-2.csv`, `<task>-<figure>.png` in place of earlier ones.
 
-    Files of an earlier result of the task go away. `about` says what was measured, when, by which command.
+    `about` says what was measured, when, by which command.
     """
     # First what names the figures, so that a crash leaves no result with figures that are gone.
     (folder / f"{task}.json").unlink(missing_ok=True)
-    panels = [] if result.galleries is None else (folder / PANELS).glob("**/[0-9]*.png")
+    panels = [] if result.galleries is None else (folder / PANELS).glob("[0-9]*.png")
     for stale in [*folder.glob(f"{task}-*.png"), *folder.glob(f"{task}-*.csv"), *panels]:
         stale.unlink()
-    numbers = ["", *(f"-{number}" for number in range(2, len(result.tables) + 1))]
-    tables = {f"{task}{n}.csv": to_csv(table.columns, table.rows) for n, table in zip(numbers, result.tables)}
-    for name, content in (tables | result.files).items():
-        write_whole(folder / name, content.encode(errors="surrogateescape"))
+    texts = dict(result.files)
+    for number, table in enumerate(result.tables, start=1):
+        texts[f"{task}-{number}.csv" if number > 1 else f"{task}.csv"] = to_csv(table.columns, table.rows)
+    for name, text in texts.items():
+        write_whole(folder / name, text.encode(errors="surrogateescape"))
 
     def written(figure: Figure, name: str) -> dict[str, Any]:
         """Write the image at `folder/name`; what the JSON says of it."""
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).parent.mkdir(exist_ok=True)
         write_whole(folder / name, png(figure.pixels))
-        said = {"title": figure.title or figure.caption, "caption": figure.caption}
-        return {"file": name, **said, "small": figure.small, "right": figure.right}
+        return {"file": name, **{key: value for key, value in vars(figure).items() if key != "pixels"}}
 
+    number = itertools.count()
     record = {
         "task": task,
         "title": result.title,
@@ -85,7 +81,7 @@ def write_result(task: str, result: TaskResult, folder: Path, about: list[str]) 
         "warnings": result.warnings,
         "tables": [table._asdict() for table in result.tables],
         "galleries": [
-            {"heading": heading, "figures": [written(f, f"{PANELS}/{f.name}.png") for f in figures]}
+            {"heading": heading, "figures": [written(f, f"{PANELS}/{next(number):02d}.png") for f in figures]}
             for heading, figures in (result.galleries or {}).items()
         ],
         "figures": [written(f, f"{task}-{file_name(f.name)}.png") for f in result.figures],
@@ -107,19 +103,16 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>
 :root { color-scheme: light dark; }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 76rem; font: 16px/1.5 system-ui, sans-serif; }
-h2 { margin-top: 2.6rem; border-bottom: 1px solid #8886; }
-p, figcaption { max-width: 48rem; overflow-wrap: anywhere; } nav a { margin-right: 1rem; }
+p, figcaption { max-width: 48rem; overflow-wrap: anywhere; } h2 { border-bottom: 1px solid #8886; }
 .soft, figcaption { opacity: .75; } .warning { border-left: 4px solid #bf8700; padding: .4rem .8rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin-bottom: 1.2rem; }
 caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid #8886; text-align: right; white-space: nowrap; }
 th { background: #8882; white-space: normal; vertical-align: bottom; } .text { text-align: left; }
-figure { margin: .6rem 0 1rem; max-width: 100%; } figure.small { max-width: 23.5rem; }
-.figures { display: flex; flex-wrap: wrap; gap: .5rem 1rem; }
+figure { margin: 0; max-width: 100%; } .figures { display: flex; flex-wrap: wrap; gap: 1rem; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 34rem), 1fr)); }
-.gallery { gap: .9rem; } .gallery figure { margin: 0; max-width: none; }
-.gallery img { width: 100%; border-left-width: 5px; }
+.gallery { gap: 1rem; } .gallery img { width: 100%; border-left-width: 5px; }
 img { max-width: 100%; background: #fff; border: 1px solid #8886; border-radius: 4px; }
 .right img { border-left-color: #1a7f37; } .wrong img { border-left-color: #cf222e; }
 </style></head><body>
@@ -130,7 +123,7 @@ def write_report(folder: Path, tasks: Sequence[str]) -> Path:
     """Write `report.html` from all `<task>.json` in a folder, those of earlier commands too."""
     files = [folder / f"{task}.json" for task in tasks]
     sections = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
-    links = " ".join(f'<a href="#{s["task"]}">{escape(s["title"])}</a>' for s in sections)
+    links = " | ".join(f'<a href="#{s["task"]}">{escape(s["title"])}</a>' for s in sections)
     parts = [_PAGE + f"<h1>Evaluation</h1><nav>{links}</nav>", *(_section(s, folder) for s in sections)]
     # A file's name may hold bytes that are no UTF-8.
     write_whole(folder / REPORT, "\n".join([*parts, "</body></html>\n"]).encode(errors="backslashreplace"))
@@ -159,9 +152,9 @@ def _figures(kind: str, figures: list[dict[str, Any]], folder: Path) -> str:
             continue
         answer = {True: "right", False: "wrong"}.get(figure["right"], "")
         # Under an answer also the words in its image, which a narrow screen makes too small to read.
-        words = dict.fromkeys([figure["title"]] * bool(answer) + [figure["caption"]])
+        words = dict.fromkeys([figure["title"], figure["caption"]])
         shown.append(
-            f'<figure class="{"small " * figure["small"]}{answer}"><img alt="{escape(figure["title"])}" '
+            f'<figure class="{answer}"><img alt="{escape(figure["title"] or figure["caption"])}" '
             f'src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
             f"<figcaption>{'<br>'.join(escape(line) for line in words if line)}</figcaption></figure>"
         )

@@ -30,6 +30,10 @@ def test_kinds_of_a_network(without_evidence):
         assert [kind.name for kind in locating_kinds(model)] == compared
         asked = ["evidence"] * ("evidence" in first) + ["random"]
         assert [kind.name for kind in kinds_of(model, ["random", "evidence"])] == asked
+    images = keras.Input((32, 32, 3))
+    flat = keras.Model(images, {"logits": keras.layers.Dense(2)(keras.layers.Flatten()(images))})
+    with pytest.raises(NotApplicable, match="no feature map"):
+        RANDOM.compute(flat, IMAGES, [0] * 3, 1, 0)
     with pytest.raises(NotApplicable, match="swished has no evidence or CAM"):
         kinds_of(without_evidence, ["evidence", "CAM"])
     with pytest.raises(UserError, match=r"no kind of map called 'gradcam'; there are .*Grad-CAM"):
@@ -54,18 +58,11 @@ def test_the_cam_of_a_class_heads_probe_adds_up_to_its_logits():
 
 def test_maps_side_by_side():
     model = small("vgg-att2-concat-dp")
-    kinds = kinds_of(model, ("attention", "Grad-CAM", "random"))
-    maps = compute_maps(kinds, model, IMAGES, np.array([0, 1, 2]), batch_size=2)
-    assert {name: level.shape for name, level in maps.items()} == {
-        "attention conv10": (3, 16, 16),
-        "attention conv13": (3, 8, 8),
-        "Grad-CAM": (3, 8, 8),
-        "random": (3, 8, 8),
-    }
+    maps = compute_maps(kinds_of(model, ("attention", "Grad-CAM", "random")), model, IMAGES, np.arange(3))
+    shapes = {"attention conv10": (16, 16), "attention conv13": (8, 8), "Grad-CAM": (8, 8), "random": (8, 8)}
+    assert {name: level.shape[1:] for name, level in maps.items()} == shapes
     np.testing.assert_allclose(maps["attention conv13"], model(IMAGES)["attention_conv13"], atol=1e-6)
-    again, other = (
-        compute_maps([RANDOM], model, IMAGES[:2], np.array([5, 6]), seed=seed)["random"] for seed in (0, 1)
-    )
+    again, other = (RANDOM.compute(model, IMAGES[:2], [5, 6], 1, seed)["random"] for seed in (0, 1))
     np.testing.assert_array_equal(again, maps["random"][:2])
     assert np.abs(other - again).max() > 0.1
 
@@ -73,11 +70,7 @@ def test_maps_side_by_side():
 def test_evidence_is_of_the_class_asked_and_adds_up_over_taps():
     model, targets, other = small("vgg-att2-concat-dp"), np.array([0, 7, 2]), np.array([4, 4, 4])
     maps, rival = (EVIDENCE.compute(model, IMAGES, asked, 2, 0) for asked in (targets, other))
-    assert {tap: level.shape for tap, level in maps.items()} == {
-        "conv10": (3, 16, 16),
-        "conv13": (3, 8, 8),
-        "all": (3, 32, 32),
-    }
+    assert [level.shape for level in maps.values()] == [(3, 16, 16), (3, 8, 8), (3, 32, 32)]
     parts = maps["conv10"].sum((1, 2)) + maps["conv13"].sum((1, 2))
     np.testing.assert_allclose(maps["all"].sum((1, 2)), parts, atol=1e-5)
     outputs = evidence_model(model)(IMAGES)
@@ -87,14 +80,6 @@ def test_evidence_is_of_the_class_asked_and_adds_up_over_taps():
     logits = np.asarray(outputs["logits"] - outputs["evidence_rest"])
     difference = logits[range(3), targets] - logits[range(3), other]
     np.testing.assert_allclose((maps["all"] - rival["all"]).sum((1, 2)), difference, atol=1e-5)
-
-
-def test_a_network_without_a_feature_map_has_nothing_to_show():
-    images = keras.Input((32, 32, 3))
-    logits = keras.layers.Dense(2)(keras.layers.Dense(3, activation="tanh")(keras.layers.Flatten()(images)))
-    model = keras.Model(images, {"logits": logits})
-    with pytest.raises(NotApplicable, match="no feature map"):
-        compute_maps(shown_of(model), model, IMAGES, np.zeros(3, int))
 
 
 def test_grad_cam_of_a_gap_network_is_its_cam():

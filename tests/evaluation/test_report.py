@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from html.parser import HTMLParser
+import re
 
 import numpy as np
 
@@ -22,20 +22,6 @@ from attention_keras.evaluation.table import (
 )
 
 PIXELS = np.zeros((2, 2, 3), "uint8")
-
-
-class Page(HTMLParser):
-    """The report as a browser's parser sees it: tags, sources of pictures, targets of links."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.seen, self.sources, self.links = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append(tag)
-        self.sources += [value for key, value in attrs if key == "src"]
-        self.links += [value for key, value in attrs if key == "href"]
 
 
 def report(folder, **results):
@@ -78,50 +64,45 @@ def test_large_numbers_and_a_mean_with_its_deviation():
     assert to_csv("y", [[(4.0, 1.0)]]) == "y\n4.0\n"
 
 
-def test_text_is_escaped_and_missing_numbers_are_dashes(tmp_path):
+def test_a_section_opens_with_what_was_measured_and_its_numbers(tmp_path):
+    """Text is escaped, missing numbers are dashes, and nothing is fetched or run."""
     rows = [["<script>x</script>", float("nan")], ["other", 0.25]]
     result = TaskResult(
         "Q & A",
         {"x": np.float32("nan"), "y": np.arange(2)},
         tables=[Table("a < b", {"run": TEXT, "value": DECIMAL}, rows)],
+        galleries={
+            "Wrong & right": [
+                Figure("", PIXELS, "a/1.png", right=False, title="true: a predicted: b"),
+                Figure("", PIXELS, "", right=True, title="true: a predicted: a"),
+            ]
+        },
         figures=[Figure("odd / name", PIXELS, 'a "quoted" caption')],
         notes=["<b>"],
     )
-    written = report(tmp_path, query=result)
-    page = Page(written)
-    assert not {"b", "script", "link"} & set(page.seen)
-    assert page.links == ["#query"] and len(page.sources) == 1
-    assert page.sources[0].startswith("data:image/png;base64,")
-    assert "&lt;script&gt;" in written and "<td>-</td>" in written and "Q &amp; A" in written
-    assert json.loads((tmp_path / "query.json").read_text())["values"] == {"x": None, "y": [0, 1]}
-    assert (tmp_path / "query-odd-name.png").exists()
-
-
-def test_a_section_opens_with_what_was_measured_and_its_numbers(tmp_path):
-    answers = [
-        Figure("demo/00", PIXELS, "a/1.png", right=False, title="true: a predicted: b"),
-        Figure("demo/01", PIXELS, "", right=True, title="true: a predicted: a"),
+    page = report(tmp_path, query=result)
+    assert not re.search("<(b|script|link)[ >]", page) and re.findall('href="(.*?)"', page) == ["#query"]
+    assert [source[:22] for source in re.findall('src="(.*?)"', page)] == ["data:image/png;base64,"] * 3
+    parts = ["Q &amp; A", "demo on digits", "&lt;demo&gt;", "<caption>", "&lt;script&gt;", "<td>-</td>"]
+    parts += [
+        "<h3>Wrong &amp; right</h3>",
+        'class="wrong"',
+        "true: a predicted: b",
+        "a/1.png",
+        'class="right"',
     ]
-    result = TaskResult(
-        "Classification",
-        {},
-        galleries={"Wrong & right": answers},
-        tables=[Table("Test error", {"run": TEXT}, [["demo"]])],
-        figures=[Figure("confusion", PIXELS, "confusion matrix")],
-    )
-    page = report(tmp_path, classification=result)
-    assert (tmp_path / "panels" / "demo" / "01.png").exists()
-    parts = ["demo on digits", "&lt;demo&gt;", "<caption>", "<h3>Wrong &amp; right</h3>"]
-    parts += ['class="wrong"', "true: a predicted: b", "a/1.png", 'class="right"', "confusion matrix"]
+    parts += ["a &quot;quoted&quot; caption"]
     positions = [page.index(part) for part in parts]
-    assert positions == sorted(positions) and len(Page(page).sources) == 3
+    assert positions == sorted(positions)
+    assert json.loads((tmp_path / "query.json").read_text())["values"] == {"x": None, "y": [0, 1]}
+    assert (tmp_path / "query-odd-name.png").exists() and (tmp_path / "panels" / "01.png").exists()
 
 
 def test_a_figure_outside_the_folder_is_not_read(tmp_path):
     (tmp_path / "secret.png").write_bytes(png(PIXELS))
     folder = tmp_path / "results"
     folder.mkdir()
-    report(folder, maps=TaskResult("Maps", {}, figures=[Figure("grid", PIXELS, "grid")]))
+    assert "src=" in report(folder, maps=TaskResult("Maps", {}, figures=[Figure("grid", PIXELS, "grid")]))
     file = folder / "maps.json"
     file.write_text(file.read_text().replace("maps-grid.png", "../secret.png"))
-    assert Page(report(folder)).sources == []
+    assert "src=" not in report(folder)

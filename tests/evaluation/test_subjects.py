@@ -40,18 +40,12 @@ def attended(tmp_path_factory):
     return subjects(model, tmp_path_factory.mktemp("attended"))
 
 
-def test_evidence_is_that_of_the_keras_model(attended):
+def test_both_answer_and_explain_alike(attended):
     in_keras, saved = attended
     for classes in ([0, 1, 2, 0, 1], [2, 2, 2, 2, 2]):
-        expected, found = (
-            in_keras.total_evidence(IMAGES, classes, 2),
-            saved.total_evidence(IMAGES, classes, 3),
-        )
+        expected, found = (one.total_evidence(IMAGES, classes, n) for one, n in ((in_keras, 2), (saved, 3)))
         assert expected.shape == (5, 16, 16) and np.abs(expected).max() > 1e-3
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
-
-
-def test_one_batch_is_answered_and_explained(attended):
     in_keras, saved = (subject.predictor.explain(IMAGES) for subject in attended)
     assert in_keras.total.shape == (5, 16, 16) == saved.evidence["early"].shape
     for name in ("probabilities", "classes", "total", "rest"):
@@ -78,11 +72,8 @@ def test_images_of_an_exports_answers_show_its_evidence(attended):
     for subject in attended:
         probabilities = subject.predictor.predict(IMAGES)["probabilities"]
         split = Split(IMAGES, ((probabilities.argmax(-1) + [0, 0, 1, 1, 1]) % 3).astype("int32"))
-        dataset, options = (
-            SimpleNamespace(class_names=NAMES, kind="single"),
-            ClassificationOptions(runs=("",)),
-        )
-        context = Context([subject], dataset, split, options)
+        dataset = SimpleNamespace(class_names=NAMES, kind="single")
+        context = Context([subject], dataset, split, ClassificationOptions(runs=("",)))
         galleries = answer_galleries(context, subject, split, probabilities)
         drawn.append([figure for figures in galleries.values() for figure in figures])
     assert [[figure.right for figure in figures] for figures in drawn] == [[False] * 3 + [True] * 2] * 2

@@ -1,6 +1,5 @@
 """Every task through the command on untrained networks, in one report."""
 
-import csv
 import json
 import re
 from pathlib import Path
@@ -22,6 +21,7 @@ from attention_keras.evaluation.options import (
     TransferOptions,
 )
 from attention_keras.evaluation.subjects.load import load_predictor, load_subjects
+from attention_keras.evaluation.tasks.transfer import PENALTIES, linear_accuracy
 from attention_keras.runs.directory import Run
 
 
@@ -38,55 +38,40 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
         assert run(options) == 0
     assert "transfer: left out, of cluttered_digits a class has fewer" in capsys.readouterr().out
     assert run(TransferOptions((runs[0],), output=str(tmp_path))) == 0
-    capsys.readouterr()
-    names = {path.name for path in tmp_path.iterdir()}
-    assert {f"{task}.json" for task in TASKS} <= names
     page = (tmp_path / "report.html").read_text()
     assert re.findall(r'href="([^"]+)"', page) == [f"#{task}" for task in TASKS]
     results = {task: json.loads((tmp_path / f"{task}.json").read_text()) for task in TASKS}
-    galleries = [gallery for result in results.values() for gallery in result["galleries"]]
-    assert sum(len(gallery["figures"]) for gallery in galleries) == 4
+    assert sum(len(gallery["figures"]) for gallery in results["classification"]["galleries"]) == 4
     figures = [result["figures"] for result in results.values()]
     assert page.count("data:image/png;base64,") == sum(map(len, figures)) + 4
-
-    query = results["query"]
-    assert query["values"]["vgg-att1-pc"]["taps_that_ignore_g"] == ["conv13"]
-    assert any("vgg-att1-pc: g has no effect" in note for note in query["notes"])
-    assert any("left out" in note for note in query["notes"])
-    assert set(results["maps"]["values"]) == {"rows", "vgg-att2-concat-dp", "vgg-att1-pc", "vgg-gap"}
+    values, notes = ({task: one[key] for task, one in results.items()} for key in ("values", "notes"))
+    assert values["query"]["vgg-att1-pc"]["taps_that_ignore_g"] == ["conv13"]
+    assert any("vgg-att1-pc: g has no effect" in note for note in notes["query"])
+    assert any("left out" in note for note in notes["query"])
     signed = {"evidence", "rather than second"}
-    assert set(results["maps"]["values"]["vgg-gap"]["maps"]) == signed
-    assert set(results["maps"]["values"]["vgg-att1-pc"]["maps"]) == {"conv13", *signed}
-    robust = results["robustness"]["values"]["vgg-att2-concat-dp"]
+    assert set(values["maps"]["vgg-gap"]["maps"]) == signed
+    assert set(values["maps"]["vgg-att1-pc"]["maps"]) == {"conv13", *signed}
+    robust = values["robustness"]["vgg-att2-concat-dp"]
     assert robust["epsilons"] == [0, 4] and robust["fooling_rate"]["PGD"][0] == 0
     assert robust["accuracy"]["FGSM"][0] == robust["accuracy"]["noise"][0]
-    faithful = results["faithfulness"]["values"]["vgg-att2-concat-dp"]
-    assert {"attention conv10", "attention conv13", "Grad-CAM", "Score-CAM", "random"} <= set(faithful)
-    assert {"evidence conv10", "evidence conv13", "evidence all"} <= set(faithful)
-    assert 0 <= faithful["random"]["insertion"][0] <= 1
-    assert 0 < faithful["evidence all"]["rank_on_object"] < 1
-    found = results["classification"]["values"]["vgg-att2-concat-dp"]["localization"]
+    faithful = values["faithfulness"]["vgg-att2-concat-dp"]
+    assert {"attention conv10", "Score-CAM", "evidence conv13", "evidence all", "random"} <= set(faithful)
+    assert 0 <= faithful["random"]["insertion"][0] <= 1 and 0 < faithful["evidence all"]["rank_on_object"] < 1
+    found = values["classification"]["vgg-att2-concat-dp"]["localization"]
     assert set(found) == {"conv10", "conv13", "evidence"}
-    guesses = results["segmentation"]["values"]["no model"]
+    guesses = values["segmentation"]["no model"]
     assert guesses["all object"]["jaccard"] == pytest.approx(guesses["all object"]["precision"])
-    with open(tmp_path / "segmentation.csv", newline="") as file:
-        rows = list(csv.reader(file))
-    assert rows[0][:3] == ["run", "map", "Jaccard"] and len(rows) > 4
 
 
-def test_what_does_not_apply_is_refused_in_one_line(runs, tmp_path):
-    output = str(tmp_path)
-    with pytest.raises(UserError, match="no run has attention"):
-        run(QueryOptions((runs[2],), output=output))
-    with pytest.raises(UserError, match=r"versus must be second or a class: zero, one, .*; got 'cat'"):
-        run(MapsOptions((runs[0],), rows=2, versus="cat", output=output))
-
-
-def test_faithfulness_of_chosen_maps(runs, tmp_path):
-    options = {"limit": 4, "output": str(tmp_path), "maps": ("evidence", "random")}
-    assert run(FaithfulnessOptions((runs[0],), **options)) == 0
+def test_chosen_maps_and_what_does_not_apply(runs, tmp_path):
+    output = {"output": str(tmp_path)}
+    assert run(FaithfulnessOptions((runs[0],), limit=4, maps=("evidence", "random"), **output)) == 0
     [values] = json.loads((tmp_path / "faithfulness.json").read_text())["values"].values()
     assert set(values) == {"evidence conv10", "evidence conv13", "evidence all", "random"}
+    with pytest.raises(UserError, match="no run has attention"):
+        run(QueryOptions((runs[2],), **output))
+    with pytest.raises(UserError, match=r"versus must be second or a class: zero, one, .*; got 'cat'"):
+        run(MapsOptions((runs[0],), rows=2, versus="cat", **output))
 
 
 def test_masks_queries_and_targets_from_folders(runs, tmp_path, capsys):
@@ -122,3 +107,17 @@ def test_the_model_file_of_a_run_predicts_as_the_run_does(runs):
     np.testing.assert_array_equal(*(p.predict(images)["probabilities"] for p in (of_run, of_file)))
     assert of_file.class_names == of_run.class_names and of_file.temperature == 2.5
     assert subject.trained == Run(runs[0]).config
+
+
+def test_separable_features_at_any_scale_and_useless_ones():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 240)
+    useful = np.eye(3)[labels] * 4 + generator.normal(size=(240, 3))
+    useless = generator.normal(size=(240, 3))
+    found, scaled, chance = (
+        linear_accuracy(f[:150], labels[:150], f[150:], labels[150:])
+        for f in (useful, useful * [1e4, 1, 1e-4], useless)
+    )
+    assert found["accuracy"] > 0.95 and found["validation_accuracy"] > 0.95 and found["features"] == 3
+    assert found["penalty"] in PENALTIES and scaled["accuracy"] == found["accuracy"]
+    assert 0.15 < chance["accuracy"] < 0.55

@@ -17,8 +17,8 @@ from attention_keras.models.copies import in_float32
 def test_the_layer_that_is_explained():
     """The deepest tap, also of an application in mixed precision; only an averaged map has a CAM."""
     for name in ("vgg-att3-indep-dp", "vgg-hires", "vgg-pan"):
-        assert explained_layer(build_model(name, width=0.03)) == "conv13", name
-    assert cam_parts(build_model("vgg-hires", width=0.03)) is None
+        model = build_model(name, width=0.03)
+        assert explained_layer(model) == "conv13" and cam_parts(model) is None, name
     keras.config.set_dtype_policy("mixed_bfloat16")
     backbone = keras.applications.MobileNetV3Small(
         include_top=False, weights=None, input_shape=(32, 32, 3), minimalistic=True
@@ -35,8 +35,7 @@ def test_descriptors_are_what_the_classifier_sees_as_wide_as_the_papers():
     assert widths == {name: width // 16 for name, width in papers.items()}
     images = np.random.default_rng(0).uniform(0, 255, (5, 32, 32, 3)).astype("float32")
     model = models["vgg-att2-concat-pc"]
-    features = predict_batches(descriptor_model(model), images, batch_size=2)
-    logits = model.get_layer("classifier")(features)
+    logits = model.get_layer("classifier")(predict_batches(descriptor_model(model), images, batch_size=2))
     np.testing.assert_allclose(logits, model(images)["logits"], rtol=1e-4, atol=1e-4)
 
 
@@ -48,10 +47,8 @@ def test_random_weights_are_new_and_reproducible_and_statistics_of_pixels_stay()
     x = keras.layers.Conv2D(6, 3, name="early")(normalization(images))
     model = attend(keras.Model(images, x), ["early"], 4, head="paper")
     first, again, other = (randomized(model, seed) for seed in (0, 0, 1))
-    expected = (pixels - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
-    np.testing.assert_allclose(first.get_layer("norm")(pixels), expected, atol=1e-3)
+    np.testing.assert_allclose(first.get_layer("norm")(pixels), normalization(pixels), atol=1e-5)
     for old, one, same, different in zip(*(m.trainable_weights for m in (model, first, again, other))):
         np.testing.assert_array_equal(one, same)
         if np.ptp(one) > 0:
-            assert np.abs(np.asarray(old) - one).max() > 0
-            assert np.abs(np.asarray(different) - one).max() > 0
+            assert min(np.abs(np.asarray(w) - one).max() for w in (old, different)) > 0

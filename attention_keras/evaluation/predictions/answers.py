@@ -23,8 +23,7 @@ AHEAD = 2
 class Answer:
     """What a model says of one image file: probabilities `(k,)`, or the reason why it could not be read.
 
-    Where it was asked to explain, `explanation` is that of the whole batch, and `row` its place there; of a
-    model of tags `evidence` has a map `(H, W)` for each tag of the image.
+    An `explanation` is of the whole batch, `row` is the place there; tags have `evidence` `(H, W)` each.
     """
 
     path: Path
@@ -38,11 +37,7 @@ class Answer:
 def predict_files(
     predictor: Predictor, files: Sequence[Path], *, batch_size: int = 32, explain: bool = True
 ) -> Iterator[Answer]:
-    """One answer a file, in order. Images are read while the batches before are predicted.
-
-    Raises:
-        UserError: at once, before the first answer, the model takes images of any size.
-    """
+    """One answer a file, in order. Images are read while the batches before are predicted."""
     if isinstance(predictor, TiledPredictor):
         return (_of_tiles(predictor, file, explain) for file in files)
     *size, channels = predictor.image_shape
@@ -106,8 +101,7 @@ def _answers(predictor, batch, images: list, batch_size: int, explain: bool) -> 
 def evidence_of_tags(
     explain: Callable, images: np.ndarray, answers: np.ndarray, thresholds, names: Sequence[str]
 ) -> list[dict[str, np.ndarray]]:
-    """For each answer `(n, k)` what speaks for each of its tags, `(H, W)`; nothing of a model without
-    evidence."""
+    """For each answer `(n, k)` what speaks for each of its tags, `(H, W)`, where the model has evidence."""
     rows, tags = np.nonzero(tags_of(answers, thresholds))
     evidence: list[dict[str, np.ndarray]] = [{} for _ in answers]
     totals = explain(images[rows], tags).total if len(rows) else None

@@ -1,7 +1,4 @@
-"""The record of `predict`: a line for each image, with its drawing and the numbers of its maps beside it.
-
-No stop loses a line, and no image gets a second one.
-"""
+"""The record of `predict`: a line an image, which no stop loses or doubles, with its drawing and maps."""
 
 import contextlib
 import io
@@ -10,9 +7,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -27,8 +23,8 @@ from attention_keras.runs.durable import hold_alone, write_json, write_whole, wr
 
 # A file's name may be any bytes.
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
-MAPS = "maps"
-"""Folder in the output of `predict` for the numbers of the maps."""
+MAPS, OVERVIEW = "maps", "index.html"
+"""In the output of `predict`: the folder of the numbers of the maps, and a page of all drawings."""
 UNDER_WAY = 64
 """Drawings that are begun before the first of them must be done."""
 
@@ -37,24 +33,19 @@ Row = dict[str, Any]
 model of tags also `tags`; of one of numbers the number in place of class and probability."""
 
 
-@dataclass(eq=False)
-class Record:
+class Record(NamedTuple):
     """A `.jsonl` file; `answered` says of each path that has a row whether the image could be read."""
 
     path: Path
-    answered: dict[str, bool] = field(default_factory=dict)
+    answered: dict[str, bool]
 
 
 @contextlib.contextmanager
 def open_record(path: Path, settings: dict[str, Any]) -> Iterator[Record]:
-    """The record as an earlier process left it, for this process alone; `settings` are of the command.
-
-    Raises:
-        UserError: the folder has answers to another command, or another process is writing them.
-    """
+    """The record as an earlier process left it, for this process alone; `settings` are of the command."""
     busy = f"{path} is being written by another process; choose another folder"
     with hold_alone(path.with_name(f".{path.name}.lock"), busy):
-        told, record = path.with_name(f"{path.stem}.settings.json"), Record(path)
+        told, record = path.with_name(f"{path.stem}.settings.json"), Record(path, {})
         with writing_to(path.parent):
             if not path.exists():
                 write_json(told, settings)
@@ -67,7 +58,7 @@ def open_record(path: Path, settings: dict[str, Any]) -> Iterator[Record]:
                 with path.open("r+b") as file:  # a kill or a full disk has cut the last row
                     file.truncate(file.read().rfind(b"\n") + 1)
                 try:
-                    record.answered = {row["path"]: row["reason"] is None for row in read_rows(path)}
+                    record.answered.update({row["path"]: row["reason"] is None for row in read_rows(path)})
                 except (KeyError, TypeError, ValueError):
                     said = f"{path} is not as predict wrote it; choose another folder, or delete it"
                     raise UserError(said) from None
@@ -81,20 +72,9 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def write_predictions(
-    answers: Iterator[Answer],
-    count: int,
-    record: Record,
-    predictor: Predictor,
-    *,
-    top: int = 3,
-    pictures: bool = True,
-    maps: bool = False,
+    answers, count: int, record: Record, predictor: Predictor, *, top=3, pictures=True, maps=False
 ) -> None:
-    """Add `count` rows to the record; write drawings under `pictures/` and numbers under `maps/`.
-
-    A row is written when its files are there. Each names the `top` most likely classes. Drawings are made
-    while the next images are read and predicted.
-    """
+    """Add `count` rows when their files are there; drawings are made while the next images are predicted."""
     folder = record.path.parent
     wanted: list[tuple[str, str, Callable]] = [("drawing", f"{DRAWINGS}/{{}}.png", _drawing)] * pictures
     wanted += [("maps", f"{MAPS}/{{}}.npz", _numbers)] * maps
@@ -131,13 +111,10 @@ def write_predictions(
             finish(0)
 
 
-def names_of(predictor: Predictor) -> list[str]:
-    return predictor.class_names or [str(number) for number in range(predictor.num_classes)]
-
-
 def _row(answer: Answer, predictor: Predictor, top: int) -> Row:
     """The most likely classes and their probabilities; none for a file that was not read."""
-    found, names, said, classes = answer.probabilities, names_of(predictor), {}, []
+    found, said, classes = answer.probabilities, {}, []
+    names = predictor.class_names or list(map(str, range(predictor.num_classes)))
     if predictor.activation == "linear":
         said = {names[0]: None if found is None else float(found[0])}
     else:
@@ -155,8 +132,8 @@ def _drawing(answer: Answer, predictor: Predictor) -> bytes:
     found, row = answer.explanation, answer.row
     if answer.evidence is None:
         return png(found.draw(row))
-    about = (None, "sigmoid", predictor.thresholds)
-    title, _ = prediction_title(answer.probabilities, found.class_names, *about)
+    names, thresholds = found.class_names, predictor.thresholds
+    title, _ = prediction_title(answer.probabilities, names, None, "sigmoid", thresholds)
     return png(compose([cells(found.images[row].astype("uint8"), {}, answer.evidence)], title))
 
 
@@ -189,12 +166,28 @@ def write_table(record: Path, form: Literal["csv", "parquet"], top: int) -> Path
     return path
 
 
+def write_overview(folder: Path) -> Path:
+    """Write `index.html`, a page of all drawings in a folder to sort and to filter; of other shards too."""
+    rows = [
+        [row["path"], row["class"], row["probability"] or 0.0, row["drawing"], row["reason"]]
+        for record in sorted(folder.glob("predictions*.jsonl"))
+        for row in read_rows(record)
+    ]
+    # Inside a script nothing but "</" ends it; a name's odd bytes are shown as question marks.
+    data = json.dumps(rows, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    page = Path(__file__).with_name("overview.html").read_text(encoding="utf-8").replace("ROWS", data, 1)
+    with writing_to(folder):
+        write_whole(folder / OVERVIEW, page.encode(errors="replace"))
+    return folder / OVERVIEW
+
+
 def _flat(row: Row, top: int) -> Row:
+    """With columns for each of the `top` classes, and tags in one cell."""
     if "class" not in row:  # a number
         return {key: value for key, value in row.items() if key != "top"}
-    classes = [*row["top"], *[{"class": None, "probability": None}] * (top - len(row["top"]))]
     cells = {"path": row["path"]} | ({"tags": ";".join(row["tags"])} if "tags" in row else {})
-    for number, best in enumerate(classes, start=1):
-        ending = f"_{number}" * (number > 1)
-        cells |= {f"class{ending}": best["class"], f"probability{ending}": best["probability"]}
-    return cells | {key: value for key, value in row.items() if key in ("drawing", "maps", "reason")}
+    for number in range(top):
+        ending = f"_{number + 1}" * (number > 0)
+        best = row["top"][number] if row["top"] else {"class": None, "probability": None}
+        cells |= {f"{key}{ending}": value for key, value in best.items()}
+    return cells | {key: row[key] for key in ("drawing", "reason", "maps") if key in row}

@@ -8,13 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from attention_keras.data.datasets import (
-    ImageDataset,
-    has_free_size,
-    load_dataset,
-    load_unseen,
-    seen_in_training,
-)
+from attention_keras.data import datasets as data
 from attention_keras.data.geometry import PictureFormat, Resize
 from attention_keras.data.images import model_channels
 from attention_keras.data.labels import Kind
@@ -38,7 +32,7 @@ class Context(Generic[Options]):
     """What every task is given: the models, their dataset, its whole test split, and the options."""
 
     subjects: Sequence[Subject]
-    dataset: ImageDataset
+    dataset: data.ImageDataset
     test: Split
     options: Options
 
@@ -57,10 +51,7 @@ class Context(Generic[Options]):
 
 
 def one_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
-    """Rows of the first image of each class, by class, then of the second of each, and so on.
-
-    With more classes than `count` the classes are spread evenly.
-    """
+    """Rows of the first image of each class, then of the second; of too many classes evenly spread ones."""
     by_class = np.argsort(labels, kind="stable")
     _, starts, counts = np.unique(labels, return_index=True, return_counts=True)
     turns = np.concatenate([np.arange(n) for n in counts]) if len(labels) else by_class
@@ -70,12 +61,11 @@ def one_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
     return order[:count]
 
 
-def dataset_of(subjects: Sequence[Subject], name: str = "", data_dir: str = "") -> ImageDataset:
+def dataset_of(subjects: Sequence[Subject], name: str = "", data_dir: str = "") -> data.ImageDataset:
     """The dataset `name`, or the one that all subjects were trained on.
 
-    Where the subjects saw parts of it of different size, the largest part is loaded. A folder that no subject
-    was trained on is all test images, but for images that a subject has seen elsewhere (a copy, a moved
-    folder). Files that are new, gone or changed since training are counted in the log.
+    Of parts of different size the largest is loaded. A folder that no subject was trained on is all test
+    images, but for those seen elsewhere. The log counts files that have changed.
     """
     trained = [subject for subject in subjects if subject.trained]
     datasets = sorted({subject.trained.dataset for subject in trained})
@@ -87,21 +77,20 @@ def dataset_of(subjects: Sequence[Subject], name: str = "", data_dir: str = "") 
     same = [subject for subject in trained if _place(subject.trained.dataset) == _place(name)]
     if not same:
         return _other_dataset(subjects, name, data_dir)
-    if has_free_size(name):
+    if data.has_free_size(name):
         one_resize(same)
     whole = max(same, key=lambda subject: subject.trained.limit or float("inf"))
-    how = whole.trained.for_loading()
-    dataset = load_dataset(name, seed=whole.trained.seed, data_dir=tfds_folder([whole], data_dir), **how)
+    how = whole.trained.for_loading() | {"data_dir": tfds_folder([whole], data_dir)}
+    dataset = data.load_dataset(name, seed=whole.trained.seed, **how)
     for subject in same:
-        if subject.files and dataset.files is not None:
-            changes = Changes.between(_tested(subject.files), _tested(dataset.files))
-            if changes:
-                logger.warning("%s has changed since %s was trained: files %s", name, subject.name, changes)
+        known, now = subject.files, dataset.files
+        if known and now is not None and (changes := Changes.between(_tested(known), _tested(now))):
+            logger.warning("%s has changed since %s was trained: files %s", name, subject.name, changes)
     return dataset
 
 
 def _place(dataset: str) -> str:
-    """What is the same of two names of one dataset: folders and tables by the place they lead to."""
+    """The same for two names of one dataset: folders and tables by the place they lead to."""
     kind, _, path = dataset.partition(":")
     return f"{kind}:{Path(path).expanduser().resolve()}" if dataset.startswith(IMAGE_FILES) else dataset
 
@@ -111,20 +100,20 @@ def _tested(files: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
     return {path: record._replace(role=str(record.role == "test")) for path, record in files.items()}
 
 
-def _other_dataset(subjects: Sequence[Subject], name: str, data_dir: str) -> ImageDataset:
+def _other_dataset(subjects: Sequence[Subject], name: str, data_dir: str) -> data.ImageDataset:
     """One that no subject was trained on."""
     to = picture_format(subjects)
     if name.startswith(IMAGE_FILES):
-        seen = {digest for subject in subjects for digest in seen_in_training(subject.files or {})}
+        seen = {digest for subject in subjects for digest in data.seen_in_training(subject.files or {})}
         of_table = name.startswith(TABLE)
         trained = [subject.trained for subject in subjects if subject.trained]
         columns = trained[0].columns if trained and of_table else ()
         labels = LABELS_OF[subjects[0].predictor.activation] if of_table else "auto"
-        return load_unseen(name, to, columns=columns, labels=labels, without=seen)
+        return data.load_unseen(name, to, columns=columns, labels=labels, without=seen)
     if to is None:
         raise UserError(f"{subjects[0].name} reads image files in tiles; give folder:PATH or table:FILE")
-    size = to.size[0] if has_free_size(name) else None
-    return load_dataset(name, data_dir=tfds_folder(subjects, data_dir), image_size=size, resize=to.resize)
+    how = {"resize": to.resize, "image_size": to.size[0] if data.has_free_size(name) else None}
+    return data.load_dataset(name, data_dir=tfds_folder(subjects, data_dir), **how)
 
 
 def tfds_folder(subjects: Sequence[Subject], given: str = "") -> str | None:
@@ -151,7 +140,7 @@ def one_resize(subjects: Sequence[Subject]) -> Resize:
     return next(iter(ways))
 
 
-def check_fit(subject: Subject, dataset: ImageDataset, test: Split) -> None:
+def check_fit(subject: Subject, dataset: data.ImageDataset, test: Split) -> None:
     """Raise UserError unless the subject tells the dataset's classes apart on images of its size."""
     model, predictor = "the model" if subject.trained is None else subject.name, subject.predictor
     known, answers, named = predictor.class_names, LABELS_OF[predictor.activation], dataset.class_names

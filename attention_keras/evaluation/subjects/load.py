@@ -1,7 +1,7 @@
 """From paths to models under test: run directories, `.keras` files and SavedModels."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from attention_keras.data.membership import FileRecord
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, TiledPredictor
-from attention_keras.evaluation.subjects.views import evidence_in_batches, logits_view, probability_function
+from attention_keras.evaluation.subjects.views import evidence_in_batches, logits_view, softmax_batches
 from attention_keras.explaining.explanation import Explanation
 from attention_keras.models.copies import in_float32
 from attention_keras.models.parts import count_parameters
@@ -28,8 +28,8 @@ from attention_keras.serving.versions import newest_version
 class Subject:
     """One model under test; its name is unique among the runs.
 
-    Its predictor computes in the precision of training. Where they are known: the configuration it was
-    `trained` with, the folder of TensorFlow Datasets, and of a run on image files what each was at its begin.
+    Its predictor computes in the precision of training. `data_dir` is of TensorFlow Datasets, and `files`
+    says of each image file what it was at the begin of training.
     """
 
     name: str
@@ -59,18 +59,12 @@ class Subject:
         return logits_view(self.model)
 
     @cached_property
-    def _exact(self) -> Predictor:
-        return KerasPredictor(self.model) if self.shows_layers else self.predictor
-
-    def explain(self, images: np.ndarray, classes: Sequence[int]) -> Explanation:
-        """Evidence for these classes, in float32 where the layers can be seen."""
-        return self._exact.explain(images, classes)
+    def explain(self) -> Callable[[np.ndarray, Sequence[int]], Explanation]:
+        """Evidence of images for classes, in float32 where the layers can be seen."""
+        return (KerasPredictor(self.model) if self.shows_layers else self.predictor).explain
 
     def total_evidence(self, images: np.ndarray, classes: Sequence[int], size: int) -> np.ndarray | None:
-        """The evidence of all taps, `size` images at a time: `(n, H, W)`; of one tap `(n, h, w)`.
-
-        None where there is none. The map for one class rather than another is the difference of theirs.
-        """
+        """Of all taps, `size` images at once: `(n, H, W)`; of one tap `(n, h, w)`; None without evidence."""
         maps = evidence_in_batches(self.explain, images, classes, size)
         return list(maps.values())[-1] if maps else None
 
@@ -90,7 +84,7 @@ class Subject:
 
     def probabilities(self, images: np.ndarray, batch_size: int = 128) -> np.ndarray:
         """Class probabilities `(n, k)` of pixels `(n, h, w, 3)`, in float32."""
-        return probability_function(self.logits_model, batch_size, self.predictor.temperature)(images)
+        return softmax_batches(self.logits_model, images, batch_size, self.predictor.temperature)
 
 
 def load_subjects(paths: Sequence[str]) -> list[Subject]:
@@ -145,10 +139,7 @@ def run_of(path: Path) -> Run | None:
 
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:
-    """Of a run its folder, of a file its name without the ending, of an export NAME/VERSION.
-
-    All get as many of the folders above as it takes to tell them apart.
-    """
+    """Folder of a run, stem of a file, NAME/VERSION of an export; and folders above until all differ."""
     parts = [(*path.parent.parts, path.stem if path.is_file() else path.name) for path in paths]
     lengths = [2 if path.name.isdecimal() else 1 for path in paths]
     for above in range(max(map(len, parts))):

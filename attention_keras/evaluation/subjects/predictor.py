@@ -22,11 +22,7 @@ from attention_keras.serving.served_model import LoadedModel
 
 
 class KerasPredictor:
-    """Predictions of a Keras model with outputs `logits` and `attention_<tap>`.
-
-    The model says what its classes are called and its temperature, and `resize` how it wants images of
-    another shape. A SavedModel's card says all of this; here there is none.
-    """
+    """Predictions of a Keras model with outputs `logits` and `attention_<tap>`; `resize` is its images'."""
 
     card = None
 

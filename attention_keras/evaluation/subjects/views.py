@@ -41,21 +41,15 @@ def logits_view(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.output["logits"])
 
 
-def probability_function(
-    logits_model: keras.Model, batch_size: int = 128, temperature: float = 1.0
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Pixels `(n, h, w, 3)` to probabilities `(n, k)`, any n."""
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        logits = predict_batches(logits_model, images, batch_size).astype("float64")
-        return softmax(logits / temperature, axis=-1)
-
-    return predict
+def softmax_batches(
+    logits_model: keras.Model, images: np.ndarray, batch_size: int, temperature: float = 1.0
+) -> np.ndarray:
+    """Probabilities `(n, k)` of pixels `(n, h, w, 3)`."""
+    return softmax(predict_batches(logits_model, images, batch_size).astype("float64") / temperature, axis=-1)
 
 
 def explained_layer(model: keras.Model) -> str:
-    """Name of the layer whose map post-hoc methods explain: under the deepest attention, else what the
-    classifier averages, the end of the last stage, or the last layer with more than one position."""
+    """The layer that is explained: under the deepest attention, or averaged, or the last with a map."""
     pools = [layer for layer in model.layers if isinstance(layer, AttentionPool)]
     if pools:
         # The order of a graph's layers is not their depth; the deepest level has the smallest map.
@@ -87,8 +81,7 @@ def _averaged(model: keras.Model) -> tuple[keras.layers.Layer, keras.layers.Dens
 
 
 def descriptor_model(model: keras.Model) -> keras.Model:
-    """pixels -> what the classifier sees `(b, c)`, the paper's representation; of `indep` all levels side by
-    side, of a class head what its probe sees."""
+    """pixels -> what the classifier or probe sees `(b, c)`, of `indep` all levels side by side."""
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     final = [d for d in dense if d.name.startswith((CLASSIFIER, PROBE)) and d.name != "classifier_hidden"]
     if not final:

@@ -13,7 +13,7 @@ from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.kinds import shown_kinds
 from attention_keras.evaluation.options import ClassificationOptions
 from attention_keras.evaluation.predictions.answers import evidence_of_tags
-from attention_keras.evaluation.result import Figure, file_name
+from attention_keras.evaluation.result import Figure
 from attention_keras.evaluation.subjects.dataset import Context, one_of_each_class
 from attention_keras.evaluation.subjects.load import Subject
 from attention_keras.evaluation.subjects.predictor import TiledPredictor
@@ -49,10 +49,7 @@ def _paths(split: Split) -> list[str]:
 def answer_galleries(
     context: Context[ClassificationOptions], subject: Subject, test: Split, found: np.ndarray
 ) -> dict[str, list[Figure]]:
-    """By their heading, images with the run's answers; the option `panels` says how many in all.
-
-    Of classes there are a gallery of wrong and one of right answers, of tags and of numbers the first images.
-    """
+    """Of classes wrong answers and right ones, of tags and of numbers the first images; by their heading."""
     labels, count = np.asarray(test.labels), context.options.panels
     parts = {"the first images, with what speaks for each answer": np.arange(min(count, len(test)))}
     if context.dataset.kind == "single":
@@ -62,24 +59,16 @@ def answer_galleries(
             f"{errors:,} of {len(test):,} answers are wrong; the most confident first": wrong,
             f"{len(test) - errors:,} of {len(test):,} answers are right": right,
         }
-    alone, galleries, start = len(context.subjects) == 1, {}, 0
-    for heading, rows in parts.items():
-        if len(rows):
-            names = [f"{start + place:02d}" for place in range(len(rows))]
-            names = names if alone else [f"{file_name(subject.name)}/{name}" for name in names]
-            figures = _figures(context, subject, test.take(rows), found[rows], names)
-            galleries[heading if alone else f"{subject.name}: {heading}"] = figures
-        start += len(rows)
-    return galleries
+    run = "" if len(context.subjects) == 1 else f"{subject.name}: "
+    return {
+        f"{run}{heading}": _figures(context, subject, test.take(rows), found[rows])
+        for heading, rows in parts.items()
+        if len(rows)
+    }
 
 
-def chosen_answers(
-    probabilities: np.ndarray, labels: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of wrong answers, the most confident first, and of right answers, of as many classes as possible.
-
-    They are `count` in all, at most half of them wrong answers where there are enough right ones.
-    """
+def chosen_answers(probabilities, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of wrong answers, the most confident, and of right ones of many classes, if possible half each."""
     correct = probabilities.argmax(axis=-1) == labels
     wrong, right = np.flatnonzero(~correct), np.flatnonzero(correct)
     wrong = wrong[np.argsort(-probabilities[wrong].max(axis=-1), kind="stable")]
@@ -87,7 +76,7 @@ def chosen_answers(
     return wrong, right[one_of_each_class(labels[right], count - len(wrong))]
 
 
-def _figures(context: Context, subject: Subject, shown: Split, answers: np.ndarray, names: list[str]):
+def _figures(context: Context, subject: Subject, shown: Split, answers: np.ndarray) -> list[Figure]:
     """Each image with its maps."""
     predictor, paths = subject.predictor, _paths(shown)
     titles = [
@@ -103,18 +92,14 @@ def _figures(context: Context, subject: Subject, shown: Split, answers: np.ndarr
             compose([cells(image, levels, signed)], title, right)
             for image, (title, right), (levels, signed) in zip(images, titles, maps)
         ]
-    return [
-        Figure(name, pixels, path, small=True, right=right, title=title)
-        for name, pixels, path, (title, right) in zip(names, drawn, paths, titles)
-    ]
+    return [Figure("", *one, right, title) for *one, (title, right) in zip(drawn, paths, titles)]
 
 
 def _maps(context: Context, subject: Subject, images: np.ndarray, answers: np.ndarray, labels: np.ndarray):
     """Of each image its maps, and the evidence: for its class, for each of its tags, or for its number.
 
-    Maps are of classes only: the attention of each tap; a network of layers that has neither attention nor
-    evidence is shown with its Grad-CAM. Where a class is wrong, there is also the evidence against the true
-    one. All images are explained at once.
+    A class has the attention of each tap beside it, or Grad-CAM where there is neither; a wrong one also the
+    evidence for it rather than for the true one. All images are explained at once.
     """
     names, single = context.class_names, context.dataset.kind == "single"
     if context.dataset.kind == "multi":

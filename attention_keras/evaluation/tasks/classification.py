@@ -15,14 +15,7 @@ from attention_keras.evaluation.subjects.dataset import Context
 from attention_keras.evaluation.subjects.load import Subject
 from attention_keras.evaluation.table import DECIMAL, INTEGER, PERCENT, TEXT, Cell, Table, to_csv
 from attention_keras.evaluation.tasks.answers import answer_galleries, answer_heads, answer_rows
-from attention_keras.measures.answers import (
-    classify,
-    errors_by_group,
-    reliability,
-    score_numbers,
-    score_tags,
-    uncalibrated,
-)
+from attention_keras.measures import answers as measures
 from attention_keras.measures.localization import localize
 from attention_keras.models.outputs import PROBABILITIES, attention_maps
 
@@ -30,47 +23,35 @@ from attention_keras.models.outputs import PROBABILITIES, attention_maps
 ERRORS, CALIBRATION, GROUPS = "Test error", "Is it as often right as it is sure?", "Error by group"
 POINTING, TAGS, EACH, NUMBERS = "Do the maps point at the object?", "Tags", "Each tag", "Numbers"
 _RUN = {"run": TEXT, "network": TEXT}
-_ERROR_COLUMNS = {
-    "error": ".2%",
-    "images": INTEGER,
-    "trainable parameters": INTEGER,
-    "all parameters": INTEGER,
-}
-_TAG_COLUMNS = {
-    "mAP": DECIMAL,
-    "F1": DECIMAL,
-    "all tags right": PERCENT,
-    "images": INTEGER,
-    "hardest tags": TEXT,
-}
-_EACH_COLUMNS = {"average precision": DECIMAL, "F1": DECIMAL, "threshold": DECIMAL, "images": INTEGER}
-_SURE_COLUMNS = {"temperature": ",.2f", "calibration error before": ".2%", "after": ".2%"}
-_GROUP_COLUMNS = {"groups": INTEGER, "mean error of a group": DECIMAL, "standard error": DECIMAL}
-_POINTING = ("peak on object", "best fixed point", "chance", "mass on object", "area")
 _COLUMNS = {
-    ERRORS: _RUN | _ERROR_COLUMNS,
-    TAGS: _RUN | _TAG_COLUMNS,
-    EACH: {"run": TEXT, "tag": TEXT} | _EACH_COLUMNS,
+    ERRORS: _RUN
+    | {"error": ".2%"}
+    | dict.fromkeys(("images", "trainable parameters", "all parameters"), INTEGER),
+    TAGS: _RUN
+    | {"mAP": DECIMAL, "F1": DECIMAL, "all tags right": PERCENT, "images": INTEGER, "hardest tags": TEXT},
+    EACH: {"run": TEXT, "tag": TEXT}
+    | {"average precision": DECIMAL, "F1": DECIMAL, "threshold": DECIMAL, "images": INTEGER},
     NUMBERS: _RUN | {"R2": DECIMAL, "mean absolute error": DECIMAL, "images": INTEGER},
-    CALIBRATION: {"run": TEXT} | _SURE_COLUMNS,
-    GROUPS: {"run": TEXT} | _GROUP_COLUMNS | {"worst groups: error, images": TEXT},
-    POINTING: {"run": TEXT, "map": TEXT} | dict.fromkeys(_POINTING, PERCENT),
+    CALIBRATION: {"run": TEXT, "temperature": ",.2f", "calibration error before": ".2%", "after": ".2%"},
+    GROUPS: {"run": TEXT, "groups": INTEGER, "mean error of a group": DECIMAL, "standard error": DECIMAL}
+    | {"worst groups: error, images": TEXT},
+    POINTING: {"run": TEXT, "map": TEXT}
+    | dict.fromkeys(("peak on object", "best fixed point", "chance", "mass on object", "area"), PERCENT),
 }
 _MOST_CLASSES, _HARDEST, _WORST_GROUPS = 30, 3, 5
 _NOTES = {
-    "single": "Calibration error: how far the share of right answers is from the probability given for "
-    "them, on average over 15 bins. A temperature fitted on the validation images divides the logits; it "
-    "changes no answer. Points of the diagram above the line are answers more often right than sure.",
+    "single": "Calibration error: how far the share of right answers is from their probability, on average "
+    "over 15 bins. A temperature fitted on the validation images divides the logits; it changes no answer. "
+    "Points above the line are answers more often right than sure.",
     "multi": "mAP: mean over the tags of the average precision; F1 at the threshold of each tag, chosen on "
     "validation images. The error of an image, by which groups are compared, is its share of wrong tags.",
     "number": "R2: share of the numbers' variance that is explained; 0 is to answer their mean. The error of "
     "an image, by which groups are compared, is how far the answer is from its number.",
 }
 _POINTING_NOTE = (
-    "Attention by tap, and the evidence for the predicted class. Peak on object: share of images whose "
-    "largest value lies on a cell that the object touches, to be compared with the best fixed point (always "
-    "the same cell) and chance. Mass on object: share of the attention, or of what speaks for the class, on "
-    "the object, to be compared with the object's share of the area."
+    "Peak on object: share of images whose largest value lies on a cell that the object touches; compare the "
+    "best fixed point (always the same cell) and chance. Mass on object: share of the attention, or of what "
+    "speaks for the predicted class, on the object; compare the object's share of the area."
 )
 Scored = tuple[dict[str, Any], np.ndarray, list[Figure]]
 """Values for the JSON, the error of each image `(n,)`, and figures."""
@@ -89,7 +70,7 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
             rows[caption].append([run, *cells])
 
         values[subject.name], wrong, drawn = score(context, subject, test, outputs, add)
-        if by_group := errors_by_group(test.groups, wrong):
+        if by_group := measures.errors_by_group(test.groups, wrong):
             values[subject.name]["groups"] = by_group
             each = by_group["each, worst first"]
             worst = ", ".join(f"{g['group']} {g['error']:.3g}, {g['images']}" for g in each[:_WORST_GROUPS])
@@ -100,9 +81,8 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
     tables = [Table(caption, _COLUMNS[caption], found) for caption, found in rows.items() if found]
     tables += _by_class(values, list(context.class_names)) if kind == "single" else []
     notes = [
-        f"Every one of the {len(test):,} test images of {context.dataset.name} counts once; one run is one "
-        "seed, so that differences of a few tenths of a percent mean little. answers.csv has the answer to "
-        "each of them.",
+        f"Every one of the {len(test):,} test images of {context.dataset.name} counts once; answers.csv has "
+        "the answers. One run is one seed: differences of a few tenths of a percent mean little.",
         _NOTES[kind],
         *[_POINTING_NOTE] * bool(rows[POINTING]),
     ]
@@ -114,37 +94,28 @@ def measure(context: Context[ClassificationOptions]) -> TaskResult:
 
 def _score_classes(context: Context, subject: Subject, test: Split, outputs: dict, add: Callable) -> Scored:
     probabilities, temperature = outputs[PROBABILITIES], subject.predictor.temperature
-    found = classify(probabilities, test.labels, context.class_names)
+    found = measures.classify(probabilities, test.labels, context.class_names)
     add(ERRORS, subject.kind, found["error"], found["images"], *subject.parameters)
-    after = reliability(probabilities, test.labels)
-    before = reliability(uncalibrated(probabilities, temperature), test.labels)
+    after = measures.reliability(probabilities, test.labels)
+    before = measures.reliability(measures.uncalibrated(probabilities, temperature), test.labels)
     found["calibration"] = {"temperature": temperature, "before": before.error, "after": after.error}
     add(CALIBRATION, *found["calibration"].values())
-    found["localization"] = _localization(context, subject, test, outputs)
+    maps = {} if test.masks is None else attention_maps(outputs)
+    if test.masks is not None:
+        predicted = probabilities.argmax(axis=-1)
+        evidence = subject.total_evidence(test.images, predicted, context.options.batch_size)
+        maps |= {} if evidence is None else {EVIDENCE.name: evidence}
+    found["localization"] = localize(maps, np.asarray(test.masks[:])) if maps else {}
     for name, scores in found["localization"].items():
         add(POINTING, name, *scores.values())
     lines = {"answers": after} if temperature == 1 else {"before": before, "after": after}
     confusion = confusion_figure(np.array(found["confusion"]), context.class_names)
+    mark, sure = context.mark(subject), "how often answers are right, by how sure they are"
     figures = [
-        Figure(f"{name}{context.mark(subject)}", pixels, f"{subject.name}: {caption}", small=True)
-        for name, pixels, caption in (
-            ("confusion", confusion, "confusion matrix"),
-            ("reliability", reliability_diagram(lines), "how often answers are right, by how sure they are"),
-        )
+        Figure(f"confusion{mark}", confusion, f"{subject.name}: confusion matrix"),
+        Figure(f"reliability{mark}", reliability_diagram(lines), f"{subject.name}: {sure}"),
     ]
     return found, probabilities.argmax(axis=-1) != test.labels, figures
-
-
-def _localization(
-    context: Context, subject: Subject, test: Split, outputs: dict
-) -> dict[str, dict[str, float]]:
-    """Scores of the attention of each tap, and of the evidence for the predicted class."""
-    if test.masks is None:
-        return {}
-    predicted = outputs[PROBABILITIES].argmax(axis=-1)
-    evidence = subject.total_evidence(test.images, predicted, context.options.batch_size)
-    maps = attention_maps(outputs) | ({} if evidence is None else {EVIDENCE.name: evidence})
-    return localize(maps, np.asarray(test.masks[:])) if maps else {}
 
 
 def _by_class(values: dict[str, dict[str, Any]], names: list[str]) -> list[Table]:
@@ -163,7 +134,7 @@ def _by_class(values: dict[str, dict[str, Any]], names: list[str]) -> list[Table
 def _score_tags(context: Context, subject: Subject, test: Split, outputs: dict, add: Callable) -> Scored:
     found, labels, names = outputs[PROBABILITIES], np.asarray(test.labels), context.class_names
     thresholds = subject.predictor.thresholds
-    scores = score_tags(found, labels, thresholds)
+    scores = measures.score_tags(found, labels, thresholds)
     known = sorted((ap, name) for ap, name in zip(scores.ap, names) if ap is not None)
     hardest = ", ".join(f"{name} {ap:.3f}" for ap, name in known[:_HARDEST])
     add(TAGS, subject.kind, scores.mean_ap, scores.mean_f1, scores.exact, len(test), hardest)
@@ -176,6 +147,6 @@ def _score_tags(context: Context, subject: Subject, test: Split, outputs: dict, 
 
 def _score_numbers(context: Context, subject: Subject, test: Split, outputs: dict, add: Callable) -> Scored:
     found, labels = outputs[PROBABILITIES][:, 0], np.asarray(test.labels)
-    r2, error = score_numbers(found, labels)
+    r2, error = measures.score_numbers(found, labels)
     add(NUMBERS, subject.kind, r2, error, len(test))
     return {"R2": r2, "mean absolute error": error, "images": len(test)}, np.abs(found - labels), []

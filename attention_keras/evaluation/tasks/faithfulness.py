@@ -1,10 +1,10 @@
 """Attention and evidence beside post-hoc explanations: which of the maps shows what the network uses?"""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
 from attention_keras.drawing.charts import line_chart
@@ -13,25 +13,11 @@ from attention_keras.evaluation.options import FEW_IMAGES, FaithfulnessOptions
 from attention_keras.evaluation.result import Figure, TaskResult
 from attention_keras.evaluation.subjects.dataset import Context
 from attention_keras.evaluation.subjects.load import Subject
-from attention_keras.evaluation.subjects.views import probability_function, randomized
+from attention_keras.evaluation.subjects.views import randomized, softmax_batches
 from attention_keras.evaluation.table import DECIMAL, INTEGER, PERCENT, TEXT, Cell, Table
-from attention_keras.measures.faithfulness import (
-    Curves,
-    baselines,
-    mean_and_error,
-    mean_rank_correlation,
-    perturbation_curves,
-    pixel_order,
-)
-from attention_keras.measures.localization import (
-    CHANCE,
-    QUARTERS,
-    make_mosaics,
-    mass_on_object,
-    own_quarter,
-    pointing_game,
-    rank_accuracy,
-)
+from attention_keras.measures import faithfulness, localization
+from attention_keras.measures.faithfulness import Curves
+from attention_keras.measures.localization import CHANCE, QUARTERS
 from attention_keras.measures.maps import normalized_entropy
 from attention_keras.progress import Bar
 
@@ -52,11 +38,7 @@ _AGREEMENT = {"network": TEXT, "map": TEXT, "rank correlation": DECIMAL, "runs":
 
 
 class Scores(NamedTuple):
-    """Measures of every map of one run, by the map's name, for the class `predicted` `(n,)` of each image.
-
-    `values` has the numbers of maps that are finite on some image, and on how many; `curves` insertion and
-    deletion.
-    """
+    """Of one run, by the map's name: numbers, curves of insertion and deletion, and the maps themselves."""
 
     values: dict[str, dict[str, Any]]
     curves: dict[str, tuple[Curves, Curves]]
@@ -95,18 +77,12 @@ def measure(context: Context[FaithfulnessOptions]) -> TaskResult:
     return TaskResult("Faithfulness of maps", values, tables, figures, notes=notes, warnings=warnings)
 
 
-def _score_maps(
-    subject: Subject,
-    images: np.ndarray,
-    labels: np.ndarray,
-    masks: np.ndarray | None,
-    options: FaithfulnessOptions,
-) -> Scores:
+def _score_maps(subject: Subject, images, labels, masks, options: FaithfulnessOptions) -> Scores:
     """Measure the maps of a network in float32, for the class that it predicts of pixels `(n, H, W, 3)`."""
     model, seed = subject.model, options.seed
     settings = {"batch_size": options.batch_size, "seed": seed}
     kinds = kinds_of(model, options.maps)
-    predict = probability_function(subject.logits_model, options.batch_size)
+    predict = partial(softmax_batches, subject.logits_model, batch_size=options.batch_size)
     ranking = np.argsort(-predict(images), axis=-1, kind="stable")
     predicted = ranking[:, 0]
     here = compute_maps(kinds, model, images, predicted, **settings)
@@ -115,12 +91,12 @@ def _score_maps(
     other = compute_maps(of_class, model, images, ranking[:, 1], **settings)
     right = predicted == labels
     quarters = _own_quarters(kinds, model, images[right], labels[right], **settings)
-    mean, blurred = baselines(images)
+    mean, blurred = faithfulness.baselines(images)
     scores = Scores({}, {}, here, predicted)
     for name, maps in Bar(here.items(), desc=subject.name, unit=" maps"):
-        order = pixel_order(maps, images.shape[1:3], seed)
+        order = faithfulness.pixel_order(maps, images.shape[1:3], seed)
         insertion, deletion = (
-            perturbation_curves(predict, start, end, order, predicted, options.steps)
+            faithfulness.perturbation_curves(predict, start, end, order, predicted, options.steps)
             for start, end in ((blurred, images), (images, mean))
         )
         scores.curves[name] = insertion, deletion
@@ -128,38 +104,38 @@ def _score_maps(
         if not finite.any():
             continue
         kept, is_random = maps[finite], name == RANDOM.name
-        random_weights = mean_rank_correlation(maps, there[name])
+        random_weights = faithfulness.mean_rank_correlation(maps, there[name])
         # A map that knows no class is the same for the other class.
-        other_class = mean_rank_correlation(maps, other[name]) if name in other else 1.0
+        other_class = faithfulness.mean_rank_correlation(maps, other[name]) if name in other else 1.0
         score = {
             "images": int(finite.sum()),
-            "insertion": mean_and_error(insertion.areas),
-            "deletion": mean_and_error(deletion.areas),
+            "insertion": faithfulness.mean_and_error(insertion.areas),
+            "deletion": faithfulness.mean_and_error(deletion.areas),
             "own_quarter": quarters.get(name),
             "entropy": float(normalized_entropy(np.maximum(kept, 0)).mean()),
             "rank_correlation_random_weights": None if is_random else random_weights,
             "rank_correlation_other_class": None if is_random else other_class,
         }
         if masks is not None:
-            score["pointing_game"] = pointing_game(kept, masks[finite])
-            score["mass_on_object"] = mass_on_object(kept, masks[finite])
-            score["rank_on_object"] = rank_accuracy(kept, masks[finite], seed)
+            score["pointing_game"] = localization.pointing_game(kept, masks[finite])
+            score["mass_on_object"] = localization.mass_on_object(kept, masks[finite])
+            score["rank_on_object"] = localization.rank_accuracy(kept, masks[finite], seed)
         scores.values[name] = score
     return scores
 
 
-def _own_quarters(
-    kinds: Sequence[MapKind], model: keras.Model, images: np.ndarray, labels: np.ndarray, **settings
-) -> dict[str, float]:
+def _own_quarters(kinds: Sequence[MapKind], model, images, labels, **settings) -> dict[str, float]:
     """Share of each map in the quarter of the class asked about; {} for fewer than four classes."""
     if len(np.unique(labels)) < QUARTERS:
         return {}
-    mosaics = make_mosaics(images, labels, min(MOST_MOSAICS, len(images)), settings["seed"])
+    mosaics = localization.make_mosaics(images, labels, min(MOST_MOSAICS, len(images)), settings["seed"])
     # One mosaic after the other, each asked about its four classes.
     asked = np.repeat(mosaics.images, QUARTERS, axis=0)
     quarters = np.tile(np.arange(QUARTERS), len(mosaics.images))
     maps = compute_maps(kinds, model, asked, mosaics.classes.ravel(), **settings)
-    return {name: float(np.nanmean(own_quarter(level, quarters))) for name, level in maps.items()}
+    return {
+        name: float(np.nanmean(localization.own_quarter(level, quarters))) for name, level in maps.items()
+    }
 
 
 def _agreement(subjects: Sequence[Subject], scores: Mapping[str, Scores]) -> list[list[Cell]]:
@@ -174,7 +150,9 @@ def _agreement(subjects: Sequence[Subject], scores: Mapping[str, Scores]) -> lis
             for one, other in combinations([run for run in runs if name in run.maps], 2):
                 same = one.predicted == other.predicted
                 if same.any():
-                    found.append(mean_rank_correlation(one.maps[name][same], other.maps[name][same]))
+                    found.append(
+                        faithfulness.mean_rank_correlation(one.maps[name][same], other.maps[name][same])
+                    )
             if found:
                 rows.append([network, name, float(np.mean(found)), len(runs)])
     return rows

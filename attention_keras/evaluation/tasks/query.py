@@ -21,8 +21,8 @@ from attention_keras.models.outputs import attention_maps
 from attention_keras.models.parts import global_model, query_model
 
 QUERIES, ROWS, MOST_FILES = 4, 6, 32
-_MOVED = dict.fromkeys(("correlation", "total variation", "between targets"), DECIMAL)
-_COLUMNS = {"run": TEXT, "tap": TEXT, **_MOVED, "g has an effect": TEXT}
+_COLUMNS = {"run": TEXT, "tap": TEXT, "correlation": DECIMAL, "total variation": DECIMAL}
+_COLUMNS |= {"between targets": DECIMAL, "g has an effect": TEXT}
 
 
 def measure(context: Context[QueryOptions]) -> TaskResult:
@@ -67,8 +67,7 @@ def measure(context: Context[QueryOptions]) -> TaskResult:
 
 
 def taps_that_ignore_g(model: keras.Model) -> list[str]:
-    """Taps whose attention g cannot change: pc scores under a softmax, which adds <u, g> to every position
-    and so cancels it, and `mean` attention, which is uniform."""
+    """Taps whose attention g cannot change: pc under a softmax, where <u, g> cancels, and uniform `mean`."""
     pools = {layer.name: layer for layer in model.layers if isinstance(layer, AttentionPool)}
     ignoring = []
     for layer in model.layers:
@@ -83,8 +82,7 @@ def taps_that_ignore_g(model: keras.Model) -> list[str]:
 def questioned_maps(
     model: keras.Model, targets: np.ndarray, queries: np.ndarray
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Of a model with one g: tap -> maps `(t, h, w)` of targets under their own g, and `(q, t, h, w)` under
-    each query's."""
+    """By tap, maps `(t, h, w)` of targets under their own g, and `(q, t, h, w)` under each query's."""
     encode, question = global_model(model), query_model(model)
     targets, queries = (np.asarray(images, "float32") for images in (targets, queries))
 

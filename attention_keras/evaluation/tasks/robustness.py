@@ -47,15 +47,13 @@ def measure(context: Context[RobustnessOptions]) -> TaskResult:
     axes = {"x_label": "largest change of a pixel value, of 255", "y_label": "share of images"}
     image = line_chart(panels, epsilons, markers=True, **axes)
     notes = [
-        f"{len(split)} test images; attacks see the whole network, pixel normalisation included, and "
-        "change raw pixels within [0, 255]. FGSM: one step of the full size along the sign of the "
-        f"gradient (the paper's attack). PGD: {options.pgd_steps} small steps from {options.pgd_restarts} "
-        "random starts. Noise: random signs of the same size. Worst case: an image counts as right only "
-        "if it survives all of them, up to that size. Fooling rate: share of predictions that change (the "
-        "paper's measure).",
-        "FGSM alone proves little: a network with small or misleading gradients survives one step and "
-        "falls to many. Nothing here was trained to be robust, and even PGD gives only an upper bound on "
-        "robustness.",
+        f"{len(split)} test images; attacks see the whole network, pixel normalisation included, and change "
+        "raw pixels within [0, 255]. FGSM: one step of the full size along the sign of the gradient (the "
+        f"paper's attack). PGD: {options.pgd_steps} small steps from {options.pgd_restarts} random starts. "
+        "Noise: random signs of the same size. Worst case: right under all of them, up to that size. Fooling "
+        "rate: share of predictions that change (the paper's measure).",
+        "FGSM alone proves little: a network with small or misleading gradients survives one step and falls "
+        "to many. Nothing here was trained to be robust, and PGD too is an upper bound on robustness only.",
     ]
     figure = Figure("curves", image, "Left and middle: higher is worse; right: higher is better")
     return TaskResult("Adversarial robustness", values, tables, [figure], notes=notes, warnings=warnings)
@@ -63,38 +61,38 @@ def measure(context: Context[RobustnessOptions]) -> TaskResult:
 
 def _attack(subject: Subject, images, labels, epsilons, options: RobustnessOptions) -> tuple[dict, list[str]]:
     """What each attack did at each epsilon, and reasons to distrust it."""
-    settings = {"batch_size": min(options.batch_size, 64), "seed": options.seed}
-    attacker = Attacker(
-        subject.logits_model, steps=options.pgd_steps, restarts=options.pgd_restarts, **settings
-    )
+    settings = {"steps": options.pgd_steps, "restarts": options.pgd_restarts, "seed": options.seed}
+    attacker = Attacker(subject.logits_model, **settings, batch_size=min(options.batch_size, 64))
     before = attacker.predict(images)
-    accuracy, fooled = ({attack: [] for attack in ATTACKS} for _ in range(2))
-    correct = []
-    for epsilon in Bar(epsilons, desc=subject.name, unit=" epsilon"):
-        answers = [attacker.predict(attacker.attack(attack, images, labels, epsilon)) for attack in ATTACKS]
-        correct.append([after == labels for after in answers])
-        for attack, after in zip(ATTACKS, answers):
-            accuracy[attack].append(float(np.mean(after == labels)))
-            fooled[attack].append(float(np.mean(after != before)))
+    bar = Bar(epsilons, desc=subject.name, unit=" epsilon")
+    answers = np.array(
+        [[attacker.predict(attacker.attack(a, images, labels, e)) for a in ATTACKS] for e in bar]
+    )
+    shares = ((answers == labels).mean(axis=-1), (answers != before).mean(axis=-1))
+    accuracy, fooled = (dict(zip(ATTACKS, share.T.tolist())) for share in shares)
     zero = attacker.zero_gradients(images, labels)
     reasons = unsound(zero, accuracy, epsilons, len(images))
-    accuracy[WORST] = worst_case(correct).tolist()
+    accuracy[WORST] = worst_case(answers == labels).tolist()
     found = {"epsilons": epsilons, "images": len(images), "accuracy": accuracy}
     return found | {"fooling_rate": fooled, "zero_gradients": zero}, reasons
 
 
 class Attacker:
-    """Attacks on a network pixels -> logits `(b, k)`, with float32 pixels in [0, 255].
+    """Attacks on a network pixels -> logits `(b, k)`; `steps` and `restarts` are of PGD."""
 
-    `steps` and `restarts` are those of projected gradient descent; `seed` fixes noise and random starts.
-    """
+    def __init__(self, model: keras.Model, *, steps: int, restarts: int, batch_size: int = 64, seed: int = 0):
+        self._model, self.steps, self.restarts = model, steps, restarts
+        self.batch_size, self.seed = batch_size, seed
 
-    def __init__(
-        self, logits_model: keras.Model, *, steps: int, restarts: int, batch_size: int = 64, seed: int = 0
-    ):
-        self._model = logits_model
-        self.steps, self.restarts, self.batch_size, self.seed = steps, restarts, batch_size, seed
-        self._gradient = tf.function(self._loss_gradient, reduce_retracing=True)
+        @tf.function(reduce_retracing=True)
+        def gradient(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                tape.watch(images)
+                logits = model(images, training=False)
+                loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            return tape.gradient(loss, images)
+
+        self._gradient = gradient
 
     def attack(self, name: str, images: np.ndarray, labels: np.ndarray, epsilon: float) -> np.ndarray:
         """Images led away from their labels by at most `epsilon` in every pixel value, within [0, 255]."""
@@ -123,13 +121,6 @@ class Attacker:
         low, high = np.maximum(images - epsilon, PIXELS[0]), np.minimum(images + epsilon, PIXELS[1])
         return np.clip(moved, low, high).astype("float32")
 
-    def _loss_gradient(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            logits = self._model(images, training=False)
-            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        return tape.gradient(loss, images)
-
     def _gradients(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         def call(*batch: np.ndarray) -> np.ndarray:
             return self._gradient(*map(tf.constant, batch)).numpy()
@@ -145,38 +136,24 @@ class Attacker:
         return float(np.mean(~self._gradients(images, labels).any(axis=(1, 2, 3))))
 
 
-def worst_case(correct: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """Accuracy against the strongest of all attacks up to each epsilon; never rises, by construction.
-
-    `correct` holds, for each epsilon in ascending order, what each attack leaves classified right, `(n,)`
-    bool. A change allowed at a small epsilon is allowed at a larger one too.
-    """
+def worst_case(correct: np.ndarray) -> np.ndarray:
+    """Accuracy `(e,)` against all attacks up to each of `e` ascending epsilons; `correct` is `(e, a, n)`."""
     return np.logical_and.accumulate(np.all(correct, axis=1)).mean(axis=1)
 
 
-def unsound(
-    zero_gradients: float, accuracy: dict[str, Sequence[float]], epsilons: Sequence[float], images: int
-) -> list[str]:
-    """Reasons to distrust the evaluation, after the flags of AutoAttack, a sentence each.
-
-    `accuracy` is by attack, at every epsilon, which ascend.
-    """
-    reasons, slack = [], 1 / images + 1e-9
-    if zero_gradients > 0.01:
-        reasons.append(
-            f"on {zero_gradients:.0%} of the images the gradient is exactly 0, so attacks that follow it "
-            "cannot start there; survival of those images says nothing"
-        )
-    for epsilon, noise, fgsm, pgd in zip(epsilons, *(accuracy[attack] for attack in ATTACKS)):
-        if pgd > fgsm + slack:
-            reasons.append(f"at epsilon {epsilon:g} one step (FGSM) beats many (PGD); take more PGD steps")
-        if epsilon and noise < fgsm - slack:
-            reasons.append(f"at epsilon {epsilon:g} random noise beats FGSM; gradients are masked")
-    for attack in ("FGSM", "PGD"):
-        weaker = np.flatnonzero(np.diff(accuracy[attack]) > slack)
-        if len(weaker):
-            reasons.append(
-                f"{attack} gets weaker at epsilon {epsilons[weaker[0] + 1]:g} although it may change more; "
-                "the gradient misleads it"
-            )
-    return reasons
+def unsound(zero_gradients: float, accuracy: dict[str, Sequence[float]], epsilons, images: int) -> list[str]:
+    """Reasons to distrust the evaluation, after the flags of AutoAttack, a sentence each."""
+    noise, fgsm, pgd = (np.array(accuracy[attack]) for attack in ATTACKS)
+    slack, misleads = 1 / images + 1e-9, "gets weaker although it may change more; the gradient misleads it"
+    flags = {
+        "one step (FGSM) beats many (PGD); take more PGD steps": pgd > fgsm + slack,
+        "random noise beats FGSM; gradients are masked": (noise < fgsm - slack) & (np.array(epsilons) > 0),
+        f"FGSM {misleads}": np.diff(fgsm, prepend=fgsm[0]) > slack,
+        f"PGD {misleads}": np.diff(pgd, prepend=pgd[0]) > slack,
+    }
+    none = (
+        f"on {zero_gradients:.0%} of the images the gradient is exactly 0, so attacks that follow it cannot "
+        "start there; survival of those images says nothing"
+    )
+    at = [f"at epsilon {e:g} {said}" for said, where in flags.items() for e in np.compress(where, epsilons)]
+    return [none] * (zero_gradients > 0.01) + at

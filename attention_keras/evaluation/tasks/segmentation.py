@@ -12,15 +12,7 @@ from attention_keras.evaluation.result import Figure, TaskResult
 from attention_keras.evaluation.subjects.dataset import Context, picture_format, tfds_folder
 from attention_keras.evaluation.subjects.load import Subject
 from attention_keras.evaluation.table import DECIMAL, TEXT, Table
-from attention_keras.measures.localization import (
-    at_one_scale,
-    centre_box,
-    combine,
-    jaccard,
-    oracle_masks,
-    otsu_masks,
-    score_masks,
-)
+from attention_keras.measures import localization
 
 GUESSES, ROWS = "no model", 6
 _SCORES = {"jaccard": "Jaccard", "precision": "precision", "corloc": "CorLoc", "best_jaccard": "best Jaccard"}
@@ -35,18 +27,21 @@ def measure(context: Context[SegmentationOptions]) -> TaskResult:
     for subject in context.subjects:
         by_kind, scores = _maps_at_image_size(subject, split, context), {}
         for name, level in (item for maps in by_kind for item in maps.items()):
-            scores[name] = score_masks(otsu_masks(level), masks, split.boxes)
-            scores[name]["best_jaccard"] = float(jaccard(oracle_masks(level, masks), masks).mean())
+            scores[name] = localization.score_masks(localization.otsu_masks(level), masks, split.boxes)
+            oracle = localization.oracle_masks(level, masks)
+            scores[name]["best_jaccard"] = float(localization.jaccard(oracle, masks).mean())
         values[subject.name] = scores
         # A network with attention is shown by its attention, even where Grad-CAM scores better.
         best = max(by_kind[0], key=lambda n: scores[n]["jaccard"])
-        columns[f"{subject.name}\n{best}"] = otsu_masks(by_kind[0][best][:ROWS])
+        columns[f"{subject.name}\n{best}"] = localization.otsu_masks(by_kind[0][best][:ROWS])
     guesses = {
-        "centre box": centre_box(len(masks), masks.shape[1:], float(masks.mean())),
+        "centre box": localization.centre_box(len(masks), masks.shape[1:], float(masks.mean())),
         "all object": np.ones_like(masks),
         "all background": np.zeros_like(masks),
     }
-    values[GUESSES] = {name: score_masks(guess, masks, split.boxes) for name, guess in guesses.items()}
+    values[GUESSES] = {
+        name: localization.score_masks(guess, masks, split.boxes) for name, guess in guesses.items()
+    }
     rows = [
         [run, name, *map(scores.get, _SCORES)]
         for run, by_map in values.items()
@@ -54,9 +49,8 @@ def measure(context: Context[SegmentationOptions]) -> TaskResult:
     ]
     notes = [
         f"{len(split)} images with masks from {source}; the object covers {masks.mean():.1%} of them. Maps "
-        "are enlarged bilinearly, divided by their maximum and cut by Otsu's threshold (of evidence, the "
-        "part that speaks for the predicted class). Best Jaccard: by the threshold that fits the true mask "
-        "of each image best, an upper bound and no method.",
+        "are enlarged bilinearly, divided by their maximum and cut by Otsu's threshold (evidence: what "
+        "speaks for the class). Best Jaccard: by the best threshold for each image, an upper bound.",
         "Jaccard: intersection over union. Precision: share of pixels labelled right, high for small objects "
         "where all is called background. CorLoc: the box around the largest part overlaps the true box by "
         "half. Nothing here was trained on masks. A map must beat the centre box to show that it looks.",
@@ -90,7 +84,7 @@ def _maps_at_image_size(subject: Subject, split: Split, context: Context) -> lis
         maps = kind.compute(model, images, predicted, options.batch_size, options.seed)
         if kind.signed:  # what speaks for the class; the taps are added up already
             speaking = {kind.full_name(tap): np.maximum(level, 0) for tap, level in maps.items()}
-            by_kind.append({name: at_one_scale(level, size) for name, level in speaking.items()})
+            by_kind.append({name: localization.at_one_scale(level, size) for name, level in speaking.items()})
         else:
-            by_kind.append(combine(maps, size))
+            by_kind.append(localization.combine(maps, size))
     return by_kind

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from attention_keras.data.datasets import ImageDataset, has_free_size, load_dataset
-from attention_keras.errors import NotApplicable, UserError
+from attention_keras.errors import NotApplicable
 from attention_keras.evaluation.options import TransferOptions
 from attention_keras.evaluation.result import TaskResult
 from attention_keras.evaluation.subjects.dataset import Context, picture_format, tfds_folder
@@ -37,21 +37,17 @@ def measure(context: Context[TransferOptions]) -> TaskResult:
         sizes.append(f"{name} ({len(train):,} to train, {len(test):,} to test)")
         for subject in Bar(context.subjects, desc=name, unit=" runs"):
             describe = descriptor_model(subject.model)
-            features, test_features = (
-                predict_batches(describe, split.images, options.batch_size) for split in (train, test)
-            )
-            found = linear_accuracy(features, train.labels, test_features, test.labels, options.seed)
-            values[subject.name][name] = found
+            seen, new = (predict_batches(describe, part.images, options.batch_size) for part in (train, test))
+            values[subject.name][name] = linear_accuracy(seen, train.labels, new, test.labels, options.seed)
     rows = [
         [s.name, s.kind, found[names[0]]["features"], *(found[name]["accuracy"] for name in names)]
         for s, found in zip(context.subjects, values.values())
     ]
     columns = {"run": TEXT, "network": TEXT, "features": INTEGER} | dict.fromkeys(names, PERCENT)
     notes = [
-        f"Targets: {', '.join(sizes)}. Features are what the network's classifier sees; a linear SVM is "
-        "trained on the target's training images, C chosen by cross-validation among "
-        f"{', '.join(f'{c:g}' for c in PENALTIES)}, and tested on its test images, resized to the "
-        "network's.",
+        f"Targets: {', '.join(sizes)}. Features are what the network's classifier sees of the target's "
+        "images, resized; a linear SVM is trained on the training images, C chosen by cross-validation "
+        f"among {', '.join(f'{c:g}' for c in PENALTIES)}, and tested on the test images.",
     ]
     if not options.targets:
         notes.append(
@@ -64,23 +60,13 @@ def measure(context: Context[TransferOptions]) -> TaskResult:
 
 def _load(name: str, context: Context) -> ImageDataset:
     to, options = picture_format(context.subjects), context.options
-    side = to.size[0]
-    how = {"resize": to.resize, "image_size": side if has_free_size(name) else None, "seed": options.seed}
-    target = load_dataset(name, data_dir=tfds_folder(context.subjects, options.data_dir), **how)
-    if target.image_shape[0] != side:
-        raise UserError(
-            f"images of {name} are {target.image_shape[0]} pixels wide and the network takes {side}; "
-            "tfds:NAME or folder:PATH are resized, so give the target that way"
-        )
-    return target
+    how = {"resize": to.resize, "image_size": to.size[0] if has_free_size(name) else None}
+    folder = tfds_folder(context.subjects, options.data_dir)
+    return load_dataset(name, data_dir=folder, seed=options.seed, **how)
 
 
 def linear_accuracy(features, labels, test_features, test_labels, seed: int = 0) -> dict[str, Any]:
-    """Train a linear SVM on features `(n, c)`, standardised by their training statistics, and test it.
-
-    C is the best of `PENALTIES` in a stratified cross-validation on the training features, the smallest of
-    equals.
-    """
+    """Train a linear SVM on standardised features `(n, c)`, C chosen by cross-validation, and test it."""
     folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
     search = GridSearchCV(
         make_pipeline(StandardScaler(), LinearSVC(dual="auto", max_iter=5000, random_state=seed)),
