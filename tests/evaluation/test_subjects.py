@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from small_classifier import small
 
-from attention_keras import attend
 from attention_keras.data.geometry import PictureFormat
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
@@ -18,49 +18,41 @@ from attention_keras.evaluation.tasks.answers import answer_galleries
 from attention_keras.runs.config import RunConfig
 from attention_keras.serving.export import export_model
 
-NAMES = ["cat", "dog", "emu"]
-IMAGES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype="uint8")
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype="uint8")
 
 
 def subjects(model, folder):
     """The Keras model and its export."""
     model.save(folder / "model.keras")
-    [exported] = export_model(model, folder / "served", class_names=NAMES, card={})
+    names = [f"class {number}" for number in range(model.output["logits"].shape[-1])]
+    [exported] = export_model(model, folder / "served", class_names=names, card={})
     return load_subjects([str(folder / "model.keras"), str(exported.path)])
 
 
 @pytest.fixture(scope="module")
 def attended(tmp_path_factory):
     keras.utils.set_random_seed(0)
-    images = keras.Input((16, 16, 3))
-    early = keras.layers.Conv2D(6, 3, 2, "same", activation="relu", name="early")
-    late = keras.layers.Conv2D(8, 3, 2, "same", activation="relu", name="late")
-    scaled = keras.layers.Rescaling(1 / 127.5, -1)(images)
-    model = attend(keras.Model(images, late(early(scaled))), ["early", "late"], num_classes=3, head="paper")
-    return subjects(model, tmp_path_factory.mktemp("attended"))
+    return subjects(small("vgg-att2-concat-dp"), tmp_path_factory.mktemp("attended"))
 
 
 def test_both_answer_and_explain_alike(attended):
     in_keras, saved = attended
-    for classes in ([0, 1, 2, 0, 1], [2, 2, 2, 2, 2]):
+    for classes in ([0, 1, 2, 0, 9], [2, 2, 2, 2, 2]):
         expected, found = (one.total_evidence(IMAGES, classes, n) for one, n in ((in_keras, 2), (saved, 3)))
-        assert expected.shape == (5, 16, 16) and np.abs(expected).max() > 1e-3
+        assert expected.shape == (5, 32, 32) and np.abs(expected).max() > 1e-4
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     in_keras, saved = (subject.predictor.explain(IMAGES) for subject in attended)
-    assert in_keras.total.shape == (5, 16, 16) == saved.evidence["early"].shape
+    assert in_keras.total.shape == (5, 32, 32) == saved.evidence["conv10"].shape
     for name in ("probabilities", "classes", "total", "rest"):
         np.testing.assert_allclose(getattr(saved, name), getattr(in_keras, name), rtol=1e-5, atol=1e-5)
-    for tap in ("early", "late"):
+    for tap in ("conv10", "conv13"):
         np.testing.assert_allclose(saved.attention[tap], in_keras.attention[tap], atol=1e-5)
     # Below the titles, in which only the export has names.
     np.testing.assert_allclose(saved.draw(0)[54:], in_keras.draw(0)[54:], atol=6)
 
 
-def test_without_evidence_there_is_none(tmp_path):
-    images = keras.Input((16, 16, 3))
-    hidden = keras.layers.Dense(4, "tanh")(keras.layers.Flatten()(images))
-    model = keras.Model(images, {"logits": keras.layers.Dense(3, name="classifier")(hidden)})
-    for subject in subjects(model, tmp_path):
+def test_without_evidence_there_is_none(without_evidence, tmp_path):
+    for subject in subjects(without_evidence, tmp_path):
         assert subject.total_evidence(IMAGES, [0] * 5, 5) is None
         found = subject.predictor.explain(IMAGES)
         assert found.total is None and found.attention == {} and found.draw(0).shape[1] < 250
@@ -71,8 +63,8 @@ def test_images_of_an_exports_answers_show_its_evidence(attended):
     drawn = []
     for subject in attended:
         probabilities = subject.predictor.predict(IMAGES)["probabilities"]
-        split = Split(IMAGES, ((probabilities.argmax(-1) + [0, 0, 1, 1, 1]) % 3).astype("int32"))
-        dataset = SimpleNamespace(class_names=NAMES, kind="single")
+        split = Split(IMAGES, ((probabilities.argmax(-1) + [0, 0, 1, 1, 1]) % 10).astype("int32"))
+        dataset = SimpleNamespace(class_names=[*map(str, range(10))], kind="single")
         context = Context([subject], dataset, split, ClassificationOptions(runs=("",)))
         galleries = answer_galleries(context, subject, split, probabilities)
         drawn.append([figure for figures in galleries.values() for figure in figures])
