@@ -20,9 +20,8 @@ from attention_keras.runs.options import help_of, options_of
 Options = TypeVar("Options")
 EVERYTHING = "--help-all"
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-USER_ERROR = 2
-STOPPED = 130  # as shells say that SIGINT ended it
-NO_READER = 141  # and SIGPIPE
+# As shells say that SIGINT ended it, and SIGPIPE.
+STOPPED, NO_READER = 130, 141
 
 
 def parse(options_type: type[Options], words: Sequence[str], *, description: str, prog: str) -> Options:
@@ -119,9 +118,8 @@ def exit_code(main: Callable[[], int | None]) -> int:
         sys.stdout.flush()
         return code
     except UserError as error:
-        message = in_flags(" ".join(str(error).split()))
-        print(f"error: {message}", file=sys.stderr)
-        return USER_ERROR
+        print(f"error: {in_flags(' '.join(str(error).split()))}", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # of stdout, as in `attention-keras list-models | head -3`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER

@@ -1,5 +1,6 @@
 """`attention-keras reproduce`: a table of results with one command."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from attention_keras.runs.options import ZERO_OR_POSITIVE, Rule, at_least, check
 
 Measure = Literal["robustness", "faithfulness", "classification", "none"]
 
-
 _BASELINES = ("vgg", "vgg-hires", "vgg-gap", "vgg-pan")
 _ATTENTION = ("vgg-att2-concat-mean", "vgg-att2-concat-pc", "vgg-att2-concat-dp")
 _ONE_OR_THREE = ("vgg-att1-pc", "vgg-att3-concat-pc")
@@ -30,6 +30,7 @@ _LINEAR = ("vgg-att2-linear-scaled", "vgg-att2-linear-pc", "vgg-att2-linear-mean
 _SCORES = ("vgg-att2-concat-scaled", "vgg-att2-concat-pc-sigmoid", "vgg-att2-concat-additive", *_LINEAR)
 _RESNETS = ("rn164", "rn164-hires", "rn164-att1-pc", "rn164-att2-concat-pc", "rn164-att2-concat-mean")
 _SVHN = (*_BASELINES, "vgg-att2-concat-mean", "vgg-att2-concat-pc", "vgg-att3-concat-pc")
+_DIGITS = (*_BASELINES, *_ATTENTION, *_SCORES)
 _CPU = (*_BASELINES, *_ONE_OR_THREE, *_ATTENTION, "vgg-att2-indep-pc", *_SCORES)
 _QUICK = {"recipe": "quick", "width": 0.125, "epochs": 1, "batch_size": 64}
 _MASKS = tuple(f"vgg-att2-concat-pc-masks{percent}" for percent in (0, 1, 10, 100))
@@ -48,27 +49,14 @@ class Experiment(NamedTuple):
     measures: tuple[Measure, ...] = ("robustness", "faithfulness")
     images: int = 64
 
-    def config(self, row: str, **changes: Any) -> RunConfig:
-        """A run of one row; of `changes` those that are empty change nothing."""
-        model, _, percent = row.partition("-masks")
-        guided = {"attend_to": 1.0, "attend_to_fraction": int(percent) / 100} if int(percent or 0) else {}
-        given = {name: value for name, value in changes.items() if value}
-        shared = {"dataset": self.dataset, "export": "none", "model": model, **guided, **self.settings}
-        return RunConfig(**shared | given)
-
 
 TABLES = {
     "digits": Experiment(
-        "the embedded digits: all scores and both controls, about 5 minutes a run on 2 cores",
-        "cluttered_digits",
-        (*_BASELINES, *_ATTENTION, *_SCORES),
+        "digits: all scores and both controls, 5 minutes a run on 2 cores", "cluttered_digits", _DIGITS
     ),
     "digits-attend-to": Experiment(
-        "the embedded digits: attention trained with the masks of none, 1, 10 and 100 % of the images",
-        "cluttered_digits",
-        _MASKS,
-        measures=("classification",),
-        images=2000,
+        "digits: attention trained with the masks of none, 1, 10 and 100 % of the images",
+        *("cluttered_digits", _MASKS, {}, ("classification",), 2000),
     ),
     "cifar10-cpu": Experiment(
         "CIFAR-10 for 2 CPU cores: narrow networks, few passes over the data", "cifar10", _CPU, _QUICK
@@ -122,13 +110,15 @@ class ReproduceOptions:
 
     def configs(self) -> dict[tuple[str, int], RunConfig]:
         """(row, seed) -> run, the first seed of all rows first, so that an unfinished table says most."""
-        changes = {name: getattr(self, name) for name in ("width", "epochs", "limit", "data_dir")}
-        rows, config = self.models or TABLES[self.table].rows, TABLES[self.table].config
-        return {
-            (row, seed): config(row, seed=seed, name=f"{row}-s{seed}", run_dir=self.folder, **changes)
-            for seed in range(self.seeds)
-            for row in rows
-        }
+        table, configs = TABLES[self.table], {}
+        shared = {"dataset": table.dataset, "export": "none", "run_dir": self.folder, **table.settings}
+        given = {"width": self.width, "epochs": self.epochs, "limit": self.limit, "data_dir": self.data_dir}
+        shared |= {name: value for name, value in given.items() if value}
+        for seed, row in itertools.product(range(self.seeds), self.models or table.rows):
+            model, _, percent = row.partition("-masks")
+            guided = {"attend_to": 1.0, "attend_to_fraction": int(percent) / 100} if int(percent or 0) else {}
+            configs[row, seed] = RunConfig(model=model, seed=seed, name=f"{row}-s{seed}", **shared, **guided)
+        return configs
 
 
 def main(words: Sequence[str], prog: str) -> int:
