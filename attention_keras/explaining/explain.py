@@ -76,7 +76,13 @@ def explain(
     classes = asked[0] if asked else probabilities.argmax(-1)
     rivals = None
     if versus is not None:
-        rivals = _rivals(versus, class_names, probabilities, classes)
+        if not isinstance(versus, str) or versus != SECOND:
+            rivals = _numbers(versus, class_names, len(pixels))
+        elif len(class_names) < 2:
+            raise UserError("versus='second' needs a model of several classes")
+        else:
+            others = np.where(np.arange(len(class_names)) == classes[:, None], -np.inf, probabilities)
+            rivals = others.argmax(-1)
         other = _outputs(model, "asked", prepared, rivals)
         outputs |= {key: outputs[key] - value for key, value in other.items() if key.startswith(EVIDENCE)}
     classes = None if word == ALL else classes
@@ -107,19 +113,17 @@ def _prepared(model: keras.Model, pixels: np.ndarray, preprocess) -> np.ndarray:
         return keras.ops.convert_to_numpy(layer(pixels.astype("float32")))
     application = needed_preprocessing(functional(model)) if preprocess is None else None
     if application and pixels.min() >= 0 and pixels.max() > 2:
-        logger.warning(
-            "%s takes prepared pixels, and these look raw; say preprocess=%r", model.name, application
-        )
+        said = "%s takes prepared pixels, and these look raw; say preprocess=%r"
+        logger.warning(said, model.name, application)
     return pixels.astype("float32", copy=False)
 
 
 def _read(model: keras.Model, images: Any) -> tuple[np.ndarray, list[str]]:
     """Pixels `(n, H, W, c)`, uint8 or float32, and a name for each image."""
     shape = tuple(functional(model).inputs[0].shape[1:])
-    if isinstance(images, str | Path):
-        images = [images]
+    images = [images] if isinstance(images, str | Path) else images
     if isinstance(images, list | tuple) and images and isinstance(images[0], str | Path):
-        return _read_files([str(image) for image in images], shape, getattr(model, "value_range", None))
+        return _read_files(images, shape, getattr(model, "value_range", None))
     pixels = np.asarray(keras.ops.convert_to_numpy(images))
     pixels = pixels[None] if pixels.ndim == len(shape) else pixels
     if pixels.ndim != 4 or any(side not in (None, own) for side, own in zip(shape, pixels.shape[1:])):
@@ -130,23 +134,22 @@ def _read(model: keras.Model, images: Any) -> tuple[np.ndarray, list[str]]:
     return pixels, [str(index) for index in range(len(pixels))]
 
 
-def _read_files(
-    paths: list[str], shape: tuple[int | None, ...], values: tuple[float, float] | None
-) -> tuple[np.ndarray, list[str]]:
+def _read_files(paths, shape, values) -> tuple[np.ndarray, list[str]]:
     with needs("reading image files", extra="serve"):
         from attention_keras.data.files import find_images
         from attention_keras.data.geometry import PictureFormat
         from attention_keras.data.images import UnreadableImage, model_channels, read_image, upright_size
-    (height, width), channels = shape[:2], model_channels(shape[2])
-    files, found = find_images(paths).files, []
+    (height, width, channels), found = shape, []
+    files = find_images(list(map(str, paths))).files
     for file in files:
         try:
             if height is None or width is None:  # any size: that of the first image
                 height, width = upright_size(file)
-            found.append(read_image(file, PictureFormat((height, width), "crop", values, channels)))
+            to = PictureFormat((height, width), "crop", values, model_channels(channels))
+            found.append(read_image(file, to))
         except UnreadableImage as reason:
             raise UserError(f"cannot read {file}: {reason}") from None
-    return np.stack(found), [str(file) for file in files]
+    return np.stack(found), list(map(str, files))
 
 
 def _probabilities(model: keras.Model, prediction, values: np.ndarray) -> np.ndarray:
@@ -177,31 +180,13 @@ def _numbers(asked, names: list[str], count: int) -> np.ndarray:
     asked = [asked] * count if isinstance(asked, Class) else asked
     if len(asked) != count:
         raise UserError(f"there are {count} images and {len(asked)} classes; give one for each")
-    return np.array([_number(entry, names) for entry in asked])
-
-
-def _rivals(versus, names: list[str], probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """The class that each image's own is explained against."""
-    if not isinstance(versus, str) or versus != SECOND:
-        return _numbers(versus, names, len(probabilities))
-    if len(names) < 2:
-        raise UserError("versus='second' needs a model of several classes")
-    others = probabilities.copy()
-    others[np.arange(len(others)), classes] = -np.inf
-    return others.argmax(-1)
-
-
-def _number(asked: Class, names: list[str]) -> int:
-    if isinstance(asked, str):
-        if names.count(asked) == 1:
-            return names.index(asked)
-        shown = ", ".join(names[:5])
-        raise UserError(
-            f"there is no one class called {asked!r}; the {len(names)} classes begin with {shown}"
-        )
-    if not 0 <= int(asked) < len(names):
-        raise UserError(f"the model has classes 0 to {len(names) - 1}; got {asked}")
-    return int(asked)
+    for entry in set(asked):
+        if isinstance(entry, str) and names.count(entry) != 1:
+            known = f"the {len(names)} classes begin with {', '.join(names[:5])}"
+            raise UserError(f"there is no one class called {entry!r}; {known}")
+        if not isinstance(entry, str) and not 0 <= entry < len(names):
+            raise UserError(f"the model has classes 0 to {len(names) - 1}; got {entry}")
+    return np.array([names.index(entry) if isinstance(entry, str) else int(entry) for entry in asked])
 
 
 _EXPLAINED: WeakKeyDictionary[keras.Model, dict[str, keras.Model]] = WeakKeyDictionary()

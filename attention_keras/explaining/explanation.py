@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -50,7 +50,6 @@ class Explanation:
     names: list[str]
     class_names: list[str]
     probabilities: np.ndarray
-    predicted: np.ndarray
     classes: np.ndarray | None
     attention: dict[str, np.ndarray]
     evidence: dict[str, np.ndarray]
@@ -70,27 +69,22 @@ class Explanation:
         names: Sequence[str] | None = None,
         rivals: np.ndarray | None = None,
         activation: str = "softmax",
-    ) -> "Explanation":
+        **more: Any,
+    ) -> Self:
         """From the outputs of an evidence model or of a server, asked for these classes; None is for all."""
         evidence, total, rest = evidence_maps(outputs), outputs.get(TOTAL), outputs.get(EVIDENCE_REST)
         if evidence and total is None:
             total = keras.ops.convert_to_numpy(combine_evidence(evidence, images.shape[1:3]))
         if rest is not None and rest.ndim > (2 if classes is None else 1):
             rest = rest.sum(axis=1)  # of all levels
-        return cls(
-            images=images,
-            names=list(names or map(str, range(len(images)))),
-            class_names=list(class_names or map(str, range(probabilities.shape[-1]))),
-            probabilities=probabilities,
-            predicted=probabilities.argmax(-1),
-            classes=classes,
-            attention=attention_maps(outputs),
-            evidence=evidence,
-            total=total,
-            rest=rest,
-            rivals=rivals,
-            activation=activation,
-        )
+        names = list(names or map(str, range(len(images))))
+        class_names = list(class_names or map(str, range(probabilities.shape[-1])))
+        answers = (images, names, class_names, probabilities, classes, attention_maps(outputs))
+        return cls(*answers, evidence, total, rest, rivals, activation, **more)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        return self.probabilities.argmax(-1)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -98,8 +92,7 @@ class Explanation:
     def rows(self) -> list[dict[str, Any]]:
         """For each image its name, the predicted class and its probability, and the class explained."""
         rows = []
-        for index, name in enumerate(self.names):
-            best = self.predicted[index]
+        for index, (name, best) in enumerate(zip(self.names, self.predicted)):
             row = {"image": name, "predicted": self.class_names[best]}
             row["probability"] = float(self.probabilities[index, best])
             if self.classes is not None and self.total is not None and self.rest is not None:
@@ -110,11 +103,7 @@ class Explanation:
         return rows
 
     def to_frame(self):
-        """The rows as a pandas DataFrame.
-
-        Raises:
-            UserError: pandas is not installed.
-        """
+        """The rows as a pandas DataFrame; UserError where pandas is not installed."""
         with needs("to_frame", extra="train"):
             import pandas
         return pandas.DataFrame(self.rows())
@@ -122,8 +111,7 @@ class Explanation:
     def show(self, limit: int = 8) -> None:
         """Draw the first images with their maps: in a notebook below the cell, else in a window.
 
-        Raises:
-            UserError: matplotlib is not installed, or all classes were asked for.
+        UserError where matplotlib is not installed, or all classes were asked for.
         """
         with needs("show", extra="serve"):
             import matplotlib.pyplot as plt
@@ -138,18 +126,16 @@ class Explanation:
     def save(self, folder: str | Path) -> list[Path]:
         """Write a drawing of each image, and `explanation.csv`, which names them; the paths of the drawings.
 
-        Raises:
-            UserError: matplotlib is not installed, or all classes were asked for.
+        UserError where matplotlib is not installed, or all classes were asked for.
         """
         from attention_keras.data.files import unique_stem
         from attention_keras.drawing.cells import png
 
         folder = Path(folder)
-        drawings = [png(self.draw(index)) for index in range(len(self))]
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"{unique_stem(Path(name))}.png" for name in self.names]
-        for path, drawing in zip(paths, drawings):
-            path.write_bytes(drawing)
+        for index, path in enumerate(paths):
+            path.write_bytes(png(self.draw(index)))
         with (folder / "explanation.csv").open("w", newline="", encoding="utf-8") as file:
             rows = [row | {"drawing": path.name} for row, path in zip(self.rows(), paths)]
             writer = csv.DictWriter(file, list(rows[0]))
@@ -157,24 +143,26 @@ class Explanation:
             writer.writerows(rows)
         return paths
 
-    def draw(self, index: int) -> np.ndarray:
-        """One image beside its attention and the evidence of its class, uint8 RGB.
+    def draw(self, index: int, title: str = "", right: bool | None = None) -> np.ndarray:
+        """One image beside its attention and the evidence of its class, uint8 RGB, under a title.
 
-        The colours of evidence are in logits per 1 % of the image's area.
+        The title is by default the predicted class; `right` colours it. The colours of evidence are in logits
+        per 1 % of the image's area.
         """
         with needs("a drawing", extra="serve"):
             from attention_keras.drawing.cells import compose
             from attention_keras.drawing.images import prediction_title
         numbers = "linear" if self.activation == "linear" else "softmax"
-        title, _ = prediction_title(self.probabilities[index], self.class_names, None, numbers)
-        return compose([self.cells(index)], title)
+        said = prediction_title(self.probabilities[index], self.class_names, None, numbers)[0]
+        return compose(self._rows(index), title or said, right)
+
+    def _rows(self, index: int) -> list[list]:
+        return [self.cells(index)]
 
     def cells(self, index: int) -> list:
         """What `draw` puts side by side, a `Cell` each."""
         if self.classes is None:
-            raise UserError(
-                "a drawing is of one class: explain(model, images, of='predicted'), or of a class"
-            )
+            raise UserError("a drawing is of one class: explain(model, images, of='predicted')")
         with needs("a drawing", extra="serve"):
             from attention_keras.drawing.images import cells
         image = self.images[index]

@@ -8,11 +8,11 @@ import numpy as np
 
 from attention_keras.data.bands import overview_of, read_bands, read_regions
 from attention_keras.data.images import upright_size
-from attention_keras.drawing.cells import Cell, attention_cell, compose, evidence_cell, fitted
-from attention_keras.drawing.images import prediction_title
-from attention_keras.explaining.explanation import Explanation
+from attention_keras.drawing.cells import Cell, attention_cell, evidence_cell, fitted
+from attention_keras.explaining.explanation import TOTAL, Explanation
 from attention_keras.models.classifier import probabilities_of
 from attention_keras.models.evidence import combine_evidence
+from attention_keras.models.outputs import ATTENTION, EVIDENCE, EVIDENCE_REST
 from attention_keras.models.taps import TILES
 from attention_keras.models.tiled import TiledModel
 
@@ -40,25 +40,19 @@ class LargeExplanation(Explanation):
     shares: list[float]
 
     def cells(self, index: int) -> list:
-        image = fitted(self.images[index], SHOWN)
-        attention, evidence = (
-            shrunk(maps[TILES][index], image.shape[:2]) for maps in (self.attention, self.evidence)
-        )
-        head, (height, width) = f"for {self.class_names[self.classes[index]]}", self.size
-        return [
-            Cell(image, f"{width} x {height}"),
-            attention_cell(image, attention, TILES),
-            evidence_cell(image, evidence, head),
-        ]
+        image, (height, width) = fitted(self.images[index], SHOWN), self.size
+        maps = (self.attention[TILES], self.evidence[TILES])
+        attention, evidence = (shrunk(level[index], image.shape[:2]) for level in maps)
+        said = evidence_cell(image, evidence, f"for {self._explained(index)}")
+        return [Cell(image, f"{width} x {height}"), attention_cell(image, attention, TILES), said]
 
-    def draw(self, index: int, title: str = "", right: bool | None = None) -> np.ndarray:
+    def _rows(self, index: int) -> list[list]:
         """The overview with its maps; below, the regions at full resolution, with where they are."""
         below = [
-            Cell(pixels, f"x {left} to {right_}, y {top} to {bottom}", f"evidence {share:+.2g}")
-            for pixels, share, (left, top, right_, bottom) in zip(self.regions, self.shares, self.boxes)
+            Cell(pixels, f"x {left} to {right}, y {top} to {bottom}", f"evidence {share:+.2g}")
+            for pixels, share, (left, top, right, bottom) in zip(self.regions, self.shares, self.boxes)
         ]
-        title = title or prediction_title(self.probabilities[index], self.class_names)[0]
-        return compose([self.cells(index), *([below] if below else [])], title, right)
+        return [self.cells(index), *[below] * bool(below)]
 
 
 def explain_large(tiles: TiledModel, model: keras.Model, path: Path, class_names) -> LargeExplanation:
@@ -72,26 +66,15 @@ def explain_large(tiles: TiledModel, model: keras.Model, path: Path, class_names
     to_probabilities = probabilities_of(model, getattr(model, "temperature", 1.0))
     probabilities = keras.ops.convert_to_numpy(to_probabilities(found.logits[None]))
     best = int(probabilities.argmax())
-    evidence = found.evidence[None, ..., best]
-    small = shrunk(evidence[0], overview.shape[:2])[None]
-    total = combine_evidence({TILES: small}, overview.shape[:2])
-    boxes, shares = strongest_boxes(evidence[0], size, tiles.side)
-    return LargeExplanation(
-        images=overview[None],
-        names=[path.name],
-        class_names=list(class_names),
-        probabilities=probabilities,
-        predicted=np.array([best]),
-        classes=np.array([best]),
-        attention={TILES: found.attention[None, ..., best]},
-        evidence={TILES: evidence},
-        total=keras.ops.convert_to_numpy(total),
-        rest=found.rest[None, best],
-        size=size,
-        boxes=boxes,
-        regions=read_regions(path, boxes, tiles.side),
-        shares=shares,
-    )
+    evidence = found.evidence[..., best]
+    total = combine_evidence({TILES: shrunk(evidence, overview.shape[:2])[None]}, overview.shape[:2])
+    boxes, shares = strongest_boxes(evidence, size, tiles.side)
+    outputs = {ATTENTION + TILES: found.attention[None, ..., best], EVIDENCE + TILES: evidence[None]}
+    outputs |= {TOTAL: keras.ops.convert_to_numpy(total), EVIDENCE_REST: found.rest[None, best]}
+    regions = {"boxes": boxes, "regions": read_regions(path, boxes, tiles.side), "shares": shares}
+    asked, name = np.array([best]), [path.name]
+    of = (overview[None], probabilities, outputs, class_names, asked, name)
+    return LargeExplanation.of_outputs(*of, size=size, **regions)
 
 
 def shrunk(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
