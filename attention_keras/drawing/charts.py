@@ -74,9 +74,8 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndarr
     figure = new_figure(side, side)
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="predicted", ylabel="true")
     correct = np.trace(matrix) / max(matrix.sum(), 1)
-    axes.set_title(f"{correct:.1%} of {matrix.sum():,} images correct", fontsize=11)
+    axes.set(xlabel="predicted", ylabel="true", title=f"{correct:.1%} of {matrix.sum():,} images correct")
     if classes <= MOST_WITH_NAMES:
         axes.set_xticks(range(classes), class_names, rotation=90, fontsize=8)
         axes.set_yticks(range(classes), class_names, fontsize=8)

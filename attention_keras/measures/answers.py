@@ -13,10 +13,8 @@ BINS = 15
 
 
 def classify(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
-    """Error and accuracy of probabilities `(n, k)`; the confusion matrix has a row for each true class.
-
-    The accuracy of a class without images is None.
-    """
+    """Of probabilities `(n, k)`; the confusion matrix has a row for each true class. The accuracy of a class
+    without images is None."""
     predicted = probabilities.argmax(axis=-1)
     matrix = confusion_matrix(labels, predicted, labels=range(len(class_names)))
     accuracy = float(np.mean(predicted == labels))
@@ -81,10 +79,8 @@ def score_tags(
     """Compare probabilities `(n, k)` with tags `(n, k)`; an image has a tag from its threshold on."""
     found = probabilities >= np.asarray(0.5 if thresholds is None else thresholds, "float32")
     counts = labels.sum(axis=0, dtype="int64").tolist()
-    ap = [
-        float(average_precision_score(there, column)) if count else None
-        for there, column, count in zip(labels.T, probabilities.T, counts)
-    ]
+    columns = zip(labels.T, probabilities.T, counts)
+    ap = [float(average_precision_score(there, p)) if count else None for there, p, count in columns]
     f1 = [float(f1_score(there, column, zero_division=0)) for there, column in zip(labels.T, found.T)]
     exact = float((found == labels).all(axis=1).mean())
     known = np.flatnonzero(counts)
@@ -99,10 +95,9 @@ def score_numbers(answers: np.ndarray, numbers: np.ndarray) -> tuple[float, floa
 
 
 def errors_by_group(groups: np.ndarray | None, wrong: np.ndarray) -> dict[str, Any]:
-    """The mean over groups of their error, and each group's; nothing of images without groups.
+    """The mean over groups of their error, and each group's, from the error `wrong` `(n,)` of each image.
 
-    `wrong` `(n,)` is the error of each image. Groups count alike, however many images they have: those of one
-    group are no independent tries.
+    Groups count alike, however many images they have: those of one group are no independent tries.
     """
     if groups is None or not any(groups):
         return {}

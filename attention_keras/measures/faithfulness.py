@@ -33,10 +33,9 @@ def change_points(pixels: int, steps: int) -> np.ndarray:
 
 
 def pixel_order(maps: np.ndarray, size: tuple[int, int], seed: int = 0) -> np.ndarray:
-    """Pixels from the most to the least important by maps `(n, h, w)`, enlarged to `size` (H, W) bilinearly.
+    """Flat pixels `(n, H*W)` from the most to the least important by maps `(n, h, w)`, enlarged to `size`.
 
-    Ties are in random order, fixed by the image's number. The result `(n, H*W)` indexes the flattened image;
-    a row of a map that is not finite is all -1.
+    Ties are in random order, fixed by the image's number. A row of a map that is not finite is all -1.
     """
     order = np.full((len(maps), size[0] * size[1]), -1)
     for row, level in enumerate(maps):
@@ -55,12 +54,11 @@ def perturbation_curves(
     targets: np.ndarray,
     steps: int = 16,
 ) -> Curves:
-    """Turn `start` into `end` pixel by pixel in the given order and watch the target's probability.
+    """Turn `start` into `end` pixel by pixel, in the order of `pixel_order`, for the target's probability.
 
     Deletion starts from the image and ends in a baseline; insertion the other way round (Petsiuk et al.
     2018; protocol of torch-cam's 2026 metric: equal steps with a short last one, both end points, area
-    over the fraction really changed, images without a valid map left out of averages). `predict` maps pixels
-    to probabilities; `order` is from `pixel_order`. The curve of an image without a valid order is NaN.
+    over the fraction really changed). The curve of an image without a valid order is NaN.
     """
     count, height, width = start.shape[:3]
     points = change_points(height * width, steps)

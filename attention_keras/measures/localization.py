@@ -19,9 +19,8 @@ BOX_OVERLAP = 0.5  # CorLoc counts a box as right from this intersection over un
 def pointing_game(maps: np.ndarray, masks: np.ndarray) -> float:
     """Share of the maps `(n, h, w)` whose peak lies on the object, of masks `(n, H, W)` bool.
 
-    A cell is a hit where the object covers any of its pixels. (Zhang et al. 2018 allow 15 pixels around the
-    peak on 224-pixel images; here the tolerance is the cell.) Of equal largest cells the one nearest to their
-    centre of mass is taken, so that a constant map points at the middle.
+    A cell is a hit where the object covers any of its pixels (Zhang et al. 2018 allow 15 of 224 pixels). Of
+    equal largest cells the one nearest to their centre is taken: a constant map points at the middle.
     """
     hits = []
     for level, cells in zip(maps, covered_cells(masks, maps.shape[1:])):
@@ -42,10 +41,7 @@ def covered_cells(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def mass_on_object(maps: np.ndarray, masks: np.ndarray) -> float:
-    """Mean share of a map's values above 0 on the object; a uniform map scores the mask's area.
-
-    Relevance mass accuracy of Arras et al. 2022.
-    """
+    """Mean share of a map's values above 0 on the object (Arras et al. 2022); of a uniform map its area."""
     shares = []
     for level, mask in zip(maps, masks):
         large = np.maximum(upsample(level, mask.shape), 0)
@@ -54,10 +50,9 @@ def mass_on_object(maps: np.ndarray, masks: np.ndarray) -> float:
 
 
 def rank_accuracy(maps: np.ndarray, masks: np.ndarray, seed: int = 0) -> float:
-    """Mean share of the object's K pixels among the K pixels that a map ranks first, ties in random order.
+    """Mean share of the object's K pixels among the K pixels that a map ranks first (Arras et al. 2022).
 
-    A random ranking scores the mask's area; images without an object are left out. Relevance rank accuracy of
-    Arras et al. 2022.
+    A random ranking scores the mask's area; images without an object are left out.
     """
     order = pixel_order(maps, masks.shape[1:], seed)
     sizes = masks.reshape(len(masks), -1).sum(axis=1)
@@ -66,11 +61,8 @@ def rank_accuracy(maps: np.ndarray, masks: np.ndarray, seed: int = 0) -> float:
 
 
 def localize(maps: dict[str, np.ndarray], masks: np.ndarray) -> dict[str, dict[str, float]]:
-    """For each map `(n, h, w)` by name: its peak and its mass on the object, with what they have to beat.
-
-    `best_fixed_point` is the hit rate of always pointing at the one cell that is most often on the object,
-    `chance` that of a random cell, and `area_of_object` the mass of a uniform map.
-    """
+    """For each map `(n, h, w)` by name: its peak and its mass on the object, with what they have to beat: the
+    one cell that is most often on the object, a random cell, and a uniform map."""
     scores = {}
     for name, level in maps.items():
         covered = covered_cells(masks, level.shape[1:])
@@ -85,18 +77,14 @@ def localize(maps: dict[str, np.ndarray], masks: np.ndarray) -> dict[str, dict[s
 
 
 class Mosaics(NamedTuple):
-    """Images `(m, H, W, 3)` of 2 x 2 smaller ones, and their classes `(m, 4)`, all different in each mosaic:
-    top left, top right, bottom left, bottom right."""
+    """Images `(m, H, W, 3)`, and the classes `(m, 4)`: top left, top right, bottom left, bottom right."""
 
     images: np.ndarray
     classes: np.ndarray
 
 
 def make_mosaics(images: np.ndarray, labels: np.ndarray, count: int, seed: int = 0) -> Mosaics:
-    """Mosaics, at the size of the images, of four images of different classes, each the mean of 2 x 2 pixels.
-
-    An odd last row or column is left out of each image. ValueError if there are fewer than four classes.
-    """
+    """Mosaics, at the size of the images, of four of different classes, each the mean of 2 x 2 pixels."""
     groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     if len(groups) < QUARTERS:
         raise ValueError(f"a mosaic needs images of {QUARTERS} classes; got {len(groups)}")
@@ -116,10 +104,8 @@ def make_mosaics(images: np.ndarray, labels: np.ndarray, count: int, seed: int =
 
 
 def own_quarter(maps: np.ndarray, quarters: np.ndarray) -> np.ndarray:
-    """Share `(n,)` of each map's values above 0 in the quarter, from 0 to 3, of the class asked about.
-
-    `CHANCE` where nothing speaks for the class, NaN where a value is not finite.
-    """
+    """Share `(n,)` of each map's values above 0 in the quarter, 0 to 3, of the class asked about; `CHANCE`
+    where nothing speaks for it, NaN where a value is."""
     count, height, width = maps.shape
     # Half cells, so that a cell across the middle belongs to both sides.
     cells = np.maximum(maps, 0).repeat(2, axis=1).repeat(2, axis=2)
@@ -194,11 +180,8 @@ def box_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def score_masks(guess: np.ndarray, masks: np.ndarray, boxes: np.ndarray | None = None) -> dict[str, float]:
-    """Mean Jaccard index and precision, and CorLoc: share of images whose box overlaps the true one by half.
-
-    Precision is the share of pixels, object and background, that are labelled right (Rubinstein et al. 2013).
-    The true boxes `(n, 4)` are by default those around the true masks.
-    """
+    """Mean Jaccard index; precision, the share of pixels labelled right (Rubinstein et al. 2013); and CorLoc,
+    that of images whose box overlaps the true one by half, by default the one around the true mask."""
     true = np.asarray(boxes, "float64") if boxes is not None else mask_boxes(masks)
     return {
         "jaccard": float(jaccard(guess, masks).mean()),

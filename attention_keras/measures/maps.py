@@ -14,11 +14,8 @@ def upsample(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def normalized_entropy(maps: np.ndarray) -> np.ndarray:
-    """Entropy of each map `(n, h, w)`, read as a distribution over its cells, divided by its largest value.
-
-    0 for a map with one cell that is not zero, 1 for a uniform map. A map of zeros counts as uniform; that
-    of a single cell has entropy 0.
-    """
+    """Entropy of each map `(n, h, w)`, a distribution over its cells: from 0 for one cell to 1 for uniform.
+    A map of zeros counts as uniform; that of a single cell has entropy 0."""
     flat = maps.reshape(len(maps), -1).astype("float64")
     cells = flat.shape[1]
     if cells == 1:

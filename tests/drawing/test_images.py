@@ -17,6 +17,18 @@ def test_the_hottest_pixel_is_where_attention_peaks_and_a_constant_map_is_dark()
     np.testing.assert_array_equal(overlay(image, np.full((3, 3), 0.25)), overlay(image, np.zeros((3, 3))))
 
 
+def test_evidence_is_red_for_and_blue_against_and_grey_where_there_is_none():
+    image, evidence = np.full((8, 8, 3), 120, "uint8"), np.zeros((4, 4))
+    evidence[0, 0], evidence[3, 3] = 2.0, -2.0
+    shown = signed_overlay(image, evidence).astype(int)
+    red, blue, plain = shown[0, 0], shown[7, 7], shown[0, 7]
+    assert red[0] > 90 > red[2] and blue[2] > 80 > blue[0] and plain.tolist() == [120, 120, 120]
+    # Half as strong on a scale twice as long.
+    weaker = signed_overlay(image, evidence, limit=4.0).astype(int)
+    assert np.abs(weaker[0, 0] - 120).sum() < np.abs(red - 120).sum()
+    assert (signed_overlay(image, np.zeros((4, 4))) == 120).all()
+
+
 def test_small_pixels_stay_squares_and_a_mask_stays_a_mask():
     image = np.arange(12, dtype="uint8").reshape(2, 2, 3)
     large = fitted(image, 6)
@@ -26,34 +38,8 @@ def test_small_pixels_stay_squares_and_a_mask_stays_a_mask():
     assert fitted(np.eye(4, dtype=bool), 6).dtype == bool
 
 
-def test_evidence_is_red_for_and_blue_against_and_grey_where_there_is_none():
-    image, evidence = np.full((8, 8, 3), 120, "uint8"), np.zeros((4, 4))
-    evidence[0, 0], evidence[3, 3] = 2.0, -2.0
-    shown = signed_overlay(image, evidence).astype(int)
-    red, blue, plain = shown[0, 0], shown[7, 7], shown[0, 7]
-    assert red[0] > 90 > red[2]
-    assert blue[2] > 80 > blue[0]
-    assert plain.tolist() == [120, 120, 120]
-    # Half as strong on a scale twice as long.
-    weaker = signed_overlay(image, evidence, limit=4.0).astype(int)
-    assert np.abs(weaker[0, 0] - 120).sum() < np.abs(red - 120).sum()
-    assert (signed_overlay(image, np.zeros((4, 4))) == 120).all()
-
-
-def test_a_panel_is_enlarged_and_keeps_colours():
-    image = np.zeros((32, 32, 3), "uint8")
-    image[:, :16] = (255, 0, 0)
-    maps = {"conv10": np.eye(16), "conv13": np.eye(8)}
-    shown = compose([cells(image, maps)], "true: a    predicted: b (51%)")
-    assert shown.shape[0] > 200 and shown.shape[1] > 600
-    red = (shown == (255, 0, 0)).all(axis=-1).nonzero()
-    black = (shown[:, : shown.shape[1] // 3] == 0).all(axis=-1).nonzero()
-    assert len(red[0]) > 15_000  # half of an image enlarged at least 6 times
-    assert np.median(red[1]) < np.median(black[1])
-
-
 def test_the_ends_of_a_scale_stay_under_their_map():
-    """Between the maps and beside them the panel is white, from top to bottom, whatever the values."""
+    """Between the maps and beside them a drawing is white, from top to bottom, whatever the values."""
     image, level = np.zeros((32, 32, 3), "uint8"), np.array([[-1.0, 0.5], [0.9, 1.0]])
     wrong = []
     for size, count in [(1.2e-7, 3), (8.8e-5, 1), (0.000888, 3), (0.0154, 0), (88.0, 3), (8.8e20, 3)]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from attention_keras.measures.faithfulness import (
     baselines,
@@ -13,6 +14,7 @@ from attention_keras.measures.faithfulness import (
     pixel_order,
     total_variation,
 )
+from attention_keras.measures.maps import normalized_entropy, upsample
 
 SIDE, IMAGES = 8, 24
 WEIGHTS = np.random.default_rng(0).random((SIDE, SIDE)) ** 4
@@ -44,29 +46,23 @@ def test_true_map_beats_random_beats_reverse_and_a_constant_map_is_a_random_orde
 
 def test_area_by_hand():
     """Two pixels that count 3/4 and 1/4, most important first: 1 -> 1/4 -> 0 over thirds of a row of two."""
-    images = np.ones((1, 1, 2, 1))
-    found = perturbation_curves(
-        lambda pixels: (pixels[:, 0, :, 0] @ [0.75, 0.25])[:, None],
-        images,
-        0 * images,
-        pixel_order(np.array([[[2.0, 1.0]]]), (1, 2)),
-        np.array([0]),
-        steps=2,
-    )
+    images, order = np.ones((1, 1, 2, 1)), pixel_order(np.array([[[2.0, 1.0]]]), (1, 2))
+
+    def weighted(pixels):
+        return (pixels[:, 0, :, 0] @ [0.75, 0.25])[:, None]
+
+    found = perturbation_curves(weighted, images, 0 * images, order, np.array([0]), steps=2)
     assert found.fractions.tolist() == [0, 0.5, 1]
     assert found.probabilities.tolist() == [[1, 0.25, 0]]
     assert found.areas[0] == pytest.approx(0.375)
 
 
-def test_change_points():
+def test_all_pixels_are_changed_in_equal_steps_and_the_batch_does_not_matter():
     for pixels, steps in [(64, 16), (65, 16), (7, 100), (1, 1)]:
         points = change_points(pixels, steps)
         assert points[0] == 0 and points[-1] == pixels
         gaps = np.diff(points)
         assert len(set(gaps[:-1])) <= 1 and gaps[-1] <= gaps[0] and len(gaps) <= steps
-
-
-def test_end_points_are_the_two_images_and_the_batch_does_not_matter():
     maps = np.random.default_rng(2).random((IMAGES, 4, 4))
     whole, part = curves(maps, ONES, 0 * ONES), curves(maps[:5], ONES[:5], 0 * ONES[:5])
     np.testing.assert_allclose(whole.probabilities[:, [0, -1]], [[1, 0]] * IMAGES, atol=1e-6)
@@ -90,17 +86,30 @@ def test_baselines_keep_the_mean_colour():
     assert blurred.std() < 0.3 * images.std()
 
 
-def test_rank_correlation_by_hand():
+def test_correlations_and_movement_by_hand():
     ramp = np.arange(16.0).reshape(1, 4, 4)
     others = [np.exp(ramp), -ramp, np.ones_like(ramp), ramp.transpose(0, 2, 1)]
     values = [correlations(ramp, other, ranks=True)[0] for other in others]
     np.testing.assert_allclose(values, [1, -1, 0, 8 / 17], atol=1e-12)
-
-
-def test_total_variation_and_movement_by_hand():
     left, right = np.array([[[1.0, 0.0]]]), np.array([[[0.0, 4.0]]])
-    assert total_variation(left, right)[0] == 1
-    assert total_variation(left, left * 7)[0] == 0
+    assert total_variation(left, right)[0] == 1 and total_variation(left, left * 7)[0] == 0
     own = np.concatenate([left, right])
     scores = movement(own, np.stack([own, own[::-1]]))
     assert scores == {"correlation": 0.0, "total_variation": 0.5, "between_targets": 1.0}
+
+
+def test_upsampling_is_tensorflows():
+    level = np.random.default_rng(0).normal(size=(5, 7))
+    for size in ((32, 32), (13, 20), (3, 4)):
+        expected = tf.image.resize(level[..., None], size, "bilinear")[..., 0]
+        np.testing.assert_allclose(upsample(level, size), expected, atol=1e-6)
+
+
+def test_entropy_by_hand():
+    """An empty map counts as uniform; a single cell leaves nothing to choose; NaN stays visible."""
+    one, two = np.zeros((4, 4)), np.zeros((4, 4))
+    one[1, 2] = two[1, 2] = two[0, 0] = 3
+    maps = np.stack([one, two, np.ones((4, 4)), np.full((4, 4), 0.25), np.zeros((4, 4))])
+    np.testing.assert_allclose(normalized_entropy(maps), [0, 0.25, 1, 1, 1])
+    assert normalized_entropy(np.array([[[1.0]], [[0.0]]])).tolist() == [0, 0]
+    assert np.isnan(normalized_entropy(np.full((1, 2, 2), np.nan))).all()
