@@ -1,21 +1,23 @@
 """From a model or a finished run to a version for servers, and to files for other runtimes beside it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from attention_keras.data.geometry import PictureFormat, Resize
-from attention_keras.data.images import model_channels
+import numpy as np
+
+from attention_keras.data.geometry import Resize
 from attention_keras.errors import UserError, needs
 from attention_keras.runs.directory import TEMPERATURE, Run
-from attention_keras.serving import litert, versions
+from attention_keras.serving import versions
 
 Format = Literal["saved_model", "litert", "onnx"]
 Precision = Literal["trained", "float32"]
 Quantize = Literal["none", "int8"]
 Layout = Literal["plain", "triton"]
 SAVED_MODEL: Format = "saved_model"
+TRITON_FILE = f"version/{versions.TRITON_MODEL}"
 SUFFIXES: dict[Format, str] = {"saved_model": "", "litert": ".tflite", "onnx": ".onnx"}
 
 
@@ -23,9 +25,9 @@ SUFFIXES: dict[Format, str] = {"saved_model": "", "litert": ".tflite", "onnx": "
 class Exported:
     """One written format: its file or the SavedModel's directory, and the bytes of it.
 
-    `difference` is the largest of a probability from the Keras model's in the precision of the file; None
-    without the runtime to check it with. `rounding` is the largest between that precision and the `trained`
-    one, where they differ. Of int8, `agreement` says how many answers are the Keras model's, and of how many.
+    `difference` is the largest of a probability from the Keras model's in the precision of the file, if its
+    runtime is installed, and `rounding` between that precision and the `trained` one, where they differ. Of
+    int8, `agreement` says how many answers are the Keras model's, and of how many.
     """
 
     format: Format
@@ -37,15 +39,16 @@ class Exported:
     agreement: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        if self.difference is None:
-            checked = "not checked, since onnxruntime is not installed"
-        else:
-            checked = f"probabilities differ from the model's by at most {self.difference:.0e}"
+        said = f"{self.format}: {self.path}, {self.size / 1e6:.1f} MB, "
         if self.agreement is not None:
-            checked = f"{self.agreement[0]} of {self.agreement[1]} answers are the model's, {checked}"
+            said += f"{self.agreement[0]} of {self.agreement[1]} answers are the model's, "
+        if self.difference is None:
+            said += "not checked, since onnxruntime is not installed"
+        else:
+            said += f"probabilities differ from the model's by at most {self.difference:.0e}"
         if self.rounding is not None:
-            checked += f"; float32 in place of {self.trained} changes them by at most {self.rounding:.0e}"
-        return f"{self.format}: {self.path}, {self.size / 1e6:.1f} MB, {checked}"
+            said += f"; float32 in place of {self.trained} changes them by at most {self.rounding:.0e}"
+        return said
 
 
 def export_run(
@@ -64,14 +67,7 @@ def export_run(
     if images and quantize == "none":
         raise UserError("images are for int8 alone; leave them out")
     run = Run.open(run_path)
-    metrics, config = run.metrics(), run.config
-    model, representative = load_model(run.model), None
-    if quantize == "int8":
-        *size, channels = model.inputs[0].shape[1:]
-        litert.refuse_any_size(size)
-        values = getattr(model, "value_range", None)
-        to = PictureFormat(tuple(size), config.resize_of_others, values, model_channels(channels))
-        representative = litert.images_of_folder(images, to) if images else litert.images_of_run(config)
+    metrics, config, model = run.metrics(), run.config, load_model(run.model)
     card = {
         "name": run.name,
         "run": run.id,
@@ -81,8 +77,14 @@ def export_run(
         "config": config.identity(),
     }
     facts = {"class_names": run.class_names(), "temperature": run.temperature, "card": card}
-    facts |= {"resize": config.resize_of_others, "representative": representative}
-    return export_model(model, Path(export_dir) / run.name, **facts, **options)
+    if quantize == "int8":
+        from attention_keras.serving.formats import representative_images
+
+        _check_formats(options.get("formats", (SAVED_MODEL,)), model.inputs[0].shape, int8=True)
+        facts["representative"] = representative_images(run, model, images)
+    return export_model(
+        model, Path(export_dir) / run.name, resize=config.resize_of_others, **facts, **options
+    )
 
 
 def export_model(
@@ -96,18 +98,10 @@ def export_model(
     temperature: float | Sequence[float] = 1.0,
     resize: Resize = "crop",
     precision: Precision = "trained",
-    representative: litert.Representative | None = None,
+    representative: tuple[np.ndarray, np.ndarray] | None = None,
     layout: Layout = "plain",
 ) -> list[Exported]:
-    """Write a model in one or several formats, and hold each file against the Keras model.
-
-    | format | where | precision |
-    |---|---|---|
-    | `saved_model` | `<directory>/<number>/` | that of training, or float32 |
-    | `litert` | `<directory>/<name>-<number>.tflite` | float32 |
-    | `litert`, with `representative` images | `<directory>/<name>-<number>-int8.tflite` | int8 |
-    | `onnx` | `<directory>/<name>-<number>.onnx` | float32 |
-    | `onnx`, in the `layout` of Triton | `<directory>/<number>/model.onnx` | float32 |
+    """Write a model in some formats, as docs/serving.md tells, and hold each file against the Keras model.
 
     Each is written under a temporary name, run on a few noise images, and renamed, so that readers see it
     whole or not at all. Where an answer is not the Keras model's, nothing is exported.
@@ -115,107 +109,71 @@ def export_model(
     `model` has outputs `logits` `(b, k)` and `attention_<tap>` `(b, h, w)`, and takes raw pixels. `card` is
     kept with it. The version is by default the highest there is plus one; files without a SavedModel take the
     number of the newest SavedModel with the `run` of the card, where there is one. Logits are divided by
-    `temperature`. `resize` says how images of another shape are brought to the model's.
-
-    Raises:
-        UserError: a format or name that does not fit, a folder that cannot be written, or other answers.
-
-    Example:
-        >>> export_model(model, "saved_models/mine", class_names=["cat", "dog"], card={})  # doctest: +SKIP
-        [Exported(...)]
+    `temperature`. `resize` says how images of another shape are brought to the model's. With `representative`
+    images, for its ranges and to compare on, `litert` is int8.
     """
     from attention_keras.models.classifier import probabilities_of
+    from attention_keras.models.copies import in_float32
     from attention_keras.models.copies import precision as precision_of
     from attention_keras.models.parts import prune_dead_branch
+    from attention_keras.serving.formats import check_file, convert, rounding
     from attention_keras.serving.saved_model import write_saved_model
     from attention_keras.serving.signatures import ServedClassifier
 
-    directory, triton, int8 = Path(directory), layout == "triton", representative is not None
-    _check_formats(formats, int8, triton)
+    directory, triton = Path(directory), layout == "triton"
+    _check_formats(formats, model.inputs[0].shape, representative is not None, triton)
     probabilities = probabilities_of(model, temperature)
     classes = model.output["logits"].shape[-1]
     if len(class_names) != classes:
         raise UserError(f"the model has {classes} classes, but there are {len(class_names)} names for them")
-    suffixes = {name: "" if triton else "-int8" * int8 + SUFFIXES[name] for name in formats}
-    if "" in suffixes.values():
-        versions.refuse_mixed(directory, triton)
-    elif version is None and card.get("run"):
+    int8 = "" if representative is None else "-int8"
+    suffixes = {name: "" if triton else int8 + SUFFIXES[name] for name in formats}
+    if "" not in suffixes.values() and version is None and card.get("run"):
         version = versions.version_of_run(directory, card["run"])
-    for suffix in suffixes.values() if version is not None else ():
-        versions.refuse_taken(directory, version, suffix)
-    meaning = {"activation": "softmax", "thresholds": None, "value_range": None}
-    meaning = {name: getattr(model, name, usual) for name, usual in meaning.items()}
+    if version is not None:
+        versions.refuse_taken(directory, version, suffixes.values())
+    meaning = {name: getattr(model, name, None) for name in ("thresholds", "value_range")}
+    meaning["activation"] = getattr(model, "activation", "softmax")
+    exact = model if (*formats, precision) == (SAVED_MODEL, "trained") else in_float32(model)
+    calibration, held_out = representative or (None, None)
+    saved = {}
 
-    def write_version(network, path: Path) -> ServedClassifier:
+    def save(network, path: Path) -> tuple[Path, ServedClassifier]:
         pruned = prune_dead_branch(network)
         served = ServedClassifier(pruned, class_names, probabilities, resize, **meaning)
         about = {"precision": precision_of(network), "parameters": pruned.count_params()}
         write_saved_model(served, path, {**card, TEMPERATURE: temperature, **meaning, **about})
-        return served
+        return path, served
 
-    with versions.unfinished_version(directory) as folder:
-        written = _write(model, formats, precision, folder, write_version, representative)
-        files = {suffixes[one.format]: one.path for one in written}
-        if triton:
-            from attention_keras.serving.onnx_file import triton_version
-
-            files[""] = triton_version(files[""], directory)
-        places = versions.publish(files, directory, version)
-        ending = "model.onnx" if triton else ""
-        return [replace(one, path=places[suffixes[one.format]] / ending) for one in written]
-
-
-def _write(
-    model,
-    formats: Sequence[Format],
-    precision: Precision,
-    folder: Path,
-    write_version: Callable,
-    representative: litert.Representative | None,
-) -> list[Exported]:
-    """Every format in a folder, held against the Keras model."""
-    from attention_keras.models.copies import in_float32
-    from attention_keras.models.copies import precision as precision_of
-    from attention_keras.serving import check
-
-    exact = model if (*formats, precision) == (SAVED_MODEL, "trained") else in_float32(model)
-    saved, written = {}, []
-    for name in dict.fromkeys(formats):
+    def write(name: Format, folder: Path) -> Exported:
+        """A format in a folder, held against the Keras model."""
         network = model if (name, precision) == (SAVED_MODEL, "trained") else exact
         # The other formats are made from a SavedModel of float32, which is published if it was asked for.
         if network not in saved:
-            path = folder / str(len(saved))
-            saved[network] = path, write_version(network, path)
+            saved[network] = save(network, folder / str(len(saved)))
         file, served = saved[network]
         if name != SAVED_MODEL:
-            calibration = representative.calibration if representative else None
-            file = _convert(name, file, served, folder / f"model{SUFFIXES[name]}", calibration)
-        held_out = representative.held_out if representative else None
-        difference, agreement = check.check_file(name, file, network, served.probabilities, held_out)
-        rounding = None if network is model else check.rounding(network, model, served.probabilities)
+            saved_model, file = file, folder / (TRITON_FILE if triton else f"model{SUFFIXES[name]}")
+            file.parent.mkdir(exist_ok=True)
+            convert(name, served, saved_model, file, calibration)
+        difference, agreement = check_file(name, file, network, probabilities, held_out)
+        rounded = None if network is model else rounding(network, model, probabilities)
         size = sum(part.stat().st_size for part in (file, *file.rglob("*")) if part.is_file())
-        written.append(Exported(name, file, size, difference, rounding, precision_of(model), agreement))
-    return written
+        return Exported(name, file, size, difference, rounded, precision_of(model), agreement)
+
+    with versions.unfinished_version(directory) as folder:
+        written = [write(name, folder) for name in dict.fromkeys(formats)]
+        files = {suffixes[one.format]: one.path.parent if triton else one.path for one in written}
+        if triton:
+            versions.write_triton_config(directory)
+        places = versions.publish(files, directory, version)
+        ending = versions.TRITON_MODEL if triton else ""
+        return [replace(one, path=places[suffixes[one.format]] / ending) for one in written]
 
 
-def _convert(name: Format, saved_model: Path, served, file: Path, calibration) -> Path:
-    try:
-        if name == "litert":
-            litert.write_litert(served, saved_model, file, calibration)
-        else:
-            from attention_keras.serving.onnx_file import write_onnx
-
-            write_onnx(served, file)
-    except (OSError, UserError):
-        raise
-    # Converters document no set of errors; whatever they raise, the network is the cause.
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"this network cannot be written as {name}: {reason[:200]}") from error
-    return file
-
-
-def _check_formats(formats: Sequence[str], int8: bool = False, triton: bool = False) -> None:
+def _check_formats(
+    formats: Sequence[str], shape: Sequence[int | None], int8: bool, triton: bool = False
+) -> None:
     """Say now what would fail after minutes: a wrong format, or a missing package."""
     given = ", ".join(formats)
     if not formats or set(formats) - set(SUFFIXES):
@@ -223,6 +181,8 @@ def _check_formats(formats: Sequence[str], int8: bool = False, triton: bool = Fa
     for asked, option, only in ((int8, "int8", "litert"), (triton, "triton", "onnx")):
         if asked and set(formats) != {only}:
             raise UserError(f"{option} is for the format {only} alone; got {given}")
+    if "litert" in formats and None in shape[1:]:  # it gets the shapes of their maps wrong
+        raise UserError("litert needs images of one size, and this network takes any; give its input a size")
     if "onnx" in formats:
         with needs("the format onnx", extra="formats"):
             import onnx  # noqa: F401

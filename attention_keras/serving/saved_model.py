@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from attention_keras.runs import provenance
@@ -18,9 +17,8 @@ from attention_keras.serving.versions import CARD_FILE
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 SIDE = 224  # of an image for a model that takes any size
 EVIDENCE = (
-    "The evidence maps of `explain` and `explain_class` say what each pixel adds to a logit, or to the "
-    "number of a regression: the sum of `evidence` over the pixels plus `evidence_rest` is that logit; under "
-    "a softmax, that logit less the mean of all logits (for indep networks summed over the levels)."
+    "What each pixel adds to a logit or a number: the sum of `evidence` over the pixels plus `evidence_rest` "
+    "is it; under a softmax, it less the mean of all logits (for indep networks summed over the levels)."
 )
 NO_EVIDENCE = "None: the logits of this network are no sum over positions."
 
@@ -73,13 +71,11 @@ def _write_warmup(path: Path, served: ServedClassifier, signatures: Mapping[str,
     image = (side or SIDE for side in served.image_shape)
     # A number that stands once fills its whole tensor, so that a request takes a few bytes.
     values = {
-        "images": tensor_pb2.TensorProto(dtype=tf.uint8.as_datatype_enum, int_val=[0]),
-        "classes": tensor_pb2.TensorProto(dtype=tf.int32.as_datatype_enum, int_val=[0]),
-        "rows": tensor_pb2.TensorProto(dtype=tf.int32.as_datatype_enum, int_val=[0]),
+        "images": tf.make_tensor_proto(0, tf.uint8, (1, *image)),
+        "classes": tf.make_tensor_proto(0, tf.int32, (1,)),
+        "rows": tf.make_tensor_proto(0, tf.int32, (1,)),
         "image_bytes": tf.make_tensor_proto([tf.io.encode_png(tf.zeros((8, 8, 3), tf.uint8)).numpy()]),
     }
-    for name, shape in (("images", (1, *image)), ("classes", (1,)), ("rows", (1,))):
-        values[name].tensor_shape.CopyFrom(tf.TensorShape(shape).as_proto())
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, names in signatures.items():

@@ -17,24 +17,24 @@ from attention_keras.serving.versions import read_card
 
 RETRIES = 3
 BUSY = (429, 502, 503, 504)
-FACTS = {"class_names", "resize", "activation", "thresholds", "value_range"}
-"""What a server may describe."""
+FACTS = {"class_names", "resize", "activation", "thresholds", "value_range", TEMPERATURE}
+"""What a server may describe, and a card."""
 
 
 class ServedModel(ABC):
     """A model by the signatures of its export; the graph has applied the temperature already."""
 
     batch = 128
-    temperature: float | list[float] = 1.0
     card: dict[str, Any] | None = None
     image_shape: tuple[int | None, ...]
     num_classes: int
+    signatures: Collection[str]
     class_names: list[str] | None = None
+    temperature: float | list[float] = 1.0
     activation = "softmax"
     thresholds: list[float] | None = None
     value_range: list[float] | None = None
     resize: Resize = "crop"
-    signatures: Collection[str]
 
     @abstractmethod
     def call(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
@@ -52,11 +52,14 @@ class ServedModel(ABC):
         outputs = self.predict(images)
         if signature in self.signatures:
             outputs |= self._batches(signature, "evidence", images=images, **given)
-        probabilities = outputs[PROBABILITIES]
+        probabilities, images = outputs[PROBABILITIES], np.asarray(images)
+        of = (images, probabilities, outputs, self.class_names)
         asked = given.get("classes", probabilities.argmax(-1))
-        return Explanation.of_outputs(
-            np.asarray(images), probabilities, outputs, self.class_names, asked, activation=self.activation
-        )
+        return Explanation.of_outputs(*of, asked, activation=self.activation)
+
+    def _describe(self, facts: dict[str, Any]) -> None:
+        for name in FACTS & facts.keys():
+            setattr(self, name, facts[name])
 
     def _batches(self, signature: str, wanted: str | tuple[str, ...], size: int | None = None, **inputs):
         def call(*batch):
@@ -82,11 +85,8 @@ class LoadedModel(ServedModel):
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f"cannot load the SavedModel {path}: {reason}") from None
         self.signatures = set(self._loaded.signatures)
-        self.class_names = self.card.get("classes")
-        self.temperature = self.card.get(TEMPERATURE, 1.0)
-        self.activation = self.card.get("activation", "softmax")
-        self.thresholds, self.value_range = self.card.get("thresholds"), self.card.get("value_range")
-        self.resize = self.card.get("resize", "stretch")
+        # The first cards do not say how images are resized.
+        self._describe({"class_names": self.card.get("classes"), "resize": "stretch"} | self.card)
 
     def call(self, signature, **inputs):
         import tensorflow as tf
@@ -100,15 +100,8 @@ class RemoteModel(ServedModel):
     """The model at `url`, `http://HOST:8501/v1/models/NAME`; `/versions/N` or `/labels/LABEL` may follow.
 
     A refused connection or a busy server is tried again after 1 s and 2 s. A request that the server took and
-    did not answer in `timeout` seconds is not, because that would only add to the load.
-
-    Raises:
-        UserError: nobody answers at the URL, or no model of this package does.
-
-    Example:
-        >>> served = RemoteModel("http://localhost:8501/v1/models/demo")  # doctest: +SKIP
-        >>> served.predict(images)["probabilities"].shape  # doctest: +SKIP
-        (12, 10)
+    did not answer in `timeout` seconds is not, because that would only add to the load. UserError says that
+    nobody answers at the URL, or no model of this package does.
     """
 
     def __init__(self, url: str, timeout: float = 30.0):
@@ -132,8 +125,7 @@ class RemoteModel(ServedModel):
             raise UserError(f"{self.url} describes no model of attention_keras") from None
         if "describe" in self.signatures:  # exports of version 0.2 do not have it
             described = self.call("describe", rows=np.zeros(1, int))
-            for name in described.keys() & FACTS:
-                setattr(self, name, described[name][0].tolist())
+            self._describe({name: value[0].tolist() for name, value in described.items()})
 
     def call(self, signature, **inputs):
         columns = {name: values.tolist() for name, values in inputs.items()}
@@ -150,8 +142,6 @@ class RemoteModel(ServedModel):
         try:
             response = self._session.request(method, self.url + path, json=body, timeout=self.timeout)
             said = response.json()
-        except requests.JSONDecodeError:
-            raise UserError(f"{self.url} is no TensorFlow Serving: its answer is no JSON") from None
         except requests.RequestException as error:
             reason = str(error).rpartition(": ")[2].strip("')\"")
             raise UserError(f"{self.url} gave no answer ({reason}); is a server running there?") from None

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from attention_keras.data.geometry import Resize
+from attention_keras.data.geometry import Resize, to_size
 from attention_keras.models.evidence import combine_evidence, evidence_model, has_evidence
 from attention_keras.models.outputs import ATTENTION, EVIDENCE, EVIDENCE_REST, evidence_maps
-from attention_keras.serving.decode import decode_images
+
+FOLLOWING = ("tags", "number")
+"""Outputs that are made of the probabilities."""
+PARALLEL = 4
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +68,9 @@ class ServedClassifier(tf.Module):
         if self.has_evidence:
             functions["explain_class"] = (self.explain_class, self.images, self.classes)
         if self.image_shape[-1] not in (1, 3):
-            said = "the served model of %s channels takes pixels; it has no signature for image files"
-            logger.warning(said, self.image_shape[-1])
+            logger.warning(
+                "a model of %s channels is served without files, serve_bytes", self.image_shape[-1]
+            )
         elif None not in self.image_shape:
             files = tf.TensorSpec((None,), tf.string, name="image_bytes")
             functions["serve_bytes"] = (self.serve_bytes, files)
@@ -77,11 +81,11 @@ class ServedClassifier(tf.Module):
 
     def answer(self, images, classes):
         """All that the network says: `served`, and the evidence for the `predicted` and the `asked` class."""
-        rows, height, width = (tf.shape(images)[axis] for axis in range(3))
+        rows, size = tf.shape(images)[0], self._size(images)
         # Convolution on the CPU gets the shape of an empty batch wrong: it is given one image, whose
         # answers are cut off again. (By concatenation: padding would lose the static shape.)
         one_if_empty = tf.cast(tf.equal(rows, 0), tf.int32)
-        filler = tf.zeros((one_if_empty, height, width, self.image_shape[2]), tf.float32)
+        filler = tf.zeros((one_if_empty, *size, self.image_shape[2]), tf.float32)
         images = tf.concat([tf.cast(images, tf.float32), filler], axis=0)
         images = tf.ensure_shape(images, (None, *self.image_shape))
         classes = tf.concat([classes, tf.zeros((one_if_empty,), tf.int32)], axis=0)
@@ -89,7 +93,6 @@ class ServedClassifier(tf.Module):
         logits = tf.cast(outputs["predicted"]["logits"], tf.float32)
         maps = {name: m for name, m in outputs["predicted"].items() if name.startswith(ATTENTION)}
         answers = {"served": self._said(self.probabilities(logits)) | maps}
-        size = self._size(images)
         answers |= {kind: evidence_at_size(levels, size) for kind, levels in outputs.items()}
         return tf.nest.map_structure(lambda value: value[:rows], answers)
 
@@ -102,14 +105,14 @@ class ServedClassifier(tf.Module):
             said["number"] = probabilities[:, 0]
         return said
 
-    def _without_class(self, images):
-        return self._answer(images, tf.zeros(tf.shape(images)[:1], tf.int32))
-
     def _size(self, images):
         """Height and width of the images: numbers where the model has them, which LiteRT needs."""
         if None not in self.image_shape:
             return self.image_shape[:2]
         return tf.shape(images)[1], tf.shape(images)[2]
+
+    def _without_class(self, images):
+        return self._answer(images, tf.zeros(tf.shape(images)[:1], tf.int32))
 
     def serve(self, images):
         """Probabilities and attention maps."""
@@ -122,16 +125,14 @@ class ServedClassifier(tf.Module):
     def explain(self, images):
         """Maps at image size: attention, and evidence for the predicted class."""
         answers, size = self._without_class(images), self._size(images)
-        attention = {
-            name: tf.image.resize(level[..., None], size)[..., 0]
-            for name, level in answers["served"].items()
-            if name.startswith(ATTENTION)
-        }
+        maps = {name: level for name, level in answers["served"].items() if name.startswith(ATTENTION)}
+        attention = {name: tf.image.resize(level[..., None], size)[..., 0] for name, level in maps.items()}
         if attention:
-            peaks = [tf.reduce_max(level, axis=(1, 2), keepdims=True) for level in attention.values()]
-            relative = [level / (peak + 1e-12) for level, peak in zip(attention.values(), peaks)]
-            logarithms = [tf.math.log(level + 1e-12) for level in relative]
-            attention["attention"] = tf.exp(tf.add_n(logarithms) / len(relative))
+            logarithms = []
+            for level in attention.values():
+                relative = level / (tf.reduce_max(level, axis=(1, 2), keepdims=True) + 1e-12)
+                logarithms.append(tf.math.log(relative + 1e-12))
+            attention["attention"] = tf.exp(tf.add_n(logarithms) / len(logarithms))
         return self._said(answers["served"]["probabilities"]) | attention | answers["predicted"]
 
     def serve_with_evidence(self, images):
@@ -158,17 +159,65 @@ class ServedClassifier(tf.Module):
             facts["thresholds"] = self.thresholds
         if self.value_range:
             facts["value_range"] = tuple(self.value_range)
-
-        count, values = tf.shape(rows)[0], {name: tf.constant(fact) for name, fact in facts.items()}
-        return {name: tf.broadcast_to(value, (count, *value.shape)) for name, value in values.items()}
+        values = {name: tf.constant(fact) for name, fact in facts.items()}
+        return {name: tf.broadcast_to(v, (tf.shape(rows)[0], *v.shape)) for name, v in values.items()}
 
 
 def evidence_at_size(outputs: Mapping, size) -> dict:
     """Evidence `(b, H, W)` of each tap and their sum, and the rest `(b,)`: of `(b, L)` their sum."""
-    maps = {tap: combine_evidence({tap: level}, size) for tap, level in evidence_maps(outputs).items()}
+    levels = evidence_maps(outputs).items()
+    maps = {EVIDENCE + tap: combine_evidence({tap: level}, size) for tap, level in levels}
     if not maps:
         return {}
     rest = outputs[EVIDENCE_REST]
-    total = {"evidence": tf.add_n(list(maps.values()))}
-    total[EVIDENCE_REST] = rest if len(rest.shape) == 1 else tf.reduce_sum(rest, axis=1)
-    return {f"{EVIDENCE}{tap}": level for tap, level in maps.items()} | total
+    rest = rest if len(rest.shape) == 1 else tf.reduce_sum(rest, axis=1)
+    return maps | {"evidence": tf.add_n(list(maps.values())), EVIDENCE_REST: rest}
+
+
+def decode_images(
+    image_bytes, image_shape: tuple[int, int, int], resize: Resize, values: Sequence[float] | None = None
+):
+    """Pixels of a batch of image files, uint8 `(b, H, W, c)`, and which of them are images, bool `(b)`.
+
+    JPEG, PNG, GIF (its first frame) and BMP, brought to `image_shape`. Of a PNG of 16 bits `values` become 0
+    and 255, where they are given. What cannot be decoded is black.
+
+    TensorFlow has no try. A tf.data pipeline can leave out elements that fail, so the files go through one,
+    numbered, and those that come out are put where their numbers say. It starts with a blank element of
+    its own, because a batch must not be empty.
+    """
+
+    def read(number, content):
+        if values:
+            # The bits of a PNG stand at this place of its header.
+            is_deep = tf.strings.substr(content, 24, 1) == b"\x10"
+            is_deep &= tf.strings.substr(content, 1, 3) == b"PNG"
+            image = tf.cond(is_deep, lambda: deep(content), lambda: plain(content))
+        else:
+            image = plain(content)
+        image = tf.ensure_shape(image, (None, None, image_shape[-1]))
+        return number, to_size(image, image_shape[:2], resize)
+
+    def deep(content):
+        low, high = values
+        pixels = tf.cast(tf.io.decode_png(content, image_shape[-1], tf.uint16), tf.float32)
+        levels = (pixels - low) * tf.constant(255 / (high - low), tf.float32)
+        return tf.cast(tf.round(tf.clip_by_value(levels, 0.0, 255.0)), tf.uint8)
+
+    def plain(content):
+        return tf.cond(
+            tf.io.is_jpeg(content),
+            # As Pillow decodes it; TensorFlow's default is up to six levels of grey away.
+            lambda: tf.io.decode_jpeg(content, image_shape[-1], dct_method="INTEGER_ACCURATE"),
+            lambda: tf.io.decode_image(content, channels=image_shape[-1], expand_animations=False),
+        )
+
+    rows = tf.shape(image_bytes)[0]
+    files = tf.data.Dataset.from_tensor_slices((tf.range(rows), image_bytes))
+    decoded = files.map(read, num_parallel_calls=PARALLEL).ignore_errors()
+    blank = tf.data.Dataset.from_tensors((rows, tf.zeros(image_shape, tf.uint8)))
+    batch = blank.concatenate(decoded).batch(tf.cast(rows, tf.int64) + 1)
+    numbers, pixels = batch.get_single_element()
+    images = tf.scatter_nd(numbers[:, None], pixels, tf.stack([rows + 1, *image_shape]))[:rows]
+    valid = tf.scatter_nd(numbers[:, None], tf.ones_like(numbers), [rows + 1])[:rows] > 0
+    return tf.ensure_shape(images, (None, *image_shape)), valid

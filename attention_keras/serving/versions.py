@@ -8,15 +8,15 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from attention_keras.errors import UserError
-from attention_keras.runs.durable import flush, writing_to
+from attention_keras.runs.durable import flush, write_whole, writing_to
 
 CARD_FILE = Path("assets", "model_card.json")
-TRITON_CONFIG = "config.pbtxt"
+TRITON_MODEL = "model.onnx"
 
 
 def versions(directory: str | Path) -> dict[int, Path]:
@@ -24,10 +24,8 @@ def versions(directory: str | Path) -> dict[int, Path]:
 
     As for TensorFlow Serving, `007` is version 7, and a number beyond 64 bits is no version.
     """
-    directory = Path(directory)
-    if not directory.is_dir():
-        return {}
-    numbers = {int(e.name): e for e in directory.iterdir() if e.name.isascii() and e.name.isdigit()}
+    entries = Path(directory).iterdir() if Path(directory).is_dir() else ()
+    numbers = {int(e.name): e for e in entries if e.name.isascii() and e.name.isdigit()}
     return {number: numbers[number] for number in sorted(numbers) if number < 2**63}
 
 
@@ -70,21 +68,18 @@ def next_number(directory: Path) -> int:
     return max(numbers, default=0) + 1
 
 
-def refuse_taken(directory: Path, number: int, suffix: str = "") -> None:
-    """Raise UserError where a version is there already, with a suffix where a file beside it is."""
-    path = _place(directory, number, suffix)
-    if os.path.lexists(path):
-        raise UserError(f"{path} exists already; remove it, or choose another version number")
+def refuse_taken(directory: Path, number: int, suffixes: Iterable[str]) -> None:
+    """Raise UserError where a version is there already, or a file beside it."""
+    for path in (_place(directory, number, suffix) for suffix in suffixes):
+        if os.path.lexists(path):
+            raise UserError(f"{path} exists already; remove it, or choose another version number")
 
 
-def refuse_mixed(directory: Path, triton: bool) -> None:
-    """A server of one kind fails at the versions of another; raise UserError where there are some."""
-    if not triton and (directory / TRITON_CONFIG).exists():
-        raise UserError(
-            f"{directory} is a folder of Triton, which reads no SavedModel; choose another folder"
-        )
-    if triton and any((path / "saved_model.pb").exists() for path in versions(directory).values()):
-        raise UserError(f"{directory} has SavedModels, which Triton does not read; choose another folder")
+def write_triton_config(directory: Path) -> None:
+    """For all versions; Triton reads from their files what goes in and out. One that is there stays."""
+    if not (config := directory / "config.pbtxt").exists():
+        head = f'name: "{directory.resolve().name}"\nbackend: "onnxruntime"\nmax_batch_size: 32\n'
+        write_whole(config, f"{head}dynamic_batching {{ }}\n".encode())
 
 
 @contextlib.contextmanager
@@ -114,11 +109,11 @@ def publish(finished: Mapping[str, Path], directory: Path, number: int | None = 
     for path in finished.values():
         for part in (path, *path.rglob("*")):
             flush(part)
+    if number is not None:
+        refuse_taken(directory, number, finished)
     while True:
         chosen = next_number(directory) if number is None else number
         places = {suffix: _place(directory, chosen, suffix) for suffix in sorted(finished)}
-        for suffix in places if number is not None else ():
-            refuse_taken(directory, chosen, suffix)
         try:
             for suffix, place in places.items():
                 # Of a version this fails where it is there, unless that is an empty directory.

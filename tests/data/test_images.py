@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from attention_keras.data.geometry import RESIZES, PictureFormat, crop_box, padded_box
 from attention_keras.data.images import UnreadableImage, check_image, read_image
-from attention_keras.serving.decode import decode_images
+from attention_keras.serving.signatures import decode_images
 
 SHAPES = [(64, 64), (300, 200), (97, 411), (1, 1), (5, 40), (700, 500)]
 

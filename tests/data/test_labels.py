@@ -207,7 +207,7 @@ def test_five_channels(desk, caplog, capsys):
     assert main([*words, "--channels", "5", "--augment", "flip+resized_crop"]) == 0
     run = Run("runs/tried")
     assert run.metrics()["test_error"] == 0
-    assert "of 5 channels takes pixels; it has no signature for image files" in caplog.text
+    assert "a model of 5 channels is served without files" in caplog.text
     assert main(["evaluate", "classification", "runs/tried"]) == 0
     files = [name for name, record in run.files().items() if record.role == "test"]
     assert main(["predict", "runs/tried", *(f"photos/{name}" for name in files), "--output", "answers"]) == 0

@@ -22,13 +22,6 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 PATH = re.compile(r"/v1/models/demo(?:/versions/1|/labels/stable)?(:predict|/metadata)")
 
 
-def run(signatures, name, inputs):
-    """Outputs of a signature; an error is one of the request."""
-    specs = signatures[name].structured_input_signature[1]
-    tensors = {key: tf.constant(value, specs[key].dtype) for key, value in inputs.items()}
-    return {key: value.numpy() for key, value in signatures[name](**tensors).items()}
-
-
 def from_json(value):
     """JSON to values: {"b64": ...} is bytes, everything else stands for itself."""
     if isinstance(value, dict):
@@ -36,26 +29,10 @@ def from_json(value):
     return [from_json(item) for item in value] if isinstance(value, list) else value
 
 
-def answer(signatures, body):
-    """The answer to a predict request's body, in the row or the column format."""
-    assert ("inputs" in body) != ("instances" in body), "a request has instances or inputs"
-    rows = body.get("instances")
-    columns = body["inputs"] if rows is None else {key: [row[key] for row in rows] for key in rows[0]}
-    columns = {key: from_json(value) for key, value in columns.items()}
-    outputs = run(signatures, body.get("signature_name", "serving_default"), columns)
-    # Strings are UTF-8.
-    outputs = {k: (v.astype(str) if v.dtype == object else v).tolist() for k, v in outputs.items()}
-    if rows is None:
-        return {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
-    return {"predictions": [dict(zip(outputs, row)) for row in zip(*outputs.values())]}
-
-
 def metadata(saved_model):
     """What the server tells of a model: the signatures that stand in its file."""
     stored = saved_model_pb2.SavedModel.FromString((Path(saved_model) / "saved_model.pb").read_bytes())
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    for name, signature in stored.meta_graphs[0].signature_def.items():
-        signatures.signature_def[name].CopyFrom(signature)
+    signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=stored.meta_graphs[0].signature_def)
     response = get_model_metadata_pb2.GetModelMetadataResponse()
     response.metadata["signature_def"].Pack(signatures)
     return json_format.MessageToDict(response, preserving_proto_field_name=True)
@@ -87,14 +64,20 @@ class StandInServer(prediction_service_pb2_grpc.PredictionServiceServicer):
         self.http.server_close()
         self.grpc.stop(None).wait()
 
+    def run(self, name, inputs):
+        """Outputs of a signature; an error is one of the request."""
+        specs = self.signatures[name].structured_input_signature[1]
+        tensors = {key: tf.constant(value, specs[key].dtype) for key, value in inputs.items()}
+        return {key: value.numpy() for key, value in self.signatures[name](**tensors).items()}
+
     def Predict(self, request, context):
         """What gRPC asks."""
         inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
-        outputs = run(self.signatures, request.model_spec.signature_name, inputs)
+        outputs = self.run(request.model_spec.signature_name, inputs)
         tensors = {name: tf.make_tensor_proto(value) for name, value in outputs.items()}
         return predict_pb2.PredictResponse(outputs=tensors)
 
-    def answer(self, path, content):
+    def rest(self, path, content):
         """Status and JSON for a path of REST; content is empty where the method is GET."""
         self.requests += 1
         if self.release:
@@ -106,9 +89,22 @@ class StandInServer(prediction_service_pb2_grpc.PredictionServiceServicer):
         if not found or (not content) != (found[1] == "/metadata"):
             return 404, {"error": f"Servable not found for request: {path}"}
         try:
-            return 200, answer(self.signatures, json.loads(content)) if content else self.metadata
+            return 200, self.predict(json.loads(content)) if content else self.metadata
         except Exception as error:
             return 400, {"error": str(error)}
+
+    def predict(self, body):
+        """The answer to a predict request's body, in the row or the column format."""
+        assert ("inputs" in body) != ("instances" in body), "a request has instances or inputs"
+        rows = body.get("instances")
+        columns = body["inputs"] if rows is None else {key: [row[key] for row in rows] for key in rows[0]}
+        columns = {key: from_json(value) for key, value in columns.items()}
+        outputs = self.run(body.get("signature_name", "serving_default"), columns)
+        # Strings are UTF-8.
+        outputs = {k: (v.astype(str) if v.dtype == object else v).tolist() for k, v in outputs.items()}
+        if rows is None:
+            return {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
+        return {"predictions": [dict(zip(outputs, row)) for row in zip(*outputs.values())]}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -116,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        status, said = self.stand_in.answer(self.path, content)
+        status, said = self.stand_in.rest(self.path, content)
         body = json.dumps(said).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

@@ -11,22 +11,6 @@ from PIL import Image
 from small_run import same
 
 SOURCE = Path(__file__).parents[2] / "examples" / "serving" / "classify.c"
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def classify(tmp_path_factory):
-    """The C program, as a function from words to a finished process."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if not compiler:
-        pytest.skip("there is no C compiler on the PATH")
-    library, program = tf.sysconfig.get_lib(), tmp_path_factory.mktemp("c") / "classify"
-    command = [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", str(SOURCE), "-o", str(program)]
-    command += [f"-I{tf.sysconfig.get_include()}", f"-L{library}", f"-Wl,-rpath,{library}"]
-    command += ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
-    compiled = subprocess.run(command, capture_output=True, text=True)
-    assert compiled.returncode == 0, compiled.stderr
-    return lambda *words: subprocess.run([program, *map(str, words)], capture_output=True, text=True)
 
 
 def read_answers(text):
@@ -38,7 +22,21 @@ def read_answers(text):
     return answers
 
 
-def test_every_signature(classify, exported, served, images, tmp_path):
+@pytest.mark.slow
+def test_every_signature(exported, served, images, tmp_path):
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if not compiler:
+        pytest.skip("there is no C compiler on the PATH")
+    library, program = tf.sysconfig.get_lib(), tmp_path / "classify"
+    command = [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", str(SOURCE), "-o", str(program)]
+    command += [f"-I{tf.sysconfig.get_include()}", f"-L{library}", f"-Wl,-rpath,{library}"]
+    command += ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
+    compiled = subprocess.run(command, capture_output=True, text=True)
+    assert compiled.returncode == 0, compiled.stderr
+
+    def classify(*words):
+        return subprocess.run([program, *map(str, words)], capture_output=True, text=True)
+
     for number, image in enumerate(images):
         image.tofile(tmp_path / f"{number}.raw")
         Image.fromarray(image).save(tmp_path / f"{number}.png")
@@ -49,8 +47,7 @@ def test_every_signature(classify, exported, served, images, tmp_path):
     same(read_answers(said), served["explain_class"](images=images, classes=np.full(3, 2, "int32")))
     (tmp_path / "3.png").write_text("no image")
     answers = read_answers(classify(exported, "serve_bytes", *sorted(tmp_path.glob("*.png"))).stdout)
-    assert answers.pop("valid").tolist() == [1, 1, 1, 0]
-    assert answers["probabilities"][3].tolist() == [0, 0, 0]
+    assert answers.pop("valid").tolist() == [1, 1, 1, 0] and not answers["probabilities"][3].any()
     same({name: value[:3] for name, value in answers.items()}, served["serving_default"](images=images))
     (tmp_path / "short.raw").write_bytes(b"123")
     for words, said in (

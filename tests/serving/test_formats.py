@@ -1,22 +1,25 @@
 """Other runtimes than TensorFlow get the Keras model's numbers, and nothing is left of what went wrong."""
 
 import re
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from small_run import NAMES, TEMPERATURE, same, scatter
 
 from attention_keras import attend, build_model, combine_evidence, explain
 from attention_keras.errors import UserError
 from attention_keras.layers.preprocess import build_preprocess
 from attention_keras.models.copies import in_float32
-from attention_keras.serving import check
+from attention_keras.runs.config import RunConfig
+from attention_keras.runs.directory import Run
+from attention_keras.serving import formats
 from attention_keras.serving.export import export_model, export_run
+from attention_keras.serving.formats import model_answers, representative_images, run_file, same_answers
 from attention_keras.serving.versions import read_card
-
-LOW = 1e-3  # two graphs of the same network round to bfloat16 at other places
 
 
 def tempered(logits):
@@ -42,8 +45,8 @@ def test_litert(written, served, images):
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")
     litert = interpreter.Interpreter(model_path=str(written["litert"].path))
     assert set(litert.get_signature_list()) == {"serving_default", "classify", "explain", "explain_class"}
-    for batch in (1, 3):
-        for signature in litert.get_signature_list():
+    for signature in litert.get_signature_list():
+        for batch in (1, 3):
             classes = {"classes": np.full(batch, 2, "int32")} if signature == "explain_class" else {}
             inputs = {"images": images[:batch], **classes}
             same(litert.get_signature_runner(signature)(**inputs), served[signature](**inputs))
@@ -53,10 +56,8 @@ def test_litert(written, served, images):
 def with_evidence(model, images, expected):
     """What an ONNX file answers, of the Keras model."""
     e = explain(model, images)
-    levels = {
-        f"evidence_{tap}": np.asarray(combine_evidence({tap: level}, (32, 32)))
-        for tap, level in e.evidence.items()
-    }
+    maps = {tap: np.asarray(combine_evidence({tap: level}, (32, 32))) for tap, level in e.evidence.items()}
+    levels = {f"evidence_{tap}": level for tap, level in maps.items()}
     return expected | levels | {"evidence": e.total, "evidence_rest": e.rest}
 
 
@@ -66,51 +67,11 @@ def test_onnx(written, images, with_evidence, logits):
     shapes = {value.name: value.shape for value in (*session.get_inputs(), *session.get_outputs())}
     whole = {name: ["batch", *value.shape[1:]] for name, value in with_evidence.items()}
     assert shapes == {"images": ["batch", 32, 32, 3], **whole}
-    names = [output.name for output in session.get_outputs()]
     for batch in (1, 3):
-        found = dict(zip(names, session.run(None, {"images": images[:batch]})))
+        found = run_file("onnx", written["onnx"].path, images[:batch])
         same(found, {name: value[:batch] for name, value in with_evidence.items()})
     total = found["evidence"].sum(axis=(1, 2)) + found["evidence_rest"]
     np.testing.assert_allclose(total, logits.max(axis=1) - logits.mean(axis=1), atol=1e-4)
-
-
-def test_a_repository_of_triton(run_path, written, tmp_path, monkeypatch):
-    onnx = pytest.importorskip("onnx")
-    content = written["onnx"].path.read_bytes()  # it is converted once
-    monkeypatch.setattr(
-        "attention_keras.serving.onnx_file.write_onnx", lambda served, file: file.write_bytes(content)
-    )
-    triton = {"formats": ["onnx"], "layout": "triton"}
-    config = tmp_path / "digits" / "config.pbtxt"
-    for version in ("1", "2"):
-        [found] = export_run(run_path, tmp_path, **triton)
-        assert found.path == tmp_path / "digits" / version / "model.onnx" and found.path.exists()
-    said = config.read_text()
-    assert said.startswith('name: "digits"\nbackend: "onnxruntime"\nmax_batch_size: 32\n')
-    assert sorted(path.name for path in config.parent.iterdir()) == ["1", "2", "config.pbtxt"]
-    types = {"UINT8": onnx.TensorProto.UINT8, "FP32": onnx.TensorProto.FLOAT}
-    block = r'(\w+) \{\s+name: "(\w+)"\s+data_type: TYPE_(\w+)\s+dims: \[ (.*) \]\s+'
-    block += r"(reshape \{ shape: \[ \] \}\s+)?\}"
-    blocks = {
-        (kind, name): (types[data_type], [] if reshape else [int(side) for side in dims.split(", ")])
-        for kind, name, data_type, dims, reshape in re.findall(block, said)
-    }
-    graph = onnx.load(found.path).graph
-    for kind, values in (("input", graph.input), ("output", graph.output)):
-        for value in values:
-            tensor = value.type.tensor_type
-            sides = [axis.dim_value for axis in tensor.shape.dim[1:]]
-            assert blocks.pop((kind, value.name)) == (tensor.elem_type, sides)
-    assert blocks == {} and len(graph.output) == 7
-    with pytest.raises(UserError, match="is a folder of Triton, which reads no SavedModel"):
-        export_run(run_path, tmp_path)
-    with pytest.raises(UserError, match="has SavedModels, which Triton does not read"):
-        export_run(run_path, written["onnx"].path.parents[1], **triton)
-    with pytest.raises(UserError, match=r"triton is for the format onnx alone; got saved_model"):
-        export_run(run_path, tmp_path, layout="triton")
-    config.write_text(said.replace("[ 16, 16 ]", "[ 8, 8 ]"))
-    with pytest.raises(UserError, match="other inputs or outputs than this network"):
-        export_run(run_path, tmp_path, **triton)
 
 
 @pytest.mark.slow
@@ -121,6 +82,21 @@ def test_openvino_reads_the_onnx_file(written, images, with_evidence):
     same({output.any_name: value for output, value in network(images).items()}, with_evidence)
 
 
+def test_a_repository_of_triton(run_path, written, tmp_path, monkeypatch):
+    content = written["onnx"].path.read_bytes()  # it is converted once
+    monkeypatch.setattr(formats, "write_onnx", lambda served, file: file.write_bytes(content))
+    triton, config = {"formats": ["onnx"], "layout": "triton"}, tmp_path / "digits" / "config.pbtxt"
+    said = 'name: "digits"\nbackend: "onnxruntime"\nmax_batch_size: 32\ndynamic_batching { }\n'
+    for version, kept in (("1", said), ("2", said + "# a reader's own\n")):
+        [found] = export_run(run_path, tmp_path, **triton)
+        assert found.path == tmp_path / "digits" / version / "model.onnx" and found.path.exists()
+        assert config.read_text() == kept
+        config.write_text(said + "# a reader's own\n")
+    assert sorted(path.name for path in config.parent.iterdir()) == ["1", "2", "config.pbtxt"]
+    with pytest.raises(UserError, match=r"triton is for the format onnx alone; got saved_model"):
+        export_run(run_path, tmp_path, layout="triton")
+
+
 @pytest.mark.slow
 def test_a_model_of_low_precision(images, tmp_path):
     """The SavedModel computes as it was trained or in float32, the other formats in float32."""
@@ -128,20 +104,20 @@ def test_a_model_of_low_precision(images, tmp_path):
     preprocess = build_preprocess("meanstd", images)
     model = scatter(build_model("vgg-att2-concat-pc", num_classes=3, width=0.05, preprocess=preprocess))
     keras.config.set_dtype_policy("float32")
-    trained, exact = (check.model_answers(m, images, tempered) for m in (model, in_float32(model)))
+    trained, exact = (model_answers(m, images, tempered) for m in (model, in_float32(model)))
     folder = tmp_path / "digits"
     saved_model, litert = export(model, folder, "saved_model", "litert")
-    same(check.run_file("saved_model", saved_model.path, images), trained, 2e-2)
-    outputs = model.predict(images.astype("float32"), verbose=0)
-    predicted = tf.nn.softmax(outputs["logits"] / TEMPERATURE)
-    served = tf.saved_model.load(str(saved_model.path)).signatures["serving_default"](images=images)
-    np.testing.assert_allclose(served["probabilities"], predicted, atol=LOW)
-    same(check.run_file("litert", litert.path, images), exact)
+    found = run_file("saved_model", saved_model.path, images)
+    same(found, trained, 2e-2)
+    predicted = tempered(model.predict(images.astype("float32"), verbose=0)["logits"])
+    # Two graphs of the same network round to bfloat16 at other places.
+    np.testing.assert_allclose(found["probabilities"], predicted, atol=1e-3)
+    same(run_file("litert", litert.path, images), exact)
     assert saved_model.rounding is None and 0 < litert.rounding < 2e-2
     said = f"; float32 in place of mixed_bfloat16 changes them by at most {litert.rounding:.0e}"
     assert str(litert).endswith(said) and read_card(saved_model.path)["precision"] == "mixed_bfloat16"
     [in_full] = export(model, folder, "saved_model", precision="float32", version=4)
-    same(check.run_file("saved_model", in_full.path, images), exact)
+    same(run_file("saved_model", in_full.path, images), exact)
     # A file alone takes the number of the run's newest SavedModel, and is never overwritten.
     [onnx] = export(model, folder, "onnx")
     assert onnx.path == folder / "digits-4.onnx" and onnx.difference < 1e-5
@@ -154,7 +130,7 @@ def test_a_model_of_low_precision(images, tmp_path):
 @pytest.mark.slow
 def test_a_model_that_takes_any_size(tmp_path, monkeypatch):
     """Maps are as large as the images that are sent; files have no size to be brought to."""
-    monkeypatch.setattr(check, "SIDE", 32)
+    monkeypatch.setattr(formats, "SIDE", 32)
     backbone = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3, name="tap")])
     model = scatter(attend(backbone, ["tap"], num_classes=3))
     with pytest.raises(UserError, match="litert needs images of one size"):
@@ -176,6 +152,7 @@ def test_a_model_that_takes_any_size(tmp_path, monkeypatch):
 
 def test_nothing_is_left_of_what_went_wrong(model, tmp_path, monkeypatch):
     """Each time one line. The network is written and run by stand-ins, which are quick."""
+    runtime = SimpleNamespace(shift=0.0)
 
     def write(served, path, card):
         path.mkdir()
@@ -185,34 +162,89 @@ def test_nothing_is_left_of_what_went_wrong(model, tmp_path, monkeypatch):
         file.write_bytes(b"half a fi")
         raise RuntimeError("\n  no such operation: Foo\nmore of it")
 
-    def shifted(by):
-        def run(name, file, images):
-            found = check.model_answers(model, images, tempered, evidence=name == "onnx")
-            return found | {"attention_conv13": found["attention_conv13"] + (by if name == "onnx" else 0)}
-
-        monkeypatch.setattr(check, "run_file", run)
-
-    def not_installed(name, file, images):
-        raise ModuleNotFoundError("onnxruntime")
+    def run(name, file, images):
+        if runtime.shift is None:
+            raise ModuleNotFoundError("onnxruntime")
+        found = model_answers(model, images, tempered, evidence=name == "onnx")
+        return found | {
+            "attention_conv13": found["attention_conv13"] + (runtime.shift if name == "onnx" else 0)
+        }
 
     monkeypatch.setattr("attention_keras.serving.saved_model.write_saved_model", write)
-    monkeypatch.setattr("attention_keras.serving.onnx_file.write_onnx", fail)
-    shifted(0)
+    monkeypatch.setattr(formats, "run_file", run)
+    monkeypatch.setattr(formats, "write_onnx", fail)
     with pytest.raises(UserError, match=r"cannot be written as onnx: no such operation: Foo$"):
         export(model, tmp_path / "m", "saved_model", "onnx")
-    monkeypatch.setattr(
-        "attention_keras.serving.onnx_file.write_onnx", lambda served, file: file.write_bytes(b"a file")
-    )
-    for shift in (3e-3, np.nan):
-        shifted(shift)
-        said = r"the onnx file's attention_conv13 differs .* more than 2e-03; nothing was exported"
+    monkeypatch.setattr(formats, "write_onnx", lambda served, file: file.write_bytes(b"a file"))
+    said = r"the onnx file's attention_conv13 differs .* more than 2e-03; nothing was exported"
+    for runtime.shift in (3e-3, np.nan):
         with pytest.raises(UserError, match=said):
             export(model, tmp_path / "n", "saved_model", "onnx")
     assert list(tmp_path.iterdir()) == []
-    shifted(1e-3)
+    runtime.shift = 1e-3
     export(model, tmp_path / "m", "saved_model", "onnx")
     found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     assert found == ["m/1/saved_model.pb", "m/m-1.onnx"]
-    monkeypatch.setattr(check, "run_file", not_installed)
+    runtime.shift = None
     [onnx] = export(model, tmp_path / "digits", "onnx")
     assert str(onnx).endswith("/digits-1.onnx, 0.0 MB, not checked, since onnxruntime is not installed")
+
+
+def test_int8_is_small_close_and_honest_about_how_close(run_path, model, written, tmp_path):
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    folder, rng = tmp_path / "images", np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(60):
+        small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), "uint8"))
+        small.resize((32, 32), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"no image")
+    [file] = export_run(run_path, tmp_path, formats=["litert"], quantize="int8", images=folder)
+    assert file.path == tmp_path / "digits" / "digits-1-int8.tflite"
+    _, held_out = representative_images(Run(run_path), model, folder)
+    assert held_out.shape == (40, 32, 32, 3)
+    litert = interpreter.Interpreter(model_path=str(file.path))
+    assert set(litert.get_signature_list()) == {"serving_default", "classify"}
+    found = litert.get_signature_runner("serving_default")(images=held_out)
+    assert {value.dtype for value in found.values()} == {np.dtype("float32")}
+    wanted = np.asarray(tempered(model(held_out.astype("float32"))["logits"]))
+    agreeing = int((found["probabilities"].argmax(1) == wanted.argmax(1)).sum())
+    assert file.agreement == (agreeing, 40) and agreeing >= 36
+    difference = np.abs(found["probabilities"] - wanted).max()
+    assert file.difference == pytest.approx(difference, abs=1e-5) and 1e-4 < difference < 0.2
+    said = f"{agreeing} of 40 answers are the model's, probabilities differ from the model's by at most"
+    assert said in str(file) and file.size < 0.6 * written["litert"].size
+    kernels = [t for t in litert.get_tensor_details() if len(t["shape"]) == 4 and t["shape"][-1] > 3]
+    assert sum(t["dtype"] == np.int8 for t in kernels) > 0.8 * len(kernels)
+
+
+def test_images_for_int8_come_from_both_splits_of_the_run():
+    run = SimpleNamespace(config=RunConfig.from_dict({"dataset": "cluttered_digits", "limit": 300}))
+    ranges, held_out = representative_images(run, None, None)
+    assert ranges.shape == (100, 32, 32, 3) and held_out.shape == (60, 32, 32, 3)
+    held = {image.tobytes() for image in held_out}
+    assert len(held) == 60 and not held & {image.tobytes() for image in ranges}
+
+
+def test_answers_that_are_the_same():
+    found = np.array([[0.6, 0.4], [0.2, 0.8], [0.5, 0.1]])
+    wanted = np.array([[0.9, 0.1], [0.6, 0.4], [0.5, 0.3]])
+    for activation, thresholds, count in (
+        ("softmax", None, (2, 3)),
+        ("sigmoid", [0.5, 0.3], (0, 3)),
+        ("sigmoid", [0.1, 0.5], (2, 3)),
+        ("linear", None, None),
+    ):
+        model = SimpleNamespace(activation=activation, thresholds=thresholds)
+        assert same_answers(found, wanted, model) == count, activation
+
+
+def test_what_cannot_be_int8(run_path, tmp_path):
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    int8 = {"quantize": "int8", "images": tmp_path}
+    for options, said in (
+        ({"images": tmp_path}, "images are for int8 alone"),
+        ({"formats": ["litert"], **int8}, "has 1 images that can be read; int8 needs 3"),
+        ({"formats": ["litert", "onnx"], **int8}, "int8 is for the format litert alone; got litert, onnx"),
+    ):
+        with pytest.raises(UserError, match=said):
+            export_run(run_path, tmp_path, **options)

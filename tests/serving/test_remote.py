@@ -26,9 +26,8 @@ def test_a_run_a_server_and_a_served_file_give_the_same_answers(server, served, 
     folder = tmp_path / "new"
     folder.mkdir()
     for number in range(9):
-        Image.fromarray(np.roll(images[number % 3], number, 0)).resize((50, 40)).save(
-            folder / f"{number}.png"
-        )
+        image = Image.fromarray(np.roll(images[number % 3], number, 0)).resize((50, 40))
+        image.save(folder / f"{number}.png")
     (folder / "broken.jpg").write_bytes(b"no image")
     tables = []
     for name, words in (("run", [run_path]), ("url", ["--url", server.url])):
@@ -44,11 +43,10 @@ def test_a_run_a_server_and_a_served_file_give_the_same_answers(server, served, 
     drawn = sorted(path.name for path in (tmp_path / "url" / "pictures").iterdir())
     assert drawn == sorted(Path(row["drawing"]).name for row in tables[0] if not row["reason"])
     for name in drawn:
-        ours, theirs = (
-            np.asarray(Image.open(tmp_path / kind / "pictures" / name)) for kind in ("run", "url")
-        )
+        files = (tmp_path / kind / "pictures" / name for kind in ("run", "url"))
+        ours, theirs = (np.asarray(Image.open(file)).astype(int) for file in files)
         # A value between two colours of the map can fall to either; a digit of a label, too.
-        assert ours.shape == theirs.shape and (np.abs(ours.astype(int) - theirs).max(-1) > 8).mean() < 1e-3
+        assert ours.shape == theirs.shape and (np.abs(ours - theirs).max(-1) > 8).mean() < 1e-3
     answers = served["serve_bytes"](image_bytes=[Path(row["path"]).read_bytes() for row in tables[0]])
     assert answers["valid"].tolist() == [not row["reason"] for row in tables[0]] != [True] * len(tables[0])
     for row, probabilities in zip(tables[0], answers["probabilities"]):
@@ -99,8 +97,7 @@ def test_mistakes_are_one_line(server, picture, tmp_path, monkeypatch, capsys):
         free.bind(("127.0.0.1", 0))
         for url, said in (
             (f"http://127.0.0.1:{free.getsockname()[1]}/v1/models/demo", "is a server running there?"),
-            ("localhost:8501", "is no URL of a model; type http://HOST:8501/v1/models/NAME"),
-            ("http://localhost:8501", "is no URL of a model"),
+            ("http://localhost:8501", "is no URL of a model; type http://HOST:8501/v1/models/NAME"),
             (f"http://{server.grpc_address}/v1/models/demo", ""),
         ):
             assert predict("--url", url, picture) == 2, url

@@ -9,14 +9,14 @@ from PIL import Image
 
 from attention_keras.data.geometry import RESIZES, PictureFormat
 from attention_keras.data.images import UnreadableImage, read_image
-from attention_keras.serving.decode import decode_images
+from attention_keras.serving.signatures import decode_images
 
 HEIGHT, WIDTH = 20, 24
 RNG = np.random.default_rng(0)
 SMOOTH = Image.fromarray(RNG.integers(0, 256, (4, 5, 3), dtype="uint8")).resize((WIDTH, HEIGHT))
 RGBA = Image.fromarray(RNG.integers(0, 256, (HEIGHT, WIDTH, 4), dtype="uint8"))
 DEEP = RNG.integers(0, 1 << 16, (HEIGHT, WIDTH, 3)).astype("uint16")
-PALETTE = SMOOTH.quantize(200)
+PALETTE, GREY = SMOOTH.quantize(200), SMOOTH.convert("L")
 
 
 def saved(image, kind, **options):
@@ -25,7 +25,6 @@ def saved(image, kind, **options):
     return buffer.getvalue()
 
 
-GREY = SMOOTH.convert("L")
 FILES = {
     "rgb.jpg": saved(SMOOTH, "JPEG"),
     "halved_colours.jpg": saved(SMOOTH, "JPEG", subsampling=2),
@@ -40,13 +39,8 @@ FILES = {
 PNG = {"rgb": SMOOTH, "rgba": RGBA, "grey": GREY, "alpha": RGBA.convert("LA"), "palette": PALETTE}
 PNG |= {"grey_16_bits": Image.fromarray(DEEP[..., 0]), "binary": SMOOTH.convert("1")}
 FILES |= {f"{name}.png": saved(image, "PNG") for name, image in PNG.items()}
-BAD = {
-    "cut.png": FILES["rgb.png"][:300],
-    "cut.jpg": FILES["rgb.jpg"][:-100],
-    "text.jpg": b"no image",
-    "empty.png": b"",
-    "header.png": b"\x89PNG",
-}
+BAD = {"cut.png": FILES["rgb.png"][:300], "cut.jpg": FILES["rgb.jpg"][:-100]}
+BAD |= {"text.jpg": b"no image", "empty.png": b"", "header.png": b"\x89PNG"}
 
 
 def test_the_graph_decodes_what_predict_reads(tmp_path):
