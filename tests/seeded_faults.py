@@ -64,7 +64,7 @@ TABLE = {
         ("statistics of one device", "layer.synchronized = synchronized", "layer.synchronized = False"),
     ],
     "tests/data/test_images.py": [
-        ("image stretched", "larger(1, smaller(width, height * wide // tall))", "width"),
+        ("image stretched", "numpy.maximum(1, numpy.minimum(wide, tall * width // height))", "wide"),
     ],
     "tests/data/test_membership.py": [
         ("one hash for all splits", "key=purpose.encode()[:64]", 'key=b""'),

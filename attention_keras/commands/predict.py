@@ -73,8 +73,7 @@ def main(words: Sequence[str], prog: str) -> int:
         raise UserError("--overview shows drawings; leave out --no-pictures")
     from attention_keras.data.files import find_images, in_shard, in_words
 
-    found, name = find_images(files, Path(options.output)), "predictions"
-    chosen = found.files
+    (chosen, passed_over), name = find_images(files, Path(options.output)), "predictions"
     if options.shard:
         number, count = map(int, options.shard.split("/"))
         chosen, name = in_shard(chosen, number, count), f"predictions-{number}-of-{count}"
@@ -108,8 +107,8 @@ def main(words: Sequence[str], prog: str) -> int:
     unread = len(table.answered) - read
     said = f"{speed:.0f} a second" if left else "all answered before"
     print(f"{read:,} {'image' if read == 1 else 'images'} in {written}, {said}")
-    if found.passed_over:
-        print(f"passed over: {in_words(found.passed_over)}")
+    if passed_over:
+        print(f"passed over: {in_words(passed_over)}")
     if unread:
         print(f"warning: {unread:,} files could not be read; their rows say why", file=sys.stderr)
     return 1 if unread and not read else 0

@@ -9,9 +9,10 @@ import numpy as np
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
 from attention_keras.data.digits import ClutteredDigits
 from attention_keras.data.folders import read_masked_folder
-from attention_keras.data.geometry import DEFAULT_SIZE, PictureFormat, Resize
+from attention_keras.data.images import PictureFormat
 from attention_keras.data.membership import FileRecord
 from attention_keras.data.registry import (
+    DEFAULT_SIZE,
     FOLDER,
     IMAGE_FILES,
     PETS,
@@ -19,6 +20,7 @@ from attention_keras.data.registry import (
     VALIDATION_FRACTION,
     GroupBy,
     Labels,
+    Resize,
     find_dataset,
     has_free_size,
 )

@@ -4,8 +4,8 @@ Made in seconds from scikit-learn's `load_digits` (1,797 scans of 8x8), without 
 classifier solves it, and "does attention find the object?" has an exact answer.
 """
 
+from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -25,26 +25,17 @@ _BLOCK = 250  # scenes drawn at once; the first n scenes need only the first blo
 _SOURCE_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
 
-class SourceDigits(NamedTuple):
-    """Digits of one split: `scans` `(m, 8, 8)` in [0, 1], `labels` `(m,)`, `rows` `(m,)` in load_digits."""
-
-    scans: np.ndarray
-    labels: np.ndarray
-    rows: np.ndarray
-
-
 @cache
-def source_digits(split: str) -> SourceDigits:
-    """The scans that scenes of `split` are made of; no scan is in two splits."""
+def source_digits(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scans `(m, 8, 8)` in [0, 1] for scenes of `split`, their labels and rows in load_digits `(m,)`."""
     with needs("cluttered_digits", extra="train"):
         from sklearn.datasets import load_digits
 
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
     ends = np.round(np.cumsum(list(_SOURCE_SHARES.values())) * len(order)).astype(int)
-    parts = dict(zip(_SOURCE_SHARES, np.split(order, ends[:-1])))
-    rows = parts[split]
-    return SourceDigits(digits.images[rows].astype("float32") / 16, digits.target[rows].astype("int32"), rows)
+    rows = np.split(order, ends[:-1])[list(_SOURCE_SHARES).index(split)]
+    return digits.images[rows].astype("float32") / 16, digits.target[rows].astype("int32"), rows
 
 
 class ClutteredDigits:
@@ -70,9 +61,9 @@ def generate_scenes(split: str, count: int) -> Split:
 
 def _draw_block(split: str, block: int) -> tuple[np.ndarray, ...]:
     """Images, labels, masks and boxes of one block of scenes."""
-    source = source_digits(split)
+    scans, labels, _ = source_digits(split)
     rng = np.random.default_rng([0, list(SCENES).index(split), block])
-    chosen = rng.integers(len(source.labels), size=_BLOCK)
+    chosen = rng.integers(len(labels), size=_BLOCK)
     # Dark, tinted ground with coarse blotches.
     tint = rng.uniform(0, 70, (_BLOCK, 1, 1, 3))
     blotches = rng.normal(0, 10, (_BLOCK, SIDE // 4, SIDE // 4, 1)).repeat(4, axis=1).repeat(4, axis=2)
@@ -81,39 +72,41 @@ def _draw_block(split: str, block: int) -> tuple[np.ndarray, ...]:
     pieces = rng.integers(fewest, most + 1, _BLOCK)
     for slot in range(most):
         scenes = np.flatnonzero(pieces > slot)
-        _paint(rng, canvas, _pieces(rng, source, scenes), scenes)
-    ink = _digits(rng, source, chosen)
+        _paint(rng, canvas, _pieces(rng, scans, len(scenes)), scenes)
+    ink = _digits(rng, scans[chosen])
     _paint(rng, canvas, ink, np.arange(_BLOCK))
     canvas += rng.normal(0, 8, canvas.shape).astype("float32")
     masks = ink > MASK_THRESHOLD
     images = np.clip(np.rint(canvas), 0, 255).astype("uint8")
-    return images, source.labels[chosen], masks, _tight_boxes(masks)
+    return images, labels[chosen], masks, _tight_boxes(masks)
 
 
-def _digits(rng: np.random.Generator, source: SourceDigits, chosen: np.ndarray) -> np.ndarray:
-    """Ink `(len(chosen), h, w)` in [0, 1] of whole digits, each at its own size and position."""
-    sizes = rng.integers(DIGIT_SIZES.start, DIGIT_SIZES.stop, len(chosen))
-    corners = rng.integers(0, SIDE - sizes[:, None] + 1, (len(chosen), 2))
-    ink = np.zeros((len(chosen), SIDE, SIDE), "float32")
-    for size in DIGIT_SIZES:
-        rows = np.flatnonzero(sizes == size)
-        ink[_windows(rows, corners[rows], size)] = _enlarge(source.scans[chosen[rows]], size)
-    return ink
+def _digits(rng: np.random.Generator, scans: np.ndarray) -> np.ndarray:
+    """Ink `(m, h, w)` in [0, 1] of whole digits, each at its own size and position."""
+    sizes = rng.integers(DIGIT_SIZES.start, DIGIT_SIZES.stop, len(scans))
+    return _placed(rng, sizes, lambda rows, size: _enlarge(scans[rows], size))
 
 
-def _pieces(rng: np.random.Generator, source: SourceDigits, active: np.ndarray) -> np.ndarray:
-    """Ink `(len(active), h, w)` of one square piece per scene, cut from the middle of an enlarged digit."""
+def _pieces(rng: np.random.Generator, scans: np.ndarray, count: int) -> np.ndarray:
+    """Ink `(count, h, w)` of one square piece per scene, cut from the middle of an enlarged digit."""
     enlarged = 20
-    sizes = rng.integers(PIECE_SIZES.start, PIECE_SIZES.stop, len(active))
-    donors = rng.integers(len(source.labels), size=len(active))
-    cuts = rng.integers(2, enlarged - 1 - sizes[:, None], (len(active), 2))
-    corners = rng.integers(0, SIDE - sizes[:, None] + 1, (len(active), 2))
-    ink = np.zeros((len(active), SIDE, SIDE), "float32")
-    for size in PIECE_SIZES:
+    sizes = rng.integers(PIECE_SIZES.start, PIECE_SIZES.stop, count)
+    donors = rng.integers(len(scans), size=count)
+    cuts = rng.integers(2, enlarged - 1 - sizes[:, None], (count, 2))
+
+    def cut(rows: np.ndarray, size: int) -> np.ndarray:
+        return _enlarge(scans[donors[rows]], enlarged)[_windows(np.arange(len(rows)), cuts[rows], size)]
+
+    return _placed(rng, sizes, cut)
+
+
+def _placed(rng: np.random.Generator, sizes: np.ndarray, draw: Callable[[np.ndarray, int], np.ndarray]):
+    """Ink `(m, h, w)` with squares of these sizes `(m,)` at random positions, which `draw` fills."""
+    corners = rng.integers(0, SIDE - sizes[:, None] + 1, (len(sizes), 2))
+    ink = np.zeros((len(sizes), SIDE, SIDE), "float32")
+    for size in np.unique(sizes):
         rows = np.flatnonzero(sizes == size)
-        digits = _enlarge(source.scans[donors[rows]], enlarged)
-        cut = _windows(np.arange(len(rows)), cuts[rows], size)
-        ink[_windows(rows, corners[rows], size)] = digits[cut]
+        ink[_windows(rows, corners[rows], size)] = draw(rows, size)
     return ink
 
 

@@ -6,11 +6,10 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from attention_keras.data.images import EXTENSIONS, can_be_opened
+from attention_keras.data.image_files import EXTENSIONS, can_be_opened
 from attention_keras.errors import UserError
 
 NO_IMAGES = frozenset(["__MACOSX"])
@@ -24,36 +23,28 @@ FolderId = tuple[int, int]
 """Device and number of a folder, which tell it from others, whatever name or link leads to it."""
 
 
-@dataclass(frozen=True)
-class ImageFiles:
-    """Files in the order of the words, each once; and how many of which kind were passed over in folders."""
+def find_images(words: Sequence[str], output: Path | None = None) -> tuple[list[Path], Counter[str]]:
+    """Every image that the words name, in their order and once; how many of which kind were passed over.
 
-    files: list[Path]
-    passed_over: Counter[str]
-
-
-def find_images(words: Sequence[str], output: Path | None = None) -> ImageFiles:
-    """Every image that the words name: files, folders, and patterns for shells that do not expand them.
-
-    A word @FILE stands for the words in the lines of that file, and - for those in the lines of stdin.
-    A folder stands for the images in it and in the folders below; hidden files and the copies that macOS
-    makes (`._*`, `__MACOSX`) are left out. A file named by itself is taken whatever its ending. What `output`
-    holds of this command's own drawings is passed over.
+    Words are files, folders, and patterns for shells that do not expand them. A word @FILE stands for the
+    words in the lines of that file, and - for those in the lines of stdin. A folder stands for the images in
+    it and in the folders below; hidden files and the copies that macOS makes (`._*`, `__MACOSX`) are left
+    out. A file named by itself is taken whatever its ending. What `output` holds of this command's own
+    drawings is passed over.
     """
     passed_over: Counter[str] = Counter()
     identify, found = cache(folder_id), dict[tuple, Path]()
+    drawings = identify(output / DRAWINGS) if output else None
     for word in _listed(words):
         for file in _named(word, passed_over):
             found.setdefault((identify(file.parent), file.name), file)
-    drawings = output / DRAWINGS if output else None
-    own = identify(drawings) if drawings else None
-    files = [file for (folder, _), file in found.items() if folder != own]
+    files = [file for (folder, _), file in found.items() if folder != drawings or not drawings]
     if len(files) < len(found):
-        passed_over[f"in {drawings}, where this command draws"] += len(found) - len(files)
+        passed_over[f"in {output / DRAWINGS}, where this command draws"] += len(found) - len(files)
     if not files:
         others = f"; passed over: {in_words(passed_over)}" if passed_over else ""
         raise UserError(f"no images in {', '.join(words)}{others}; {endings_in_words()}")
-    return ImageFiles(files, passed_over)
+    return files, passed_over
 
 
 def _listed(words: Sequence[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from attention_keras.data.files import NO_IMAGES, endings_in_words, folder_id, images_below, in_words
-from attention_keras.data.images import EXTENSIONS
+from attention_keras.data.image_files import EXTENSIONS
 from attention_keras.data.registry import GroupBy
 from attention_keras.data.split import Role
 from attention_keras.data.table import ImageTable

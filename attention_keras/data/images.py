@@ -1,46 +1,63 @@
-"""Image files of any kind to RGB pixels at the network's size, or a reason why not.
+"""Image files to pixels at the network's size, or a reason why not.
 
 This is the one path of an image: training, masks, evaluation, queries and prediction read files by it.
-`geometry.to_size` is its twin in an exported model, which agrees within one grey level.
+`to_size` is its twin in an exported model, which agrees within one grey level.
 """
 
 import math
-import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL import Image
 
-from attention_keras.data.arrays import read_array
-from attention_keras.data.geometry import PictureFormat, Resize, crop_box, padded_box, random_box
+from attention_keras.data.image_files import (
+    MEGAPIXELS,
+    UnreadableImage,
+    levels,
+    open_any,
+    open_image,
+    size_of,
+    upright_rgb,
+    upright_size,
+)
+from attention_keras.data.registry import Resize
 from attention_keras.errors import UserError
 
-EXTENSIONS = frozenset(
-    [".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"]
-    + [".webp", *[".avif"] * bool(features.check("avif"))]
-)
-MEGAPIXELS = 100
-"""Millions of pixels above which an image is refused before it is decoded."""
+SCALE = (0.35, 1.0)
+"""Share of the area of a random part. Training from scratch on a million images goes down to 0.08;
+fine-tuning on a few hundred has no use for parts in which the object is mostly cut off."""
+RATIO = (3 / 4, 4 / 3)
+"""Width over height of a part that becomes a square."""
 _FEW = 64
 _GAP = 1.25
 """A part is first brought to this many times the size of the result in the cheapest way, then resized: half
 the time, for 0.4 levels of grey in a photograph of 1600x1200, less than what JPEG costs."""
 
 
-class UnreadableImage(Exception):
-    """The file is not an image that can be used; the message says why."""
+@dataclass(frozen=True)
+class PictureFormat:
+    """What images of any shape are brought to. Training and all that comes after it must agree on it.
+
+    `crop` takes the middle, `stretch` does not keep the aspect ratio, `pad` keeps all of the image with black
+    at the sides. All of them are bilinear, with antialiasing. `size` is `(h, w)`. Of images of more than
+    8 bits, or of floating point, `values` become black and white; None for 0 to 65535. Of `channels` 1 is
+    grey and 3 RGB; others are as in the file.
+    """
+
+    size: tuple[int, int]
+    resize: Resize
+    values: tuple[float, float] | None = None
+    channels: int = 3
 
 
 def read_image(path: Path, to: PictureFormat) -> np.ndarray:
     """One image as `(h, w, c)` uint8; raises UnreadableImage."""
     # Not `draft`, which decodes large JPEGs sooner and to other pixels than an exported model does.
-    return _made(path, to, lambda image: fit(upright_rgb(image), to.size, to.resize))
+    return _made(path, to, lambda image: fit(upright_rgb(image), to))
 
 
 def read_part(path: Path, to: PictureFormat, draws: Sequence[float]) -> np.ndarray:
@@ -53,53 +70,42 @@ def read_mask(path: Path, to: PictureFormat) -> np.ndarray:
     return read_image(path, replace(to, values=None, channels=3)).mean(axis=-1) > 127
 
 
-def check_image(path: Path, to: PictureFormat) -> None:
-    """Decode all of an image and keep nothing of it; raises UnreadableImage where `read_image` does."""
-    _made(path, to, lambda image: np.asarray(decoded_small(image)))
+def check_image(path: Path, to: PictureFormat | None) -> None:
+    """Decode all of an image and keep nothing of it; raises UnreadableImage where reading does.
 
+    With `to` None it will be read in bands, and one of more than 100 megapixels is believed.
+    """
 
-def decoded_small(image: Image.Image) -> Image.Image:
-    """All of it decoded, for no header says what is cut off; a JPEG at an eighth, in half the time."""
-    image.draft(None, (1, 1))
-    return upright_rgb(image)
+    def decoded(image: Image.Image) -> np.ndarray:
+        """No header says what is cut off; a JPEG is decoded at an eighth, in half the time."""
+        image.draft(None, (1, 1))
+        return np.asarray(upright_rgb(image))
+
+    if to is not None:
+        _made(path, to, decoded)
+    elif math.prod(upright_size(path, None)) <= MEGAPIXELS * 1e6:
+        with open_image(path) as image:
+            decoded(image)
 
 
 def _made(path: Path, to: PictureFormat, make: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     """What `make` gives of the file, or of each of its channels where it is more than RGB of 8 bits."""
-
-    def in_channels(pixels: np.ndarray) -> np.ndarray:
-        if pixels.shape[-1] == to.channels:
-            return pixels
-        if to.channels == 3:
-            return pixels.repeat(3, axis=-1)
-        return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
-
-    array, turn = array_of(path, to.channels), None
-    try:
-        with open_image(path) as image:
-            if array is None and to.channels in (1, 3) and not is_deep(image):
-                return in_channels(make(image))
-            array = np.asarray(image) if array is None else array
-            turn = image.getexif().get(ExifTags.Base.Orientation)
-    except UnreadableImage:
-        if array is None:
-            raise
-    array = np.atleast_3d(array)
-    if (count := array.shape[-1]) != to.channels and {count, to.channels} != {1, 3}:
-        raise UnreadableImage(f"{count} channels, and the model takes {to.channels}")
-    array = array if array.dtype == np.uint8 else _levels(array, to.values)
-    parts = [array] if count == 3 else [array[..., channel] for channel in range(count)]
-    layers = [Image.fromarray(np.ascontiguousarray(part)) for part in parts]
-    for layer in layers:
-        layer.getexif().update({ExifTags.Base.Orientation: turn} if turn else {})
-    pixels = [make(layer)[..., : len(layer.getbands())] for layer in layers]
-    return in_channels(np.concatenate(pixels, axis=-1))
-
-
-def array_of(path: Path, channels: int) -> np.ndarray | None:
-    """What `read_array` gives; raises UnreadableImage."""
-    with _reasons(path):
-        return read_array(path, channels, MEGAPIXELS * 1e6)
+    with open_any(path, to.channels) as found:
+        if isinstance(found, Image.Image):
+            pixels = make(found)
+        else:
+            count = found.shape[-1]
+            if count != to.channels and {count, to.channels} != {1, 3}:
+                raise UnreadableImage(f"{count} channels, and the model takes {to.channels}")
+            array = np.ascontiguousarray(levels(found, to.values))
+            parts = [array] if count == 3 else [array[..., channel] for channel in range(count)]
+            made = [make(Image.fromarray(part))[..., : 3 if count == 3 else 1] for part in parts]
+            pixels = np.concatenate(made, axis=-1)
+    if pixels.shape[-1] == to.channels:
+        return pixels
+    if to.channels == 3:
+        return pixels.repeat(3, axis=-1)
+    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
 
 
 def model_channels(channels: int | None) -> int:
@@ -109,155 +115,111 @@ def model_channels(channels: int | None) -> int:
     return channels
 
 
-def is_deep(image: Image.Image) -> bool:
-    """Whether Pillow reads more than 8 bits of it."""
-    return image.mode.startswith("I") or image.mode == "F"
-
-
 def range_of_deep(files: Sequence[Path], channels: int, few: bool = False) -> tuple[float, float] | None:
     """The least and the greatest value of images of more than 8 bits, or of a `few`; None without any."""
 
-    def ends(file: Path) -> tuple[float, float] | None:
+    def ends(file: Path) -> list[float]:
         try:
-            pixels = array_of(file, channels)
-            if pixels is None:
-                with open_image(file) as image:
-                    pixels = np.asarray(image) if is_deep(image) else None
+            with open_any(file, channels) as found:
+                if isinstance(found, Image.Image) or found.dtype == np.uint8:
+                    return []
         except UnreadableImage:
-            return None
-        if pixels is None or pixels.dtype == np.uint8:
-            return None
-        found = pixels[np.isfinite(pixels)]
-        return (float(found.min()), float(found.max())) if found.size else None
+            return []
+        known = found[np.isfinite(found)]
+        return [float(known.min()), float(known.max())] if known.size else []
 
     with ThreadPoolExecutor() as threads:
         chosen = files[:: -(-len(files) // _FEW)] if few and len(files) else files
-        found = [*filter(None, threads.map(ends, chosen))]
-    low, high = min((low for low, _ in found), default=0), max((high for _, high in found), default=0)
+        values = [value for pair in threads.map(ends, chosen) for value in pair]
+    low, high = min(values, default=0), max(values, default=0)
     return (low, high) if low < high else None
 
 
-@contextmanager
-def open_image(path: Path, megapixels: int | None = MEGAPIXELS) -> Iterator[Image.Image]:
-    """A file whose pixels are still to be decoded; whatever goes wrong meanwhile is UnreadableImage.
+def frames(height, width, size: tuple[int, int], resize: Resize, numpy=np) -> tuple[Any, Any]:
+    """Which part of an image the network sees, and where in `size` it goes: `(top, left, height, width)`."""
 
-    So is an image of more than so many `megapixels`; None opens any.
-    """
-    usual = Image.MAX_IMAGE_PIXELS
-    with _reasons(path):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            if megapixels != MEGAPIXELS:  # Pillow itself refuses headers of 179 megapixels
-                Image.MAX_IMAGE_PIXELS = None
-            try:
-                image = Image.open(path)
-            finally:
-                Image.MAX_IMAGE_PIXELS = usual
-        with image:
-            if megapixels is not None and image.width * image.height > megapixels * 1e6:
-                raise UnreadableImage(
-                    f"{image.width}x{image.height} is over {megapixels} megapixels; shrink it, such as with "
-                    "Image.thumbnail of Pillow"
-                )
-            yield image
+    def middle(tall, wide, height, width):
+        """The largest part in the middle of the first that has the shape of the second."""
+        inner_height = numpy.maximum(1, numpy.minimum(tall, wide * height // width))
+        inner_width = numpy.maximum(1, numpy.minimum(wide, tall * width // height))
+        return (tall - inner_height) // 2, (wide - inner_width) // 2, inner_height, inner_width
 
-
-@contextmanager
-def _reasons(path: Path) -> Iterator[None]:
-    """What goes wrong inside becomes UnreadableImage."""
-    if not can_be_opened(path):
-        raise UnreadableImage("not a regular file")
-    try:
-        yield
-    except UnidentifiedImageError:
-        raise UnreadableImage("not an image") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UnreadableImage(reason or type(error).__name__) from None
-
-
-def can_be_opened(path: Path) -> bool:
-    """Whether opening it gives content or says why not: a folder has none, and a FIFO waits for some."""
-    return os.path.isfile(path) or not os.path.exists(path)
-
-
-def upright_size(path: Path, megapixels: int | None = MEGAPIXELS) -> tuple[int, int]:
-    """Height and width of an image as the camera turned it, from its header; raises UnreadableImage."""
-    try:
-        with open_image(path, megapixels) as image:
-            return _upright_size(image)
-    except UnreadableImage:
-        array = array_of(path, 3)
-        if array is None:
-            raise
-        return array.shape[0], array.shape[1]
-
-
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    turned &= image.format != "TIFF"  # whose size Pillow turns itself
-    return image.size if turned else image.size[::-1]
-
-
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """Turned as the camera says, in place, and in three channels of 8 bits; alpha is dropped."""
-    ImageOps.exif_transpose(image, in_place=True)
-    if is_deep(image):
-        image = Image.fromarray(_levels(np.asarray(image), None))
-    # It is dropped anyway, and Pillow warns of every palette with it.
-    image.info.pop("transparency", None)
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _levels(array: np.ndarray, values: tuple[float, float] | None) -> np.ndarray:
-    """Numbers of more than 8 bits as uint8: `values` become 0 and 255, without them 0 and 65535 do."""
-    if values:
-        low, high = values
-        levels = (array.astype("float32") - low) * np.float32(255 / (high - low))
-        return np.rint(np.clip(np.nan_to_num(levels), 0, 255)).astype("uint8")
-    if array.dtype.kind == "f":
-        raise UnreadableImage("floating-point pixels have no agreed range")
-    return (np.clip(array, 0, 65535) >> 8).astype("uint8")
-
-
-def fit(image: Image.Image, size: tuple[int, int], resize: Resize) -> np.ndarray:
-    """Pixels `(h, w, 3)` of an RGB image at `size` (h, w), as `PictureFormat` says."""
-    inner = size
+    seen, place = (0, 0, height, width), (0, 0, *size)
     if resize == "crop":
-        top, left, height, width = crop_box(image.height, image.width, size)
-        image = image.crop((left, top, left + width, top + height))
+        seen = middle(height, width, *size)
     elif resize == "pad":
-        top, left, *inner = padded_box(image.height, image.width, size)
-    image = image.resize(tuple(inner)[::-1], Image.Resampling.BILINEAR)
-    if resize == "pad":
-        image = image.crop((-left, -top, size[1] - left, size[0] - top))
-    return np.asarray(image)
+        place = middle(*size, height, width)
+    return seen, place
+
+
+def fit(image: Image.Image, to: PictureFormat) -> np.ndarray:
+    """Pixels `(h, w, 3)` of an RGB image, as `PictureFormat` says."""
+    (top, left, height, width), (above, before, tall, wide) = frames(*image.size[::-1], to.size, to.resize)
+    image = image.crop((left, top, left + width, top + height))
+    image = image.resize((wide, tall), Image.Resampling.BILINEAR)
+    return np.asarray(image.crop((-before, -above, to.size[1] - before, to.size[0] - above)))
+
+
+def to_size(image, size: tuple[int, int], resize: Resize):
+    """An image `(h, w, c)` of any shape as uint8 `(*size, c)`, in a graph: the twin of `fit`."""
+    import tensorflow as tf
+
+    height, width = tf.unstack(tf.shape(image)[:2])
+    (top, left, height, width), (above, before, *inner) = frames(height, width, size, resize, tf)
+    pixels = tf.image.resize(image[top : top + height, left : left + width], inner, antialias=True)
+    pixels = tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
+    return tf.image.pad_to_bounding_box(pixels, above, before, *size)
+
+
+def fit_box(box: Sequence[float], image: tuple[int, int], to: PictureFormat) -> tuple[float, ...]:
+    """`[y0, x0, y1, x1]` in the network's image, of left, top, right, bottom in an image of this `(h, w)`."""
+    seen, place = frames(*image, to.size, to.resize)
+
+    def moved(position: float, axis: int) -> float:
+        share = (float(position) - seen[axis]) / seen[axis + 2]
+        return min(max(place[axis] + share * place[axis + 2], 0.0), float(to.size[axis]))
+
+    left, top, right, bottom = box
+    return moved(top, 0), moved(left, 1), moved(bottom, 0), moved(right, 1)
+
+
+def random_box(draws: Sequence[float], aspect: float = 1.0) -> tuple[float, float, float, float]:
+    """A part of an image, `(top, left, height, width)` in shares of its height and width.
+
+    `draws` are four numbers in [0, 1), for area, ratio, top and left; `aspect` is the image's width over its
+    height, by the same of the result. Area and logarithm of the ratio are uniform among those that fit into
+    the image. One so long that none fits gives the largest parts that have the ratio.
+    """
+    area_at, ratio_at, top_at, left_at = map(float, draws)
+    most = min(SCALE[1], RATIO[1] / aspect, aspect / RATIO[0])
+    least = min(SCALE[0], most)
+    area = least + area_at * (most - least)
+    lowest, highest = max(RATIO[0], area * aspect), min(RATIO[1], aspect / area)
+    ratio = lowest * (highest / lowest) ** ratio_at
+    height = min(1.0, math.sqrt(area * aspect / ratio))
+    width = min(1.0, math.sqrt(area * ratio / aspect))
+    return top_at * (1 - height), left_at * (1 - width), height, width
 
 
 def resized_crop(image: Image.Image, draws: Sequence[float], to: PictureFormat) -> np.ndarray:
     """Pixels `(h, w, 3)` uint8 of a random part of an image (for `pad` with its black) not yet decoded."""
-    size, resize = to.size, to.resize
 
     def framed(height: int, width: int) -> tuple[int, int]:
         """What parts are taken from."""
-        if resize != "pad":
+        if to.resize != "pad":
             return height, width
-        pixel = max(height / size[0], width / size[1])
-        return round(pixel * size[0]), round(pixel * size[1])
+        pixel = max(height / to.size[0], width / to.size[1])
+        return round(pixel * to.size[0]), round(pixel * to.size[1])
 
-    if not isinstance(image, JpegImageFile):
-        image = ImageOps.exif_transpose(image)
-    height, width = framed(*_upright_size(image))
-    aspect = width / height * size[0] / size[1] if resize == "crop" else 1.0
+    height, width = framed(*size_of(image))
+    aspect = width / height * to.size[0] / to.size[1] if to.resize == "crop" else 1.0
     top, left, tall, wide = random_box(draws, aspect)
-    needed = _GAP * max(size[0] / (tall * height), size[1] / (wide * width))
+    needed = _GAP * max(to.size[0] / (tall * height), to.size[1] / (wide * width))
     if needed < 1:
         image.draft(None, (math.ceil(image.width * needed), math.ceil(image.height * needed)))
     image = upright_rgb(image)
-    if resize == "pad":
-        height, width = framed(image.height, image.width)
-        x, y = (image.width - width) // 2, (image.height - height) // 2
-        image = image.crop((x, y, x + width, y + height))
-    lower, right = min(1.0, top + tall) * image.height, min(1.0, left + wide) * image.width
-    box = (left * image.width, top * image.height, right, lower)
-    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box, reducing_gap=_GAP))
+    height, width = framed(image.height, image.width)
+    x, y = (image.width - width) // 2, (image.height - height) // 2
+    image = image.crop((x, y, x + width, y + height))
+    box = (left * width, top * height, min(1.0, left + wide) * width, min(1.0, top + tall) * height)
+    return np.asarray(image.resize(to.size[::-1], Image.Resampling.BILINEAR, box, reducing_gap=_GAP))

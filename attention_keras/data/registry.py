@@ -12,6 +12,10 @@ PETS = "oxford_iiit_pet"
 FOLDER, TABLE = "folder:", "table:"
 IMAGE_FILES = (FOLDER, TABLE)
 """How the names of datasets begin whose images are files; a path follows."""
+Resize = Literal["crop", "stretch", "pad"]
+"""How images of any shape are brought to the network's; see `images.PictureFormat`."""
+DEFAULT_SIZE = 32
+"""Side of the images of datasets whose images have any shape."""
 GroupBy = Literal["none", "parent"]
 """What makes a group of the images of a folder: nothing, or the folder below that of their class."""
 Labels = Literal["auto", "single", "multi", "number"]

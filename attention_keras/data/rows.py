@@ -1,7 +1,6 @@
 """Rows of a split that are not an array in memory: in a file of arrays, in image files, or made of boxes."""
 
 import copy
-import errno
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -13,12 +12,9 @@ from typing import Self
 
 import numpy as np
 
-from attention_keras.data.bands import read_bands
-from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import UnreadableImage, read_image, read_part
+from attention_keras.data.image_files import UnreadableImage, read_bands
+from attention_keras.data.images import PictureFormat, read_image, read_part
 from attention_keras.errors import UserError
-
-GONE = (0, 0)
 
 
 class Rows(ABC):
@@ -124,21 +120,18 @@ class ImageRows(Rows):
         name = str(file).encode("utf-8", "backslashreplace").decode()
         try:
             yield file
-            found = file_state(file)
-            if found == GONE:  # since it was decoded
-                raise UnreadableImage(os.strerror(errno.ENOENT))
         except UnreadableImage as reason:
             raise UserError(f"{name} can no longer be read: {reason}; put it back") from None
-        if found != tuple(self._states[number]):
+        if file_state(file) != tuple(self._states[number]):
             raise UserError(f"{name} has changed since it was found good; put it back as it was")
 
 
 def file_state(file: Path) -> tuple[int, int]:
-    """Bytes and time of the last change, which tell whether a file is what it was; `GONE` without one."""
+    """Bytes and time of the last change, which tell whether a file is what it was; zeros without one."""
     try:
         found = os.stat(file)
     except (OSError, ValueError):
-        return GONE
+        return 0, 0
     return found.st_size, found.st_mtime_ns
 
 

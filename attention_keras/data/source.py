@@ -9,8 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from attention_keras.data.array_store import ArrayStore
-from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import range_of_deep
+from attention_keras.data.images import PictureFormat, range_of_deep
 from attention_keras.data.labels import class_counts, in_words
 from attention_keras.data.membership import TEST_FRACTION, choose_roles, cut_by_class
 from attention_keras.data.registry import VALIDATION_FRACTION, is_mirror_symmetric

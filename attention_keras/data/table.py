@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from attention_keras.data.array_store import ArrayStore, Columns
-from attention_keras.data.bands import check_bands
-from attention_keras.data.geometry import PictureFormat, fit_box
-from attention_keras.data.images import UnreadableImage, check_image, read_image, read_mask, upright_size
+from attention_keras.data.image_files import UnreadableImage, upright_size
+from attention_keras.data.images import PictureFormat, check_image, fit_box, read_image, read_mask
 from attention_keras.data.labels import class_counts, in_words, strata
 from attention_keras.data.membership import FileRecord, content_digests, text_digest
 from attention_keras.data.rows import ImageRows, file_state
@@ -183,7 +182,7 @@ def _read_all(
         found, reading = {}, ""
         try:
             if to is None:
-                check_bands(file)
+                check_image(file, to)
                 return found
             if whole:
                 found["images"] = read_image(file, to)

@@ -13,9 +13,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from attention_keras.data.array_store import ArrayStore
-from attention_keras.data.geometry import DEFAULT_SIZE, PictureFormat, Resize, to_size
+from attention_keras.data.images import PictureFormat, to_size
 from attention_keras.data.pipeline import untuned
-from attention_keras.data.registry import PETS
+from attention_keras.data.registry import DEFAULT_SIZE, PETS, Resize
 from attention_keras.data.split import Role, Split
 from attention_keras.errors import UserError
 

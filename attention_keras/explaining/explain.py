@@ -137,10 +137,10 @@ def _read(model: keras.Model, images: Any) -> tuple[np.ndarray, list[str]]:
 def _read_files(paths, shape, values) -> tuple[np.ndarray, list[str]]:
     with needs("reading image files", extra="serve"):
         from attention_keras.data.files import find_images
-        from attention_keras.data.geometry import PictureFormat
-        from attention_keras.data.images import UnreadableImage, model_channels, read_image, upright_size
+        from attention_keras.data.image_files import UnreadableImage, upright_size
+        from attention_keras.data.images import PictureFormat, model_channels, read_image
     (height, width, channels), found = shape, []
-    files = find_images(list(map(str, paths))).files
+    files = find_images(list(map(str, paths)))[0]
     for file in files:
         try:
             if height is None or width is None:  # any size: that of the first image

@@ -1,13 +1,14 @@
 """The explanation of an image that need not fit in memory: an overview, and its strongest regions."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
+from PIL import Image
 
-from attention_keras.data.bands import overview_of, read_bands, read_regions
-from attention_keras.data.images import upright_size
+from attention_keras.data.image_files import read_bands, upright_size
 from attention_keras.drawing.cells import Cell, attention_cell, evidence_cell, fitted
 from attention_keras.explaining.explanation import TOTAL, Explanation
 from attention_keras.models.classifier import probabilities_of
@@ -75,6 +76,38 @@ def explain_large(tiles: TiledModel, model: keras.Model, path: Path, class_names
     asked, name = np.array([best]), [path.name]
     of = (overview[None], probabilities, outputs, class_names, asked, name)
     return LargeExplanation.of_outputs(*of, size=size, **regions)
+
+
+def overview_of(bands: Iterator[np.ndarray], image_size: tuple[int, int], longest: int):
+    """The bands as they come, and an array `(h, w, 3)` uint8 of at most `longest` pixels that they fill."""
+    height, width = image_size
+    scale = min(1.0, longest / max(height, width))
+    small = np.zeros((max(1, round(height * scale)), max(1, round(width * scale)), 3), "uint8")
+
+    def through():
+        top = 0
+        for band in bands:
+            first, top = top * len(small) // height, top + len(band)
+            if (count := top * len(small) // height - first) > 0:
+                shrunk = Image.fromarray(np.ascontiguousarray(band))
+                shrunk = shrunk.resize((small.shape[1], count), Image.Resampling.BILINEAR)
+                small[first : first + count] = shrunk
+            yield band
+
+    return through(), small
+
+
+def read_regions(path: Path, boxes: list[Box], height: int) -> list[np.ndarray]:
+    """The pixels of boxes, at full resolution, in one pass of the file."""
+    found = [np.zeros((bottom - top, right - left, 3), "uint8") for left, top, right, bottom in boxes]
+    start = 0
+    for band in read_bands(path, height):
+        for pixels, (left, top, right, _) in zip(found, boxes):
+            part = band[max(0, top - start) : max(0, top + len(pixels) - start), left:right]
+            first = max(0, start - top)
+            pixels[first : first + len(part)] = part
+        start += len(band)
+    return found
 
 
 def shrunk(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:

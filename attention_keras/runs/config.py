@@ -9,8 +9,7 @@ import dataclasses
 from functools import cached_property, partial
 from typing import Any
 
-from attention_keras.data.geometry import Resize
-from attention_keras.data.registry import IMAGE_FILES, VALIDATION_FRACTION, GroupBy, Labels
+from attention_keras.data.registry import IMAGE_FILES, VALIDATION_FRACTION, GroupBy, Labels, Resize
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import Compat
 from attention_keras.models.spec import Head, Init, ModelSpec

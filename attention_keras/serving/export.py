@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attention_keras.data.geometry import Resize
+from attention_keras.data.registry import Resize
 from attention_keras.errors import UserError, needs
 from attention_keras.runs.directory import TEMPERATURE, Run
 from attention_keras.serving import versions

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.data.files import find_images
-from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import UnreadableImage, model_channels, read_image
+from attention_keras.data.image_files import UnreadableImage
+from attention_keras.data.images import PictureFormat, model_channels, read_image
 from attention_keras.errors import UserError
 from attention_keras.explaining.explain import in_batches
 from attention_keras.models.copies import precision
@@ -89,7 +89,7 @@ def representative_images(run: Run, model, folder: str | Path | None) -> tuple[n
         return ranges, np.asarray(validation[some_of(len(validation), HELD_OUT)])
     (*size, channels), values = model.inputs[0].shape[1:], getattr(model, "value_range", None)
     to = PictureFormat(tuple(size), config.resize_of_others, values, model_channels(channels))
-    files, read = find_images([str(folder)]).files, []
+    files, read = find_images([str(folder)])[0], []
     for row in some_of(len(files), CALIBRATION + HELD_OUT):
         with contextlib.suppress(UnreadableImage):
             read.append(read_image(files[row], to))

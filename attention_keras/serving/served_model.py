@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attention_keras.data.geometry import Resize
+from attention_keras.data.registry import Resize
 from attention_keras.errors import UserError, needs
 from attention_keras.explaining.explain import in_batches
 from attention_keras.explaining.explanation import Explanation

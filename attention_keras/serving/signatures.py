@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from attention_keras.data.geometry import Resize, to_size
+from attention_keras.data.images import to_size
+from attention_keras.data.registry import Resize
 from attention_keras.models.evidence import combine_evidence, evidence_model, has_evidence
 from attention_keras.models.outputs import ATTENTION, EVIDENCE, EVIDENCE_REST, evidence_maps
 

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from attention_keras.data.datasets import ImageDataset
-from attention_keras.data.images import upright_size
+from attention_keras.data.image_files import upright_size
 from attention_keras.data.rows import ImageRows
 from attention_keras.models.parts import count_macs, count_parameters
 from attention_keras.progress import Bar

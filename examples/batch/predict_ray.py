@@ -29,7 +29,7 @@ class Answers:
 
 if __name__ == "__main__":
     run, images, output = (str(Path(word).resolve()) for word in sys.argv[1:])
-    files = ray.data.from_items([{"path": str(file)} for file in find_images([images]).files])
+    files = ray.data.from_items([{"path": str(file)} for file in find_images([images])[0]])
     files.map_batches(Answers, fn_constructor_args=[run], batch_size=32, concurrency=(1, 4)).write_parquet(
         output
     )

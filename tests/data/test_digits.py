@@ -27,9 +27,9 @@ def test_a_prefix_is_a_prefix(train):
 
 
 def test_no_scan_is_in_two_splits():
-    rows = [source_digits(split).rows for split in SCENES]
+    rows = [source_digits(split)[2] for split in SCENES]
     assert len(np.unique(np.concatenate(rows))) == sum(map(len, rows)) == 1797
-    scans = [{scan.tobytes() for scan in source_digits(split).scans} for split in SCENES]
+    scans = [{scan.tobytes() for scan in source_digits(split)[0]} for split in SCENES]
     assert not scans[0] & scans[1] and not scans[0] & scans[2] and not scans[1] & scans[2]
 
 

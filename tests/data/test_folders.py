@@ -10,7 +10,7 @@ from PIL import Image
 from attention_keras.data.datasets import load_masked_images
 from attention_keras.data.files import endings_in_words
 from attention_keras.data.folders import read_folder
-from attention_keras.data.geometry import PictureFormat
+from attention_keras.data.images import PictureFormat
 from attention_keras.errors import UserError
 
 

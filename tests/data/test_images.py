@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import tensorflow as tf
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from attention_keras.data.geometry import RESIZES, PictureFormat, crop_box, padded_box
-from attention_keras.data.images import UnreadableImage, check_image, read_image
+from attention_keras.data.image_files import UnreadableImage
+from attention_keras.data.images import PictureFormat, check_image, frames, read_image
+from attention_keras.data.registry import Resize
 from attention_keras.serving.signatures import decode_images
 
 SHAPES = [(64, 64), (300, 200), (97, 411), (1, 1), (5, 40), (700, 500)]
@@ -31,7 +33,7 @@ def test_the_served_graph_sees_what_training_saw(tmp_path, kind, most):
         path = tmp_path / f"{shape}.{kind.lower()}"
         Image.fromarray(photograph(shape)).save(path, kind)
         for size in ((32, 32), (96, 64)):
-            for resize in RESIZES:
+            for resize in get_args(Resize):
                 trained = read_image(path, PictureFormat(size, resize)).astype(int)
                 served, valid = decode_images(tf.constant([path.read_bytes()]), (*size, 3), resize)
                 difference = np.abs(served.numpy()[0] - trained)
@@ -55,12 +57,12 @@ def test_pixels_are_those_of_the_definition(tmp_path):
 
 
 def test_boxes_by_hand():
-    assert crop_box(200, 100, (10, 10)) == (50, 0, 100, 100)
-    assert crop_box(100, 200, (10, 20)) == (0, 0, 100, 200)
-    assert crop_box(90, 200, (30, 10)) == (0, 85, 90, 30)
-    assert crop_box(1, 500, (32, 32)) == (0, 249, 1, 1)
-    assert padded_box(200, 100, (32, 32)) == (0, 8, 32, 16)
-    assert padded_box(1, 500, (32, 32)) == (15, 0, 1, 32)
+    assert frames(200, 100, (10, 10), "crop") == ((50, 0, 100, 100), (0, 0, 10, 10))
+    assert frames(100, 200, (10, 20), "crop")[0] == (0, 0, 100, 200)
+    assert frames(90, 200, (30, 10), "crop")[0] == (0, 85, 90, 30)
+    assert frames(1, 500, (32, 32), "crop")[0] == (0, 249, 1, 1)
+    assert frames(200, 100, (32, 32), "pad") == ((0, 0, 200, 100), (0, 8, 32, 16))
+    assert frames(1, 500, (32, 32), "pad")[1] == (15, 0, 1, 32)
 
 
 def test_crop_takes_the_middle_and_pad_keeps_the_shape(tmp_path):

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from attention_keras.data.geometry import RATIO, SCALE, PictureFormat, random_box
-from attention_keras.data.images import resized_crop
+from attention_keras.data.images import RATIO, SCALE, PictureFormat, random_box, resized_crop
 
 LAST = 1 - 1e-9
 

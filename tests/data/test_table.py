@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 
 from attention_keras.data import rows as rows_of_files
 from attention_keras.data.datasets import load_dataset, load_unseen
-from attention_keras.data.geometry import PictureFormat
+from attention_keras.data.images import PictureFormat
 from attention_keras.data.pipeline import evaluation_batches, training_batches, user_errors
 from attention_keras.data.rows import ImageRows
 from attention_keras.errors import UserError

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import time
+from typing import get_args
 
 import numpy as np
 import pandas
@@ -12,7 +13,8 @@ from PIL import ExifTags, Image
 
 from attention_keras.commands.main import main
 from attention_keras.data.datasets import load_dataset, load_unseen
-from attention_keras.data.geometry import RESIZES, PictureFormat
+from attention_keras.data.images import PictureFormat
+from attention_keras.data.registry import Resize
 from attention_keras.data.rows import BoxMasks
 from attention_keras.data.table_file import read_files, read_table
 from attention_keras.errors import UserError
@@ -173,7 +175,7 @@ def test_a_box_goes_where_its_pixels_go(tmp_path):
         image.save(tmp_path / f"{number}.png", exif=exif)
         rows.append(f"{number}.png,{'ab'[number % 2]},{left},{top},{left + 32},{top + 24}")
     table = write(tmp_path / "t.csv", rows, "path,label,left,top,right,bottom")
-    for resize in RESIZES:
+    for resize in get_args(Resize):
         test = load_unseen(f"table:{table}", PictureFormat((32, 32), resize)).test()
         masks = BoxMasks(test.boxes, (32, 32))[:]
         shown = test.images[..., 0] > 127

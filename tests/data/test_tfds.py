@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from attention_keras.data.datasets import load_dataset, load_masked_images
-from attention_keras.data.geometry import RESIZES, PictureFormat
-from attention_keras.data.images import read_image
+from attention_keras.data.images import PictureFormat, read_image
+from attention_keras.data.registry import Resize
 from attention_keras.data.tfds import unreachable_hosts
 from attention_keras.errors import UserError
 
@@ -75,7 +76,7 @@ def test_images_are_resized_as_files_are(prepare, tmp_path):
     stored = [rng.integers(0, 256, (20 + i, 90 - 5 * i, 3), "uint8") for i in range(10)]
     examples = [{"image": pixels, "label": i % 2} for i, pixels in enumerate(stored)]
     data_dir = prepare("shapes", {"train": examples, "test": examples}, features)
-    for resize in RESIZES:
+    for resize in get_args(Resize):
         test = load_dataset("tfds:shapes", data_dir=data_dir, image_size=24, resize=resize).test()
         for pixels, image in zip(stored, test.images):
             Image.fromarray(pixels).save(tmp_path / "a.png")

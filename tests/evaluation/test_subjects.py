@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_classifier import small
 
-from attention_keras.data.geometry import PictureFormat
+from attention_keras.data.images import PictureFormat
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import ClassificationOptions

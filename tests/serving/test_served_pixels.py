@@ -1,14 +1,16 @@
 """Image files in the served graph: the pixels that `predict` reads, and bad files that cost their own row."""
 
 import io
+from typing import get_args
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from attention_keras.data.geometry import RESIZES, PictureFormat
-from attention_keras.data.images import UnreadableImage, read_image
+from attention_keras.data.image_files import UnreadableImage
+from attention_keras.data.images import PictureFormat, read_image
+from attention_keras.data.registry import Resize
 from attention_keras.serving.signatures import decode_images
 
 HEIGHT, WIDTH = 20, 24
@@ -46,7 +48,7 @@ BAD |= {"text.jpg": b"no image", "empty.png": b"", "header.png": b"\x89PNG"}
 def test_the_graph_decodes_what_predict_reads(tmp_path):
     """Within one level of grey, and four in a JPEG, whose colours decoders may round."""
     wrong = []
-    for resize, size in zip(RESIZES, ((HEIGHT, WIDTH), (16, 12), (32, 32)), strict=True):
+    for resize, size in zip(get_args(Resize), ((HEIGHT, WIDTH), (16, 12), (32, 32)), strict=True):
         pixels, valid = decode_images(list(FILES.values()), (*size, 3), resize)
         assert valid.numpy().all()
         for (name, content), decoded in zip(FILES.items(), pixels.numpy(), strict=True):

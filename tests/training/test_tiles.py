@@ -11,12 +11,12 @@ from scipy.special import softmax
 
 from attention_keras import attend, combine_evidence, evidence_model
 from attention_keras.commands.main import main
-from attention_keras.data import bands as image_bands
+from attention_keras.data import image_files
 from attention_keras.data.array_store import MapFiles
-from attention_keras.data.bands import overview_of, read_bands, read_regions
-from attention_keras.data.images import UnreadableImage
+from attention_keras.data.image_files import UnreadableImage, read_bands
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.load import load_predictor
+from attention_keras.explaining.large import overview_of, read_regions
 from attention_keras.models.tiled import TiledModel, tiled
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.model_file import load_model
@@ -149,13 +149,13 @@ def test_bands_are_the_pixels_of_the_file(tmp_path, name, monkeypatch):
         how = {"tiles.tif": {"tile": (32, 16)}, "deflate.tif": {"compression": "zlib", "rowsperstrip": 7}}
         colours = "minisblack" if name == "grey.tif" else "rgb"
         tifffile.imwrite(file, pixels, photometric=colours, **how.get(name, {"rowsperstrip": 9}))
-        monkeypatch.setattr(image_bands, "LARGEST", 0)  # not decoded as a whole
+        monkeypatch.setattr(image_files, "LARGEST", 0)  # not decoded as a whole
     else:
         Image.fromarray(pixels).save(file, quality=95)
         pixels = np.asarray(Image.open(file))
     pixels = np.broadcast_to(pixels.reshape(75, 50, -1), (75, 50, 3))
     bands = list(read_bands(file, 20))
-    assert [len(band) for band in bands] == [20, 20, 20, 15]
+    assert len(bands) > 2 and max(map(len, bands)) <= 32  # a row of tiles is that high
     np.testing.assert_array_equal(np.concatenate(bands), pixels)
     (part,) = read_regions(file, [(5, 18, 30, 61)], 20)
     np.testing.assert_array_equal(part, pixels[18:61, 5:30])

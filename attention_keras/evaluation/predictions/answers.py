@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import UnreadableImage, model_channels, read_image
+from attention_keras.data.image_files import UnreadableImage
+from attention_keras.data.images import PictureFormat, model_channels, read_image
 from attention_keras.drawing.images import tags_of
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.predictor import Predictor, TiledPredictor

@@ -9,11 +9,10 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from attention_keras.data import datasets as data
-from attention_keras.data.geometry import PictureFormat, Resize
-from attention_keras.data.images import model_channels
+from attention_keras.data.images import PictureFormat, model_channels
 from attention_keras.data.labels import Kind
 from attention_keras.data.membership import Changes, FileRecord
-from attention_keras.data.registry import IMAGE_FILES, TABLE
+from attention_keras.data.registry import IMAGE_FILES, TABLE, Resize
 from attention_keras.data.split import Split
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import CommonOptions

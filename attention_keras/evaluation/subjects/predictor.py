@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from attention_keras.data.bands import read_bands
-from attention_keras.data.geometry import Resize
+from attention_keras.data.image_files import read_bands
+from attention_keras.data.registry import Resize
 from attention_keras.errors import UserError
 from attention_keras.explaining.explain import PREDICTED, explain, in_batches
 from attention_keras.explaining.explanation import Explanation

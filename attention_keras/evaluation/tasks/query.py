@@ -5,8 +5,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from attention_keras.data.geometry import PictureFormat
-from attention_keras.data.images import EXTENSIONS, UnreadableImage, read_image
+from attention_keras.data.image_files import EXTENSIONS, UnreadableImage
+from attention_keras.data.images import PictureFormat, read_image
 from attention_keras.drawing.images import question_grid
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.options import FEW_IMAGES, QueryOptions
