@@ -11,17 +11,8 @@ import sys
 
 def register() -> None:
     """Register every class that a saved model of this package can hold. Imports Keras."""
-    from attention_keras.layers import (  # noqa: F401
-        attention_pool,
-        class_attention,
-        compatibility,
-        ensemble,
-        evidence,
-        normalization,
-        preprocess,
-        tiles,
-    )
-    from attention_keras.models import classifier  # noqa: F401
+    from attention_keras.layers import compatibility, evidence, preprocess  # noqa: F401
+    from attention_keras.models import classifier, tiled  # noqa: F401, which bring the other layers
 
 
 def register_with_keras() -> None:

@@ -1,5 +1,4 @@
-from .attention_pool import AttentionPool, ProgressiveGate
-from .class_attention import ClassAttention
+from .attention_pool import AttentionPool, ClassAttention, ProgressiveGate
 from .compatibility import CompatibilityScore
 from .ensemble import LevelEnsemble, WeightedLevels
 from .normalization import Standardize

@@ -1,6 +1,7 @@
 """What every place of a map says for each class: the terms of a logit that pooling has summed."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -32,7 +33,7 @@ class Evidence(keras.layers.Layer):
         num_classes: k.
         steps: the tree of steps from the logits back to the maps. A step has a `kind`, its `inputs`, and what
             it needs: the shapes of its `weights` by name, and positions of its tensors in the call's list. A
-            pool may have a position for `valid`: places outside are padding, and have no evidence.
+            pool by weights may have a position for `valid`: places outside are padding, without evidence.
         centred: a class has its vote less the mean over the classes, which changes no probability of a
             softmax: what speaks for it more than for the others. A single logit stays as it is.
 
@@ -60,16 +61,21 @@ class Evidence(keras.layers.Layer):
         super().__init__(**kwargs | {"dtype": "float32"})
         self.num_classes, self.steps, self.centred = num_classes, steps, centred
         self._shared: Mapping[str, Any] = {}
+        self._shapes = {  # of all weights, by name
+            f"{step['id']}_{name}": tuple(shape)
+            for step in all_steps(steps)
+            for name, shape in step.get("weights", {}).items()
+        }
 
     def share(self, variables: Mapping[str, Any]) -> None:
         """Use these variables, by names `<id>_<weight>`, instead of making some. Before the first call."""
         self._shared = dict(variables)
 
     def build(self, tensors_shape, classes_shape=None):
-        for name, shape in self._weights().items():
+        for name, shape in self._shapes.items():
             variable = self._shared.get(name)
             if variable is None:
-                variable = self.add_weight(shape=tuple(shape), name=name)
+                variable = self.add_weight(shape=shape, name=name)
             setattr(self, f"weight_{name}", variable)
         self._shared = {}
 
@@ -91,26 +97,25 @@ class Evidence(keras.layers.Layer):
         """The rest `(b, K)` of votes `(b or 1, c, K)` for a step's output. Their evidence is appended to
         `evidence`; `constant` `(b or 1, K)` is what the steps between here and the classifier add, wherever
         one looks."""
-        if step["kind"] == "pool":
+        kind, inputs = step["kind"], step["inputs"]
+        if kind == "pool":
             terms, rest = _of_places(step, votes, constant, tensors)
             evidence.append(terms)
             return rest
-        if step["kind"] in ("concatenate", "add"):
+        if kind in ("concatenate", "add"):
+            if kind == "concatenate":
+                parts = ops.split(votes, list(itertools.accumulate(step["sizes"]))[:-1], axis=1)
+            else:
+                weights = self._weight(step, "weight") if step["weights"] else ops.ones(len(inputs))
+                parts = [votes * weights[index] for index in range(len(inputs))]
             # Of several maps, none alone is to have what stands behind all of them.
-            rest, start = constant, 0
-            for index, child in enumerate(step["inputs"]):
-                if step["kind"] == "add":
-                    part = votes * self._weight(step, "weight")[index] if step["weights"] else votes
-                else:
-                    part = votes[:, start : start + step["sizes"][index]]
-                    start += step["sizes"][index]
-                rest = rest + self._back(child, part, ops.zeros_like(constant), tensors, evidence)
-            return rest
-        votes, added = getattr(self, f"_back_through_{step['kind']}")(step, votes, tensors)
-        (child,) = step["inputs"]
+            nothing = ops.zeros_like(constant)
+            rests = [self._back(*each, nothing, tensors, evidence) for each in zip(inputs, parts)]
+            return sum(rests, constant)
+        votes, added = getattr(self, f"_back_through_{kind}")(step, votes, tensors)
         if step["is_rest"]:
-            return added + self._back(child, votes, constant, tensors, evidence)
-        return self._back(child, votes, constant + added, tensors, evidence)
+            return added + self._back(inputs[0], votes, constant, tensors, evidence)
+        return self._back(inputs[0], votes, constant + added, tensors, evidence)
 
     def _back_through_dense(self, step, votes, tensors):
         """y = W x + b; W of a 1x1 convolution too."""
@@ -151,33 +156,18 @@ class Evidence(keras.layers.Layer):
             return ops.convert_to_tensor(otherwise, dtype="float32")
         return ops.cast(getattr(self, f"weight_{step['id']}_{name}"), "float32")
 
-    def _weights(self) -> dict[str, Sequence[int]]:
-        """Shapes of all weights, by name."""
-        steps = [step for step in all_steps(self.steps) if step.get("weights")]
-        return {f"{step['id']}_{name}": shape for step in steps for name, shape in step["weights"].items()}
-
-    def compute_output_spec(self, tensors, classes=None):
-        of_class = () if classes is not None else (self.num_classes,)
-        pools = [step for step in all_steps(self.steps) if step["kind"] == "pool"]
-        shapes = [tensors[step["features"]].shape[:3] for step in pools]
-        evidence = [keras.KerasTensor((*shape, *of_class), dtype="float32") for shape in shapes]
-        return evidence, keras.KerasTensor((shapes[0][0], *of_class), dtype="float32")
-
     def save_own_variables(self, store: Mapping[str, Any]) -> None:
         """By name: shared variables come in no order of this layer's."""
-        for name in self._weights():
+        for name in self._shapes:
             store[name] = ops.convert_to_numpy(getattr(self, f"weight_{name}"))  # type: ignore[index]
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        for name in self._weights():
+        for name in self._shapes:
             getattr(self, f"weight_{name}").assign(store[name])
 
     def get_config(self):
-        return super().get_config() | {
-            "num_classes": self.num_classes,
-            "steps": self.steps,
-            "centred": self.centred,
-        }
+        values = {name: getattr(self, name) for name in ("num_classes", "steps", "centred")}
+        return super().get_config() | values
 
 
 def all_steps(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -204,19 +194,18 @@ def _of_places(step, votes, constant, tensors):
 def _weights_of_places(step, places, tensors):
     """How much each place counts: `(b or 1, n, 1)`, or for each channel `(b, n, c)`."""
     _, count, channels = ops.shape(places)
-    valid = ops.ones((1, count, 1), dtype="float32")
-    if "valid" in step:
-        valid = ops.reshape(ops.cast(tensors[step["valid"]], "float32"), (-1, count, 1))
-    average = valid / ops.sum(valid, axis=1, keepdims=True)
     if step["by"] == "average":
-        return average
+        return ops.ones((1, count, 1), dtype="float32") / ops.cast(count, "float32")
     if step["by"] == "max":  # equal places share it
-        places = ops.where(valid > 0, places, -float("inf"))
         taken = ops.cast(places >= ops.max(places, axis=1, keepdims=True), "float32")
         return taken / ops.sum(taken, axis=1, keepdims=True)
     weights = ops.cast(tensors[step["weights_of_places"]], "float32")
     weights = ops.reshape(weights, (-1, count, 1 if len(weights.shape) == 3 else channels))
-    return weights * average if step["by"] == "mean of weighted" else weights * valid
+    count = ops.cast(count, "float32")
+    if "valid" in step:
+        valid = ops.reshape(ops.cast(tensors[step["valid"]], "float32"), (-1, ops.shape(places)[1], 1))
+        weights, count = weights * valid, ops.sum(valid, axis=1, keepdims=True)
+    return weights / count if step["by"] == "mean of weighted" else weights
 
 
 def _sum(votes, bias):

@@ -40,12 +40,11 @@ class Standardize(keras.layers.Layer):
         super().__init__(**kwargs | {"dtype": "float32"})
 
     def build(self, features_shape):
-        channels = (features_shape[-1],)
         # Mean and mean square, not the variance: replicas average their variables, and of these the
         # average is exact.
         options = {"trainable": False, "aggregation": "mean"}
-        self.mean = self.add_weight(channels, "zeros", name="mean", **options)
-        self.square = self.add_weight(channels, "ones", name="square", **options)
+        self.mean = self.add_weight((features_shape[-1],), "zeros", name="mean", **options)
+        self.square = self.add_weight((features_shape[-1],), "ones", name="square", **options)
         self.count = self.add_weight((), "zeros", name="count", **options)
 
     def adapt(self, features) -> None:
@@ -95,8 +94,8 @@ class WarmBatchNormalization(keras.layers.BatchNormalization):
 
     def build(self, input_shape):
         super().build(input_shape)
-        once = {"aggregation": "only_first_replica", "autocast": False}  # of several devices
-        self.updates = self.add_weight(shape=(), initializer="zeros", trainable=False, name="updates", **once)
+        options = {"trainable": False, "aggregation": "only_first_replica", "autocast": False}
+        self.updates = self.add_weight((), "zeros", name="updates", **options)
 
     def call(self, inputs, training=None, mask=None):
         if not training or not self.trainable:

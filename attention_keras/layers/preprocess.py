@@ -37,14 +37,12 @@ def build_preprocess(kind: str, train_images: np.ndarray) -> keras.layers.Layer:
     """
     if kind == "none":
         return keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="preprocess")
+    if kind in ("meanstd", "yuv_lcn"):
+        mean, covariance = _channel_statistics(train_images)
     if kind == "meanstd":
-        mean, covariance = _channel_statistics(train_images)
-        variance = np.maximum(np.diag(covariance), 1e-6)
-        return keras.layers.Normalization(
-            mean=mean.tolist(), variance=variance.tolist(), dtype="float32", name="preprocess"
-        )
+        moments = {"mean": mean.tolist(), "variance": np.maximum(np.diag(covariance), 1e-6).tolist()}
+        return keras.layers.Normalization(**moments, dtype="float32", name="preprocess")
     if kind == "yuv_lcn":
-        mean, covariance = _channel_statistics(train_images)
         to_uv = RGB_TO_YUV[:, 1:].astype("float64")
         deviation = np.sqrt(np.maximum(np.diag(to_uv.T @ covariance @ to_uv), 1e-12))
         return YUVLocalContrast(mean @ to_uv, deviation, name="preprocess")
@@ -142,10 +140,9 @@ class ContrastWhitening(keras.layers.Layer):
         super().__init__(**{"dtype": "float32"} | kwargs | {"trainable": False})
 
     def build(self, input_shape):
-        length, fixed = int(np.prod(input_shape[1:])), {"trainable": False}
-        self.mean = self.add_weight(shape=(length,), initializer="zeros", name="mean", **fixed)
-        square = (length, length)
-        self.whitening = self.add_weight(shape=square, initializer="identity", name="whitening", **fixed)
+        length = int(np.prod(input_shape[1:]))
+        self.mean = self.add_weight((length,), "zeros", trainable=False, name="mean")
+        self.whitening = self.add_weight((length, length), "identity", trainable=False, name="whitening")
 
     def adapt(self, images: np.ndarray) -> None:
         """Fit mean and W to uint8 images `(n, h, w, c)` (the training split only), in bounded memory."""
@@ -154,8 +151,8 @@ class ContrastWhitening(keras.layers.Layer):
         length = self.mean.shape[0]
         total, outer = np.zeros(length), np.zeros((length, length), "float32")
         for start in range(0, len(images), 2048):
-            part = images[start : start + 2048].reshape(-1, length).astype("float32")
-            part = _normalize_contrast(part, np)
+            part = images[start : start + 2048].reshape(-1, length)
+            part = _normalize_contrast(part.astype("float32"), np)
             total += part.sum(axis=0, dtype="float64")
             outer += part.T @ part
         mean = total / len(images)
@@ -196,8 +193,7 @@ class PixelAffine(keras.layers.Layer):
 
     def call(self, images):
         axis, shape = (-1, (-1,)) if self.data_format == "channels_last" else (1, (-1, 1, 1))
-        scale = np.reshape(self.scale, shape).astype("float32")
-        offset = np.reshape(self.offset, shape).astype("float32")
+        scale, offset = (np.reshape(values, shape).astype("float32") for values in (self.scale, self.offset))
         if self.order != sorted(self.order):
             images = ops.take(images, self.order, axis=axis)
         return ops.add(ops.multiply(images, scale), offset)

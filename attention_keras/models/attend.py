@@ -1,7 +1,6 @@
 """attend(): attention and a classifier on any backbone."""
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,13 +10,11 @@ from attention_keras.errors import UserError
 from attention_keras.models.blocks import GLOBAL_FEATURES
 from attention_keras.models.classifier import Activation, Classifier
 from attention_keras.models.copies import copy_model
-from attention_keras.models.graph import nodes_between
 from attention_keras.models.heads import Head, chosen_head
-from attention_keras.models.maps import averaged_map, global_features, local_features
 from attention_keras.models.outputs import GLOBAL
 from attention_keras.models.pretrained import needed_preprocessing, preprocessing_layer
 from attention_keras.models.readout import activation_of
-from attention_keras.models.taps import find_taps
+from attention_keras.models.taps import averaged_map, find_taps, global_features, local_features
 
 logger = logging.getLogger("attention_keras")
 
@@ -37,30 +34,25 @@ def attend(
 
     By default, for a trained backbone, this is class attention beside a linear probe of the averaged top
     (`attention_keras.heads.ClassHead`): no worse than the probe where objects fill the frame, and much better
-    where they are small (docs/results.md). Give `fit` validation data, or call `weigh`, so that held-out
-    images say how much the two count. The paper's heads compare local features with g, and classify their
-    attention-weighted sum, the descriptor (paper, section 3).
-
-    The model is made of the backbone's own layers: weights and `trainable` flags are shared, so
-    `backbone.trainable = False`, before or after, freezes them here too.
+    where they are small. Give `fit` validation data, or call `weigh`, so that held-out images say how much
+    the two count. The paper's heads compare local features with g, and classify their attention-weighted sum,
+    the descriptor (paper, section 3). The model is made of the backbone's own layers: weights and `trainable`
+    flags are shared, so `backbone.trainable = False`, before or after, freezes them here too.
 
     Args:
         backbone: a functional or Sequential model, images in; layers of it may be models themselves.
         taps: paths of layers whose outputs are attended to, such as `mobilenetv2/block_13_expand_relu` in a
-            nested model, whose tap is called by the last part; a mapping from names of your choice to paths
-            or to tensors of the backbone's graph; or `"auto"`, the last layer of the deepest resolution, for
-            heads other than `class` of the two deepest, which the logger `attention_keras` names. Outputs are
-            maps `(b, h, w, c)`, also with channels first, or tokens `(b, n, c)` of a map, also with class
-            token.
+            nested model; a mapping from names of your choice to paths or tensors of the backbone's graph; or
+            `"auto"`, the last layer of the deepest resolution, for heads other than `class` of the two
+            deepest. Outputs are maps `(b, h, w, c)`, also with channels first, or tokens `(b, n, c)`.
         num_classes: k.
         preprocess: what is done to raw pixels in [0, 255] before the backbone: a layer, or the name of an
             application such as `"ResNet50"`, whose `preprocess_input` goes into the graph, or `"imagenet"`
             (mean and deviation, as Torch's networks expect). None for nothing.
-        head: `class`, `linear` or `paper`, or an object with settings of its own, such as `LinearHead("dp")`
-            or `PaperHead(aggregate="indep")` of `attention_keras.heads`.
-        activation: what makes probabilities of the logits: `softmax` over the classes, a `sigmoid` for each
-            class (tags), or nothing, `linear`. None for a softmax, and of one class a sigmoid. The model
-            gives logits all the same; this travels in its file.
+        head: `class`, `linear` or `paper`, or an object with settings of its own, such as `LinearHead("dp")`.
+        activation: what makes probabilities of the logits, which the model gives all the same: `softmax` over
+            the classes, a `sigmoid` for each class (tags), or nothing, `linear`. None for a softmax, and of
+            one class a sigmoid.
         copy: of copies of the backbone's layers, with the same weights and flags.
         name: of the model.
 
@@ -89,21 +81,17 @@ def attend(
     if preprocess is None and (application := needed_preprocessing(model)):
         logger.warning("attend: %s takes prepared pixels; say preprocess=%r", model.name, application)
     images, (local, g) = _place(model, (local, _map_or_vector(g)), pixels, copy)
-    local = {tap: local_features(tensor, tap) for tap, tensor in local.items()}
-    outputs = make_outputs(local, _global(g), num_classes)
-    nodes = nodes_between(keras.tree.flatten(images), list(outputs.values()))
-    names = Counter({id(node.operation): node.operation.name for node in nodes}.values())
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise UserError(
-            f"the backbone has a layer called {twice[0]!r}, and so has the part that attend() adds to it; "
-            "give the backbone's layer another name"
-        )
+    if isinstance(g, Mapping):
+        g = {tap: global_features(tensor, f"{GLOBAL_FEATURES}_{tap}") for tap, tensor in g.items()}
+    elif g is not None and len(g.shape) != 4:
+        g = global_features(g, GLOBAL_FEATURES)
     activation = activation or ("softmax" if num_classes > 1 else "sigmoid")
-    return Classifier(images, outputs, name=name, activation=activation)
+    return Classifier(images, make_outputs(local, g, num_classes), name=name, activation=activation)
 
 
 def _map_or_vector(g):
-    """The map that g averages, where it does; else g. Several outputs of a backbone are no g."""
+    """The map `(b, h, w, c)` that g averages, where it does; else g. Several outputs of a backbone are no
+    g."""
     if isinstance(g, Mapping):
         return dict(g)
     g, *more = keras.tree.flatten(g)
@@ -115,16 +103,7 @@ def _map_or_vector(g):
             "include_top=False, or say which layer is g with LinearHead(global_features=...)"
         )
     found = averaged_map(g)
-    return g if found is None else found
-
-
-def _global(g):
-    """What a head gets as g: a map, a vector, a vector for each tap, or None."""
-    if isinstance(g, Mapping):
-        return {tap: global_features(tensor, f"{GLOBAL_FEATURES}_{tap}") for tap, tensor in g.items()}
-    if g is None:
-        return None
-    return global_features(g, GLOBAL_FEATURES) if averaged_map(g) is None else local_features(g, GLOBAL)
+    return g if found is None else local_features(found, GLOBAL)
 
 
 def _place(model: keras.Model, features, pixels: keras.layers.Layer | None, copy: bool):

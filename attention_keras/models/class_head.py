@@ -1,6 +1,6 @@
 """The head for a trained backbone: class attention beside a linear probe, and how much each counts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers, ops
 
 from attention_keras.errors import UserError
-from attention_keras.layers.class_attention import ClassAttention
+from attention_keras.layers.attention_pool import ClassAttention
 from attention_keras.layers.ensemble import PredictedClass, WeightedLevels
 from attention_keras.layers.normalization import Standardize
 from attention_keras.models.blocks import POOL
@@ -92,33 +92,22 @@ def weigh_levels(model: keras.Model, x, y, activation: str) -> list[float]:
     layer = find_weighted_levels(model)
     if layer is None:
         raise UserError(f"{model.name} has nothing to weigh; weigh() is for models with head='class'")
+    batches = (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x
+    if y is not None:
+        batches = ((x[start : start + BATCH], y[start : start + BATCH]) for start in range(0, len(y), BATCH))
     level_logits, targets = [], []
-    for images, labels in _batches(x, y):
+    for images, labels, *_ in batches:
+        labels = ops.convert_to_numpy(labels[LOGITS] if isinstance(labels, Mapping) else labels)
         # Each replica of a strategy answers for the whole batch, one after the other.
         found = model.predict_on_batch(images)[LEVEL_LOGITS][: len(labels)]
+        classes = found.shape[-1]
+        if classes > 1 and labels.size == len(labels):
+            labels = np.eye(classes)[labels.reshape(-1).astype(int)]
         level_logits.append(found)
-        targets.append(_targets(labels, found.shape[-1]))
+        targets.append(labels.reshape(-1, classes))
     weights = fit_level_weights(np.concatenate(level_logits), np.concatenate(targets), activation)
     layer.weight.assign(weights.astype("float32"))
     return [float(weight) for weight in weights]
-
-
-def _batches(x, y) -> Iterator[tuple[Any, Any]]:
-    """Images and labels: of arrays, of a `PyDataset`, or of anything that gives batches."""
-    if y is not None:
-        batches = ((x[start : start + BATCH], y[start : start + BATCH]) for start in range(0, len(y), BATCH))
-    else:
-        batches = (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x
-    for images, labels, *_ in batches:
-        yield images, labels[LOGITS] if isinstance(labels, Mapping) else labels
-
-
-def _targets(labels, num_classes: int) -> np.ndarray:
-    """Labels in any form that a loss takes, as `(n, k)`."""
-    labels = keras.ops.convert_to_numpy(labels)
-    if num_classes > 1 and (labels.ndim == 1 or labels.shape[1] == 1):
-        return np.eye(num_classes)[labels.reshape(-1).astype(int)]
-    return labels.reshape(len(labels), num_classes)
 
 
 def fit_level_weights(
@@ -151,19 +140,20 @@ def fit_level_weights(
 
 
 def _likelihood(levels, targets, weights, activation: str):
-    """Mean negative log-likelihood, and its first and second derivatives by the weights."""
+    """Mean negative log-likelihood, but for a constant, and its first and second derivatives by the weights:
+    those of a sum of `normal(logits) - targets * logits`."""
     logits, spread = np.einsum("nlk,l->nk", levels, weights), levels
     if activation == "linear":
-        losses, probabilities, density = np.square(logits - targets) / 2, logits, np.ones_like(logits)
+        normal, expected, density = np.square(logits) / 2, logits, np.ones_like(logits)
     elif activation == "sigmoid":
-        losses = np.logaddexp(0, logits) - targets * logits
-        probabilities = np.exp(-np.logaddexp(0, -logits))
-        density = probabilities * (1 - probabilities)
+        normal = np.logaddexp(0, logits)
+        expected = np.exp(logits - normal)
+        density = expected * (1 - expected)
     else:
         normal = np.logaddexp.reduce(logits, axis=1, keepdims=True)
-        losses = targets * (normal - logits)
-        density = probabilities = np.exp(logits - normal)
-        spread = levels - np.einsum("nlk,nk->nl", levels, probabilities)[..., None]
-    slope = np.einsum("nlk,nk->l", levels, probabilities - targets) / len(levels)
-    curvature = np.einsum("nlk,nmk,nk->lm", spread, spread, density) / len(levels)
-    return losses.sum() / len(levels), slope, curvature + 1e-9 * np.eye(len(weights))
+        density = expected = np.exp(logits - normal)
+        spread = levels - np.einsum("nlk,nk->nl", levels, expected)[..., None]
+    slope = np.einsum("nlk,nk->l", levels, expected - targets)
+    curvature = np.einsum("nlk,nmk,nk->lm", spread, spread, density)
+    count, floor = len(levels), 1e-9 * np.eye(len(weights))
+    return (normal.sum() - (targets * logits).sum()) / count, slope / count, curvature / count + floor

@@ -33,11 +33,9 @@ class Classifier(keras.Model):
     """A functional model with a dictionary of outputs that `compile` and `fit` train as any classifier.
 
     It hands `logits` alone to loss and metrics, so that attention maps stay outputs while it trains. A
-    network of several classifiers (`indep`) has `level_logits` `(b, L, k)` too: its loss is the sum of the
-    levels' losses (paper, section 3.2; ClassNLLCriterion on added log-probabilities in
-    `2_level_atten_1global_pred-ensemble` of the official code), and its metrics see `logits`, the mean of the
-    levels' probabilities. Loss, metrics and labels may be given by the name of the output too, `{"logits":
-    ...}`.
+    network of several classifiers has `level_logits` `(b, L, k)` too: its loss is the sum of the levels'
+    losses (paper, section 3.2; `2_level_atten_1global_pred-ensemble` of the official code). Loss, metrics and
+    labels may be given by the name of the output too, `{"logits": ...}`.
 
     Args:
         inputs: as `keras.Model` takes them.
@@ -138,7 +136,7 @@ class Classifier(keras.Model):
         Args:
             x: images, or a dataset of batches `(x, y)`.
             y: labels of images: numbers `(n,)`, or `(n, k)`, one-hot or of several classes each.
-            sample_weight: no use is made of it.
+            sample_weight: not used.
 
         Returns:
             The weights: of the probe, then of class attention at each tap.
@@ -172,7 +170,13 @@ class Classifier(keras.Model):
         return explain(self, images, of, versus)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        loss = self._loss_of_labels(x, self._labels(y), y_pred, _of_logits(sample_weight), training)
+        labels, sample_weight, loss_of = self._labels(y), _of_logits(sample_weight), super().compute_loss
+        levels = ops.unstack(y_pred[LEVEL_LOGITS], axis=1) if LEVEL_LOGITS in y_pred else [y_pred[LOGITS]]
+        loss = sum(loss_of(x, labels, logits, sample_weight, training) for logits in levels)
+        if len(levels) > 1:
+            # Each counts the penalties of the layers, a replica its share, which belong in the sum once.
+            penalties = sum(self._aggregate_additional_loss(loss) for loss in self.losses)
+            loss = loss - (len(levels) - 1) * penalties
         if not training:
             return loss
         loss = loss + sum(term(y, y_pred) for term in self.hooks.terms)
@@ -182,15 +186,6 @@ class Classifier(keras.Model):
         for metric in self.hooks.metrics:
             metric.update_state(y, y_pred)
         return super().compute_metrics(x, self._labels(y), y_pred[LOGITS], _of_logits(sample_weight))
-
-    def _loss_of_labels(self, x, labels, outputs, sample_weight, training):
-        if LEVEL_LOGITS not in outputs:
-            return super().compute_loss(x, labels, outputs[LOGITS], sample_weight, training)
-        levels = ops.unstack(outputs[LEVEL_LOGITS], axis=1)
-        losses = [super(Classifier, self).compute_loss(x, labels, z, sample_weight, training) for z in levels]
-        # Each of them counts the penalties of the layers, a replica its share, which belong in the sum once.
-        penalties = sum(self._aggregate_additional_loss(loss) for loss in self.losses)
-        return sum(losses) - (len(levels) - 1) * penalties
 
     def _labels(self, targets):
         has_more = isinstance(targets, Mapping) and (self.hooks.terms or self.hooks.metrics)

@@ -10,7 +10,6 @@ from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.graph import functional
 
-CLASSIFIER = "classifier"
 LOW = re.compile("(mixed_)?b?float16")
 
 
@@ -59,13 +58,12 @@ def for_image_size(backbone: keras.Model, size: tuple[int, int]) -> keras.Model:
 
 
 def _without_size(part: Any) -> Any:
-    """Part of a configuration without the size of images, and without what a layer was built with."""
-    if isinstance(part, dict):
-        part.pop("build_config", None)
-        shape = part.get("batch_shape")
-        if isinstance(shape, list | tuple) and len(shape) == 4:
-            part["batch_shape"] = (shape[0], None, None, shape[3])
-    return part
+    """A part of a configuration without the size of images, and without what a layer was built with."""
+    if not isinstance(part, dict):
+        return part
+    shape: Any = part.get("batch_shape") or ()
+    open_size = {"batch_shape": (shape[0], None, None, shape[3])} if len(shape) == 4 else {}
+    return {key: value for key, value in part.items() if key != "build_config"} | open_size
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -73,13 +71,17 @@ def in_float32(model: keras.Model) -> keras.Model:
     already."""
     if precision(model) == "float32":
         return model
+
+    def raised(part):
+        return "float32" if isinstance(part, str) and LOW.fullmatch(part) else part
+
+    def clone(layer):
+        return type(layer).from_config(rewritten(layer.get_config(), raised))
+
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")  # for layers that make others inside
     try:
-        return copy_model(
-            model,
-            clone_function=lambda layer: type(layer).from_config(rewritten(layer.get_config(), _raised)),
-        )
+        return copy_model(model, clone_function=clone)
     finally:
         keras.config.set_dtype_policy(policy)
 
@@ -90,11 +92,6 @@ def precision(model: keras.Model) -> str:
         if any(LOW.fullmatch(str(dtype)) for dtype in (layer.compute_dtype, layer.variable_dtype)):
             return layer.dtype_policy.name
     return "float32"
-
-
-def _raised(part: Any) -> Any:
-    """float32 in place of the name of a low type."""
-    return "float32" if isinstance(part, str) and LOW.fullmatch(part) else part
 
 
 def rewritten(config: Any, change: Callable[[Any], Any]) -> Any:
@@ -113,26 +110,23 @@ def transfer_weights(source: keras.Model, target: keras.Model, same_classes: boo
     which fine-tunes all of a CIFAR-100 model on CUB with a new classifier.
     """
     partners = {layer.name: layer for layer in source.layers if layer.weights}
-    kept = ("preprocess",) if same_classes else ("preprocess", CLASSIFIER)
-    loaded, mismatched, left = [], [], []
+    kept = ("preprocess",) if same_classes else ("preprocess", "classifier")
+    loaded, left = [], []
     for layer in (layer for layer in target.layers if layer.weights):
-        if layer.name.startswith(kept):
-            left.append(f"  {layer.name:<24} kept as initialised (other classes)")
-        elif layer.name not in partners:
-            left.append(f"  {layer.name:<24} kept as initialised (not in the source)")
-        elif [w.shape for w in partners[layer.name].weights] != [w.shape for w in layer.weights]:
-            mismatched.append(layer.name)
-        else:
-            loaded.append(layer.name)
-    if mismatched:
-        first = mismatched[0]
-        shapes = tuple(str(tuple(m.get_layer(first).weights[0].shape)) for m in (source, target))
-        raise UserError(
-            f"weights of {len(mismatched)} layers do not fit, first {first}: {shapes[0]} in the source, "
-            f"{shapes[1]} in the target; the two models need the same width and axes"
-        )
+        partner = partners.get(layer.name)
+        if partner is None or layer.name.startswith(kept):
+            reason = "not in the source" if partner is None else "other classes"
+            left.append(f"  {layer.name:<24} kept as initialised ({reason})")
+            continue
+        shapes = [[tuple(weight.shape) for weight in each.weights] for each in (partner, layer)]
+        if shapes[0] != shapes[1]:
+            raise UserError(
+                f"weights of {layer.name} do not fit: {shapes[0][0]} in the source, {shapes[1][0]} in the "
+                "target; the two models need the same width and axes"
+            )
+        loaded.append((partner, layer))
     if not loaded:
         raise UserError("no layer of the source has a partner of its name; nothing could be loaded")
-    for name in loaded:
-        copy_weights(partners[name], target.get_layer(name))
+    for pair in loaded:
+        copy_weights(*pair)
     return "\n".join([f"loaded {len(loaded)} layers by name", *left])

@@ -10,9 +10,9 @@ from attention_keras.errors import UserError
 from attention_keras.layers.ensemble import PredictedClass
 from attention_keras.layers.evidence import Evidence, all_steps
 from attention_keras.models.graph import expose, functional
-from attention_keras.models.maps import as_map
 from attention_keras.models.outputs import EVIDENCE, EVIDENCE_REST, LOGITS, PROBABILITIES
 from attention_keras.models.readout import activation_of, read_out
+from attention_keras.models.taps import local_features
 
 Asked = Literal["all", "predicted", "asked"]
 
@@ -34,11 +34,10 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
     Args:
         model: any classifier that pools a map, by average, maximum, attention or not at all (Flatten), and
             classifies by dropout, norms, ReLUs, dense layers and 1x1 convolutions. Layers may be models. They
-            and their weights are shared with the new model, which follows further training. A file of the new
-            model holds copies of the classifier's weights: train the model itself, and call this again.
+            and their weights are shared with the new model, which follows further training; its file holds
+            copies of the classifier's weights.
         of: `all` classes; the `predicted` class of each image; or the class `asked` for each image, for
-            which the new model takes inputs `[images, classes]`, with `classes` int32 `(b,)`. For a thousand
-            classes the last two cost a thousandth of the first.
+            which the new model takes inputs `[images, classes]`, with `classes` int32 `(b,)`.
 
     Returns:
         A model with the outputs of `model`, by name (`logits` or `probabilities` where they have none), and
@@ -64,7 +63,7 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
     if len(graph.inputs) != 1:
         raise UserError(f"{model.name} has several inputs; evidence is for a model of one, the images")
     found = read_out(graph, prediction_of(graph)[1])
-    graph, tensors = expose(graph, [tensor for readout in found for tensor in readout.tensors])
+    graph, tensors = expose(graph, [readout.tensors for readout in found])
     inputs, classes = graph.inputs[0], None
     if of == "asked":
         classes = keras.Input((), dtype="int32", name="classes")
@@ -72,23 +71,22 @@ def evidence_model(model: keras.Model, of: Asked = "all") -> keras.Model:
     elif of == "predicted":
         classes = PredictedClass(name="predicted_class")(prediction_of(graph)[1])
     evidence, rests = {}, []
-    for readout in found:
+    for readout, own in zip(found, tensors):
         maps = {step["features"] for step in all_steps(readout.steps) if step["kind"] == "pool"}
-        count = len(readout.tensors)
-        own, tensors = [as_map(x) if i in maps else x for i, x in enumerate(tensors[:count])], tensors[count:]
+        own = [local_features(x, readout.name) if i in maps else x for i, x in enumerate(own)]
         centred = (readout.activation or final_activation(model)) == "softmax"
         # Its name says whose evidence it gives, so that one graph may hold several kinds, as serving does.
         layer = Evidence(readout.num_classes, readout.steps, centred, name=f"evidence_{of}_{readout.name}")
         layer.share(readout.variables)
         terms, rest = layer(own, classes)
         for tap, places in zip(readout.taps, terms):
-            # One map that is pooled in two ways has the evidence of both.
-            so_far = evidence.get(EVIDENCE + tap)
-            add = keras.layers.Add(dtype="float32", name=f"sum_{of}_{tap}")
-            evidence[EVIDENCE + tap] = places if so_far is None else add([so_far, places])
+            if (name := EVIDENCE + tap) in evidence:  # one map that is pooled in two ways
+                add = keras.layers.Add(dtype="float32", name=f"sum_{of}_{tap}")
+                places = add([evidence[name], places])
+            evidence[name] = places
         rests.append(rest)
-    evidence[EVIDENCE_REST] = ops.stack(rests, axis=1) if len(rests) > 1 else rest
-    return keras.Model(inputs, {**_named_outputs(graph), **evidence}, name=model.name)
+    evidence[EVIDENCE_REST] = ops.stack(rests, axis=1) if len(rests) > 1 else rests[0]
+    return keras.Model(inputs, _named_outputs(graph) | evidence, name=model.name)
 
 
 def has_evidence(model: keras.Model) -> bool:

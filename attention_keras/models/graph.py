@@ -13,7 +13,15 @@ def functional(model: keras.Model) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise UserError(f"a keras.Model is needed; got {type(model).__name__}")
     if isinstance(model, keras.Sequential):
-        return _chain(model)
+        if not model.built:  # it takes the images that a model in it knows
+            parts = [layer for layer in model.layers if isinstance(layer, keras.Model) and layer.built]
+            if not parts:
+                raise UserError(
+                    f"the model {model.name!r} does not know the size of its images; begin it with "
+                    "keras.Input((height, width, 3))"
+                )
+            model.build(parts[0].input_shape)
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     if is_graph(model):
         return model
     raise UserError(
@@ -26,22 +34,6 @@ def is_graph(operation: Any) -> bool:
     """Whether an operation is a model whose inside can be seen."""
     built = isinstance(operation, keras.Sequential) and operation.built
     return built or (isinstance(operation, keras.Model) and hasattr(operation, "operations"))
-
-
-def _chain(model: keras.Sequential) -> keras.Model:
-    """A Sequential as a functional model. One that was never called takes the images its layers know."""
-    if model.built:
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    shapes = [layer.input_shape for layer in model.layers if isinstance(layer, keras.Model) and layer.built]
-    if not shapes:
-        raise UserError(
-            f"the model {model.name!r} does not know the size of its images; begin it with "
-            "keras.Input((height, width, 3))"
-        )
-    x = images = keras.Input(batch_shape=shapes[0])
-    for layer in model.layers:
-        x = layer(x)
-    return keras.Model(images, x, name=model.name)
 
 
 def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
@@ -65,7 +57,7 @@ def graph_nodes(model: keras.Model) -> Iterator[Any]:
 
 def nodes_between(inputs: Sequence[Any], outputs: Sequence[Any]) -> Iterator[Any]:
     """The calls that lead to `outputs`, but not beyond `inputs`, each after those it depends on."""
-    seen = set()
+    seen, ends = set(), {id(tensor) for tensor in inputs}
     waiting = [(tensor, False) for tensor in reversed(outputs)]
     while waiting:
         tensor, ready = waiting.pop()
@@ -75,7 +67,7 @@ def nodes_between(inputs: Sequence[Any], outputs: Sequence[Any]) -> Iterator[Any
         elif id(node) not in seen:
             seen.add(id(node))
             waiting.append((tensor, True))
-            if not any(tensor is image for image in inputs):
+            if id(tensor) not in ends:
                 waiting += [(source, False) for source in reversed(node.input_tensors)]
 
 
@@ -93,16 +85,16 @@ def layer_paths(model: keras.Model) -> dict[str, Any]:
     return paths
 
 
-def expose(model: keras.Model, tensors: Sequence[Any]) -> tuple[keras.Model, list[Any]]:
-    """The model, and tensors of graphs nested in it as tensors of its own graph: a nested model with such a
-    tensor inside is called again, with the tensor as one more output."""
-    model, found = _expose(model, {id(tensor) for tensor in tensors})
-    return model, [found.get(id(tensor), tensor) for tensor in tensors]
+def expose(model: keras.Model, tensors: Any) -> tuple[keras.Model, Any]:
+    """The model, and a structure of tensors with those of graphs nested in it as tensors of its own graph: a
+    nested model with such a tensor inside is called again, with the tensor as one more output."""
+    model, found = _expose(model, {id(tensor) for tensor in keras.tree.flatten(tensors)})
+    return model, keras.tree.map_structure(lambda tensor: found.get(id(tensor), tensor), tensors)
 
 
 def _expose(model: keras.Model, wanted: set[int]) -> tuple[keras.Model, dict[int, Any]]:
     """The model, and by their ids those of the wanted tensors that are in it or in its nested models."""
-    opened: dict[int, Any] = {}
+    opened: dict[int, tuple[keras.Model, list[int]]] = {}
     inside: dict[int, Any] = {}
 
     def open_nested(nested, args, kwargs):
@@ -110,13 +102,13 @@ def _expose(model: keras.Model, wanted: set[int]) -> tuple[keras.Model, dict[int
             return None
         if id(nested) not in opened:
             part, found = _expose(functional(nested), wanted)
-            outputs = [part.output, list(found.values())]
-            opened[id(nested)] = found and (keras.Model(part.input, outputs, name=part.name), found)
-        if not opened[id(nested)]:
+            with_more = keras.Model(part.input, [part.output, list(found.values())], name=part.name)
+            opened[id(nested)] = with_more, list(found)
+        with_more, names = opened[id(nested)]
+        if not names:
             return None
-        with_more, found = opened[id(nested)]
         output, tensors = with_more(*args, **kwargs)
-        inside.update(zip(found, tensors))
+        inside.update(zip(names, tensors))
         return output
 
     replaced = rerun(model, open_nested)
@@ -132,13 +124,12 @@ def rerun(model: keras.Model, replace: Callable[[Any, tuple, dict], Any]) -> dic
     kwargs)` gives the outputs of a call, or None to leave it as it is."""
     tensors = {id(tensor): tensor for tensor in model.inputs}
     for node in graph_nodes(model):
-        if not node.input_tensors:
-            tensors |= {id(tensor): tensor for tensor in node.output_tensors}
-            continue
-        args, kwargs = node.arguments.fill_in(tensors)
-        outputs = replace(node.operation, args, kwargs)
-        if outputs is None:
-            changed = any(tensors[id(tensor)] is not tensor for tensor in node.input_tensors)
-            outputs = node.operation(*args, **kwargs) if changed else node.output_tensors
-        tensors |= {id(old): new for old, new in zip(node.output_tensors, keras.tree.flatten(outputs))}
+        outputs = node.output_tensors
+        if node.input_tensors:
+            args, kwargs = node.arguments.fill_in(tensors)
+            new = replace(node.operation, args, kwargs)
+            if new is None and any(tensors[id(tensor)] is not tensor for tensor in node.input_tensors):
+                new = node.operation(*args, **kwargs)
+            outputs = outputs if new is None else keras.tree.flatten(new)
+        tensors |= {id(old): new for old, new in zip(node.output_tensors, outputs)}
     return tensors

@@ -3,12 +3,13 @@
 A head is a small object with settings, called once: `outputs = head(local, g, num_classes)`. `local` is tap
 -> local features `(b, h, w, c)`, in order. `g` is the map `(b, h, w, d)` whose average is the global feature
 vector, or that vector `(b, d)` where it is no average of a map, or a mapping from taps to vectors, or None
-where the backbone has several outputs. `outputs` has `logits`, `attention_<tap>`, and what else it gives.
+where the backbone has several outputs. `outputs` has `logits`, `attention_<tap>`, and what else it gives. Of
+the settings, `levels` is how many maps `"auto"` taps, and `global_features` what is g, if named.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from keras import layers
 
@@ -26,19 +27,72 @@ from attention_keras.models.spec import AUTOMATIC_LEVELS, Aggregate, Init, Local
 _BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 
 
-class Head(Protocol):
-    """What `attend` takes; `levels` is how many maps `"auto"` taps, `global_features` what is g, if named."""
+@dataclass(frozen=True)
+class _DescriptorHead:
+    """What the two heads below have in common: they score and attend to each tap, and classify descriptors.
 
-    levels: ClassVar[int]
+    Features and query of a tap are made to agree in width by `_agree`.
+    """
 
-    @property
-    def global_features(self) -> Any: ...
+    score: Compat = "scaled"
+    normalization: Normalization = "softmax"
+    aggregate: Aggregate = "concat"
+    project: Projection = "down"
+    global_features: Any = None
+    init: Init = "keras"
+    levels: ClassVar[int] = AUTOMATIC_LEVELS
 
-    def __call__(self, local: Mapping[str, Any], g: Any, num_classes: int) -> dict[str, Any]: ...
+    def __post_init__(self):
+        check_choices(self)
+
+    def __call__(self, local: Mapping[str, Any], g: Any, num_classes: int) -> dict[str, Any]:
+        builder, outputs, descriptors = Builder(init=self.init), {}, {}
+        for tap, query in self._queries(local, g).items():
+            features, query = self._agree(tap, local[tap], query, builder)
+            score = CompatibilityScore(self.score, name=f"scores_{tap}", **builder.score())
+            pool = AttentionPool(self.normalization, name=f"{POOL}{tap}")
+            descriptor, outputs[ATTENTION + tap] = pool(features, score(features, query))
+            descriptors[tap] = self._classified(tap, descriptor, builder)
+        descriptors |= self._average(local, g)
+        vectors = list(descriptors.values())
+        if self.aggregate == "indep" and len(vectors) > 1:
+            each = [builder.classifier(x, num_classes, f"classifier_{tap}") for tap, x in descriptors.items()]
+            level_logits, logits = LevelEnsemble(name="ensemble")(each)
+            return {LOGITS: logits, LEVEL_LOGITS: level_logits} | outputs
+        descriptor = layers.Concatenate(name="descriptor")(vectors) if len(vectors) > 1 else vectors[0]
+        return {LOGITS: builder.classifier(descriptor, num_classes)} | outputs
+
+    def _queries(self, local: Mapping[str, Any], g: Any) -> dict[str, Any]:
+        """For each tap the vector `(b, d)` that its local features are compared with, or None."""
+        if self.score == "mean":
+            return dict.fromkeys(local)
+        if g is None:
+            raise UserError(
+                "the backbone has several outputs; say which is g with LinearHead(global_features=...)"
+            )
+        if isinstance(g, Mapping):
+            if set(g) != set(local):
+                raise UserError(
+                    f"global_features has {', '.join(g)}; one g for each of {', '.join(local)} is needed"
+                )
+            return {tap: g[tap] for tap in local}
+        if len(g.shape) == 4:
+            g = layers.GlobalAveragePooling2D(data_format="channels_last", name=GLOBAL_FEATURES)(g)
+        return dict.fromkeys(local, g)
+
+    def _agree(self, tap: str, features, query, builder: Builder):
+        raise NotImplementedError
+
+    def _classified(self, tap: str, descriptor, builder: Builder):
+        return descriptor
+
+    def _average(self, local: Mapping[str, Any], g: Any) -> dict[str, Any]:
+        """The descriptor that is no attention's, if any."""
+        return {}
 
 
 @dataclass(frozen=True)
-class LinearHead:
+class LinearHead(_DescriptorHead):
     """Scores, attention, descriptors, and one classifier that is linear in them.
 
     Local features are normalised; g is batch-normed and mapped to c channels by one linear layer a tap.
@@ -47,17 +101,17 @@ class LinearHead:
     Args:
         score: `scaled`, `dp`, `pc`, `additive` or `mean` (see CompatibilityScore).
         normalization: scores to attention, `softmax` or `sigmoid` (see AttentionPool).
-        local_norm: local features are normalised over an `image`'s map, at each `position`, for each
-            `channel` over the batch, or not at all, `none`. The first puts the least attention on empty
-            background (docs/backbones.md).
         aggregate: `concat`: one classifier on all descriptors; `indep`: one for each, probabilities averaged.
         project: `down`: g is mapped to the c channels of a tap; `up`: the local features to the width d of g.
-        include_global: the average of the map that g is averaged from is one more descriptor, and evidence
-            has that map as `evidence_global`. None does so where it can be done: with `concat`, where g is
-            the average of a map. False lets the classifier see nothing but what is attended to.
         global_features: g: the path of a layer, a tensor of the backbone's graph, or a mapping with one of
             these for each tap; None for the backbone's output, averaged over its map, or its class token.
         init: initial weights, as of `keras` or of the official code, `torch`.
+        local_norm: local features are normalised over an `image`'s map, at each `position`, for each
+            `channel` over the batch, or not at all, `none`. The first puts the least attention on empty
+            background (docs/backbones.md).
+        include_global: the average of the map that g is averaged from is one more descriptor, and evidence
+            has that map as `evidence_global`. None does so where it can be done: with `concat`, where g is
+            the average of a map. False lets the classifier see nothing but what is attended to.
 
     Raises:
         UserError: a value that is not allowed.
@@ -67,49 +121,29 @@ class LinearHead:
         'dp'
     """
 
-    score: Compat = "scaled"
-    normalization: Normalization = "softmax"
     local_norm: LocalNorm = "image"
-    aggregate: Aggregate = "concat"
-    project: Projection = "down"
     include_global: bool | None = None
-    global_features: Any = None
-    init: Init = "keras"
-    levels: ClassVar[int] = AUTOMATIC_LEVELS
 
-    def __post_init__(self):
-        check_choices(self)
+    def _agree(self, tap, features, query, builder):
+        if query is not None and self.project == "up" and features.shape[-1] != query.shape[-1]:
+            features = builder.conv(features, query.shape[-1], f"project_{tap}", size=1)
+        elif query is not None and self.project == "down":
+            query = WarmBatchNormalization(**_BATCH_NORM, name=f"query_{tap}")(query)
+            query = builder.dense(query, features.shape[-1], f"project_{tap}")
+        return self._normalize(features, tap), query
 
-    def __call__(self, local, g, num_classes):
-        builder, averaged = Builder(init=self.init), self._averaged(local, g)
-        outputs, descriptors = {}, {}
-        for tap, query in _queries(self.score, local, g).items():
-            features = local[tap]
-            if query is not None and self.project == "up" and features.shape[-1] != query.shape[-1]:
-                features = builder.conv(features, query.shape[-1], f"project_{tap}", size=1)
-            elif query is not None and self.project == "down":
-                query = WarmBatchNormalization(**_BATCH_NORM, name=f"query_{tap}")(query)
-                query = builder.dense(query, features.shape[-1], f"project_{tap}")
-            features = self._normalize(features, tap)
-            descriptors[tap], outputs[ATTENTION + tap] = _attend(self, tap, features, query, builder)
-        if averaged is not None:
-            pool = layers.GlobalAveragePooling2D(data_format="channels_last", name=f"{POOL}{GLOBAL}")
-            descriptors[GLOBAL] = pool(self._normalize(averaged, GLOBAL))
-        return _classify(descriptors, self.aggregate, num_classes, builder) | outputs
-
-    def _averaged(self, local, g):
-        """The map whose average the classifier sees too, or None where it sees none."""
-        if self.include_global is False:
-            return None
-        if self.aggregate == "concat" and len(getattr(g, "shape", ())) == 4:
-            if GLOBAL in local:
-                raise UserError(f"{GLOBAL!r} is the name of the averaged map; call the tap otherwise")
-            return g
-        if self.include_global:
+    def _average(self, local, g):
+        can_be_done = self.aggregate == "concat" and len(getattr(g, "shape", ())) == 4
+        if self.include_global and not can_be_done:
             raise UserError("include_global=True needs aggregate='concat', and as g the average of one map")
-        return None
+        if self.include_global is False or not can_be_done:
+            return {}
+        if GLOBAL in local:
+            raise UserError(f"{GLOBAL!r} is the name of the averaged map; call the tap otherwise")
+        pool = layers.GlobalAveragePooling2D(data_format="channels_last", name=f"{POOL}{GLOBAL}")
+        return {GLOBAL: pool(self._normalize(g, GLOBAL))}
 
-    def _normalize(self, features, tap: str):
+    def _normalize(self, features, tap):
         """Local features of one size whatever the backbone, so that one learning rate fits all."""
         name = f"local_{tap}"
         if self.local_norm == "image":
@@ -122,11 +156,11 @@ class LinearHead:
 
 
 @dataclass(frozen=True)
-class PaperHead:
+class PaperHead(_DescriptorHead):
     """The paper's: local features as they are; BN -> ReLU -> dropout between descriptors and classifier.
 
     g goes through the same before it is mapped to the width of a tap, where the widths differ. The arguments
-    are those of `LinearHead`, and `dropout`, the rate before the classifier, 0 for none.
+    are those of `LinearHead` but the last two, and `dropout`, the rate before the classifier, 0 for none.
 
     Raises:
         UserError: a value that is not allowed.
@@ -137,35 +171,22 @@ class PaperHead:
     """
 
     score: Compat = "pc"
-    normalization: Normalization = "softmax"
-    aggregate: Aggregate = "concat"
-    project: Projection = "down"
     dropout: float = 0.5
-    global_features: Any = None
-    init: Init = "keras"
-    levels: ClassVar[int] = AUTOMATIC_LEVELS
 
-    def __post_init__(self):
-        check_choices(self)
+    def _agree(self, tap, features, query, builder):
+        if query is None or features.shape[-1] == query.shape[-1]:  # section 3.1; `3_atten.lua`
+            return features, query
+        active = builder.head(query, f"project_head_{tap}", 0.5 if self.dropout else 0)
+        if self.project == "up":
+            return builder.conv(features, query.shape[-1], f"project_{tap}", size=1), active
+        return features, builder.dense(active, features.shape[-1], f"project_{tap}")
 
-    def __call__(self, local, g, num_classes):
-        builder = Builder(dropout=self.dropout > 0, init=self.init)
-        outputs, descriptors = {}, {}
-        for tap, query in _queries(self.score, local, g).items():
-            features = local[tap]
-            if query is not None and features.shape[-1] != query.shape[-1]:  # section 3.1; `3_atten.lua`
-                active = builder.head(query, f"project_head_{tap}")
-                if self.project == "up":
-                    features = builder.conv(features, query.shape[-1], f"project_{tap}", size=1)
-                    query = active
-                else:
-                    query = builder.dense(active, features.shape[-1], f"project_{tap}")
-            descriptor, outputs[ATTENTION + tap] = _attend(self, tap, features, query, builder)
-            descriptors[tap] = builder.head(descriptor, f"head_{tap}", self.dropout)
-        return _classify(descriptors, self.aggregate, num_classes, builder) | outputs
+    def _classified(self, tap, descriptor, builder):
+        return builder.head(descriptor, f"head_{tap}", self.dropout)
 
 
-HEADS: dict[str, type] = {"class": ClassHead, "linear": LinearHead, "paper": PaperHead}
+Head = ClassHead | LinearHead | PaperHead
+HEADS: dict[str, type[Head]] = {"class": ClassHead, "linear": LinearHead, "paper": PaperHead}
 
 
 def chosen_head(head: Head | str) -> Head:
@@ -176,40 +197,3 @@ def chosen_head(head: Head | str) -> Head:
         known = ", ".join(repr(name) for name in HEADS)
         raise UserError(f"head must be one of {known}, or a head such as LinearHead('dp'); got {head!r}")
     return head
-
-
-def _queries(score: str, local: Mapping[str, Any], g) -> dict[str, Any]:
-    """For each tap the vector `(b, d)` that its local features are compared with, or None."""
-    if score == "mean":
-        return dict.fromkeys(local)
-    if isinstance(g, Mapping):
-        if set(g) != set(local):
-            raise UserError(
-                f"global_features has {', '.join(g)}; one g for each of {', '.join(local)} is needed"
-            )
-        return {tap: g[tap] for tap in local}
-    if g is None:
-        raise UserError(
-            "the backbone has several outputs; say which is g with LinearHead(global_features=...)"
-        )
-    if len(g.shape) == 4:
-        g = layers.GlobalAveragePooling2D(data_format="channels_last", name=GLOBAL_FEATURES)(g)
-    return dict.fromkeys(local, g)
-
-
-def _attend(head, tap: str, features, query, builder: Builder):
-    """Descriptor and attention of one tap."""
-    scores = CompatibilityScore(head.score, name=f"scores_{tap}", **builder.score())(features, query)
-    return AttentionPool(head.normalization, name=f"{POOL}{tap}")(features, scores)
-
-
-def _classify(descriptors: dict[str, Any], aggregate: Aggregate, num_classes: int, builder: Builder) -> dict:
-    """Logits from the descriptors of all levels."""
-    if len(descriptors) == 1:
-        return {LOGITS: builder.classifier(*descriptors.values(), num_classes)}
-    if aggregate == "concat":
-        descriptor = layers.Concatenate(name="descriptor")(list(descriptors.values()))
-        return {LOGITS: builder.classifier(descriptor, num_classes)}
-    each = [builder.classifier(x, num_classes, f"classifier_{tap}") for tap, x in descriptors.items()]
-    level_logits, logits = LevelEnsemble(name="ensemble")(each)
-    return {LOGITS: logits, LEVEL_LOGITS: level_logits}

@@ -53,8 +53,12 @@ def thaw(layers: Sequence[keras.layers.Layer]) -> None:
 
 
 def global_model(model: keras.Model) -> keras.Model:
-    """images -> g `(b, d)`, the global features of an attention model."""
-    return keras.Model(model.input, _global_features(model))
+    """images -> g `(b, d)`, the global features of an attention model; several branches have no single g."""
+    names = [layer.name for layer in model.layers if layer.name.startswith(GLOBAL_FEATURES)]
+    if names != [GLOBAL_FEATURES]:
+        have = f"has {', '.join(names)}" if names else "has none"
+        raise UserError(f"{model.name} needs one global feature vector to be questioned; it {have}")
+    return keras.Model(model.input, model.get_layer(GLOBAL_FEATURES).output)
 
 
 def query_model(model: keras.Model) -> keras.Model:
@@ -63,16 +67,7 @@ def query_model(model: keras.Model) -> keras.Model:
     attention = {name: tensor for name, tensor in model.output.items() if name.startswith(ATTENTION)}
     if not attention:
         raise UserError(f"{model.name} has no attention to question")
-    return keras.Model([model.input, _global_features(model)], attention)
-
-
-def _global_features(model: keras.Model):
-    """The tensor g; several global branches have no single g to exchange."""
-    names = [layer.name for layer in model.layers if layer.name.startswith(GLOBAL_FEATURES)]
-    if names != [GLOBAL_FEATURES]:
-        have = f"has {', '.join(names)}" if names else "has none"
-        raise UserError(f"{model.name} needs one global feature vector to be questioned; it {have}")
-    return model.get_layer(GLOBAL_FEATURES).output
+    return keras.Model([model.input, global_model(model).output], attention)
 
 
 def prune_dead_branch(model: keras.Model) -> keras.Model:
@@ -81,24 +76,20 @@ def prune_dead_branch(model: keras.Model) -> keras.Model:
     <u, l_i + g> = <u, l_i> + <u, g>, and <u, g> is the same at every position: g, and every layer that only g
     needs, change nothing. Outputs are equal to rounding, with about a quarter fewer parameters.
     """
-    pruned = False
 
     def without_g(layer, args, kwargs):
-        nonlocal pruned
-        if not isinstance(layer, AttentionPool) or layer.normalization != "softmax":
-            return None
-        features, scores = args
-        score = node_of(scores)
-        if not isinstance(score.operation, CompatibilityScore) or score.operation.compat != "pc":
-            return None
-        pruned = True
-        return layer(features, score.operation(score.input_tensors[0]))
+        if isinstance(layer, AttentionPool) and layer.normalization == "softmax":
+            features, scores = args
+            score = node_of(scores)
+            if isinstance(score.operation, CompatibilityScore) and score.operation.compat == "pc":
+                return layer(features, score.operation(score.input_tensors[0]))
+        return None
 
     tensors = rerun(model, without_g)
-    if not pruned:
-        return model
     # A functional model keeps only the layers that its outputs need, so the dead ones fall away here.
     outputs = keras.tree.map_structure(lambda tensor: tensors[id(tensor)], model.output)
+    if all(new is old for new, old in zip(keras.tree.flatten(outputs), keras.tree.flatten(model.output))):
+        return model
     if isinstance(model, Classifier):
         return model.like(model.input, outputs)
     return keras.Model(model.input, outputs, name=model.name)
@@ -111,18 +102,15 @@ def count_parameters(model: keras.Model) -> int:
 
 def count_macs(model: keras.Model) -> int:
     """Multiply-adds of one forward pass of one image."""
-    return sum(_layer_macs(layer) for layer in model.layers)
+    return sum(_layer_macs(layer) for layer in all_layers(model))
 
 
 def _layer_macs(layer) -> int:
-    if isinstance(layer, keras.Model):
-        return count_macs(layer)
-    if isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.Conv2D)):
-        return math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
-    if isinstance(layer, keras.layers.SeparableConv2D):
-        kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
+    kinds = keras.layers
+    if isinstance(layer, kinds.DepthwiseConv2D | kinds.Conv2D | kinds.SeparableConv2D):
+        kernels = [weight for weight in layer.weights if len(weight.shape) == 4]
         return math.prod(layer.output.shape[1:3]) * sum(math.prod(kernel.shape) for kernel in kernels)
-    if isinstance(layer, keras.layers.Dense):  # of images of any size: for one place
+    if isinstance(layer, kinds.Dense):  # of images of any size: for one place
         return math.prod(layer.kernel.shape) * math.prod(side or 1 for side in layer.output.shape[1:-1])
     if isinstance(layer, AttentionPool) or getattr(layer, "compat", "mean") != "mean":
         return math.prod(layer.input[0].shape[1:])

@@ -1,6 +1,5 @@
 """Networks of keras.applications and keras_hub: how they are built, and what they want done to raw pixels."""
 
-import difflib
 import importlib
 import re
 
@@ -30,8 +29,7 @@ _APPLICATIONS = [name for name in dir(keras.applications) if name[0].isupper()]
 def _application(name: str):
     """The function of keras.applications that builds the network `name`."""
     if name not in _APPLICATIONS:
-        close = difflib.get_close_matches(name, _APPLICATIONS, n=3, cutoff=0.3)
-        raise UserError(f"keras.applications has no {name!r}; the closest names are {', '.join(close)}")
+        raise UserError(f"keras.applications has no {name!r}; allowed: {', '.join(_APPLICATIONS)}")
     return getattr(keras.applications, name)
 
 
@@ -52,13 +50,13 @@ def build_application(
         if not weights:
             raise UserError(f"{name} cannot take images of {input_shape}: {error}") from None
         build_application(name, input_shape)  # refuses the size, if that is the reason
-        said = _first_line(error)
-        if fetched := re.search(r"URL fetch failure on \S+/(\S+): ", said):
+        if fetched := re.search(r"URL fetch failure on \S+/(\S+): ", str(error)):
             raise UserError(
                 f"weights {weights} of {name} are not on this machine and cannot be downloaded; call "
                 f"keras.applications.{name}(include_top=False) on one with a network, and copy "
                 f"~/.keras/models/{fetched[1]} from there, or give that file as `weights`"
             ) from None
+        said = _first_line(error)
         raise UserError(f"cannot use {weights} as weights of {name} without its top: {said}") from None
 
 
@@ -103,7 +101,7 @@ def needed_preprocessing(model: keras.Model) -> str | None:
 
 
 def preprocessing_layer(
-    preprocess: str | keras.layers.Layer | None, image_shape: tuple[int | None, ...] | None = None
+    preprocess: str | keras.layers.Layer | None, image_shape: tuple[int | None, ...] = (None, None, 3)
 ) -> keras.layers.Layer | None:
     """What `attend(preprocess=...)` means, if pixels change; `image_shape` says where the colours are."""
     if preprocess is None or isinstance(preprocess, keras.layers.Layer):
@@ -113,14 +111,12 @@ def preprocessing_layer(
             "preprocess is a Keras layer, the name of an application such as 'ResNet50', or 'imagenet'; "
             f"got {type(preprocess).__name__}"
         )
-    data_format = None
-    if image_shape:
-        if len(image_shape) != 3 or 3 not in (image_shape[0], image_shape[-1]):
-            raise UserError(
-                f"preprocess={preprocess!r} is for RGB images (h, w, 3), and the backbone takes "
-                f"{tuple(image_shape)}; give a layer of your own"
-            )
-        data_format = "channels_last" if image_shape[-1] == 3 else "channels_first"
+    if len(image_shape) != 3 or 3 not in (image_shape[0], image_shape[-1]):
+        raise UserError(
+            f"preprocess={preprocess!r} is for RGB images (h, w, 3), and the backbone takes "
+            f"{tuple(image_shape)}; give a layer of your own"
+        )
+    data_format = "channels_last" if image_shape[-1] == 3 else "channels_first"
     layer = application_pixels(_LIKE_TORCH if preprocess == IMAGENET else preprocess, data_format)
     return None if layer.is_identity else layer
 

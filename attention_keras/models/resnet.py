@@ -2,9 +2,7 @@
 
 from keras import layers
 
-from attention_keras.errors import UserError
 from attention_keras.models.blocks import GLOBAL_FEATURES, Builder, pool
-from attention_keras.models.spec import ModelSpec
 
 UNITS = 18
 STAGE_WIDTHS = (64, 128, 256)
@@ -12,16 +10,7 @@ TAPS = ("stage1", "stage2", "stage3")
 HEAD_DROPOUT = 0.3
 
 
-def features(images, spec: ModelSpec, builder: Builder) -> tuple[dict, object]:
-    """Local features by tap, and g."""
-    if spec.globals == "per_level" and spec.levels > 1:
-        raise UserError("rn164 has one global branch; globals per_level is for vgg")
-    taps = _trunk(images, builder)
-    g = _global_branch(taps["stage3"], builder)
-    return {name: taps[name] for name in TAPS[-spec.levels :]}, g
-
-
-def _trunk(images, builder: Builder) -> dict:
+def trunk(images, builder: Builder, levels: int = 2) -> dict:
     """First convolution and three stages of 18 bottleneck units (`models/resnet-pre-act.lua`)."""
     x, taps = builder.conv(images, builder.channels(16), "stem", bias=False), {}
     for stage, width in enumerate(STAGE_WIDTHS, start=1):
@@ -45,7 +34,7 @@ def _unit(x, builder: Builder, channels: int, stride: int, widens: bool, name: s
     return layers.Add(name=name)([y, shortcut])
 
 
-def _global_branch(x, builder: Builder):
+def global_branch(x, builder: Builder, tap: str = "stage3"):
     """From stage3 `(b, 8, 8, 256)` to g `(b, 256)` (`models/Resnet-att2`)."""
     channels = builder.channels(256)
     x = pool(builder.norm_relu(x, "global_relu"), 2, "global_pool")
@@ -56,15 +45,9 @@ def _global_branch(x, builder: Builder):
 
 def _baseline(images, builder: Builder, num_classes: int) -> dict:
     """RN-164: the trunk, BN-ReLU, average pool, linear."""
-    x = builder.norm_relu(_trunk(images, builder)["stage3"], "final_relu")
+    x = builder.norm_relu(trunk(images, builder)["stage3"], "final_relu")
     x = layers.GlobalAveragePooling2D(name="average_pool")(x)
     return {"logits": builder.classifier(x, num_classes)}
 
 
-def _high_resolution(images, builder: Builder, num_classes: int) -> dict:
-    """The control: trunk and global branch of the attention models, classified by g, no attention."""
-    g = _global_branch(_trunk(images, builder)["stage3"], builder)
-    return {"logits": builder.classifier(builder.head(g, "head", HEAD_DROPOUT), num_classes)}
-
-
-WITHOUT_ATTENTION = {"plain": _baseline, "hires": _high_resolution}
+WITHOUT_ATTENTION = {"plain": _baseline}

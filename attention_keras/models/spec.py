@@ -1,10 +1,9 @@
 """Model names of the paper as values, `vgg-att2-concat-pc` <-> ModelSpec, and its errors. Without Keras."""
 
 import dataclasses
-import re
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import Compat, Normalization, check_choices
@@ -18,14 +17,20 @@ Head = Literal["paper", "linear", "class"]
 LocalNorm = Literal["image", "position", "channel", "none"]
 
 APPLICATION, HUB, FILE = "keras:", "keras_hub:", "file:"
+PAPERS = ("vgg", "rn164")
+BASELINES = ("vgg", "vgg-gap", "vgg-pan", "vgg-hires", "rn164", "rn164-hires")
 AUTOMATIC_LEVELS = 2  # what `attend(taps="auto")` takes
 
-_ATTENTION_NAME = re.compile(
-    r"(?P<backbone>vgg|rn164)-att(?P<levels>[123])((?P<own>-class)|"
-    r"(-(?P<aggregate>concat|indep))?(?P<linear>-linear)?"
-    rf"-(?P<compat>{'|'.join(get_args(Compat))})(?P<sigmoid>-sigmoid)?(?P<up>-lup)?(-(?P<globals>[23])g)?)"
-)
-BASELINES = ("vgg", "vgg-gap", "vgg-pan", "vgg-hires", "rn164", "rn164-hires")
+# What a word of a name says: an axis and its value.
+_WORDS: dict[str, tuple[str, Any]] = {
+    **{f"att{levels}": ("levels", levels) for levels in (1, 2, 3)},
+    **{compat: ("compat", compat) for compat in get_args(Compat)},
+    **{way: ("aggregate", way) for way in get_args(Aggregate)},
+    **{head: ("head", head) for head in ("class", "linear")},
+    **{f"{levels}g": ("globals", "per_level") for levels in (2, 3)},
+    "sigmoid": ("normalization", "sigmoid"),
+    "lup": ("project", "up"),
+}
 
 
 def is_brought(backbone: str) -> bool:
@@ -65,7 +70,7 @@ class ModelSpec:
         if self.is_brought:
             automatic = 1 if self.head == "class" else AUTOMATIC_LEVELS
             object.__setattr__(self, "levels", len(self.taps) or automatic)
-        elif self.backbone not in ("vgg", "rn164"):
+        elif self.backbone not in PAPERS:
             allowed = "vgg, rn164, keras:<Application>, keras_hub:<preset> or a .keras file"
             raise UserError(f"backbone must be {allowed}; got {self.backbone!r}")
         elif self.taps:
@@ -73,7 +78,7 @@ class ModelSpec:
 
     @property
     def application(self) -> str | None:
-        """The name in keras.applications, of a backbone that is there."""
+        """The name in keras.applications, of a backbone from there."""
         return self._name_after(APPLICATION)
 
     @property
@@ -115,34 +120,19 @@ class ModelSpec:
 
     @classmethod
     def parse(cls, name: str) -> "ModelSpec":
-        """The spec of a canonical name."""
+        """The spec of a canonical name: what its words say, if that is called so."""
+        backbone, *words = name.split("-")
         if name in BASELINES:
-            backbone, _, variant = name.partition("-")
-            return cls(backbone=backbone, variant=variant or "plain")
-        match = _ATTENTION_NAME.fullmatch(name)
-        if not match:
-            raise UserError(
-                f"unknown model {name!r}; allowed: {', '.join(BASELINES)}, or "
-                "{vgg,rn164}-att{1,2,3}-class, {vgg,rn164}-att{1,2,3}[-{concat,indep}][-linear]-"
-                f"{{{','.join(get_args(Compat))}}}[-sigmoid][-lup][-2g|-3g], "
-                "for example vgg-att2-concat-pc (`attention-keras list-models` shows them all)"
-            )
-        levels = int(match["levels"])
-        if match["own"]:
-            return cls(backbone=match["backbone"], levels=levels, head="class")
-        if match["globals"] and int(match["globals"]) != levels:
-            raise UserError(f"model {name!r}: -{match['globals']}g needs att{match['globals']}")
-        if levels > 1 and not match["aggregate"] and not match["linear"]:
-            raise UserError(f"model {name!r}: say how the {levels} levels are joined, concat or indep")
-        return cls(
-            backbone=match["backbone"],
-            levels=levels,
-            aggregate=match["aggregate"] or "concat",
-            head="linear" if match["linear"] else "paper",
-            compat=match["compat"],
-            normalization="sigmoid" if match["sigmoid"] else "softmax",
-            project="up" if match["up"] else "down",
-            globals="per_level" if match["globals"] else "shared",
+            return cls(backbone, variant=words[0] if words else "plain")
+        if backbone in PAPERS:
+            spec = cls(backbone, **dict(_WORDS[word] for word in words if word in _WORDS))
+            if spec.name == name:
+                return spec
+        raise UserError(
+            f"unknown model {name!r}; allowed: {', '.join(BASELINES)}, {{vgg,rn164}}-att{{1,2,3}}-class, or "
+            f"{{vgg,rn164}}-att{{1,2,3}}[-{{concat,indep}}][-linear]-{{{','.join(get_args(Compat))}}}[-sigmoid]"
+            "[-lup][-2g|-3g], where att2 and att3 say concat, indep or linear, and 2g goes with att2, for "
+            "example vgg-att2-concat-pc (`attention-keras list-models` shows them all)"
         )
 
     def replace(self, **changes) -> "ModelSpec":

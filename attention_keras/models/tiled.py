@@ -1,22 +1,74 @@
 """A backbone that reads images of any size in tiles, and answers for images that need not fit in memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import keras
 import numpy as np
+from keras import ops
 
 from attention_keras.errors import UserError
-from attention_keras.layers.tiles import JoinTiles, Tiles
 from attention_keras.models.class_head import LOCAL, PROBE, SCORES, find_weighted_levels
 from attention_keras.models.graph import all_layers, graph_nodes, is_graph
-from attention_keras.models.maps import local_features, map_size
 from attention_keras.models.taps import TILES, find_taps
 
-CUT = "cut"
-"""Name of the layer that makes tiles."""
-AT_ONCE = 8
-"""Tiles that the backbone reads together."""
+CUT = "cut"  # the layer that makes tiles
+AT_ONCE = 8  # tiles that the backbone reads together
+
+
+class _OfTiles(keras.layers.Layer):
+    """What both layers know, in pixels: the `side` of a tile, the `margin` around what is kept of it, and the
+    `step` from one to the next."""
+
+    def __init__(self, side: int, margin: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.side, self.margin, self.step = side, margin, side - 2 * margin
+
+    def get_config(self):
+        return {**super().get_config(), "side": self.side, "margin": self.margin}
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class Tiles(_OfTiles):
+    """Images `(b, H, W, c)` -> overlapping tiles `(b * rows * columns, side, side, c)`; the border is
+    repeated."""
+
+    def call(self, images):
+        batch, height, width, channels = ops.shape(images)
+        for axis, length in ((1, height), (2, width)):
+            count = -(-length // self.step)
+            starts = ops.arange(count, dtype="int32")[:, None] * self.step - self.margin
+            places = ops.reshape(starts + ops.arange(self.side), (-1,))
+            images = ops.take(images, ops.clip(places, 0, length - 1), axis=axis)
+        rows, columns = -(-height // self.step), -(-width // self.step)
+        images = ops.reshape(images, (batch, rows, self.side, columns, self.side, channels))
+        images = ops.transpose(images, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(images, (batch * rows * columns, self.side, self.side, channels))
+
+    def compute_output_shape(self, images_shape):
+        return None, self.side, self.side, images_shape[-1]
+
+
+@keras.saving.register_keras_serializable(package="attention_keras")
+class JoinTiles(_OfTiles):
+    """The maps `(b * rows * columns, h, w, c)` of the tiles of images -> one map of each image, of `ceil(H *
+    h / side)` by `ceil(W * w / side)` places, without the margins."""
+
+    def call(self, maps, images):
+        batch, height, width, _ = ops.shape(images)
+        _, h, w, channels = ops.shape(maps)
+        rows, columns = -(-height // self.step), -(-width // self.step)
+        cut = self.margin * h // self.side
+        maps, h, w = maps[:, cut : h - cut, cut : w - cut], h - 2 * cut, w - 2 * cut
+        joined = ops.reshape(maps, (batch, rows, columns, h, w, channels))
+        joined = ops.transpose(joined, (0, 1, 3, 2, 4, 5))
+        joined = ops.reshape(joined, (batch, rows * h, columns * w, channels))
+        return joined[:, : -(-height * h // self.step), : -(-width * w // self.step)]
+
+    def compute_output_shape(self, maps_shape, images_shape):
+        (batch, *image, _), (_, *tile, channels) = images_shape, maps_shape
+        sides = (None if side is None else -(-side * n // self.side) for side, n in zip(image, tile))
+        return batch, *sides, channels
 
 
 def tiled(backbone: keras.Model, taps: Sequence[str] | str = "auto", margin: int = 0) -> keras.Model:
@@ -47,15 +99,15 @@ def tiled(backbone: keras.Model, taps: Sequence[str] | str = "auto", margin: int
         raise UserError(f"{backbone.name} takes images of {(height, width)}; tiles need a square, fixed size")
     if len(local) != 1:
         raise UserError(f"tiles have one tap; got {', '.join(local)}")
-    ((tap, tensor),) = local.items()
-    rows, _ = map_size(tensor) or (0, 0)
+    (features,) = local.values()
+    rows = features.shape[1]
     if not rows or height % rows:
         raise UserError(f"tiles of {height} pixels are not divided by a map of {rows} rows")
     place = height // rows
     if margin % place or not 0 <= 2 * margin < height:
         raise UserError(f"a margin is 0, {place}, {2 * place} and so on, less than half a tile; got {margin}")
     images = keras.Input((None, None, channels), name="images")
-    inside = keras.Model(model.inputs[0], local_features(tensor, tap), name=model.name)
+    inside = keras.Model(model.inputs[0], features, name=model.name)
     maps = inside(Tiles(height, margin, name=CUT)(images))
     joined = JoinTiles(height, margin, name=TILES)(maps, images)
     return keras.Model(images, joined, name=f"tiled_{model.name}")
@@ -66,8 +118,7 @@ def reads_tiles(model: keras.Model) -> bool:
     return any(isinstance(layer, JoinTiles) for layer in all_layers(model))
 
 
-@dataclass(frozen=True, eq=False)
-class Places:
+class Places(NamedTuple):
     """What a class head says of one image, as `evidence_model`: numbers `(k,)`, and maps `(h, w, k)`."""
 
     logits: np.ndarray
@@ -98,12 +149,10 @@ class TiledModel:
             width = rows.shape[1]
             columns = np.arange(-(-width // step))[:, None] * step + np.arange(side) - margin
             tiles = rows[:, np.clip(columns, 0, width - 1)].swapaxes(0, 1).astype("float32")
-            found = []
-            for start in range(0, len(tiles), AT_ONCE):
-                part = tiles[start : start + AT_ONCE]
-                whole = np.concatenate([part, np.zeros((AT_ONCE - len(part), *part.shape[1:]), "float32")])
-                found.append(self._network.predict_on_batch(whole)[: len(part)].astype("float32"))
-            maps = np.concatenate(found)
+            filled = np.concatenate([tiles, np.zeros((-len(tiles) % AT_ONCE, *tiles.shape[1:]), "float32")])
+            parts = np.split(filled, len(filled) // AT_ONCE)
+            found = np.concatenate([self._network.predict_on_batch(part) for part in parts])
+            maps = found[: len(tiles)].astype("float32")
             count = maps.shape[1]
             cut = margin * count // side
             maps = maps[:, cut : count - cut, cut : count - cut].swapaxes(0, 1)
@@ -149,15 +198,14 @@ class TiledModel:
 
 def _of_one_tile(model: keras.Model) -> keras.Model:
     """From the pixels of tiles to their maps: what stands before the cut, if anything, and the backbone."""
-    graph, around = model, None
-    while CUT not in (names := {node.operation.name: node for node in graph_nodes(graph)}):
-        around = next(
-            node for node in graph_nodes(graph) if is_graph(node.operation) and reads_tiles(node.operation)
-        )
-        graph = around.operation
-    inside = keras.Model(names[CUT].output_tensors[0], names[TILES].input_tensors[0])
-    before = around.input_tensors[0] if around else names[CUT].input_tensors[0]
+    graph = next(
+        graph
+        for graph in [model, *filter(is_graph, all_layers(model))]
+        if CUT in {layer.name for layer in graph.layers}
+    )
+    inner, outer = ({node.operation.name: node for node in graph_nodes(g)} for g in (graph, model))
+    inside = keras.Model(inner[CUT].output_tensors[0], inner[TILES].input_tensors[0])
+    before = (inner[CUT] if graph is model else outer[graph.name]).input_tensors[0]
     tiles = keras.Input(inside.input_shape[1:], name="tiles")
-    if any(before is image for image in model.inputs):
-        return keras.Model(tiles, inside(tiles))
-    return keras.Model(tiles, inside(keras.Model(model.input, before)(tiles)))
+    is_image = any(before is image for image in model.inputs)
+    return keras.Model(tiles, inside(tiles if is_image else keras.Model(model.input, before)(tiles)))

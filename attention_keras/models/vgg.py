@@ -8,7 +8,6 @@ from attention_keras.errors import UserError
 from attention_keras.layers.attention_pool import AttentionPool, ProgressiveGate
 from attention_keras.layers.compatibility import CompatibilityScore
 from attention_keras.models.blocks import GLOBAL_FEATURES, POOL, Builder, pool
-from attention_keras.models.spec import ModelSpec
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 STAGE_ENDS = (2, 4, 7, 10, 13)
@@ -28,16 +27,6 @@ def check_input(input_shape: tuple[int, int, int]) -> None:
         )
 
 
-def features(images, spec: ModelSpec, builder: Builder) -> tuple[dict, object]:
-    """Local features by tap, and g, one or one for each tap."""
-    taps = _trunk(images, builder, spec.levels)
-    used = {name: taps[name] for name in TAPS[-spec.levels :]}
-    g = _global_branch(taps["conv13"], builder)
-    if spec.globals == "shared" or spec.levels == 1:
-        return used, g
-    return used, {tap: g if tap == "conv13" else _global_branch(x, builder, tap) for tap, x in used.items()}
-
-
 def _convs(x, first: int, last: int, builder: Builder):
     """Blocks by number; the last of a stage has no dropout (`vgg_bn_drop.lua`)."""
     for index in range(first, last + 1):
@@ -52,7 +41,7 @@ def _to_conv10(x, builder: Builder):
     return _convs(x, 8, 10, builder)
 
 
-def _trunk(images, builder: Builder, levels: int = 2) -> dict:
+def trunk(images, builder: Builder, levels: int = 2) -> dict:
     """conv1 to conv13 without VGG-16's first two pools, so that conv1 to conv7 see every pixel. For images of
     32x32, maps of 32x32 (always, for three levels), 16x16 and 8x8. Source: section 3.3;
     `CIF/2_level_atten_1global`, `CUB/*`."""
@@ -72,7 +61,7 @@ def _to_side_32(x):
     return x if (height, width) == (32, 32) else pool(x, (height // 32, width // 32), "pool7_to_32")
 
 
-def _global_branch(x, builder: Builder, tap: str = "conv13"):
+def global_branch(x, builder: Builder, tap: str = "conv13"):
     """From the deepest tap `(b, 8, 8, 512)` to g `(b, 512)` (`*_vgg_global.lua`); higher ones have their own
     (`2_level_atten_2global`, `3_level_atten_3global`)."""
     suffix, first_pool = ("", 2) if tap == "conv13" else (f"_{tap}", 4)
@@ -101,14 +90,8 @@ def _baseline(images, builder: Builder, num_classes: int) -> dict:
 
 def _global_average_pooling(images, builder: Builder, num_classes: int) -> dict:
     """VGG-GAP: the trunk, averaged over its 8x8 map. Which two pools the official one has is not certain."""
-    x = layers.GlobalAveragePooling2D(name="average_pool")(_trunk(images, builder)["conv13"])
+    x = layers.GlobalAveragePooling2D(name="average_pool")(trunk(images, builder)["conv13"])
     return {"logits": builder.classifier(x, num_classes)}
-
-
-def _high_resolution(images, builder: Builder, num_classes: int) -> dict:
-    """The control: trunk and global branch of the attention models, classified by g, no attention."""
-    g = _global_branch(_trunk(images, builder)["conv13"], builder)
-    return {"logits": builder.classifier(builder.head(g, "head"), num_classes)}
 
 
 def _progressive_attention(images, builder: Builder, num_classes: int) -> dict:
@@ -116,20 +99,15 @@ def _progressive_attention(images, builder: Builder, num_classes: int) -> dict:
     (`2_level_atten_higherlevel_PAN`)."""
     local = _to_conv10(_convs(images, 1, 7, builder), builder)
     start = builder.score()
-    g = _global_branch(local, builder, "conv10")
+    g = global_branch(local, builder, "conv10")
     scores = CompatibilityScore("pc", name="scores_conv10", **start)(local, g)
     gated, gate = ProgressiveGate(name="gate_conv10")(local, scores)
     local = _convs(pool(gated, 2, "pool10"), 11, 13, builder)
-    g = _global_branch(local, builder)
+    g = global_branch(local, builder)
     scores = CompatibilityScore("pc", name="scores_conv13", **start)(local, g)
     descriptor, attention = AttentionPool(name=f"{POOL}conv13")(local, scores)
     logits = builder.classifier(builder.head(descriptor, "head_conv13"), num_classes)
     return {"logits": logits, "attention_conv10": gate, "attention_conv13": attention}
 
 
-WITHOUT_ATTENTION = {
-    "plain": _baseline,
-    "gap": _global_average_pooling,
-    "pan": _progressive_attention,
-    "hires": _high_resolution,
-}
+WITHOUT_ATTENTION = {"plain": _baseline, "gap": _global_average_pooling, "pan": _progressive_attention}

@@ -9,8 +9,20 @@ from attention_keras.models.blocks import Builder
 from attention_keras.models.class_head import ClassHead
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.heads import Head, LinearHead, PaperHead
+from attention_keras.models.outputs import LOGITS
 from attention_keras.models.pretrained import build_application
-from attention_keras.models.spec import BASELINES, ModelSpec
+from attention_keras.models.spec import ModelSpec
+
+_NAMES = """
+vgg vgg-gap vgg-pan vgg-hires vgg-att1-dp vgg-att1-pc vgg-att1-scaled vgg-att1-mean vgg-att2-concat-dp
+vgg-att2-concat-pc vgg-att2-concat-scaled vgg-att2-indep-dp vgg-att2-indep-pc vgg-att2-indep-scaled
+vgg-att2-concat-mean vgg-att3-concat-dp vgg-att3-concat-pc vgg-att3-concat-scaled vgg-att3-indep-dp
+vgg-att3-indep-pc vgg-att3-indep-scaled vgg-att3-concat-mean vgg-att3-concat-pc-lup vgg-att2-concat-pc-2g
+vgg-att3-concat-pc-3g vgg-att1-linear-scaled vgg-att3-linear-scaled vgg-att2-linear-scaled vgg-att2-linear-pc
+vgg-att2-linear-mean rn164 rn164-hires rn164-att1-dp rn164-att1-pc rn164-att1-scaled rn164-att2-concat-dp
+rn164-att2-concat-pc rn164-att2-concat-scaled rn164-att2-indep-dp rn164-att2-indep-pc rn164-att2-indep-scaled
+rn164-att2-concat-mean rn164-att2-linear-scaled
+"""
 
 
 def list_models() -> list[str]:
@@ -20,18 +32,7 @@ def list_models() -> list[str]:
         >>> "vgg-att2-concat-pc" in list_models()
         True
     """
-    scores = ("dp", "pc", "scaled")
-    names = [name for name in BASELINES if name.startswith("vgg")]
-    names += [f"vgg-att1-{score}" for score in (*scores, "mean")]
-    for levels in (2, 3):
-        names += [f"vgg-att{levels}-{way}-{score}" for way in ("concat", "indep") for score in scores]
-        names.append(f"vgg-att{levels}-concat-mean")
-    names += ["vgg-att3-concat-pc-lup", "vgg-att2-concat-pc-2g", "vgg-att3-concat-pc-3g"]
-    names += ["vgg-att1-linear-scaled", "vgg-att3-linear-scaled"]
-    names += [f"vgg-att2-linear-{score}" for score in ("scaled", "pc", "mean")]
-    names += ["rn164", "rn164-hires", *(f"rn164-att1-{score}" for score in scores)]
-    names += [f"rn164-att2-{way}-{score}" for way in ("concat", "indep") for score in scores]
-    return [*names, "rn164-att2-concat-mean", "rn164-att2-linear-scaled"]
+    return _NAMES.split()
 
 
 def build_model(
@@ -71,26 +72,33 @@ def build_model(
         {'logits': (None, 10), 'attention_conv10': (None, 16, 16), 'attention_conv13': (None, 8, 8)}
     """
     spec = name if isinstance(name, ModelSpec) else ModelSpec.parse(name)
-    builder = Builder(width, dropout, init)
     network = resnet if spec.backbone == "rn164" else vgg
     head = _head(spec, init, network.HEAD_DROPOUT if dropout else 0)
+    if spec.globals == "per_level" and spec.backbone != "vgg":
+        raise UserError(f"globals per_level is for vgg; {spec.backbone} has one global branch")
     if spec.is_brought:
         if width != 1:
             raise UserError(f"width is for vgg and rn164; {spec.backbone} is built as it is, use width 1")
-        if spec.globals == "per_level":
-            raise UserError("globals per_level is for vgg")
         backbone = backbone or build_application(spec.application, input_shape)
         taps = spec.taps or "auto"
         return attend(backbone, taps, num_classes, preprocess=preprocess, head=head, name=spec.name)
     if network is vgg:
         vgg.check_input(input_shape)
-    images = keras.Input(input_shape, dtype="float32", name="images")
+    images, builder = keras.Input(input_shape, dtype="float32", name="images"), Builder(width, dropout, init)
     pixels = images if preprocess is None else preprocess(images)
-    if spec.variant != "attention":
+    if spec.variant in network.WITHOUT_ATTENTION:
         outputs = network.WITHOUT_ATTENTION[spec.variant](pixels, builder, num_classes)
-    else:
-        outputs = head(*network.features(pixels, spec, builder), num_classes)
-    return Classifier(images, outputs, name=spec.name)
+        return Classifier(images, outputs, name=spec.name)
+    local = network.trunk(pixels, builder, spec.levels)
+    top = network.TAPS[-1]
+    g = network.global_branch(local[top], builder)
+    if spec.variant == "hires":  # the control: the same trunk and g, without attention
+        x = builder.head(g, "head", network.HEAD_DROPOUT)
+        return Classifier(images, {LOGITS: builder.classifier(x, num_classes)}, name=spec.name)
+    local = {tap: local[tap] for tap in network.TAPS[-spec.levels :]}
+    if spec.globals == "per_level" and spec.levels > 1:
+        g = {tap: g if tap == top else vgg.global_branch(x, builder, tap) for tap, x in local.items()}
+    return Classifier(images, head(local, g, num_classes), name=spec.name)
 
 
 def _head(spec: ModelSpec, init: str, dropout: float) -> Head:

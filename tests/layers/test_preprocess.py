@@ -64,21 +64,18 @@ def test_gcn_zca_matches_pylearn2(images):
     np.testing.assert_allclose(out, centred @ (vectors / np.sqrt(values)) @ vectors.T, atol=2e-3)
 
 
-@pytest.mark.parametrize("kind", PREPROCESSING)
 def test_a_flat_image_gives_finite_gradients_and_statistics_travel_in_the_keras_file(
-    kind, images, gradients, tmp_path
+    images, gradients, tmp_path
 ):
-    layer = build_preprocess(kind, images[:, :8, :8])
-    (gradient,) = gradients(lambda flat: keras.ops.sum(layer(flat) ** 2), np.full((1, 8, 8, 3), 7.0))
-    assert np.isfinite(gradient).all()
-    inputs = keras.Input((8, 8, 3))
-    model = keras.Model(inputs, layer(inputs))
-    model.save(tmp_path / "m.keras")
     batch = images[:4, :8, :8].astype("float32")
-    again = keras.models.load_model(tmp_path / "m.keras")
-    np.testing.assert_array_equal(numpy(again(batch)), numpy(model(batch)))
-
-
-def test_whitening_large_images_is_refused():
+    for kind in PREPROCESSING:
+        layer = build_preprocess(kind, images[:, :8, :8])
+        (gradient,) = gradients(lambda x, f=layer: keras.ops.sum(f(x) ** 2), np.full((1, 8, 8, 3), 7.0))
+        assert np.isfinite(gradient).all()
+        inputs = keras.Input((8, 8, 3))
+        model = keras.Model(inputs, layer(inputs))
+        model.save(tmp_path / "m.keras")
+        again = keras.models.load_model(tmp_path / "m.keras")
+        np.testing.assert_array_equal(numpy(again(batch)), numpy(model(batch)))
     with pytest.raises(UserError, match="48x48"):
         build_preprocess("gcn_zca", np.zeros((2, 80, 80, 3), "uint8"))

@@ -1,6 +1,7 @@
-"""Small backbones that tests attend to, and outputs as arrays of NumPy."""
+"""Small backbones that tests attend to, weights as if trained, and outputs as arrays of NumPy."""
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 
@@ -29,3 +30,14 @@ def vision_transformer(size, make_tokens, class_token=False):
 
 def arrays(outputs):
     return {name: ops.convert_to_numpy(value) for name, value in outputs.items()}
+
+
+def scattered(model, seed=0):
+    """As if trained: batch norms with statistics, scales and shifts of their own, biases that are not 0."""
+    rng = np.random.default_rng(seed)
+    for variable in model.variables:
+        if "variance" in variable.path:
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+        elif any(word in variable.path for word in ("gamma", "beta", "moving_mean", "bias")):
+            variable.assign(rng.normal(0.3, 0.5, variable.shape))
+    return model

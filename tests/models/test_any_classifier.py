@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from small_backbones import arrays
+from small_backbones import arrays, scattered
 
 from attention_keras import evidence_model, explain
 from attention_keras.errors import UserError
@@ -18,17 +18,6 @@ from attention_keras.models.outputs import evidence_maps
 DOCS = Path(__file__).parents[2] / "docs" / "evidence.md"
 NAMED = re.compile("`([^`]+)`")
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 16, 24, 3)).astype("float32")
-
-
-def scattered(model):
-    """Statistics, scales, shifts and biases of their own, as if trained."""
-    rng = np.random.default_rng(1)
-    for layer in model._flatten_layers():
-        for variable in layer.weights if isinstance(layer, (layers.Dense, layers.BatchNormalization)) else []:
-            spread = rng.uniform(0.5, 1.5, variable.shape)
-            spread = spread if "variance" in variable.path else spread - 1 + 0.1
-            variable.assign(spread if len(variable.shape) == 1 else variable)
-    return model
 
 
 def check(model, logits, images=IMAGES, centred=True):
@@ -137,14 +126,24 @@ def test_models_in_models_are_seen_through(tmp_path):
 
 
 def test_what_stands_between_is_named():
-    for layer, said in (
-        (layers.Activation("hard_swish", name="swish"), r"the layer 'swish' \(Activation\) stands between"),
-        (layers.Dense(5, activation="gelu", name="mlp"), r"the layer 'mlp' \(Dense\) stands between"),
-        (layers.UnitNormalization(name="unit"), r"the layer 'unit' \(UnitNormalization\)"),
-        (lambda x: layers.Reshape((2, 3))(x)[:, 0], r"the layer 'get_item\w*' \(GetItem\) stands between"),
+    def refused(between):
+        return lambda: small(lambda x: layers.Dense(4)(between(layers.GlobalMaxPooling2D()(x))))[0]
+
+    for make, said in (
+        (
+            refused(layers.Activation("hard_swish", name="swish")),
+            r"layer 'swish' \(Activation\) stands between",
+        ),
+        (
+            refused(layers.Dense(5, activation="gelu", name="mlp")),
+            r"the layer 'mlp' \(Dense\) stands between",
+        ),
+        (refused(layers.UnitNormalization(name="unit")), r"the layer 'unit' \(UnitNormalization\)"),
+        (refused(lambda x: layers.Reshape((2, 3))(x)[:, 0]), r"the layer 'get_item\w*' \(GetItem\)"),
+        (lambda: keras.Sequential([keras.Input((8,)), layers.Dense(3)]), "evidence: nothing is pooled"),
     ):
         with pytest.raises(UserError, match=said) as error:
-            evidence_model(small(lambda x, f=layer: layers.Dense(4)(f(layers.GlobalMaxPooling2D()(x))))[0])
+            evidence_model(make())
         assert "\n" not in str(error.value)
 
 
@@ -207,9 +206,8 @@ def hub_models(hub):
 
 
 def test_classifiers_of_keras_hub():
-    hub = pytest.importorskip("keras_hub")
+    models = hub_models(pytest.importorskip("keras_hub"))
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
-    models = hub_models(hub)
     assert set(models) == FAMILIES.keys() - set(APPLICATIONS)
     for name, model in models.items():
         assert list(check(scattered(model), model.output, images)) == [FAMILIES[name]]

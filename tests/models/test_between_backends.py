@@ -25,9 +25,8 @@ def build():
         x = keras.layers.BatchNormalization()(x)
         x = keras.layers.Activation("swish", name=name)(x)
         x = keras.layers.MaxPooling2D()(x)
-    return attend(
-        keras.Model(pixels, x), ["early", "late"], 3, head=LinearHead("additive", aggregate="indep")
-    )
+    head = LinearHead("additive", aggregate="indep")
+    return attend(keras.Model(pixels, x), ["early", "late"], 3, head=head)
 
 
 def write():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from small_backbones import arrays
 
-from attention_keras import attend, build_model, evidence_model
+from attention_keras import attend, evidence_model
 from attention_keras.models.class_head import fit_level_weights
 
 CLASSES = 3
@@ -49,17 +49,12 @@ def trained():
     return model, images, labels
 
 
-def test_defaults_are_class_attention_of_the_top_starting_uniform():
-    model = small()
-    assert list(model.output) == ["logits", "level_logits", "attention_top"]
-    outputs = model.predict(shapes(4)[0], verbose=0)
-    np.testing.assert_allclose(outputs["attention_top"], 1 / 9, rtol=1e-5)
-    assert not outputs["logits"].any()
-
-
 def test_logits_and_attention_by_the_formula():
-    model = randomised(small(taps=["early", "top"]))
     images, _ = shapes(5)
+    default = small().predict(images, verbose=0)  # it starts uniform, on the top
+    assert list(default) == ["logits", "level_logits", "attention_top"] and not default["logits"].any()
+    np.testing.assert_allclose(default["attention_top"], 1 / 9, rtol=1e-5)
+    model = randomised(small(taps=["early", "top"]))
     outputs = model.predict(images, verbose=0)
     maps = keras.Model(model.input, [model.get_layer(name).output for name in ("early", "top")])
     each, attention = [], {}
@@ -113,25 +108,25 @@ def test_class_attention_looks_at_the_object(trained):
     assert attention > probe and attention > 0.85
 
 
-@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_weights_are_those_of_the_highest_likelihood(activation):
+def test_weights_are_those_of_the_highest_likelihood():
     """Labels drawn from known weights; and no other weights nearby are as likely."""
     levels, true = RNG.normal(size=(20_000, 2, 4)), np.array([1.5, 0.4])
     logits = np.einsum("nlk,l->nk", levels, true)
-    if activation == "sigmoid":
-        targets = (RNG.uniform(size=logits.shape) < 1 / (1 + np.exp(-logits))).astype(float)
-    else:
-        targets = np.eye(4)[(logits + RNG.gumbel(size=logits.shape)).argmax(1)]
-    weights = fit_level_weights(levels, targets, activation)
-    np.testing.assert_allclose(weights, true, atol=0.05)
+    drawn = {
+        "sigmoid": (RNG.uniform(size=logits.shape) < 1 / (1 + np.exp(-logits))).astype(float),
+        "softmax": np.eye(4)[(logits + RNG.gumbel(size=logits.shape)).argmax(1)],
+    }
+    for activation, targets in drawn.items():
+        weights = fit_level_weights(levels, targets, activation)
+        np.testing.assert_allclose(weights, true, atol=0.05)
 
-    def loss(weights):
-        z = np.einsum("nlk,l->nk", levels, weights)
-        normal = np.logaddexp(0, z).sum(1) if activation == "sigmoid" else np.logaddexp.reduce(z, 1)
-        return np.mean(normal - (targets * z).sum(1))
+        def loss(weights, targets=targets, activation=activation):
+            z = np.einsum("nlk,l->nk", levels, weights)
+            normal = np.logaddexp(0, z).sum(1) if activation == "sigmoid" else np.logaddexp.reduce(z, 1)
+            return np.mean(normal - (targets * z).sum(1))
 
-    for change in ([1e-3, 0], [-1e-3, 0], [0, 1e-3], [0, -1e-3]):
-        assert loss(weights + change) > loss(weights)
+        for change in ([1e-3, 0], [-1e-3, 0], [0, 1e-3], [0, -1e-3]):
+            assert loss(weights + change) > loss(weights)
 
 
 def test_a_model_from_a_file_has_evidence_where_names_count_from_the_start(tmp_path):
@@ -141,9 +136,3 @@ def test_a_model_from_a_file_has_evidence_where_names_count_from_the_start(tmp_p
     found = arrays(evidence_model(model, of="predicted")(RNG.uniform(0, 1, (2, 16, 16, 3)).astype("float32")))
     logits, total = found["logits"], found["evidence_top"].sum((1, 2)) + found["evidence_rest"]
     np.testing.assert_allclose(total, logits.max(1) - logits.mean(1), rtol=1e-4)
-
-
-def test_the_name_in_the_zoo():
-    model = build_model("rn164-att2-class", width=0.25, num_classes=4)
-    assert {"attention_stage2", "attention_stage3"} < set(model.output)
-    assert model.name == "rn164-att2-class" and model.output["level_logits"].shape == (None, 3, 4)

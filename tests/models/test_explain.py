@@ -24,8 +24,8 @@ def classifier(classes=4, head="linear", **options):
     return attend(keras.Model(images, x), num_classes=classes, head=head, **options)
 
 
-def plain(activation="softmax", classes=4):
-    images = keras.Input((32, 32, 3))
+def plain(activation="softmax", classes=4, channels=3):
+    images = keras.Input((32, 32, channels))
     x = layers.Conv2D(6, 3, 4, name="map")(layers.Rescaling(1 / 127.5, offset=-1)(images))
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(images, layers.Dense(classes, activation=activation)(x))
@@ -36,8 +36,7 @@ def test_the_evidence_of_the_asked_class_adds_up_to_its_logit():
     model.class_names, model.temperature = ["a", "b", "c", "d"], 2.0
     logits = model.predict(IMAGES, verbose=0)["logits"]
     centred = logits - logits.mean(-1, keepdims=True)
-    order = np.argsort(-logits)
-    each = np.arange(3)
+    order, each = np.argsort(-logits), np.arange(3)
     for of, classes in (("predicted", order[:, 0]), ("c", [2] * 3), (1, [1] * 3), (["d", 0, 2], [3, 0, 2])):
         e = model.explain(IMAGES, of=of)
         np.testing.assert_array_equal(e.classes, classes)
@@ -47,8 +46,8 @@ def test_the_evidence_of_the_asked_class_adds_up_to_its_logit():
         assert e.total.shape == (3, 32, 32) and list(e.evidence) == ["early", "late", "global"]
         assert list(e.attention) == ["early", "late"]
     second = explain(model, IMAGES, versus="second")
-    rows = [("abcd"[one], "abcd"[other]) for one, other, *_ in order]
-    assert [row["explained"] for row in second.rows()] == [f"{one}, not {other}" for one, other in rows]
+    said = ["{}, not {}".format(*("abcd"[k] for k in row[:2])) for row in order]
+    assert [row["explained"] for row in second.rows()] == said
     difference = logits[each, order[:, 0]] - logits[each, order[:, 1]]
     np.testing.assert_allclose(second.total.sum((1, 2)) + second.rest, difference, atol=1e-5)
     everything = explain(model, IMAGES, of="all")
@@ -59,57 +58,44 @@ def test_the_evidence_of_the_asked_class_adds_up_to_its_logit():
 
 
 def test_of_sigmoids_and_numbers_the_logit_itself_is_explained():
-    for model in (classifier(1), classifier(3, activation="sigmoid")):  # one logit is yes or no
-        e, logits = explain(model, IMAGES, of=0), model.predict(IMAGES, verbose=0)["logits"]
-        np.testing.assert_allclose(e.total.sum((1, 2)) + e.rest, logits[:, 0], atol=1e-5)
-        np.testing.assert_allclose(e.probabilities, 1 / (1 + np.exp(-logits)), atol=1e-5)
-    for activation, classes in (("sigmoid", 4), ("linear", 1)):  # a number is not drawn as a percentage
-        model = plain(activation, classes)
-        e = explain(model, IMAGES, of=0)
-        total = e.total.sum((1, 2)) + e.rest
-        answer = total if activation == "linear" else 1 / (1 + np.exp(-total))
+    for model, activation in (  # one logit is yes or no; a number is not drawn as a percentage
+        (classifier(1), "sigmoid"),
+        (classifier(3, activation="sigmoid"), "sigmoid"),
+        (plain("sigmoid"), "sigmoid"),
+        (plain("linear", 1), "linear"),
+    ):
+        e, found = explain(model, IMAGES, of=0), model.predict(IMAGES, verbose=0)
+        logit = e.total.sum((1, 2)) + e.rest
+        answer = 1 / (1 + np.exp(-logit)) if activation == "sigmoid" else logit
+        expected = 1 / (1 + np.exp(-found["logits"])) if isinstance(found, dict) else found
         assert e.activation == activation
-        np.testing.assert_allclose(answer, model.predict(IMAGES, verbose=0)[:, 0], atol=1e-5)
+        np.testing.assert_allclose(answer, expected[:, 0], atol=1e-5)
 
 
-def test_files_folders_and_one_image(tmp_path):
+def test_files_folders_one_image_and_images_of_other_channels(tmp_path):
     Image = pytest.importorskip("PIL.Image")
     for name, image in zip(("b.png", "a.png", "c.png"), IMAGES):
         Image.fromarray(image).save(tmp_path / name)
-    model = plain()
+    model, names = plain(), [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
     expected = explain(model, IMAGES[[1, 0, 2]]).total
-    for given in (tmp_path, str(tmp_path), [tmp_path / name for name in ("a.png", "b.png", "c.png")]):
+    for given in (tmp_path, names):
         e = explain(model, given)
-        assert e.names == [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+        assert e.names == names
         np.testing.assert_allclose(e.total, expected, atol=1e-6)
-    for given in (IMAGES[1], tmp_path / "a.png"):
+    for given in (IMAGES[1], names[0]):
         np.testing.assert_allclose(explain(model, given).total, expected[:1], atol=1e-6)
+    assert explain(plain(channels=1), tmp_path).images.shape == (3, 32, 32, 1)
+    assert explain(plain(channels=4), np.ones((2, 32, 32, 4))).total.shape == (2, 32, 32)
+    with pytest.raises(UserError, match=r"a.png: 3 channels, and the model takes 4"):
+        explain(plain(channels=4), tmp_path)
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"cannot read .*a\.png: not an image"):
         explain(model, tmp_path)
-    with pytest.raises(UserError, match=r"no file or folder nowhere\.png"):
-        explain(model, "nowhere.png")
-
-
-def test_images_of_one_and_of_four_channels(tmp_path):
-    Image = pytest.importorskip("PIL.Image")
-    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
-
-    def model(channels):
-        images = keras.Input((16, 16, channels))
-        x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="map")(images))
-        return keras.Model(images, layers.Dense(2)(x))
-
-    assert explain(model(1), tmp_path).images.shape == (1, 16, 16, 1)
-    assert explain(model(4), np.ones((2, 16, 16, 4))).total.shape == (2, 16, 16)
-    with pytest.raises(UserError, match=r"a.png: 3 channels, and the model takes 4"):
-        explain(model(4), tmp_path)
 
 
 def test_drawings_and_tables(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    model = classifier()
-    e = explain(model, IMAGES)
+    e = explain(classifier(), IMAGES)
     paths = e.save(tmp_path)
     rows = list(csv.DictReader((tmp_path / "explanation.csv").read_text().splitlines()))
     assert list(rows[0]) == ["image", "predicted", "probability", "explained", "evidence", "rest", "drawing"]
@@ -121,8 +107,6 @@ def test_drawings_and_tables(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(UserError, match="to_frame needs pandas, which is not installed"):
         e.to_frame()
-    with pytest.raises(UserError, match="of one class"):
-        explain(model, IMAGES, of="all").draw(0)
 
 
 def test_what_is_refused_in_one_line():
@@ -130,10 +114,12 @@ def test_what_is_refused_in_one_line():
     for call, said in (
         (lambda: explain(model, IMAGES[:, :16]), r"takes images \(32, 32, 3\); got an array of shape"),
         (lambda: explain(model, IMAGES[:0]), "no images"),
+        (lambda: explain(model, "nowhere.png"), r"no file or folder nowhere\.png"),
         (lambda: explain(model, IMAGES, of=7), "classes 0 to 3; got 7"),
         (lambda: explain(model, IMAGES, of="cat"), "no one class called 'cat'"),
         (lambda: explain(model, IMAGES, of=[1, 2]), "3 images and 2 classes"),
         (lambda: explain(model, IMAGES, of="all", versus=1), "leave it out with of='all'"),
+        (lambda: explain(model, IMAGES, of="all").draw(0), "of one class"),
         (lambda: explain(plain("linear", 1), IMAGES, versus="second"), "needs a model of several classes"),
     ):
         with pytest.raises(UserError, match=said) as error:

@@ -2,13 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-SCRIPT = """
+PROGRAM = """
 import json, sys
 import keras, jax, numpy as np
 from attention_keras import attend
@@ -21,28 +19,24 @@ keras.utils.set_random_seed(0)
 images = keras.Input((8, 8, 3))
 x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(images)
 model = attend(keras.Model(images, keras.layers.Conv2D(6, 3, strides=2, name="top")(x)), num_classes=3)
-loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-model.compile(keras.optimizers.SGD(0.1), loss)
+model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
 rng = np.random.default_rng(0)
 x, y = rng.uniform(0, 1, (32, 8, 8, 3)).astype("float32"), rng.integers(0, 3, 32)
 history = model.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0).history["loss"]
-kernel = model.layers[1].kernel.value
 sums = [float(np.abs(weight).sum()) for weight in model.get_weights()]
-print(json.dumps([len(kernel.sharding.device_set), history, sums]))
+print(json.dumps([len(model.layers[1].kernel.value.sharding.device_set), history, sums]))
 """
 
 
 @pytest.mark.slow
-def test_two_devices_train_as_one():
+def test_two_devices_train_as_one(fresh_process):
     pytest.importorskip("jax")
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
     found = []
     for number in (1, 2):
-        words = [sys.executable, "-c", SCRIPT, str(number)]
-        done = subprocess.run(words, capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stderr[-3000:]
-        devices, losses, sums = json.loads(done.stdout.splitlines()[-1])
+        said = fresh_process(PROGRAM, str(number), env=environment)
+        devices, losses, sums = json.loads(said.splitlines()[-1])
         assert devices == number and losses[-1] < losses[0]
         found.append([*losses, *sums])
     np.testing.assert_allclose(found[1], found[0], rtol=1e-4)

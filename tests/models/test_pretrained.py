@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from attention_keras import attend
 from attention_keras.errors import UserError
-from attention_keras.heads import LinearHead
 from attention_keras.layers.preprocess import PixelAffine
 from attention_keras.models.pretrained import (
     application_pixels,
@@ -72,7 +70,6 @@ def test_without_a_network_it_is_said_what_to_download_and_where_to_put_it(tmp_p
     monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", refuse)
     with pytest.raises(UserError, match=r"weights imagenet of \w+ are not on this machine") as error:
         build_application("EfficientNetV2B0", SHAPE, "imagenet")
-    assert "keras.applications.EfficientNetV2B0(include_top=False)" in str(error.value)
     assert "~/.keras/models/efficientnetv2-b0_notop.h5" in str(error.value) and "\n" not in str(error.value)
     with pytest.raises(UserError, match="InceptionV3 cannot take images of"):
         build_application("InceptionV3", SHAPE, "imagenet")
@@ -90,12 +87,12 @@ def test_preprocessing_inside_is_found():
         (with_first(layers.Conv2D(3, 1)), False),
     ):
         assert begins_with_preprocessing(model) == own
-    for name, size in (
-        ("EfficientNetV2B0", 32),
-        ("MobileNetV2", 32),
-        ("MobileNet", None),
-        ("Xception", None),
-    ):
+    for name, size in {
+        "EfficientNetV2B0": 32,
+        "MobileNetV2": 32,
+        "MobileNet": None,
+        "Xception": None,
+    }.items():
         model = build_application(name, (size, size, 3))
         assert needed_preprocessing(model) == (None if name.startswith("Eff") else name)
 
@@ -118,14 +115,3 @@ def test_preprocessing_is_the_applications_own():
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     pixels = keras.ops.convert_to_numpy(preprocessing_layer("imagenet")(PIXELS))
     np.testing.assert_allclose(pixels, (PIXELS / 255 - mean) / deviation, atol=2e-5)
-
-
-def test_raw_pixels_go_through_the_preprocessing_to_the_backbone():
-    images = keras.Input((8, 8, 3))
-    backbone = keras.Model(images, layers.Conv2D(4, 3, padding="same", name="conv")(images))
-    pixels = np.tile(PIXELS, (1, 2, 2, 1))[:, :8, :8]
-    model = attend(backbone, ["conv"], 3, preprocess="ResNet50", head=LinearHead(local_norm="none"))
-    found = keras.Model(model.input, model.get_layer("pool_conv").input[0])(pixels)
-    bgr = keras.applications.resnet.preprocess_input(pixels.copy())
-    found, expected = (keras.ops.convert_to_numpy(x) for x in (found, backbone(bgr)))
-    np.testing.assert_allclose(found, expected, atol=1e-4)

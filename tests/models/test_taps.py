@@ -7,14 +7,12 @@ from keras import layers
 from small_backbones import mobilenet, vision_transformer
 
 from attention_keras import attend
-from attention_keras.models.graph import layer_paths
-from attention_keras.models.taps import automatic_taps
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float32")
 TAP = "block_13_expand_relu"
 LARGE = (96, 96, 3)
 pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="test_attend.py runs on every backend"
+    keras.backend.backend() != "tensorflow", reason="the same Keras code on every backend"
 )
 
 
@@ -36,29 +34,6 @@ def test_channels_first_gives_the_map_of_channels_last():
     assert found[1]["attention_relu"].shape == (4, 16, 20)
     for name in ("logits", "attention_relu"):
         np.testing.assert_allclose(found[1][name], found[0][name], atol=1e-4)
-
-
-def test_the_last_call_of_a_layer_says_how_deep_it_is():
-    images = keras.Input((8, 8, 3))
-    encoder = layers.Conv2D(4, 3, padding="same", name="encoder")
-    turned = layers.Rescaling(-1, name="turned")
-    pooled = layers.AveragePooling2D(2, name="pooled")
-    paths = layer_paths(keras.Model(images, pooled(encoder(turned(images)) + encoder(images))))
-    assert automatic_taps(paths) == ["add", "pooled"]
-    assert list(paths).index("encoder") > list(paths).index("turned")
-
-
-@pytest.mark.slow
-def test_automatic_taps_of_applications():
-    for name, taps in {
-        "ResNet50": ["conv4_block6_out", "conv5_block3_out"],
-        "DenseNet121": ["pool4_conv", "relu"],
-        "EfficientNetV2B0": ["block6a_expand_activation", "top_activation"],
-        "VGG16": ["block5_conv3", "block5_pool"],
-    }.items():
-        application = getattr(keras.applications, name)
-        backbone = application(include_top=False, weights=None, input_shape=LARGE)
-        assert automatic_taps(layer_paths(backbone)) == taps
 
 
 def patches(images):
@@ -84,17 +59,20 @@ def test_tokens_make_the_map_of_their_patches_or_of_the_shape_of_the_images():
         assert list(attention_of(attend(backbone, taps, 5)).values()) == [size]
 
 
-def test_automatic_taps_in_models_of_models(caplog):
+def test_automatic_taps_in_models_of_models_and_of_a_layer_called_twice(caplog):
     images = keras.Input(LARGE)
     augmentation = keras.Sequential([layers.RandomFlip()], name="augmentation")
     application = mobilenet(input_shape=LARGE)
     last = keras.Sequential([layers.Conv2D(4, 1, name="inner")], name="last")
     before = layers.Conv2D(6, 3, 8, name="before")(images)
+    encoder = layers.Conv2D(4, 3, padding="same", name="encoder")
+    added = layers.Add(name="sum")([encoder(layers.Rescaling(-1)(images)), encoder(images)])
     for backbone, taps in (
         (application, [TAP, "out_relu"]),
         (keras.Sequential([layers.Rescaling(1 / 127.5, offset=-1), application]), [TAP, "out_relu"]),
         (keras.Model(images, application(augmentation(images) / 127.5 - 1)), [TAP, "out_relu"]),
         (keras.Model(images, last(layers.AveragePooling2D(2, name="half")(before))), ["before", "inner"]),
+        (keras.Model(images, layers.AveragePooling2D(2, name="half")(added)), ["sum", "half"]),
     ):
         with caplog.at_level("INFO", logger="attention_keras"):
             model = attend(backbone, num_classes=5, head="linear")
