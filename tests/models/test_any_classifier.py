@@ -85,19 +85,15 @@ def test_whatever_is_linear_for_a_given_image_adds_up():
     assert list(check(*small(a_vote_for_each_place))) == ["votes"]
 
 
-def test_sigmoids_one_logit_and_regression_have_their_own_logit():
-    for classes, activation in ((4, "sigmoid"), (1, "sigmoid"), (1, "linear")):
+def test_the_output_has_any_name_place_and_activation():
+    for classes, activation in ((4, "sigmoid"), (1, "sigmoid"), (1, "linear")):  # their own logit
         images, x = feature_map()
         pooled = layers.GlobalAveragePooling2D()(x)
         dense, twin = layers.Dense(classes, activation=activation), layers.Dense(classes)
-        model = scattered(keras.Model(images, dense(pooled)))
-        logits = twin(pooled)
+        model, logits = scattered(keras.Model(images, dense(pooled))), twin(pooled)
         twin.set_weights(dense.get_weights())
         assert final_activation(model) == activation
         check(model, logits, centred=False)
-
-
-def test_the_output_has_any_name_and_place():
     images, x = feature_map()
     logits = layers.Dense(4)(layers.GlobalAveragePooling2D()(x))
     answers = layers.Softmax()(logits)

@@ -21,12 +21,6 @@ def attended(backbone, taps, head="linear", **options):
     return attend(backbone, taps, 5, head=head, **options)
 
 
-def sequential_around_an_application():
-    """Nothing but the application inside says how large the images are."""
-    backbone = keras.Sequential([layers.Rescaling(1 / 127.5, offset=-1), mobilenet()])
-    return attended(backbone, [f"mobilenetv2/{TAP}", "mobilenetv2/out_relu"])
-
-
 def two_levels_of_nesting():
     images = keras.Input((32, 32, 3))
     inner = keras.Sequential([keras.Input((32, 32, 3)), convolutions()], name="inner")
@@ -53,11 +47,6 @@ def tokens_with_a_class_token():
     return attended(vision_transformer((32, 32), patches, class_token=True), ["block", "last"])
 
 
-def preprocessing_before_a_nested_application():
-    backbone = keras.Sequential([keras.Input((32, 32, 3)), mobilenet()])
-    return attended(backbone, "auto", preprocess=layers.Rescaling(1 / 127.5, offset=-1))
-
-
 def encoder_called_twice():
     """A tap in an encoder that the graph calls twice is of the later call."""
     encoder, images = convolutions(name="encoder"), keras.Input((32, 32, 3))
@@ -74,22 +63,15 @@ BOTH = {"early": (16, 16), "late": (8, 8)}
 KINDS = {
     encoder_called_twice: {"early": (16, 16)},
     g_for_each_tap: BOTH,
-    sequential_around_an_application: {TAP: (2, 2), "out_relu": (1, 1)},
     two_levels_of_nesting: {"early": (16, 16)},
     several_outputs: {"early": (16, 16)},
     any_image_size: BOTH,
     tokens_with_a_class_token: {"block": (4, 4), "last": (4, 4)},
-    preprocessing_before_a_nested_application: {"block_6_expand_relu": (4, 4), TAP: (2, 2)},
 }
-SLOW = (preprocessing_before_a_nested_application, sequential_around_an_application)
 
 
 @on_tensorflow
-@pytest.mark.parametrize(
-    "make",
-    [pytest.param(make, marks=pytest.mark.slow) if make in SLOW else make for make in KINDS],
-    ids=lambda make: make.__name__,
-)
+@pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
 def test_trains_saves_and_loads(make, tmp_path):
     model = make()
     before = model.get_layer("classifier").get_weights()[0].copy()
