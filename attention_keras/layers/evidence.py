@@ -13,10 +13,9 @@ class Evidence(keras.layers.Layer):
     """The terms of a logit, place by place.
 
     Between pooling and logits every usual layer is linear for a given image: a dense layer and a batch norm
-    always; a ReLU, whose channels are open or closed; a layer norm, whose deviation is a number. So the
-    logits are linear in what was pooled, and that is a sum over places. Votes say how much each channel
-    counts for each class in this image. They start as one vote for the class asked about, and go back through
-    the layers, step by step, to each pooled map:
+    always; a ReLU, whose channels are open or closed; a layer norm, whose deviation is a number. Votes say
+    how much each channel counts for each class in this image. They start as one vote for the class asked
+    about, and go back through the layers, step by step, to each pooled map:
 
         votes V_ck                = the product of the steps' matrices, of this image
         local logit  s_ik         = sum over c of V_ck l_ic + constant_k       what place i alone would say
@@ -25,9 +24,7 @@ class Evidence(keras.layers.Layer):
 
     with w the weights of the places: attention, 1/n for an average, 1 for the place that a maximum took. The
     constant is what norms and biases between pooling and classifier add; the classifier's own bias is the
-    rest.
-
-    The weights are those of the layers that classify: `share` hands them over. A saved file holds a copy.
+    rest. The weights are those of the layers that classify (`share`); a saved file holds a copy.
 
     Args:
         num_classes: k.

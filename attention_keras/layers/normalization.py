@@ -22,9 +22,8 @@ class Standardize(keras.layers.Layer):
     """A feature map `(b, h, w, c)` less the mean, over the deviation, of its *average* over all images.
 
     `x = (l - mean) / deviation`, one number of each for a channel. The average of such a map has mean 0 and
-    variance 1, as a linear probe wants it, and strong places stay stronger than weak ones. `adapt` computes
-    the two from maps. Without it they are learned in `fit`: the exact statistics of all images seen so far,
-    which stay as they are from the second epoch on if the maps do. Float32 under every dtype policy.
+    variance 1, as a linear probe wants it. `adapt` computes the two from maps. Without it they are learned in
+    `fit`: the exact statistics of all images seen so far. Float32 under every dtype policy.
 
     Example:
         >>> import numpy as np
@@ -98,10 +97,9 @@ class WarmBatchNormalization(keras.layers.BatchNormalization):
         self.updates = self.add_weight((), "zeros", name="updates", **options)
 
     def call(self, inputs, training=None, mask=None):
-        if not training or not self.trainable:
-            return super().call(inputs, training=training, mask=mask)
-        self.updates.assign_add(1.0)
-        self._now.momentum = ops.minimum(self._momentum, 1 - 1 / self.updates)
+        if training and self.trainable:
+            self.updates.assign_add(1.0)
+            self._now.momentum = ops.minimum(self._momentum, 1 - 1 / self.updates)
         try:
             return super().call(inputs, training=training, mask=mask)
         finally:

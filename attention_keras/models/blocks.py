@@ -16,10 +16,8 @@ POOL = "pool_"  # how the names of layers begin that make a descriptor; the tap'
 class Builder:
     """Makes the layers of one model: factor on every channel count, dropout or none, initial weights.
 
-    `torch`: convolutions N(0, sqrt(2 / fan_out)), Dense kernels and biases uniform within 1/sqrt(fan_in),
-    batch-norm gamma uniform in (0, 1). `keras`: He-normal convolutions, Glorot Dense kernels, zero biases,
-    gamma 1, and a small u, so that attention starts flat. An initialiser that nobody uses would take a seed
-    from those that follow. Source: `MSRinit` in the official model files; Torch7's nn defaults.
+    `torch` is `MSRinit` of the official model files and Torch7's nn defaults; `keras` has a small u, so that
+    attention starts flat. An initialiser that nobody uses would take a seed from those that follow.
     """
 
     width: float = 1.0

@@ -14,9 +14,8 @@ LOW = re.compile("(mixed_)?b?float16")
 
 
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    """Give `target` the weights of `source`, of the same structure, by the methods that read and write files:
-    they know what `Normalization` derives from its weights, and that `Evidence` shares its own. `set_weights`
-    does not."""
+    """Give `target` the weights of `source`, of the same structure, by the methods of files: they know what
+    `Normalization` derives from its weights, and that `Evidence` shares its own. `set_weights` does not."""
     for old, new in zip(_computing_layers(source), _computing_layers(target), strict=True):
         store: dict[str, Any] = {}
         old.save_own_variables(store)

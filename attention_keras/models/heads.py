@@ -29,10 +29,7 @@ _BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 
 @dataclass(frozen=True)
 class _DescriptorHead:
-    """What the two heads below have in common: they score and attend to each tap, and classify descriptors.
-
-    Features and query of a tap are made to agree in width by `_agree`.
-    """
+    """What the two heads below share: they score and attend to each tap, and classify descriptors."""
 
     score: Compat = "scaled"
     normalization: Normalization = "softmax"
@@ -81,6 +78,7 @@ class _DescriptorHead:
         return dict.fromkeys(local, g)
 
     def _agree(self, tap: str, features, query, builder: Builder):
+        """Features and query of one width."""
         raise NotImplementedError
 
     def _classified(self, tap: str, descriptor, builder: Builder):

@@ -20,19 +20,13 @@ def attention_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evidence_maps(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The evidence maps `(b, h, w)` or `(b, h, w, k)` among the outputs, by tap, from early to late; not the
-    rest."""
+    """The evidence maps `(b, h, w)` or `(b, h, w, k)` among the outputs, by tap, from early to late."""
     places = {name: value for name, value in outputs.items() if name != EVIDENCE_REST}
     return _early_to_late(places, EVIDENCE, slice(1, 3))
 
 
 def _early_to_late(outputs: Mapping[str, Any], prefix: str, sides: slice) -> dict[str, Any]:
-    """The outputs with a prefix, by what follows it: early levels have larger `sides`; the average is
-    last."""
+    """The outputs with a prefix by what follows it: early levels have larger `sides`, the average is last."""
     maps = {name.removeprefix(prefix): value for name, value in outputs.items() if name.startswith(prefix)}
-
-    def place(item):
-        tap, level = item
-        return tap == GLOBAL, -math.prod(side or 0 for side in level.shape[sides])
-
-    return dict(sorted(maps.items(), key=place))
+    size = {tap: math.prod(side or 0 for side in level.shape[sides]) for tap, level in maps.items()}
+    return {tap: maps[tap] for tap in sorted(maps, key=lambda tap: (tap == GLOBAL, -size[tap]))}

@@ -93,12 +93,8 @@ def read_out(model: keras.Model, output) -> list["Readout"]:
 
 
 class Readout:
-    """The steps from one vector of logits back to the maps that were pooled for it.
-
-    `name` is that of the layer that gives the logits. `steps`, for `Evidence`, need `tensors`, of this
-    graph or nested ones, and `variables`, by name. `taps` names the maps in the order of `Evidence`, and
-    `activation` what makes probabilities in the graph, if anything.
-    """
+    """The `steps` of `Evidence` from one vector of logits back to the maps that were pooled for it, and what
+    they need: `tensors`, of this graph or nested ones, and `variables`, by name. `taps` names the maps."""
 
     def __init__(self, model_name: str, call: _Call):
         self.tensors: list[Any] = []

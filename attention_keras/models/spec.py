@@ -78,17 +78,14 @@ class ModelSpec:
 
     @property
     def application(self) -> str | None:
-        """The name in keras.applications, of a backbone from there."""
         return self._name_after(APPLICATION)
 
     @property
     def preset(self) -> str | None:
-        """The name or folder in keras_hub, of a backbone from there."""
         return self._name_after(HUB)
 
     @property
     def file(self) -> str | None:
-        """The path of a backbone that is a saved model."""
         return self._name_after(FILE)
 
     def _name_after(self, prefix: str) -> str | None:

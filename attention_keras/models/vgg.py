@@ -22,8 +22,7 @@ def check_input(input_shape: tuple[int, int, int]) -> None:
     if not height or not width or height % MAP_SIDE or width % MAP_SIDE:
         fitting = MAP_SIDE * math.ceil(max(height or 1, width or 1, 2 * MAP_SIDE) / MAP_SIDE)
         raise UserError(
-            f"VGG models need images whose height and width are multiples of 16; got {width}x{height}; "
-            f"train with image_size {fitting} (the paper's are 32x32, and 80x80 for CUB)"
+            f"VGG models need sides of multiples of 16; got {width}x{height}; train with image_size {fitting}"
         )
 
 
