@@ -71,9 +71,10 @@ def test_every_layer_computes_in_float32_and_has_the_weights():
             parts = copy._flatten_layers(include_self=False, recursive=True)
             assert {layer.dtype_policy.name for layer in parts} == {"float32"}
             assert keras.config.dtype_policy().name == policy and in_float32(copy) is copy
-            for weight, theirs in zip(model.weights, copy.weights):
-                assert weight.path == theirs.path and theirs.dtype == "float32"
-                np.testing.assert_array_equal(theirs, np.asarray(weight, "float32"))
+            theirs = {weight.path: weight for weight in copy.weights}
+            assert {weight.dtype for weight in theirs.values()} == {"float32"}
+            for weight in model.weights:
+                np.testing.assert_array_equal(theirs[weight.path], np.asarray(weight, "float32"))
             outputs, theirs = arrays(copy(PIXELS)), arrays(model(PIXELS))
             assert outputs.keys() == theirs.keys()
             for name, value in outputs.items():

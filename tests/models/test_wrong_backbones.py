@@ -97,13 +97,8 @@ def test_what_cannot_work_ends_in_one_line():
 
 def test_a_global_that_cannot_be_included_is_refused():
     backbone = convolutions()
-    flat = layers.Dense(4, name="vector")(layers.Flatten()(backbone.output))
-    backbone = keras.Model(backbone.input, [backbone.output, flat])
-    for options in (
-        {"aggregate": "indep"},
-        {"global_features": flat},
-        {"global_features": {"late": "vector"}},
-    ):
+    flat = layers.Dense(4)(layers.Flatten()(backbone.output))
+    for options in ({"aggregate": "indep"}, {"global_features": flat}, {"global_features": {"late": flat}}):
         with pytest.raises(UserError, match="include_global=True needs"):
             attend(backbone, ["late"], 5, head=LinearHead(include_global=True, **options))
 
