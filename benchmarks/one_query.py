@@ -69,8 +69,8 @@ def _train(features, targets, sees: np.ndarray, statistics: Statistics, seed: in
     heads, channels, deviation = len(sees), features.shape[-1], statistics.deviation
     shapes = ((heads, channels), (heads, channels, targets.shape[1]), (heads, 1, targets.shape[1]))
     query, kernel, bias = variables = [np.zeros(shape, "float32") for shape in shapes]
-    adams = [class_fit._Adam(variable) for variable in variables]
-    for step, rows in enumerate(class_fit._batches(len(targets), seed)):
+    adams = [class_fit.Adam(variable) for variable in variables]
+    for step, rows in enumerate(class_fit.batches_of(len(targets), seed)):
         x = features[rows].reshape(len(rows), -1, channels)
         attention = softmax(x @ (query / deviation).T, 1)  # (b, n, heads)
         pooled = statistics.standardize(attention.transpose(0, 2, 1) @ x).transpose(1, 0, 2)

@@ -33,31 +33,27 @@ def calibrate(logits: np.ndarray, labels: np.ndarray) -> tuple[float | list[floa
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The T for which softmax(logits / T) gives the labels the highest likelihood (Guo et al. 2017).
 
-    `logits` `(n, k)` and `labels` `(n,)` are of images that nothing was trained on; without any, T is 1.
     Where all of a few images are right, every smaller T is likelier. So a T below 1 takes into account that
     n images cannot show more than (n + 1) / (n + 2) of all answers to be right (Platt 1999, for two classes).
     """
     if not len(labels):
         return 1.0
-    likeliest = _likeliest(logits, labels, doubt=0.0)
-    return likeliest if likeliest >= 1 else min(1.0, _likeliest(logits, labels, doubt=1 / (len(labels) + 2)))
+    logits, rows = np.asarray(logits, "float64"), np.arange(len(labels))
+    is_label = np.arange(logits.shape[1]) == np.asarray(labels)[:, None]
+    rivals = np.where(is_label, -np.inf, logits).argmax(axis=-1)
 
+    def likeliest(doubt: float) -> float:
+        """If the label is right but for the share `doubt` of the next class."""
 
-def _likeliest(logits: np.ndarray, labels: np.ndarray, doubt: float) -> float:
-    """The T of the highest likelihood if the label is right but for the share `doubt` of the next class."""
-    logits = np.asarray(logits, "float64")
-    rows = np.arange(len(labels))
-    others = logits.copy()
-    others[rows, labels] = -np.inf
-    rivals = others.argmax(axis=-1)
+        def surprise(log_temperature: float) -> float:
+            chances = log_softmax(logits / np.exp(log_temperature), axis=-1)
+            return -float((1 - doubt) * chances[rows, labels].mean() + doubt * chances[rows, rivals].mean())
 
-    def surprise(log_temperature: float) -> float:
-        """Mean negative log-likelihood."""
-        chances = log_softmax(logits / np.exp(log_temperature), axis=-1)
-        return -float((1 - doubt) * chances[rows, labels].mean() + doubt * chances[rows, rivals].mean())
+        bounds = np.log([COLDEST, HOTTEST])
+        return float(np.exp(minimize_scalar(surprise, bounds=bounds, options={"xatol": 1e-6}).x))
 
-    bounds = np.log([COLDEST, HOTTEST])
-    return float(np.exp(minimize_scalar(surprise, bounds=bounds, options={"xatol": 1e-6}).x))
+    found = likeliest(0.0)
+    return found if found >= 1 else min(1.0, likeliest(1 / (len(labels) + 2)))
 
 
 def _of_tag(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -85,18 +81,16 @@ def test_scores(answers: np.ndarray, labels: np.ndarray, thresholds: list[float]
     return {"test_error": 1 - accuracy, "test_accuracy": accuracy} | scores
 
 
-def final_metrics(
-    config: RunConfig, model: keras.Model, history: History, scores: dict[str, Any], seconds: float
-) -> dict[str, Any]:
-    """What `metrics.json` holds; `scores` are of the test images."""
-    last, name = history.records[-1], f"val_{history.measure}"
+def final_metrics(config: RunConfig, model: keras.Model, history: History) -> dict[str, Any]:
+    """What `metrics.json` holds beside the scores of the test images."""
+    last, measure = history.records[-1], history.measure
     tested = history.best if config.patience else last
-    validated = {"validation": tested[name], "best_validation": history.best[name]}
-    measured = {f"{when}_{history.measure}": value for when, value in validated.items()}
-    errors = {f"{when}_error": 1 - value for when, value in validated.items()}
+    found = {"validation": tested, "best_validation": history.best}
+    values = {when: record[f"val_{measure}"] for when, record in found.items()}
+    if measure == "accuracy":
+        measure, values = "error", {when: 1 - value for when, value in values.items()}
     return {
-        **scores,
-        **(errors if history.measure == "accuracy" else measured),
+        **{f"{when}_{measure}": value for when, value in values.items()},
         "parameters": count_parameters(model),
         "macs": count_macs(model),
         "images_per_second": float(np.median([record["images_per_second"] for record in history.records])),
@@ -104,7 +98,6 @@ def final_metrics(
         "tested_epoch": tested["epoch"],
         "steps": last["step"],
         "images_seen": last["images_seen"],
-        "seconds": seconds,
         "precision": config.precision,
         "hardware": provenance.hardware(),
         "versions": provenance.library_versions(),

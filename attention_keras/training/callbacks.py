@@ -2,42 +2,42 @@
 
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from attention_keras.data.pipeline import steps_per_epoch
 from attention_keras.errors import UserError
+from attention_keras.runs.config import RunConfig
 
 
 class History(keras.callbacks.Callback):
     """Counts steps and images, keeps a record of each finished epoch, and ends what gets no better.
 
-    Must be the first callback. A resumed run brings the `records` and the `step` that earlier processes came
-    to. `leave_out` names what Keras logs without having measured it, and `measure` what a validation is
-    judged by. Training ends at a loss that is not finite, and after `patience` epochs without a better
-    validation (0 never ends): it asks the records alone, so that a resumed run ends where it would have. The
-    `first` epochs, with a frozen backbone, do not count: what follows them may be better.
+    Must be the first callback. `measure` is what a validation is judged by, and `left_out` what Keras logs
+    without having measured it. Training ends at a loss that is not finite, and after `config.patience` epochs
+    without a better validation (0 never ends): it asks the records alone, so that a resumed run ends where it
+    would have. Epochs with a frozen backbone do not count where others follow, which may be better.
     """
 
-    def __init__(
-        self,
-        *,
-        steps_per_epoch: int,
-        images_per_epoch: int,
-        batch_size: int,
-        records: Sequence[dict[str, Any]] = (),
-        step: int = 0,
-        leave_out: Collection[str] = (),
-        measure: str = "accuracy",
-        patience: int = 0,
-        first: int = 0,
-    ):
+    def __init__(self, config: RunConfig, images: int, measure: str = "accuracy", left_out: str = ""):
         super().__init__()
-        self.steps_per_epoch, self.images_per_epoch = steps_per_epoch, images_per_epoch
-        self.batch_size, self.leave_out, self.measure = batch_size, leave_out, measure
-        self.records, self.step, self.patience, self.first = list(records), step, patience, first
+        self.images_per_epoch, self.batch_size = images, config.step_batch_size
+        self.steps_per_epoch = steps_per_epoch(images, self.batch_size)
+        self.measure, self.left_out, self.patience = measure, left_out, config.patience
+        self.uncounted = config.frozen_epochs if config.epochs else 0
+        self.start()
+
+    def start(self, step: int = 0, records: Sequence[dict[str, Any]] = (), seconds: float = 0.0) -> None:
+        """Go on where an earlier process came to."""
+        self.step, self.records, self._began = step, list(records), time.monotonic() - seconds
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the run, by this process and by those before it up to their last checkpoint."""
+        return time.monotonic() - self._began
 
     @property
     def images_seen(self) -> int:
@@ -55,32 +55,29 @@ class History(keras.callbacks.Callback):
 
     @property
     def is_over(self) -> bool:
-        epochs = len(self.records) - max(self.best["epoch"], self.first)
+        epochs = len(self.records) - max(self.best["epoch"], self.uncounted)
         return bool(self.patience) and epochs >= self.patience
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._first_step, self._first_image = self.step, self.images_seen
-        self._began = time.perf_counter()
-        self._clock, self._images, self._seconds = None, 0, 0.0
+        self._first_step = self.step
+        self._marks = [(time.perf_counter(), self.images_seen)]
 
     def on_train_batch_end(self, batch, logs):
-        now, before = time.perf_counter(), self.images_seen
         self.step = self._first_step + batch + 1
-        if self._clock is not None:
-            self._images += self.images_seen - before
-            self._seconds += now - self._clock
         # A step's loss is from before its update; what an epoch's last one has done, the validation shows.
         self._check("loss", logs["loss"])
-        self._clock = time.perf_counter()
+        self._marks = [*self._marks[:2], (time.perf_counter(), self.images_seen)]
 
     def on_epoch_end(self, epoch, logs):
+        # Without validation, and without the first step, unless it is all: it compiles.
+        (began, before), (ended, after) = self._marks[-2:]
         self.records.append({
             "epoch": epoch + 1,
             "step": self.step,
             "images_seen": self.images_seen,
-            **{n: float(np.squeeze(value)) for n, value in logs.items() if n not in self.leave_out},
+            **{name: float(np.squeeze(value)) for name, value in logs.items() if name != self.left_out},
             "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
-            "images_per_second": self._speed(),
+            "images_per_second": (after - before) / (ended - began),
             "time": time.time(),
         })  # fmt: skip
         self._check("validation loss", logs["val_loss"])
@@ -92,12 +89,6 @@ class History(keras.callbacks.Callback):
         if not math.isfinite(loss):
             raise not_finite(f"the {name} is {loss}", self.step)
 
-    def _speed(self) -> float:
-        """Images a second, without validation and without the first step, unless it is all: it compiles."""
-        if self._seconds:
-            return self._images / self._seconds
-        return (self.images_seen - self._first_image) / (self._clock - self._began)
-
 
 def not_finite(what: str, step: int) -> UserError:
     return UserError(
@@ -107,10 +98,9 @@ def not_finite(what: str, step: int) -> UserError:
 
 
 class AverageInPlace(keras.callbacks.Callback):
-    """Puts the average into the network for validation and for what the callbacks before this one write.
+    """Puts the average into the network for validation and for the callbacks before; after `last` it stays.
 
-    After the `last` epoch of a stage, counted from 1, it stays. Keras's SwapEMAWeights swaps by adding and
-    subtracting, which moves the last bits of the weights.
+    Keras's SwapEMAWeights swaps by adding and subtracting, which moves the last bits of the weights.
     """
 
     def __init__(self, last: int):

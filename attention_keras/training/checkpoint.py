@@ -11,7 +11,6 @@ number of steps done; the order of the data is a function of that number.
 import contextlib
 import hashlib
 import json
-import re
 import signal
 import sys
 import time
@@ -36,7 +35,6 @@ KEPT = 2
 MODEL = "model/"  # what the names of the network's own variables begin with
 TOLD_ONCE_SECONDS = 1.0
 """Signals within this time are one: `timeout` and service managers tell a process, and then its group."""
-_SEED = re.compile(r"^seed_generator(_\d+)?/")
 
 
 @dataclass(frozen=True)
@@ -75,45 +73,28 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
 
 def checkpoint_files(directory: Path) -> list[Path]:
     """Checkpoint files, newest first; unfinished ones have another name and are not among them."""
-    return sorted(
-        directory.glob(f"[0-9]*{SUFFIX}"), key=lambda p: (p.name[:9], p.stat().st_mtime_ns), reverse=True
-    )
+    files = directory.glob(f"[0-9]*{SUFFIX}")
+    return sorted(files, key=lambda file: (file.name[:9], file.stat().st_mtime_ns), reverse=True)
 
 
 def load_newest(directory: Path, report: Callable[[str], None] = print) -> Checkpoint | None:
     """The newest checkpoint that is whole; damaged ones are reported and passed over."""
     for path in checkpoint_files(directory):
         try:
-            return load_checkpoint(path)
-        except UserError as error:
-            report(f"{error}; trying the one before it")
+            if path.name.split(".")[1] != hashlib.sha256(path.read_bytes()).hexdigest()[:32]:
+                raise ValueError("it is damaged")
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata()
+                arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
+                return Checkpoint(int(metadata["step"]), arrays, json.loads(metadata["record"]))
+        except (OSError, SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
+            report(f"checkpoint {path} cannot be read: {error}; trying the one before it")
     return None
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read one checkpoint, if its content has the digest that its name promises."""
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
-        if path.name.split(".")[1] != digest:
-            raise UserError(f"checkpoint {path} is damaged")
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata()
-            arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
-            return Checkpoint(int(metadata["step"]), arrays, json.loads(metadata["record"]))
-    except (OSError, SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise UserError(f"checkpoint {path} cannot be read: {error}") from None
-
-
 def state_of(model: keras.Model, trained: keras.Model | None = None) -> dict[str, Any]:
-    """Variables by `model/` and their paths, and of the part that is trained those of optimiser and metrics.
-
-    Seeds, which Keras counts up, have the name of their layer, and a number where it has several.
-    """
-    owners = {id(variable): layer.name for layer in model.layers for variable in layer.variables}
-    named = []
-    for variable in model.variables:
-        path, is_seed = _SEED.subn("seed_generator/", variable.path)
-        named.append((f"{MODEL}{owners[id(variable)]}/{path}" if is_seed else MODEL + path, variable))
+    """Variables by `model/` and their paths; with a part that is trained, of optimiser and metrics too."""
+    named = [(MODEL + variable.path, variable) for variable in model.variables]
     if trained is not None:
         named += [(f"optimizer/{variable.path}", variable) for variable in trained.optimizer.variables]
         named += [(f"metrics/{variable.path}", variable) for variable in trained.metrics_variables]
@@ -150,55 +131,49 @@ class Interrupted(Exception):
 
 
 class Checkpointing(keras.callbacks.Callback):
-    """Saves the `whole` network's state `every` so many steps, at each epoch's end, and on SIGTERM or Ctrl-C.
+    """Saves the state of `network` every so many steps, at each epoch's end, and on SIGTERM or Ctrl-C.
 
-    Must be the last callback, so that the records of the others are complete. Workers other than the chief
-    restore but never write. Several could only save together, so none of them saves on a signal.
+    Must be the last callback, so that the records of the others are complete. What a process has `resumed` it
+    puts back when the stage begins that was under way; one that begins with the next stage needs of its
+    optimiser nothing. `many` workers could only save together, so none of them saves on a signal, and those
+    other than the chief, which `writes`, never do.
     """
 
     def __init__(
         self,
-        whole: keras.Model,
+        network: keras.Model,
         directory: Path,
         history: History,
         every: int,
         resumed: Checkpoint | None = None,
         writes: bool = True,
-        saves_on_signal: bool = True,
+        many: bool = False,
     ):
         super().__init__()
-        self.whole, self.directory, self.history, self.every = whole, directory, history, every
-        self.resumed, self.writes, self.saves_on_signal = resumed, writes, saves_on_signal
-        self._began = time.monotonic() - (resumed.record.get("seconds", 0.0) if resumed else 0.0)
+        self.network, self.directory, self.history, self.every = network, directory, history, every
+        self.resumed, self.writes, self.many = resumed, writes, many
+        self.stage_began = 0
         self._saved_step = history.step
         self._signal_number: int | None = None
         self._told_at = 0.0
         self._earlier_handlers: dict[int, Any] = {}
-
-    @property
-    def seconds(self) -> float:
-        """Time spent on the run, by this process and by those before it up to their last checkpoint."""
-        return time.monotonic() - self._began
-
-    def restore(self, trained: keras.Model | None = None, first_step: int = 0) -> None:
-        """Put the network back; of a stage's `trained` part all, unless it ends the stage before."""
-        if self.resumed and trained is None:
-            assign(state_of(self.whole), self.resumed.of_model)
-        elif self.resumed and self.resumed.step > first_step:
-            build_metrics(trained)
-            assign(state_of(self.whole, trained), self.resumed.arrays)
+        if resumed:
+            assign(state_of(network), resumed.of_model)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._saved_step = self.history.step
-        # fit() has just reset the metrics; an epoch taken up in the middle needs its running sums back.
-        if self.resumed and not self.history.is_between_epochs:
-            assign(state_of(self.whole, self.model), self.resumed.arrays)
+        # After fit() has reset the metrics; an epoch taken up in the middle needs its running sums back.
+        if self.resumed and self.history.step == self.resumed.step > self.stage_began:
+            build_metrics(self.model)
+            assign(state_of(self.network, self.model), self.resumed.arrays)
+            if self.history.is_between_epochs:
+                self.model.reset_metrics()
 
     def on_train_batch_end(self, batch, logs=None):
         if self.history.is_between_epochs:
             return  # the epoch's end follows and saves
         is_due = self.history.step // self.every > self._saved_step // self.every
-        if is_due or (self._signal_number and self.saves_on_signal):
+        if is_due or (self._signal_number and not self.many):
             self._save()
         self._leave_if_asked()
 
@@ -234,9 +209,9 @@ class Checkpointing(keras.callbacks.Callback):
     def _save(self):
         self._saved_step = self.history.step
         # Reading a metric sums it over the workers, so all of them read, and then the chief writes.
-        state = state_of(self.whole, self.model)
+        state = state_of(self.network, self.model)
         arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in state.items()}
-        record = {"history": self.history.records, "seconds": self.seconds}
+        record = {"records": self.history.records, "seconds": self.history.seconds}
         checkpoint = Checkpoint(self.history.step, arrays, record)
         if not all(np.isfinite(array).all() for array in checkpoint.of_model.values()):
             raise not_finite("a weight is not finite", self.history.step)

@@ -16,17 +16,11 @@ from scipy.special import expit, softmax
 from attention_keras.data.labels import kind_of, strata, targets_of
 from attention_keras.layers.normalization import variance_of
 from attention_keras.models.class_head import ATTENTION_WEIGHT, PENALTY, PROBE_WEIGHT, fit_level_weights
+from attention_keras.training.losses import ACTIVATIONS
 from attention_keras.training.probe_fit import FOLDS, Linear, fit_probe
-from attention_keras.training.targets import ACTIVATIONS
 
 STEPS, BATCH, RATE = 300, 64, 3e-3
 BYTES = 2**28  # of local features at once
-# What is compared with the targets.
-ANSWERS = {
-    "softmax": lambda logits: softmax(logits, axis=-1),
-    "sigmoid": expit,
-    "linear": lambda logits: logits,
-}
 
 
 @dataclass(frozen=True)
@@ -51,11 +45,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class ClassFit:
-    """What a fitted class head computes with.
-
-    `statistics` are of each tap, the `probe` is of the last one's average, and `attention` has the classifier
-    of each tap's places; `weights` are of the probe and of each attention, and `penalty_c` is the probe's C.
-    """
+    """What a fitted class head computes with, by tap; the probe is of the last one, and `penalty_c` its C."""
 
     statistics: dict[str, Statistics]
     probe: Linear
@@ -67,8 +57,7 @@ class ClassFit:
         """`(n, 1 + taps, k)` of features `(n, h, w, c)` of each tap."""
         *_, top = self.statistics
         found = [self.probe(self.statistics[top].standardize(averages(maps[top])))]
-        for tap, classifier in self.attention.items():
-            found.append(attended(maps[tap], classifier, self.statistics[tap]))
+        found += [attended(maps[tap], each, self.statistics[tap]) for tap, each in self.attention.items()]
         return np.stack(found, axis=1)
 
     def logits(self, maps: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -87,11 +76,10 @@ def fit_class_head(
     """Fit the class head to features `(n, h, w, c)` of each tap, the deepest last, in memory or on disk.
 
     Of one tap they may be maps of several sizes, `MapFiles`. Images of one of the `groups` `(n,)` are in one
-    fold, and `importance` `(n,)` says how much each counts, of tags also `(n, k)`. Labels are classes, tags
-    or numbers (`data/labels.py`): the loss is the cross-entropy of a softmax, of a sigmoid for each tag, or
-    the squared error.
+    fold, and `importance` `(n, 1)`, of tags also `(n, k)`, says how much each counts.
     """
     activation, targets = ACTIVATIONS[kind_of(labels)], targets_of(labels, num_classes)
+    importance = np.ones((len(labels), 1)) if importance is None else importance
     folds = assign_folds(strata(labels), groups, seed)
     average = {tap: averages(features) for tap, features in maps.items()}
     statistics = {tap: Statistics.of(values) for tap, values in average.items()}
@@ -100,8 +88,8 @@ def fit_class_head(
     probe, penalty_c, unseen = fit_probe(x, labels, num_classes, folds, importance)
     levels, attention = [unseen], {}
     for tap, features in maps.items():
-        how = (folds, statistics[tap], seed, importance)
-        attention[tap], unseen = fit_attention(features, targets, activation, *how)
+        how = (activation, folds, statistics[tap], seed, importance)
+        attention[tap], unseen = fit_attention(features, targets, *how)
         levels.append(unseen)
     weights = np.array([PROBE_WEIGHT] + [ATTENTION_WEIGHT / len(maps)] * len(maps))
     if (held_out := folds >= 0).any():
@@ -123,72 +111,55 @@ def assign_folds(labels: np.ndarray, groups: np.ndarray | None, seed: int) -> np
     return folds[group]
 
 
-def averages(features: np.ndarray) -> np.ndarray:
-    """`(n, c)` float32, of the valid places."""
-    parts = []
-    for rows in _slices(features):
-        average = features[rows].mean(axis=(1, 2), dtype="float32")
-        if hasattr(features, "valid"):
-            average /= features.valid(rows).mean(axis=1, keepdims=True, dtype="float32")
-        parts.append(average)
-    return np.concatenate(parts)
-
-
-def fit_attention(
-    features: np.ndarray,
-    targets: np.ndarray,
-    activation: str,
-    folds: np.ndarray,
-    statistics: Statistics,
-    seed: int,
-    importance: np.ndarray | None = None,
-) -> tuple[Linear, np.ndarray]:
+def fit_attention(features, targets, activation: str, folds, statistics: Statistics, seed: int, importance):
     """Class attention of all images, and logits `(n, k)` for each image by one that has not seen it.
 
     Those of the folds are trained on the same batches, side by side, each blind to its fold.
     """
     sees = np.stack([folds != fold for fold in range(FOLDS)] + [np.ones(len(targets), bool)])
-    importance = np.ones(len(targets)) if importance is None else importance
-    importance = importance.reshape(len(targets), -1).astype("float32")
-    each, unseen = [], np.zeros(targets.shape, "float32")
-    for kernel, bias in zip(*_train(features, targets, activation, sees, importance, statistics, seed)):
-        each.append(Linear(kernel, bias))
+    *blind, whole = _train(features, targets, activation, sees, importance, statistics, seed)
+    unseen = np.zeros(targets.shape, "float32")
     for fold in np.unique(folds[folds >= 0]):
         (rows,) = np.nonzero(folds == fold)
-        unseen[rows] = attended(features, each[fold], statistics, rows)
-    return each[-1], unseen
+        unseen[rows] = attended(features, blind[fold], statistics, rows)
+    return whole, unseen
 
 
 def _train(features, targets, activation: str, sees, importance, statistics: Statistics, seed: int):
-    """Kernels `(heads, c, k)` and biases `(heads, k)`, of which head j counts the images that it sees."""
+    """A classifier for each row of `sees` `(heads, n)`, which counts the images that it sees."""
     heads, channels, num_classes = len(sees), features.shape[-1], targets.shape[1]
+    answers = {"softmax": softmax, "sigmoid": lambda x, axis: expit(x), "linear": lambda x, axis: x}
     mean, deviation = statistics.mean, statistics.deviation[:, None]
-    kernel = np.zeros((channels, heads * num_classes), "float32")
-    bias = np.zeros((heads, num_classes), "float32")
-    steps = [_Adam(kernel), _Adam(bias)]
-    for step, rows in enumerate(_batches(len(targets), seed)):
+    kernel, bias = (
+        np.zeros((channels, heads * num_classes), "float32"),
+        np.zeros((heads, num_classes), "float32"),
+    )
+    adam = [Adam(kernel), Adam(bias)]
+    for step, rows in enumerate(batches_of(len(targets), seed)):
         rows = np.sort(rows)  # features on disk are read in order
-        by_kernel, by_bias = np.zeros_like(kernel), np.zeros_like(bias)
-        for own in (rows[part] for part in _slices(features, len(rows))):  # of large images, a few at once
-            x = features[own].astype("float32", copy=False).reshape(-1, channels)
+        share = sees[:, rows].T / np.maximum(sees[:, rows].sum(axis=1, dtype="float32"), 1)
+        weight = share[..., None] * importance[rows][:, None].astype("float32")
+        by_kernel, by_bias = 2 * PENALTY * kernel, np.zeros_like(bias)
+        for part in _slices(features, len(rows)):  # of large images, a few at once
+            x = features[rows[part]].astype("float32", copy=False).reshape(-1, channels)
             scaled = kernel / deviation
-            local = (x @ scaled - mean @ scaled).reshape(len(own), -1, heads, num_classes)
-            attention = _attention(local, features, own)
+            local = (x @ scaled - mean @ scaled).reshape(len(rows[part]), -1, heads, num_classes)
+            attention = _attention(local, features, rows[part])
             core = (attention * local).sum(axis=1)
-            weight = sees[:, own].T / np.maximum(sees[:, rows].sum(axis=1, dtype="float32"), 1)
-            weight = weight[..., None] * importance[own][:, None]
-            slope = (ANSWERS[activation](core + bias) - targets[own][:, None]) * weight
+            error = answers[activation](core + bias, axis=-1) - targets[rows[part]][:, None]
+            slope = error * weight[part]
             by_local = slope[:, None] * attention * (1 + local - core[:, None])
             by_local = by_local.reshape(len(x), -1)
             by_kernel += (x.T @ by_local - np.outer(mean, by_local.sum(axis=0))) / deviation
             by_bias += slope.sum(axis=0)
         rate = RATE * (1 + math.cos(math.pi * step / STEPS)) / 2
-        steps[0](kernel, by_kernel + 2 * PENALTY * kernel, rate)
-        steps[1](bias, by_bias, rate)
-    return kernel.reshape(channels, heads, num_classes).transpose(1, 0, 2), bias
+        adam[0](kernel, by_kernel, rate)
+        adam[1](bias, by_bias, rate)
+    kernels = kernel.reshape(channels, heads, num_classes).transpose(1, 0, 2)
+    return [Linear(*head) for head in zip(kernels, bias)]
 
 
-def _batches(count: int, seed: int) -> Iterator[np.ndarray]:
+def batches_of(count: int, seed: int) -> Iterator[np.ndarray]:
     """Rows of each step, every image once before any comes again."""
     random, waiting = np.random.default_rng([seed, 2]), np.empty(0, int)
     for _ in range(STEPS):
@@ -198,7 +169,7 @@ def _batches(count: int, seed: int) -> Iterator[np.ndarray]:
         waiting = waiting[BATCH:]
 
 
-class _Adam:
+class Adam:
     def __init__(self, variable: np.ndarray):
         self.first, self.second, self.count = np.zeros_like(variable), np.zeros_like(variable), 0
 
@@ -208,6 +179,17 @@ class _Adam:
         self.second += 0.001 * (np.square(slope) - self.second)
         first, second = self.first / (1 - 0.9**self.count), self.second / (1 - 0.999**self.count)
         variable -= rate * first / (np.sqrt(second) + 1e-7)
+
+
+def averages(features: np.ndarray) -> np.ndarray:
+    """`(n, c)` float32, of the valid places."""
+    parts = []
+    for rows in _slices(features):
+        average = features[rows].mean(axis=(1, 2), dtype="float32")
+        if hasattr(features, "valid"):
+            average /= features.valid(rows).mean(axis=1, keepdims=True, dtype="float32")
+        parts.append(average)
+    return np.concatenate(parts)
 
 
 def attended(features: np.ndarray, classifier: Linear, statistics: Statistics, rows=None) -> np.ndarray:

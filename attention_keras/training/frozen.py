@@ -11,7 +11,7 @@ import tensorflow as tf
 from scipy.special import log_softmax
 
 from attention_keras.data.array_store import ArrayStore, Floats, MapFiles, keep_features
-from attention_keras.data.pipeline import evaluation_batches
+from attention_keras.data.pipeline import evaluation_batches, steps_per_epoch
 from attention_keras.data.split import Split
 from attention_keras.layers.normalization import Standardize
 from attention_keras.models.class_head import LOCAL, PROBE, SCORES, find_weighted_levels
@@ -23,18 +23,13 @@ from attention_keras.models.taps import TILES
 from attention_keras.models.tiled import TiledModel, reads_tiles
 from attention_keras.progress import Bar
 from attention_keras.runs.config import RunConfig
-from attention_keras.training.callbacks import History
 from attention_keras.training.class_fit import ClassFit, fit_class_head
+from attention_keras.training.device import Strategy, replicated
 from attention_keras.training.losses import importance_of
-from attention_keras.training.strategy import Strategy, replicated
 
 
 class FrozenPart:
-    """What is frozen of a network, and the head that learns meanwhile; they share the network's layers.
-
-    `features` goes from images `(b, h, w, 3)` to a list of tensors, `head` from these to the outputs. Where
-    images are read in `tiles`, that gives their features.
-    """
+    """What is frozen of a network, `features` or `tiles`, and the head that learns; they share its layers."""
 
     def __init__(self, model: Classifier, strategy: Strategy | None):
         self.features, head = split_frozen(model)
@@ -58,8 +53,7 @@ class FrozenPart:
         with Bar(total=len(split), desc=f"features, {name}", unit=" images", disable=not show) as bar:
 
             def of_batches() -> Iterator[list[tf.Tensor]]:
-                form = {"num_classes": num_classes, "batch_size": batch_size}
-                for images, _ in evaluation_batches(split, **form):
+                for images, _ in evaluation_batches(split, num_classes=num_classes, batch_size=batch_size):
                     yield self.compute(tf.cast(images, tf.float32))
                     bar.update(len(images))
 
@@ -81,22 +75,20 @@ def fit_epoch(
     train: Split,
     validation: Split,
     in_order: Callable[[Split], tf.data.Dataset],
-    history: History,
     callbacks: Sequence[keras.callbacks.Callback],
     config: RunConfig,
 ) -> None:
     """Fit a class head to features, as one epoch that `callbacks` see as any other.
 
     It is a function of the features and the seed: a run that was interrupted meanwhile fits again.
-    `in_order` makes batches of a split, of which loss and accuracy are told.
     """
     told = keras.callbacks.CallbackList(callbacks, model=head)
     told.on_train_begin()
     told.on_epoch_begin(0)
-    labels, num_classes = np.asarray(train.labels), head.output[LOGITS].shape[-1]
+    num_classes = head.output[LOGITS].shape[-1]
     importance = importance_of(train, num_classes, config.balance)
     how = {"groups": train.units, "importance": importance, "seed": config.seed}
-    fitted = fit_class_head(maps_of(head, train.images), labels, num_classes, **how)
+    fitted = fit_class_head(maps_of(head, train.images), np.asarray(train.labels), num_classes, **how)
     assign(head, fitted)
 
     def measured(split: Split) -> dict[str, float]:
@@ -107,7 +99,7 @@ def fit_epoch(
         return {"loss": float(loss), "accuracy": float((logits.argmax(1) == given).mean())}
 
     logs = measured(train)
-    told.on_train_batch_end(history.steps_per_epoch - 1, logs)
+    told.on_train_batch_end(steps_per_epoch(len(train), config.step_batch_size) - 1, logs)
     told.on_epoch_end(0, logs | {f"val_{name}": value for name, value in measured(validation).items()})
     told.on_train_end()
 

@@ -1,6 +1,5 @@
-"""The network of a run: its config settled, the model built and compiled for each stage of the training."""
+"""The network of a run: built, and compiled for each stage of the training."""
 
-import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from attention_keras.errors import UserError
 from attention_keras.layers.choices import AUTO, RAW
 from attention_keras.layers.preprocess import PREPROCESSING, build_preprocess
 from attention_keras.models.classifier import Classifier, TrainingHooks
-from attention_keras.models.copies import for_image_size, transfer_weights
+from attention_keras.models.copies import for_image_size
 from attention_keras.models.graph import all_layers
 from attention_keras.models.parts import thaw
 from attention_keras.models.pretrained import (
@@ -29,13 +28,10 @@ from attention_keras.models.pretrained import (
 from attention_keras.models.tiled import tiled
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.directory import Run
 from attention_keras.runs.model_file import image_side, load_model
-from attention_keras.training.device import choose_precision, jit_compile
-from attention_keras.training.losses import MeanOffObject, guidance, loss_of
+from attention_keras.training.device import Strategy, hooks_of, jit_compile
+from attention_keras.training.losses import OFF_OBJECT, MeanOffObject, guidance, loss_of, metric_of
 from attention_keras.training.optimizers import build_optimizer, build_schedule
-from attention_keras.training.strategy import Strategy, hooks_of, spans_workers
-from attention_keras.training.targets import metric_of
 
 
 class Stage(NamedTuple):
@@ -56,25 +52,16 @@ def stages_of(config: RunConfig) -> list[Stage]:
     return [stage for stage in (head_alone, whole) if stage.first < stage.last]
 
 
-def settle(config: RunConfig, precision: str, strategy: Strategy | None) -> RunConfig:
-    """The config with nothing open but an image size of 0, where the data decide.
-
-    `precision` is that of the run that goes on, or auto. Several workers may have different processors, and
-    take float32. A trained backbone calls for its image size; from random weights any does, and small images
-    train sooner.
-    """
+def wanted_size(config: RunConfig) -> int:
+    """The image size of a config, or that of its trained backbone; 0 where the data decide."""
     size, spec = config.image_size, config.spec
-    precision = config.precision if config.precision != AUTO else precision
-    if precision == AUTO:
-        precision = "float32" if spans_workers(strategy) else choose_precision()
-    if not size and not config.tiles and has_free_size(config.dataset):
-        if spec.file:
-            size = image_side(spec.file) or DEFAULT_SIZE
-        elif spec.preset:
-            size = keras.tree.flatten(build_preset(spec.preset).input)[0].shape[1] or DEFAULT_SIZE
-        elif spec.application and config.weights:
-            size = application_size(spec.application)
-    return dataclasses.replace(config, precision=precision, image_size=size)
+    if size or config.tiles or not has_free_size(config.dataset):
+        return size
+    if spec.file:
+        return image_side(spec.file) or DEFAULT_SIZE
+    if spec.preset:
+        return keras.tree.flatten(build_preset(spec.preset).input)[0].shape[1] or DEFAULT_SIZE
+    return application_size(spec.application) if spec.application and config.weights else 0
 
 
 def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
@@ -99,15 +86,6 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
         )
     finally:
         keras.config.set_dtype_policy(earlier_policy)
-
-
-def start_from(source: str, model: keras.Model) -> str:
-    """Give a model the weights of another run or file; the table for a person says which.
-
-    The classifier goes along where a run has the same classes; a file does not say what its classes are.
-    """
-    same = Path(source).is_dir() and Run(source).class_names() == list(model.class_names)
-    return transfer_weights(load_model(source), model, same_classes=same)
 
 
 def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Model | None:
@@ -176,7 +154,7 @@ def compile_network(
     hooks = hooks_of(strategy)
     if told:
         hooks["terms"] = [guidance(config.attend_to * len(labels) / told)]
-        hooks["metrics"] = [MeanOffObject()]
+        hooks["metrics"] = [MeanOffObject(OFF_OBJECT)]
     classes = model.output["logits"].shape[-1]
     model.compile(
         optimizer=optimizer,

@@ -22,10 +22,9 @@ class CoupledSGD(keras.optimizers.SGD):
 def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, epochs: int):
     """The learning rate as a function of the update: a float, or a Keras learning-rate schedule.
 
-    `cosine` is a linear warm-up over a tenth of the run, then a half cosine to 0; the steps are those of the
-    official scripts. The updates of an epoch are not whole where accumulated updates go on over its end.
+    The updates of an epoch are not whole where accumulated updates go on over its end.
     """
-    if name == "cosine":
+    if name == "cosine":  # a linear warm-up over a tenth of the run, then a half cosine to 0
         updates = int(updates_per_epoch * epochs)
         warm_up = updates // 10
         return keras.optimizers.schedules.CosineDecay(
@@ -34,7 +33,7 @@ def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, ep
             warmup_target=learning_rate if warm_up else None,
             warmup_steps=warm_up,
         )
-    changes = {
+    changes = {  # as in the official scripts
         "constant": [],
         # VGG: halved when the epoch, counted from 1, is a multiple of 25, before it is trained.
         "halve_25": [(epoch, 0.5) for epoch in range(24, epochs, 25)],
@@ -49,33 +48,23 @@ def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, ep
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values) if changes else learning_rate
 
 
-class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule of updates, asked for the rate of a step, of which `accumulate` make an update."""
-
-    def __init__(self, schedule, accumulate: int):
-        self.schedule, self.accumulate = schedule, accumulate
-
-    def __call__(self, step):
-        return self.schedule(step // self.accumulate)
-
-
 def build_optimizer(
     name: str, learning_rate, weight_decay: float, accumulate: int = 1, ema: float = 0.0
 ) -> keras.optimizers.Optimizer:
-    """`sgd` and `nesterov` (momentum 0.9, coupled decay) or `adamw` (decoupled decay).
-
-    `accumulate` steps make one update with their mean gradient. With `ema` the optimiser keeps an average of
-    the weights: each update multiplies it by `ema` and adds 1 - `ema` of the new weights.
-    """
-    options: dict = {}
-    if accumulate > 1:
-        options["gradient_accumulation_steps"] = accumulate
-        if not isinstance(learning_rate, float):
-            learning_rate = PerUpdate(learning_rate, accumulate)
+    """Of a learning rate by update, of which `accumulate` steps make one; `ema` keeps an average."""
+    options: dict = {"gradient_accumulation_steps": accumulate} if accumulate > 1 else {}
     if ema:
         # Keras averages after each step, of which `accumulate` make an update.
         options |= {"use_ema": True, "ema_momentum": ema ** (1 / accumulate)}
+    rate = learning_rate
+    if accumulate > 1 and callable(learning_rate):  # Keras asks a schedule for the rate of a step
+
+        def rate():
+            return learning_rate(optimizer.iterations)
+
     # Keras counts names up within a process; a resumed run looks for those it was saved under.
     if name == "adamw":
-        return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, name="adamw", **options)
-    return CoupledSGD(learning_rate, 0.9, name == "nesterov", weight_decay, name="coupled_sgd", **options)
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=weight_decay, name="adamw", **options)
+    else:
+        optimizer = CoupledSGD(rate, 0.9, name == "nesterov", weight_decay, name="coupled_sgd", **options)
+    return optimizer

@@ -25,7 +25,7 @@ class Linear:
         return x @ self.kernel + self.bias
 
 
-def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, importance=None):
+def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, importance=1.0):
     """The probe of all images, its C, and for each image the logits `(n, k)` of one that has not seen it."""
     with needs("fitting a linear probe", extra="train"):
         from sklearn.linear_model import LogisticRegression, Ridge
@@ -33,39 +33,33 @@ def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, import
 
     kind, targets = kind_of(labels), targets_of(labels, num_classes)
     # Each goes on from the C before, which halves the work. Of tags each has a regression of its own.
-    make = Ridge if kind == "number" else partial(LogisticRegression, max_iter=1000, warm_start=True)
     columns = labels.T if kind == "multi" else labels[None]
-    counts = [None] * len(columns)
-    if importance is not None:
-        counts = np.broadcast_to(importance.T, (len(columns), len(labels)))
-    paths = [[make() for _ in columns] for _ in range(FOLDS + 1)]
-
-    def fit_column(path, column, rows, count, c: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Numbers of the classes, their kernels `(c, classes)` and biases."""
-        seen, count = column[rows], None if count is None else count[rows]
-        if kind == "number":
-            found = path.set_params(alpha=1 / c).fit(x[rows], seen, count)
-            return np.zeros(1, int), found.coef_[:, None], np.array([found.intercept_])
-        if len(np.unique(seen)) == 1:
-            return seen[:1].astype(int), np.zeros((x.shape[1], 1)), np.zeros(1)
-        found = path.set_params(C=c).fit(x[rows], seen, count)
-        kernel, bias = found.coef_.T, found.intercept_
-        if len(found.classes_) == 2:
-            kernel, bias = kernel * [-0.5, 0.5], bias * [-0.5, 0.5]
-        return found.classes_.astype(int), kernel, bias
+    counts = np.broadcast_to(np.transpose(importance), (len(columns), len(labels)))
+    make = partial(LogisticRegression, max_iter=1000, warm_start=True)
+    regressions = [[make() for _ in columns] for _ in range(FOLDS + 1)]
 
     def fit(fold: int, c: float) -> Linear:
-        whole = Linear(np.zeros((x.shape[1], num_classes), "float32"), np.zeros(num_classes, "float32"))
-        for tag, (path, column, count) in enumerate(zip(paths[fold], columns, counts)):
-            classes, kernel, bias = fit_column(path, column, folds != fold, count, c)
-            if kind == "multi":
+        kernel, bias = np.zeros((x.shape[1], num_classes), "float32"), np.zeros(num_classes, "float32")
+        seen = folds != fold
+        for tag, (regression, column, count) in enumerate(zip(regressions[fold], columns, counts)):
+            classes, about = np.unique(column[seen]), (x[seen], column[seen], count[seen])
+            if kind == "number":
+                found = Ridge(alpha=1 / c).fit(*about)
+                kernel[:, 0], bias[0] = found.coef_, found.intercept_
+            elif kind == "multi" and len(classes) == 1:
                 # What no image, or every image, has is as unlikely, or as likely, as that.
-                whole.kernel[:, tag] = kernel[:, -1] - kernel[:, 0]
-                whole.bias[tag] = bias[-1] - bias[0] if len(classes) > 1 else RARE * (2 * classes[0] - 1)
-            else:  # a class without images is a class that nothing speaks for
-                whole.bias[:] = bias.min() - 10
-                whole.kernel[:, classes], whole.bias[classes] = kernel, bias
-        return whole
+                bias[tag] = RARE * (2 * int(classes[0]) - 1)
+            elif kind == "multi":
+                found = regression.set_params(C=c).fit(*about)
+                kernel[:, tag], bias[tag] = found.coef_[0], found.intercept_[0]
+            elif len(classes) == 1:
+                bias[:] = np.where(np.arange(num_classes) == classes[0], 0, -10)
+            else:
+                found = regression.set_params(C=c).fit(*about)
+                share = np.array([-0.5, 0.5]) if len(classes) == 2 else 1  # of two it has one row
+                bias[:] = (share * found.intercept_).min() - 10  # nothing speaks for a class without images
+                kernel[:, classes], bias[classes] = share * found.coef_.T, share * found.intercept_
+        return Linear(kernel, bias)
 
     held_out = folds >= 0
     best_loss, best_c, best_logits = np.inf, PROBE_C[2], np.zeros((len(x), num_classes), "float32")

@@ -1,26 +1,36 @@
-"""What a person reads: what a run is about to do, and how far it is."""
+"""What a person sees of a run: what it is about to do, how far it is, curves and maps in TensorBoard."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
+from sklearn.metrics import confusion_matrix
 
-from attention_keras.data.datasets import ImageDataset
 from attention_keras.data.image_files import upright_size
 from attention_keras.data.rows import ImageRows
+from attention_keras.data.split import ImageDataset, Split
+from attention_keras.drawing.cells import compose
+from attention_keras.drawing.charts import confusion_figure
+from attention_keras.drawing.images import cells, prediction_title
+from attention_keras.errors import UserError
+from attention_keras.measures.maps import normalized_entropy
+from attention_keras.models.classifier import Classifier, probabilities_of
+from attention_keras.models.evidence import combine_evidence, evidence_model
+from attention_keras.models.outputs import attention_maps, evidence_maps
 from attention_keras.models.parts import count_macs, count_parameters
 from attention_keras.progress import Bar
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.names import words_of
 from attention_keras.training.callbacks import History
 from attention_keras.training.frozen import FrozenPart
+from attention_keras.training.losses import OFF_OBJECT, WORDS
 from attention_keras.training.network import Stage
-from attention_keras.training.targets import WORDS
 
-DAY = 86400
+DAY, PANELS = 86400, 8
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
 
@@ -77,8 +87,7 @@ def estimate_seconds(
         keras.ops.convert_to_numpy(forward(images)[0])
         forth = time.perf_counter() - start
     epochs, once = config.epochs, bool(config.frozen_epochs)
-    seconds = (3 * epochs + once) * forth + (epochs + once) * reading
-    return seconds / len(images) * count
+    return ((3 * epochs + once) * forth + (epochs + once) * reading) / len(images) * count
 
 
 class Progress(keras.callbacks.Callback):
@@ -93,15 +102,9 @@ class Progress(keras.callbacks.Callback):
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        with Bar(
-            total=self.epochs * self.history.images_per_epoch,
-            initial=self.history.images_seen,
-            unit=" images",
-            unit_scale=True,
-            dynamic_ncols=True,
-            disable=not self.show_bar,
-            delay=0,
-        ) as self._bar:
+        images = {"total": self.epochs * self.history.images_per_epoch, "initial": self.history.images_seen}
+        how = {"unit": " images", "unit_scale": True, "dynamic_ncols": True, "delay": 0}
+        with Bar(**images, **how, disable=not self.show_bar) as self._bar:
             yield
 
     def on_train_batch_end(self, batch, logs=None):
@@ -135,3 +138,65 @@ def duration(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / size:.{int(unit == 'h')}f} {unit}"
     return f"{seconds / DAY:.1f} days"
+
+
+class Board(keras.callbacks.Callback):
+    """TensorBoard: curves, and of some `shown` images panels and the entropy of their attention.
+
+    A panel shows the attention of every level and the evidence for the predicted class, all levels added up.
+    The entropy is a share of the largest (1: looks everywhere, 0: at one place). Both come after each epoch,
+    counted from 1, but for `skipped`.
+    """
+
+    def __init__(
+        self, log_dir: Path, history: History, model: Classifier, shown: Split, skipped: Container[int]
+    ):
+        super().__init__()
+        self.train, self.validation = (
+            tf.summary.create_file_writer(str(log_dir / part)) for part in ("train", "validation")
+        )
+        self.history, self.whole, self.skipped = history, model, skipped
+        self.images, self.labels = np.asarray(shown.images), np.asarray(shown.labels)
+        try:
+            # It shares the weights, so that it follows the training.
+            self.explained = evidence_model(model, of="predicted")
+        except UserError:  # a network without evidence
+            self.explained = model
+
+    def on_epoch_end(self, epoch, logs=None):
+        record = self.history.records[-1]
+        for prefix, writer in (("", self.train), ("val_", self.validation)):
+            with writer.as_default(step=epoch + 1):
+                for name in ("loss", self.history.measure, OFF_OBJECT):
+                    if prefix + name in record:
+                        tf.summary.scalar(f"epoch/{name}", record[prefix + name])
+                for name in () if prefix else ("learning_rate", "images_per_second"):
+                    tf.summary.scalar(f"run/{name}", record[name])
+                if prefix and len(self.images) and epoch + 1 not in self.skipped:
+                    self._draw()
+            writer.flush()
+
+    def _draw(self) -> None:
+        outputs = self.explained(self.images.astype("float32"), training=False)
+        evidence = combine_evidence(evidence_maps(outputs), self.images.shape[1:3])
+        outputs = {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
+        maps, names = attention_maps(outputs), self.whole.class_names
+        probabilities = keras.ops.convert_to_numpy(probabilities_of(self.whole)(outputs["logits"]))
+        for name, level in maps.items():
+            tf.summary.scalar(f"attention_entropy/{name}", normalized_entropy(level).mean())
+        for index, image in enumerate(self.images if maps or evidence is not None else ()):
+            chances, label = probabilities[index], self.labels[index]
+            title, correct = prediction_title(chances, names, label, self.whole.activation)
+            levels, signed = {name: level[index] for name, level in maps.items()}, {}
+            if evidence is not None:
+                signed[f"for {names[chances.argmax()]}"] = keras.ops.convert_to_numpy(evidence[index])
+            picture = compose([cells(image, levels, signed)], title, correct)
+            tf.summary.image(f"attention/{index:02d}", picture[None])
+
+
+def log_confusion(log_dir: Path, labels, predicted, class_names, step: int) -> None:
+    """The confusion matrix of the test images as a picture in TensorBoard."""
+    counts = confusion_matrix(labels, predicted, labels=range(len(class_names)))
+    with tf.summary.create_file_writer(str(log_dir / "test")).as_default():
+        tf.summary.image("confusion", confusion_figure(counts, class_names)[None], step=step)
+        tf.summary.flush()

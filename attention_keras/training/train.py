@@ -15,8 +15,8 @@ from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.runs.names import run_of
+from attention_keras.training.device import build_strategy, is_chief, spans_workers
 from attention_keras.training.session import Session
-from attention_keras.training.strategy import build_strategy, is_chief, spans_workers
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def train(config: RunConfig, report: Callable[[str], None] = print) -> RunResult
         session = Session(config, run, strategy, report)
         try:
             with session.writing(), user_errors():
-                metrics = session.finish(*session.fit())
+                metrics = session.finish(session.fit())
         except (tf.errors.UnavailableError, tf.errors.AbortedError):
             if not spans_workers(strategy):
                 raise
@@ -73,7 +73,7 @@ def train(config: RunConfig, report: Callable[[str], None] = print) -> RunResult
 def _changes_since(run: Run) -> Changes | None:
     """How the files differ from those that a finished run was trained on; None where nobody can tell."""
     config, known = run.config, run.files()
-    if not known or not config.has_files:
+    if not known:
         return None
     try:
         table = read_files(config.dataset, config.columns, config.group_by, config.labels)

@@ -14,7 +14,7 @@ from small_network import build_small_network
 
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
-from attention_keras.training import tensorboard
+from attention_keras.training import report
 from attention_keras.training.checkpoint import Checkpointing
 from attention_keras.training.session import Session
 from attention_keras.training.train import RunResult, train
@@ -72,7 +72,7 @@ def trained(options, folder, **changes) -> SmallRun:
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("attention_keras.training.network.build_model", build_network)
-        patch.setattr(tensorboard, "PANELS", PANELS)
+        patch.setattr(report, "PANELS", PANELS)
         return SmallRun(train(options.replace(run_dir=str(folder), **changes), report=lines.append), lines)
 
 

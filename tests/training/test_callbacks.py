@@ -3,6 +3,7 @@
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,14 +11,14 @@ from attention_keras.training.callbacks import History
 from attention_keras.training.checkpoint import Checkpointing
 
 
-def history(accuracies=(), **changes):
-    records = [{"epoch": place + 1, "val_accuracy": value} for place, value in enumerate(accuracies)]
-    settings = {"steps_per_epoch": 1, "images_per_epoch": 1, "batch_size": 1, "records": records}
-    return History(**settings | changes)
+def history(accuracies=(), patience=0, frozen=0):
+    found = History(SimpleNamespace(step_batch_size=1, patience=patience, frozen_epochs=frozen, epochs=9), 1)
+    found.start(records=[{"epoch": n + 1, "val_accuracy": value} for n, value in enumerate(accuracies)])
+    return found
 
 
 def test_patience_counts_epochs_without_a_better_one():
-    for accuracies, first, over in (
+    for accuracies, frozen, over in (
         ([], 0, False),
         ([0.5, 0.4], 0, False),
         ([0.5, 0.4, 0.5], 0, True),  # as good is not better
@@ -25,8 +26,8 @@ def test_patience_counts_epochs_without_a_better_one():
         ([0.9, 0.4, 0.3, 0.3], 3, False),  # one epoch that counts, of the two
         ([0.9, 0.4, 0.3, 0.3, 0.2], 3, True),
     ):
-        assert history(accuracies, patience=2, first=first).is_over == over, accuracies
-        assert not history(accuracies, first=first).is_over
+        assert history(accuracies, 2, frozen).is_over == over, accuracies
+        assert not history(accuracies, 0, frozen).is_over
 
 
 def test_signals_of_one_moment_are_one_and_a_later_one_acts_at_once(monkeypatch):

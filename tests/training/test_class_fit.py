@@ -19,6 +19,7 @@ from attention_keras.training.class_fit import (
 from attention_keras.training.frozen import assign
 
 CLASSES, COUNT = 3, 90
+ALIKE = np.ones((COUNT, 1))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_the_logits_of_an_image_know_nothing_of_its_label(data):
     other = labels.copy()
     other[7] = (labels[7] + 1) % CLASSES
     found = [
-        fit_attention(maps, np.eye(CLASSES)[y], "softmax", folds, statistics, seed=0)[1]
+        fit_attention(maps, np.eye(CLASSES)[y], "softmax", folds, statistics, 0, ALIKE)[1]
         for y in (labels, other)
     ]
     np.testing.assert_array_equal(found[0][7], found[1][7])
@@ -85,7 +86,7 @@ def test_class_attention_is_trained_as_keras_does(data, monkeypatch):
     maps, labels = data
     statistics = Statistics.of(averages(maps))
     alone = np.full(COUNT, -1)
-    fitted, _ = fit_attention(maps, np.eye(CLASSES)[labels], "softmax", alone, statistics, seed=3)
+    fitted, _ = fit_attention(maps, np.eye(CLASSES)[labels], "softmax", alone, statistics, 3, ALIKE)
     model = class_head(maps.shape[1:])
     model.get_layer("local_top").trainable = False
     model.get_layer("local_top").set_statistics(statistics.mean, statistics.square, COUNT)
@@ -94,7 +95,7 @@ def test_class_attention_is_trained_as_keras_does(data, monkeypatch):
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(class_fit.RATE, 20)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    for rows in class_fit._batches(COUNT, 3):
+    for rows in class_fit.batches_of(COUNT, 3):
         attention.train_on_batch(maps[rows], labels[rows])
     kernel, bias = (keras.ops.convert_to_numpy(w) for w in model.get_layer("scores_top").weights)
     assert np.abs(kernel).max() > 0.02

@@ -63,7 +63,7 @@ def test_the_term_is_of_the_told_images_and_the_parts_of_a_batch_add_up():
     logits = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
     maps = {f"{ATTENTION}{tap}": inputs[..., tap] for tap in range(2)}
     model = Classifier(inputs, {LOGITS: logits, **maps})
-    hooks = TrainingHooks(terms=[guidance(WEIGHT)], metrics=[MeanOffObject()])
+    hooks = TrainingHooks(terms=[guidance(WEIGHT)], metrics=[MeanOffObject("off_object")])
     crossentropy = keras.losses.CategoricalCrossentropy(from_logits=True)
     model.compile("sgd", crossentropy, metrics=["categorical_accuracy"], hooks=hooks)
 

@@ -34,7 +34,7 @@ ADDRESSES = ["127.0.0.1:47113", "127.0.0.1:47114"]
 PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have switched it off
-from attention_keras.training.strategy import build_strategy, scope, wait_for_workers
+from attention_keras.training.device import build_strategy, scope, wait_for_workers
 strategy = build_strategy("multi_worker", lambda line: print(line, flush=True))
 print("together", flush=True)
 input()

@@ -7,9 +7,9 @@ from small_runs import SMALL, assert_ends_as, difference, trained
 
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
+from attention_keras.training.device import build_strategy
 from attention_keras.training.optimizers import build_optimizer
 from attention_keras.training.session import Session
-from attention_keras.training.strategy import build_strategy
 
 STEADY = RunConfig(
     **SMALL, epochs=2, optimizer="sgd", learning_rate=0.01, schedule="constant", strategy="none"
@@ -83,7 +83,7 @@ def test_a_tf_config_that_does_not_say_who_this_is(monkeypatch):
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}',
     ):
         monkeypatch.setenv("TF_CONFIG", text)
-        with pytest.raises(UserError, match="TF_CONFIG must list the workers"):
+        with pytest.raises(UserError, match="needs the environment variable TF_CONFIG, which lists"):
             build_strategy("multi_worker")
     monkeypatch.delenv("TF_CONFIG")
     with pytest.raises(UserError, match="needs the environment variable TF_CONFIG"):
