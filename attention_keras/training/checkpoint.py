@@ -4,8 +4,7 @@ A checkpoint is one safetensors file named `<step>.<first 32 hex digits of its s
 digest is checked on loading. Reading one runs no code and allocates no more than the file's own size.
 
 Keras's BackupAndRestore repeats the interrupted epoch and forgets dropout's random state. Here the state is
-every variable of the model (seed generators included), of the optimiser and of the running metrics, plus the
-number of steps done; the order of the data is a function of that number.
+every variable of the model, of the optimiser and of the running metrics, and the number of steps done.
 """
 
 import contextlib
@@ -29,12 +28,12 @@ from attention_keras.errors import UserError
 from attention_keras.models.outputs import LOGITS
 from attention_keras.runs.durable import flush, write_whole
 from attention_keras.training.callbacks import History, not_finite
+from attention_keras.training.device import is_chief, spans_workers
 
 SUFFIX = ".safetensors"
 KEPT = 2
 MODEL = "model/"  # what the names of the network's own variables begin with
-TOLD_ONCE_SECONDS = 1.0
-"""Signals within this time are one: `timeout` and service managers tell a process, and then its group."""
+TOLD_ONCE_SECONDS = 1.0  # signals are one: `timeout` and service managers tell a process, and then its group
 
 
 @dataclass(frozen=True)
@@ -133,27 +132,16 @@ class Interrupted(Exception):
 class Checkpointing(keras.callbacks.Callback):
     """Saves the state of `network` every so many steps, at each epoch's end, and on SIGTERM or Ctrl-C.
 
-    Must be the last callback, so that the records of the others are complete. What a process has `resumed` it
-    puts back when the stage begins that was under way; one that begins with the next stage needs of its
-    optimiser nothing. `many` workers could only save together, so none of them saves on a signal, and those
-    other than the chief, which `writes`, never do.
+    Must be the last callback, so that the records of the others are complete. Of a `resumed` state optimiser
+    and metrics are put back in the stage that they are of. Several workers could only save together, so none
+    of them saves on a signal.
     """
 
-    def __init__(
-        self,
-        network: keras.Model,
-        directory: Path,
-        history: History,
-        every: int,
-        resumed: Checkpoint | None = None,
-        writes: bool = True,
-        many: bool = False,
-    ):
+    def __init__(self, network, directory: Path, history: History, every: int, resumed=None, strategy=None):
         super().__init__()
         self.network, self.directory, self.history, self.every = network, directory, history, every
-        self.resumed, self.writes, self.many = resumed, writes, many
-        self.stage_began = 0
-        self._saved_step = history.step
+        self.resumed, self.stage_began, self._saved_step = resumed, 0, history.step
+        self.writes, self.alone = is_chief(strategy), not spans_workers(strategy)
         self._signal_number: int | None = None
         self._told_at = 0.0
         self._earlier_handlers: dict[int, Any] = {}
@@ -173,7 +161,7 @@ class Checkpointing(keras.callbacks.Callback):
         if self.history.is_between_epochs:
             return  # the epoch's end follows and saves
         is_due = self.history.step // self.every > self._saved_step // self.every
-        if is_due or (self._signal_number and not self.many):
+        if is_due or (self._signal_number and self.alone):
             self._save()
         self._leave_if_asked()
 
@@ -196,8 +184,7 @@ class Checkpointing(keras.callbacks.Callback):
         if self._signal_number is None:
             self._signal_number, self._told_at = number, time.monotonic()
             if self.writes:
-                said = "\nstopping at the end of this step; once more stops at once"
-                print(said, file=sys.stderr, flush=True)
+                print("\nstopping at the end of this step; once more stops at once", file=sys.stderr)
         elif time.monotonic() - self._told_at > TOLD_ONCE_SECONDS:
             signal.signal(number, self._earlier_handlers[number] or signal.SIG_DFL)
             signal.raise_signal(number)

@@ -2,8 +2,7 @@
 
 Five folds give logits of the probe and of class attention for every training image by classifiers that have
 not seen it. The probe's penalty and the weights of both parts are those under which these logits are most
-likely; then both parts are fitted on all images. All of it is NumPy and scikit-learn, and a function of its
-arguments.
+likely; then both parts are fitted on all images.
 """
 
 import math
@@ -65,13 +64,7 @@ class ClassFit:
 
 
 def fit_class_head(
-    maps: Mapping[str, np.ndarray],
-    labels: np.ndarray,
-    num_classes: int,
-    *,
-    groups: np.ndarray | None = None,
-    importance: np.ndarray | None = None,
-    seed: int = 0,
+    maps: Mapping, labels: np.ndarray, num_classes: int, *, groups=None, importance=None, seed: int = 0
 ) -> ClassFit:
     """Fit the class head to features `(n, h, w, c)` of each tap, the deepest last, in memory or on disk.
 

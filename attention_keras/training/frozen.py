@@ -1,8 +1,7 @@
 """Features of a frozen backbone: computed once, kept on disk where they are many; a head is fitted."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -35,22 +34,17 @@ class FrozenPart:
         self.features, head = split_frozen(model)
         self.head = replicated(head, strategy)
         self.tiles = TiledModel(model) if reads_tiles(model) else None
+        images = tf.TensorSpec((None, *self.features.input_shape[1:]))
+        self.compute = tf.function(self._compute, [images], autograph=False)  # traced once for all batches
 
-    @functools.cached_property
-    def compute(self) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-        """From images `(b, h, w, 3)` float32 to a list of features, traced once for all batches."""
-
-        @tf.function(input_signature=[tf.TensorSpec((None, *self.features.input_shape[1:]))], autograph=False)
-        def compute(images):
-            return keras.tree.flatten(self.features(images, training=False))
-
-        return compute
+    def _compute(self, images: tf.Tensor) -> list[tf.Tensor]:
+        return keras.tree.flatten(self.features(images, training=False))
 
     def with_features(
-        self, name: str, split: Split, num_classes: int, batch_size: int, folder: Path, show: bool
+        self, split: Split, folder: Path, num_classes: int, batch_size: int, show: bool
     ) -> Split:
-        """The split of this name with features in place of pixels, which an earlier process may have left."""
-        with Bar(total=len(split), desc=f"features, {name}", unit=" images", disable=not show) as bar:
+        """With features in place of pixels, which an earlier process may have left in the folder."""
+        with Bar(total=len(split), desc=f"features, {folder.name}", unit=" images", disable=not show) as bar:
 
             def of_batches() -> Iterator[list[tf.Tensor]]:
                 for images, _ in evaluation_batches(split, num_classes=num_classes, batch_size=batch_size):
@@ -62,21 +56,16 @@ class FrozenPart:
                 bar.update(row + 1 - bar.n)
 
             if self.tiles:
-                rows = MapFiles.kept(folder / name, len(split), of_tiles)
+                rows = MapFiles.kept(folder, len(split), of_tiles)
             else:
                 shapes = [tuple(tensor.shape[1:]) for tensor in self.features.outputs]
-                store = ArrayStore(cache_dir=folder / name)
+                store = ArrayStore(cache_dir=folder)
                 rows = keep_features(of_batches(), shapes, len(split), store)
         return dataclasses.replace(split, images=rows, masks=None, boxes=None)
 
 
 def fit_epoch(
-    head: Classifier,
-    train: Split,
-    validation: Split,
-    in_order: Callable[[Split], tf.data.Dataset],
-    callbacks: Sequence[keras.callbacks.Callback],
-    config: RunConfig,
+    head: Classifier, train: Split, validation: Split, in_order: Callable, callbacks: list, config: RunConfig
 ) -> None:
     """Fit a class head to features, as one epoch that `callbacks` see as any other.
 
@@ -110,19 +99,15 @@ def maps_of(head: Classifier, rows: tuple[Floats, ...] | MapFiles) -> dict[str, 
         return {TILES: rows}
     columns = {id(tensor): column for tensor, column in zip(head.inputs, rows, strict=True)}
     # Not layer.input, which is of the whole network's graph.
-    found = {
-        node.operation.name.removeprefix(LOCAL): columns[id(node.input_tensors[0])]
-        for node in graph_nodes(head)
-        if isinstance(node.operation, Standardize)
-    }
+    nodes = [node for node in graph_nodes(head) if isinstance(node.operation, Standardize)]
+    found = {node.operation.name.removeprefix(LOCAL): columns[id(node.input_tensors[0])] for node in nodes}
     return dict(sorted(found.items(), key=lambda item: item[1].shape[1], reverse=True))
 
 
 def assign(head: Classifier, fitted: ClassFit) -> None:
     linear = {PROBE: fitted.probe} | {f"{SCORES}{tap}": each for tap, each in fitted.attention.items()}
     for name, classifier in linear.items():
-        head.get_layer(name).kernel.assign(classifier.kernel)
-        head.get_layer(name).bias.assign(classifier.bias)
+        head.get_layer(name).set_weights([classifier.kernel, classifier.bias])
     for tap, statistics in fitted.statistics.items():
         head.get_layer(f"{LOCAL}{tap}").set_statistics(statistics.mean, statistics.square, statistics.count)
     find_weighted_levels(head).weight.assign(fitted.weights.astype("float32"))

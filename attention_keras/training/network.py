@@ -29,7 +29,7 @@ from attention_keras.models.tiled import tiled
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.model_file import image_side, load_model
-from attention_keras.training.device import Strategy, hooks_of, jit_compile
+from attention_keras.training.device import hooks_of, jit_compile
 from attention_keras.training.losses import OFF_OBJECT, MeanOffObject, guidance, loss_of, metric_of
 from attention_keras.training.optimizers import build_optimizer, build_schedule
 
@@ -114,9 +114,7 @@ def _backbone(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Mod
     return backbone
 
 
-def _preprocess(
-    config: RunConfig, dataset: ImageDataset, backbone: keras.Model | None
-) -> keras.layers.Layer | None:
+def _preprocess(config: RunConfig, dataset: ImageDataset, backbone) -> keras.layers.Layer | None:
     """What stands before the backbone; None where it takes raw pixels."""
     kind, spec = config.preprocess, config.spec
     if kind == AUTO and spec.application:
@@ -137,18 +135,13 @@ def _preprocess(
 
 
 def compile_network(
-    model: Classifier,
-    config: RunConfig,
-    stage: Stage,
-    labels: np.ndarray,
-    told: int = 0,
-    strategy: Strategy | None = None,
+    model: Classifier, config: RunConfig, stage: Stage, labels: np.ndarray, told: int = 0, strategy=None
 ) -> None:
     """Give what a stage trains its loss and optimiser; of an epoch's images `told` come with their object."""
     updates = steps_per_epoch(len(labels), config.step_batch_size) / config.accumulate
     schedule = build_schedule(config.schedule, stage.learning_rate, updates, stage.last - stage.first)
-    how = (config.weight_decay, config.accumulate, config.ema)
-    optimizer = build_optimizer(config.optimizer, schedule, *how)
+    averaged = (config.accumulate, config.ema)
+    optimizer = build_optimizer(config.optimizer, schedule, config.weight_decay, *averaged)
     if config.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
     hooks = hooks_of(strategy)

@@ -58,10 +58,7 @@ def build_optimizer(
         options |= {"use_ema": True, "ema_momentum": ema ** (1 / accumulate)}
     rate = learning_rate
     if accumulate > 1 and callable(learning_rate):  # Keras asks a schedule for the rate of a step
-
-        def rate():
-            return learning_rate(optimizer.iterations)
-
+        rate = lambda: learning_rate(optimizer.iterations)  # noqa: E731
     # Keras counts names up within a process; a resumed run looks for those it was saved under.
     if name == "adamw":
         optimizer = keras.optimizers.AdamW(rate, weight_decay=weight_decay, name="adamw", **options)

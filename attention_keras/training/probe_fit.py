@@ -12,6 +12,11 @@ from attention_keras.errors import needs
 FOLDS = 5
 RARE = 6.0  # the logit of a tag that all images have that a classifier saw
 PROBE_C = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)  # scikit-learn's: one over the penalty of the squared weights
+LOSSES = {
+    "single": lambda logits, targets: -targets * log_softmax(logits, axis=-1),
+    "multi": lambda logits, targets: np.logaddexp(0, logits) - targets * logits,
+    "number": lambda logits, targets: np.square(logits - targets),
+}
 
 
 @dataclass(frozen=True)
@@ -69,16 +74,8 @@ def fit_probe(x, labels: np.ndarray, num_classes: int, folds: np.ndarray, import
             logits = np.zeros((len(x), num_classes), "float32")
             for fold in np.unique(folds[held_out]):
                 logits[folds == fold] = fit(fold, c)(x[folds == fold])
-            loss = _losses(logits, targets, kind)[held_out].mean()
+            loss = LOSSES[kind](logits, targets)[held_out].sum(axis=1).mean()
             if loss >= best_loss:
                 break  # the likelihood has one maximum along the path
             best_loss, best_c, best_logits = loss, c, logits
         return fit(FOLDS, best_c), best_c, best_logits
-
-
-def _losses(logits: np.ndarray, targets: np.ndarray, kind: str) -> np.ndarray:
-    if kind == "number":
-        return np.square(logits - targets).sum(axis=1)
-    if kind == "single":
-        return -(targets * log_softmax(logits, axis=-1)).sum(axis=1)
-    return (np.logaddexp(0, logits) - targets * logits).sum(axis=1)

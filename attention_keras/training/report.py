@@ -1,8 +1,8 @@
 """What a person sees of a run: what it is about to do, how far it is, curves and maps in TensorBoard."""
 
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Sequence
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -34,22 +34,19 @@ DAY, PANELS = 86400, 8
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
 
-def summarize(
-    config: RunConfig, dataset: ImageDataset, model: keras.Model, strategy, frozen: FrozenPart | None = None
-) -> list[str]:
-    """Lines for a person to check before a run takes hours."""
+def summarize(config: RunConfig, dataset: ImageDataset, model, strategy, frozen=None) -> list[str]:
+    """To check before a run takes hours."""
     devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
     height, width, _ = dataset.image_shape
     size = f"any size, in tiles of {config.tiles}" if config.tiles else f"{width}x{height}"
     seconds = estimate_seconds(config, dataset, model, frozen)
     streamed = isinstance(dataset.train.images, ImageRows) and not config.tiles
     mirrors = "flip" in config.augment.split("+") and not dataset.mirror_symmetric
+    unseen = devices[0].device_type == "CPU" and NVIDIA_DRIVER.exists()
     warnings = {
         f"augment flips images, and a mirrored image of {dataset.name} is another one": mirrors,
         "this machine has an NVIDIA driver, but TensorFlow sees no GPU; "
-        'pip install "tensorflow[and-cuda]" brings the libraries it needs': (
-            devices[0].device_type == "CPU" and NVIDIA_DRIVER.exists()
-        ),
+        'pip install "tensorflow[and-cuda]" brings the libraries it needs': unseen,
         "this takes more than a day on this device; a GPU, a smaller width, fewer epochs or a limit shorten "
         "it, and an interrupted run resumes with the same command": seconds > DAY,
     }
@@ -67,9 +64,7 @@ def summarize(
     ]
 
 
-def estimate_seconds(
-    config: RunConfig, dataset: ImageDataset, model: keras.Model, frozen: FrozenPart | None
-) -> float:
+def estimate_seconds(config: RunConfig, dataset: ImageDataset, model, frozen: FrozenPart | None) -> float:
     """From a timed forward pass; a backward one costs two, and a frozen backbone sees the images once."""
     start, count, reading = time.perf_counter(), len(dataset.train), 0.0
     if config.tiles:
@@ -80,38 +75,30 @@ def estimate_seconds(
     else:
         images = tf.constant(dataset.train.images[: min(config.batch_size, 16 if frozen else 64)], "float32")
         reading = time.perf_counter() - start
-    whole = tf.function(lambda pixels: [model(pixels, training=False)["logits"]], autograph=False)
-    forward = frozen.compute if frozen else whole
+    forward = frozen.compute if frozen else tf.function(partial(model, training=False), autograph=False)
     for _ in range(2):  # the first one compiles
         start = time.perf_counter()
-        keras.ops.convert_to_numpy(forward(images)[0])
+        keras.ops.convert_to_numpy(keras.tree.flatten(forward(images))[0])
         forth = time.perf_counter() - start
     epochs, once = config.epochs, bool(config.frozen_epochs)
     return ((3 * epochs + once) * forth + (epochs + once) * reading) / len(images) * count
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar over all images of the run, on a terminal, and a line for `report` about each finished epoch."""
+    """A bar over all images of the run, on a terminal, and a line about each finished epoch."""
 
-    def __init__(
-        self, history: History, stages: Sequence[Stage], report: Callable[[str], None], show_bar: bool
-    ):
+    def __init__(self, history: History, stages: Sequence[Stage], say: Callable[[str], None], has_bar: bool):
         super().__init__()
-        self.history, self.stages, self.report, self.show_bar = history, stages, report, show_bar
-        self.epochs = stages[-1].last
-
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        images = {"total": self.epochs * self.history.images_per_epoch, "initial": self.history.images_seen}
+        self.history, self.stages, self.say, self.epochs = history, stages, say, stages[-1].last
+        images = {"total": self.epochs * history.images_per_epoch, "initial": history.images_seen}
         how = {"unit": " images", "unit_scale": True, "dynamic_ncols": True, "delay": 0}
-        with Bar(**images, **how, disable=not self.show_bar) as self._bar:
-            yield
+        self.bar = Bar(**images, **how, disable=not has_bar)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._bar.update(self.history.images_seen - self._bar.n)
-        if logs and not self._bar.disable and self.history.step % 10 == 0:
+        self.bar.update(self.history.images_seen - self.bar.n)
+        if logs and not self.bar.disable and self.history.step % 10 == 0:
             said = f"loss {logs['loss']:.3f} {self.history.measure} {self._measured(logs)}"
-            self._bar.set_postfix_str(said, refresh=False)
+            self.bar.set_postfix_str(said, refresh=False)
 
     def on_epoch_end(self, epoch, logs=None):
         record = self.history.records[-1]
@@ -120,8 +107,8 @@ class Progress(keras.callbacks.Callback):
         stage = next(stage for stage in self.stages if epoch < stage.last)
         left = duration((stage.last - epoch - 1) * self.history.images_per_epoch / speed)
         of_what = "" if stage is self.stages[-1] else " of the frozen epochs"
-        self._bar.clear()
-        self.report(
+        self.bar.clear()
+        self.say(
             f"epoch {epoch + 1:>3}/{self.epochs}  loss {record['loss']:.4f}  "
             f"{self.history.measure} {self._measured(record)}  validation {self._measured(record, 'val_')}  "
             f"{speed:,.{0 if speed >= 10 else 1}f} images/s  {left} left{of_what}"
@@ -141,20 +128,17 @@ def duration(seconds: float) -> str:
 
 
 class Board(keras.callbacks.Callback):
-    """TensorBoard: curves, and of some `shown` images panels and the entropy of their attention.
+    """TensorBoard: curves, and but for `skipped` epochs panels of some `shown` images.
 
-    A panel shows the attention of every level and the evidence for the predicted class, all levels added up.
-    The entropy is a share of the largest (1: looks everywhere, 0: at one place). Both come after each epoch,
-    counted from 1, but for `skipped`.
+    With these comes the entropy of their attention (1: looks everywhere, 0: at one place).
     """
 
     def __init__(
         self, log_dir: Path, history: History, model: Classifier, shown: Split, skipped: Container[int]
     ):
         super().__init__()
-        self.train, self.validation = (
-            tf.summary.create_file_writer(str(log_dir / part)) for part in ("train", "validation")
-        )
+        parts = {"": "train", "val_": "validation"}.items()
+        self.writers = {prefix: tf.summary.create_file_writer(str(log_dir / part)) for prefix, part in parts}
         self.history, self.whole, self.skipped = history, model, skipped
         self.images, self.labels = np.asarray(shown.images), np.asarray(shown.labels)
         try:
@@ -165,7 +149,7 @@ class Board(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         record = self.history.records[-1]
-        for prefix, writer in (("", self.train), ("val_", self.validation)):
+        for prefix, writer in self.writers.items():
             with writer.as_default(step=epoch + 1):
                 for name in ("loss", self.history.measure, OFF_OBJECT):
                     if prefix + name in record:

@@ -36,10 +36,8 @@ from attention_keras.training.network import Stage, build_network, compile_netwo
 class Session:
     """One training, on one machine; `fit` and `finish` are called inside `writing`.
 
-    Nothing in `config` is open. `model` shares its layers with all that the session trains and saves: with
-    `answering`, the model as it is saved (one that is trained on scaled numbers answers in their units), and
-    with `frozen`, its parts where the backbone is frozen at first. `objects` are the images that tell where
-    their object is, where attention is trained.
+    `model` shares its layers with `answering`, the model as it is saved (which answers numbers in their
+    units), and with `frozen`, its parts where the backbone is frozen at first.
     """
 
     def __init__(self, config: RunConfig, run: Run, strategy: Strategy | None, say: Callable[[str], None]):
@@ -61,15 +59,11 @@ class Session:
         self.config, self.run, self.dataset, self.strategy, self.say = config, run, dataset, strategy, say
         self.is_chief = device.is_chief(strategy)  # the one process that writes files
         self.history = History(config, len(dataset.train), MEASURES[dataset.kind])
-        if self.history.steps_per_epoch % (at_once := config.steps_per_execution):
-            steps = self.history.steps_per_epoch
-            divisors = [str(d) for d in range(1, min(steps, 100) + 1) if steps % d == 0]
-            raise UserError(
-                f"steps_per_execution must divide the {steps} steps of an epoch; "
-                f"got {at_once}, allowed here: {', '.join(divisors)}"
-            )
-        objects = (dataset, config.attend_to_fraction, config.seed)
-        self.objects = Objects.of(*objects) if config.attend_to else None
+        if (steps := self.history.steps_per_epoch) % (at_once := config.steps_per_execution):
+            raise UserError(f"steps_per_execution must divide the {steps} steps of an epoch; got {at_once}")
+        self.objects = (
+            Objects.of(dataset, config.attend_to_fraction, config.seed) if config.attend_to else None
+        )
         if self.objects and not self.objects.validation.any():
             self.history.left_out = f"val_{OFF_OBJECT}"
         # Names of layers count up in a process; a resumed run must find those it was saved under.
@@ -114,12 +108,12 @@ class Session:
             history.start(resumed.step, **resumed.record)
             steps = history.steps_per_epoch * stages[-1].last
             self.say(f"resuming at step {history.step:,} of {steps:,}")
-        progress = report.Progress(history, stages, self.say, show_bar=self.is_chief)
+        progress = report.Progress(history, stages, self.say, has_bar=self.is_chief)
         # The history first, because the others read it.
         callbacks = [history, progress, *(self._records(stages) if self.is_chief else ())]
-        how = (self.config.checkpoint_every, resumed, self.is_chief, spans_workers(self.strategy))
+        how = (self.config.checkpoint_every, resumed, self.strategy)
         saving = Checkpointing(self.model, run.checkpoints, history, *how)
-        with progress.shown():
+        with progress.bar:
             for stage in stages:
                 if history.step < stage.last * history.steps_per_epoch and not history.is_over:
                     self._fit_stage(stage, callbacks, saving)
@@ -163,17 +157,17 @@ class Session:
 
     def _fit_stage(self, stage: Stage, callbacks: list, saving: Checkpointing) -> None:
         config, model, history, objects = self.config, self.model, self.history, self.objects
-        splits = {"train": self.dataset.train, "validation": self.dataset.validation}
+        train, validation = self.dataset.train, self.dataset.validation
         if stage.frozen:
-            model, images = self.frozen.head, sum(map(len, splits.values()))
-            self.say(f"computing the features of {images:,} images, once")
-            how = (self.dataset.num_classes, config.step_batch_size, self.run.features, self.is_chief)
-            splits = {name: self.frozen.with_features(name, split, *how) for name, split in splits.items()}
+            model = self.frozen.head
+            self.say(f"computing the features of {len(train) + len(validation):,} images, once")
+            how = (self.dataset.num_classes, config.step_batch_size, self.is_chief)
+            train = self.frozen.with_features(train, self.run.features / "train", *how)
+            validation = self.frozen.with_features(validation, self.run.features / "validation", *how)
         elif config.frozen_epochs:
             thaw(frozen_layers(model))
         if self.units:
-            splits = {name: self.units.scaled(split) for name, split in splits.items()}
-        train, validation = splits.values()
+            train, validation = self.units.scaled(train), self.units.scaled(validation)
         told = objects.count if objects else 0
         compile_network(model, config, stage, np.asarray(train.labels), told, self.strategy)
         saving.stage_began = stage.first * history.steps_per_epoch

@@ -1,7 +1,6 @@
 """train(): from options to a finished run directory, resuming where an earlier command stopped."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,16 +52,24 @@ def train(config: RunConfig, report: Callable[[str], None] = print) -> RunResult
             return RunResult(run, run.config, run.metrics(), chief)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    with _forgotten_gradients():
+    # TensorFlow keeps each gradient of `tf.custom_gradient` as long as the process lives, and with it the
+    # graph that it stands in. The all-reduce of Keras's optimisers has one (keras issue 20552), so a process
+    # that trains again and again would grow by 10 MB a training. There is no public way to take one back.
+    gradients = getattr(ops.gradient_registry, "_registry", {})
+    before = set(gradients)
+    try:
         session = Session(config, run, strategy, report)
-        try:
-            with session.writing(), user_errors():
-                metrics = session.finish(session.fit())
-        except (tf.errors.UnavailableError, tf.errors.AbortedError):
-            if not spans_workers(strategy):
-                raise
-            again = "start all workers again with the same command, which continues the run"
-            raise UserError(f"another worker has gone; {again}") from None
+        with session.writing(), user_errors():
+            metrics = session.finish(session.fit())
+    except (tf.errors.UnavailableError, tf.errors.AbortedError):
+        if not spans_workers(strategy):
+            raise
+        again = "start all workers again with the same command, which continues the run"
+        raise UserError(f"another worker has gone; {again}") from None
+    finally:
+        for name in gradients.keys() - before:
+            if name.startswith("CustomGradient-"):
+                del gradients[name]
     report(
         f"{_said(metrics, 'test')} ({metrics['test_images']:,} images), {_said(metrics, 'validation')}; "
         f"run in {run.path}"
@@ -79,29 +86,9 @@ def _changes_since(run: Run) -> Changes | None:
         table = read_files(config.dataset, config.columns, config.group_by, config.labels)
     except UserError:
         return None  # they are not needed any more
-    before, now = (
-        {path: (record.digest, record.label) for path, record in files.items()}
-        for files in (known, table.files(table.roles))
-    )
-    return Changes.between(before, now)
-
-
-@contextmanager
-def _forgotten_gradients() -> Iterator[None]:
-    """On leaving, forget the gradients that the graphs built inside have registered.
-
-    TensorFlow keeps each gradient of `tf.custom_gradient` as long as the process lives, and with it the whole
-    graph that it stands in. The all-reduce of Keras's optimisers has one (keras issue 20552), so a process
-    that trains again and again would grow by some 10 MB a training. There is no public way to take one back.
-    """
-    registry = getattr(ops.gradient_registry, "_registry", {})
-    before = set(registry)
-    try:
-        yield
-    finally:
-        for name in registry.keys() - before:
-            if name.startswith("CustomGradient-"):
-                del registry[name]
+    now = table.files(table.roles)
+    both = ({path: (file.digest, file.label) for path, file in files.items()} for files in (known, now))
+    return Changes.between(*both)
 
 
 def _said(metrics: dict[str, Any], when: str) -> str:
