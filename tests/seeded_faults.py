@@ -88,16 +88,14 @@ TABLE = {
             "ops.sum(attention * covered",
         ),
     ],
-    "tests/training/test_average.py": [
-        ("lost average of weights", "self.model.optimizer.finalize_variable_values(variables)", "pass"),
-    ],
     "tests/models/test_parts.py": [
         ("layer that is not frozen", "not isinstance(layer, keras.layers.BatchNormalization)", "True"),
     ],
-    "tests/training/test_batch_norm.py": [
+    "tests/training/test_device.py": [
         ("momentum the wrong way round", "batch * (1.0 - layer.momentum)", "batch * layer.momentum"),
     ],
     "tests/training/test_optimizers.py": [
+        ("lost average of weights", "self.model.optimizer.finalize_variable_values(variables)", "pass"),
         ("wrong sign of weight decay", "ops.add(gradient, keras", "ops.subtract(gradient, keras"),
     ],
 }

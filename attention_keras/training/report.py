@@ -134,13 +134,13 @@ class Board(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, log_dir: Path, history: History, model: Classifier, shown: Split, skipped: Container[int]
+        self, log_dir: Path, history: History, model: Classifier, shown: Split | None, skipped: Container
     ):
         super().__init__()
         parts = {"": "train", "val_": "validation"}.items()
         self.writers = {prefix: tf.summary.create_file_writer(str(log_dir / part)) for prefix, part in parts}
         self.history, self.whole, self.skipped = history, model, skipped
-        self.images, self.labels = np.asarray(shown.images), np.asarray(shown.labels)
+        self.images, self.labels = map(np.asarray, (shown.images, shown.labels) if shown else ((), ()))
         try:
             # It shares the weights, so that it follows the training.
             self.explained = evidence_model(model, of="predicted")

@@ -151,7 +151,7 @@ class Session:
 
         # Panels once for all frozen epochs: to draw takes longer there than to train.
         skipped = {epoch for stage in stages if stage.frozen for epoch in range(1, stage.last)}
-        shown = self.dataset.validation.take(slice(0, 0 if self.config.tiles else report.PANELS))
+        shown = None if self.config.tiles else self.dataset.validation.take(slice(0, report.PANELS))
         board = report.Board(run.tensorboard, history, self.answering, shown, skipped)
         return [board, keras.callbacks.LambdaCallback(on_epoch_end=write)]
 

@@ -1,11 +1,20 @@
 """Finished trainings that tests share; they may read them, and not change them."""
 
 import keras
+import numpy as np
 import pytest
-from small_runs import FINETUNED, FOLDER, FULL, PLAIN, SMALL, save_small_backbone, trained, write_photograph
+from keras import layers
+from small_runs import FINETUNED, FOLDER, FULL, PLAIN, SMALL, trained, write_photograph
 
+from attention_keras.data.datasets import load_dataset
 from attention_keras.runs.config import RunConfig
 from attention_keras.training.checkpoint import Checkpointing
+
+
+@pytest.fixture(scope="session")
+def dataset():
+    """What all but `folder_run` are of."""
+    return load_dataset("cluttered_digits", limit=75)
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +43,17 @@ def full_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def backbone(tmp_path_factory):
     """The file of a small "pretrained" network that normalises its pixels itself."""
-    return save_small_backbone(tmp_path_factory.mktemp("backbone") / "small.keras")
+    keras.utils.set_random_seed(5)
+    images = keras.Input((24, 24, 3))  # smaller than the images: it is rebuilt for theirs
+    x = layers.Rescaling(1 / 127.5, offset=-1)(images)
+    x = layers.Conv2D(6, 3, 2, padding="same", name="early")(x)
+    x = layers.Activation("swish")(layers.BatchNormalization(name="norm")(x))
+    x = layers.Conv2D(8, 3, 2, padding="same", activation="swish", name="late")(x)
+    model = keras.Model(images, x, name="small")
+    model.get_layer("norm").moving_mean.assign(np.linspace(-0.2, 0.2, 6))
+    path = tmp_path_factory.mktemp("backbone") / "small.keras"
+    model.save(path)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -44,15 +63,9 @@ def finetuned_run(backbone, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def fitted_run(tmp_path_factory):
+def fitted_run(backbone, tmp_path_factory):
     """A class head fitted to a frozen backbone in one pass, which is the default of one in a file."""
-    keras.utils.set_random_seed(5)
-    images = keras.Input((24, 24, 3))  # smaller than the images: it is rebuilt for theirs
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)
-    x = keras.layers.Conv2D(8, 3, 4, padding="same", activation="swish", name="late")(x)
-    path = tmp_path_factory.mktemp("backbone") / "small.keras"
-    keras.Model(images, x, name="small").save(path)
-    return trained(RunConfig(**SMALL, backbone=str(path)), tmp_path_factory.mktemp("fitted"))
+    return trained(RunConfig(**SMALL, backbone=str(backbone)), tmp_path_factory.mktemp("fitted"))
 
 
 @pytest.fixture(scope="session")

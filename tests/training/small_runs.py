@@ -1,7 +1,13 @@
-"""Trainings of seconds, what they leave, and ways for them to die in place of a kill."""
+"""Trainings of seconds, what they leave, and ways for them to die in place of a kill. As a script, train.py.
+
+They train a small smooth network in place of the zoo's: ReLU and max-pooling turn the last bit of a sum into
+a visible difference after a few steps, and then no two orders of summation agree.
+"""
 
 import contextlib
 import json
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +16,17 @@ import numpy as np
 import pytest
 from keras import layers
 from PIL import Image
-from small_network import build_small_network
 
+from attention_keras.models.attend import attend
+from attention_keras.models.heads import PaperHead
 from attention_keras.models.zoo import build_model
 from attention_keras.runs.config import RunConfig
-from attention_keras.training import report
+from attention_keras.training import network, report
 from attention_keras.training.checkpoint import Checkpointing
 from attention_keras.training.session import Session
 from attention_keras.training.train import RunResult, train
 
+ROOT = Path(__file__).parents[2]
 EPOCHS, STEPS, FROZEN, PANELS = 3, 5, 2, 2
 DECAY = 0.8
 SMALL = {
@@ -42,6 +50,22 @@ FOLDER = RunConfig(
 )
 
 
+def build_network(spec, input_shape, num_classes, *, backbone, dropout, preprocess, **options):
+    """Two convolutions with batch norm and swish, dp attention on the first; or the backbone of a run."""
+    if backbone is not None:
+        given = {"backbone": backbone, "dropout": dropout, "preprocess": preprocess}
+        return build_model(spec, input_shape, num_classes, **given, **options)
+    images = keras.Input(input_shape, name="images")
+    x = preprocess(images)
+    for index, channels in enumerate((6, 8)):
+        x = layers.Conv2D(channels, 3, 2, padding="same", name=f"conv{index}_kernel")(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.Activation("swish", name=f"conv{index}")(x)
+        x = layers.Dropout(0.2)(x) if dropout else x
+    head = PaperHead("dp", dropout=0.5 if dropout else 0)
+    return attend(keras.Model(images, x), ["conv0", "conv1"], num_classes, head=head)
+
+
 class SmallRun:
     """A run and the lines that a person read."""
 
@@ -52,6 +76,16 @@ class SmallRun:
     def model(self, name="model.keras") -> keras.Model:
         return keras.models.load_model(self.path / name, compile=False)
 
+    def logits(self, split, name="model.keras") -> np.ndarray:
+        return self.model(name).predict(np.asarray(split.images, "float32"), verbose=0)["logits"]
+
+    def error(self, split, name="model.keras") -> float:
+        return float(np.mean(self.logits(split, name).argmax(-1) != split.labels))
+
+    def loss(self, split) -> float:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        return float(loss(split.labels, self.logits(split)))
+
     def weights(self) -> dict[str, np.ndarray]:
         """By name, without the states of random draws."""
         variables = {v.path: keras.ops.convert_to_numpy(v) for v in self.model().variables}
@@ -61,17 +95,10 @@ class SmallRun:
         return read_history(self.path)
 
 
-def build_network(*arguments, backbone, **options) -> keras.Model:
-    """The small network, unless a run brings a backbone."""
-    build = build_small_network if backbone is None else build_model
-    return build(*arguments, backbone=backbone, **options)
-
-
 def trained(options, folder, **changes) -> SmallRun:
-    """Train with the small network in place of the zoo's, and two panels."""
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("attention_keras.training.network.build_model", build_network)
+        patch.setattr(network, "build_model", build_network)
         patch.setattr(report, "PANELS", PANELS)
         return SmallRun(train(options.replace(run_dir=str(folder), **changes), report=lines.append), lines)
 
@@ -116,13 +143,9 @@ def death_at(step: int | None):
             raise Death
         original(self, *arguments, **logs)
 
-    with pytest.MonkeyPatch.context() as patch:
-        if step is None:
-            patch.setattr(Session, "finish", die)
-        else:
-            patch.setattr(Checkpointing, "on_train_batch_end", die)
-        with pytest.raises(Death):
-            yield
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Death):
+        patch.setattr(*((Session, "finish") if step is None else (Checkpointing, "on_train_batch_end")), die)
+        yield
 
 
 def write_photograph(path: Path, number: int) -> None:
@@ -131,14 +154,8 @@ def write_photograph(path: Path, number: int) -> None:
     Image.fromarray(coarse).resize((40, 30)).save(path)
 
 
-def save_small_backbone(path: Path) -> Path:
-    keras.utils.set_random_seed(5)
-    images = keras.Input((32, 32, 3))
-    x = layers.Rescaling(1 / 127.5, offset=-1)(images)
-    x = layers.Conv2D(6, 3, 2, padding="same", name="early")(x)
-    x = layers.Activation("swish")(layers.BatchNormalization(name="norm")(x))
-    x = layers.Conv2D(8, 3, 2, padding="same", activation="swish", name="late")(x)
-    model = keras.Model(images, x, name="small")
-    model.get_layer("norm").moving_mean.assign(np.linspace(-0.2, 0.2, 6))
-    model.save(path)
-    return path
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    network.build_model = build_network
+    sys.argv[0] = "train.py"
+    runpy.run_path(str(ROOT / "train.py"), run_name="__main__")

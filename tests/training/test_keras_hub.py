@@ -24,22 +24,14 @@ print(json.dumps(np.asarray(load_model(sys.argv[1])(np.load(sys.argv[2]))["logit
 @pytest.fixture
 def preset(tmp_path):
     """A tiny DINOv2 with registers, and its image converter."""
-    where = tmp_path / "dino"
-    backbone = keras_hub.models.DINOV2Backbone(
-        patch_size=14,
-        num_layers=1,
-        hidden_dim=16,
-        num_heads=2,
-        intermediate_dim=32,
-        num_register_tokens=4,
-        image_shape=(56, 56, 3),
-    )
-    converter = keras_hub.layers.DINOV2ImageConverter(
-        image_size=(56, 56), scale=list(1 / 255 / DEVIATION), offset=list(-MEAN / DEVIATION)
-    )
-    backbone.save_to_preset(where)
-    converter.save_to_preset(where)
-    return where
+    size = {"patch_size": 14, "num_layers": 1, "hidden_dim": 16, "num_heads": 2, "intermediate_dim": 32}
+    pixels = {"scale": list(1 / 255 / DEVIATION), "offset": list(-MEAN / DEVIATION)}
+    for part in (
+        keras_hub.models.DINOV2Backbone(**size, num_register_tokens=4, image_shape=(56, 56, 3)),
+        keras_hub.layers.DINOV2ImageConverter(image_size=(56, 56), **pixels),
+    ):
+        part.save_to_preset(tmp_path / "dino")
+    return tmp_path / "dino"
 
 
 def test_pixels_are_those_of_the_image_converter_and_the_size_is_the_presets_or_another(preset):

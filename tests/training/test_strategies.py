@@ -1,15 +1,25 @@
-"""Two devices compute what one does; strategies that cannot are refused with the reason."""
+"""Two devices, and two worker processes on loopback, compute what one does, also after a death."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import keras
 import numpy as np
 import pytest
-from small_runs import SMALL, assert_ends_as, difference, trained
+import small_runs
+from small_runs import ROOT, SMALL, assert_ends_as, difference, read_history, trained
 
+from attention_keras import load_model
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
 from attention_keras.training.device import build_strategy
-from attention_keras.training.optimizers import build_optimizer
 from attention_keras.training.session import Session
+from examples.distributed import run_workers
 
 STEADY = RunConfig(
     **SMALL, epochs=2, optimizer="sgd", learning_rate=0.01, schedule="constant", strategy="none"
@@ -26,11 +36,8 @@ def test_mirrored_equals_one_device_with_trained_attention_and_averaged_weights(
     norms = [x for x in two.model().layers if isinstance(x, keras.layers.BatchNormalization)]
     assert norms and not any(layer.synchronized for layer in norms), "the file is of one device"
     for precision, ema, tolerance in (("mixed_bfloat16", 0.0, 3e-2), ("mixed_float16", 0.9, 2e-3)):
-        how = {"precision": precision, "ema": ema}
-        one, two = (
-            trained(STEADY, tmp_path / precision, name=name, strategy=name, **how)
-            for name in ("none", "mirrored")
-        )
+        how = STEADY.replace(precision=precision, ema=ema)
+        one, two = (trained(how, tmp_path / precision, name=n, strategy=n) for n in ("none", "mirrored"))
         assert difference(one, two) < tolerance, precision
 
 
@@ -59,32 +66,113 @@ def test_several_steps_per_execution_change_nothing_and_parts_of_an_update_keep_
     assert rates[0] == pytest.approx(rates[1]) and rates[0][0] > 2e-3
 
 
-def test_accumulated_gradients_are_those_of_the_larger_batch():
-    rng = np.random.default_rng(0)
-    images = rng.normal(size=(8, 5)).astype("float32")
-    targets = rng.normal(size=(8, 1)).astype("float32")
-    weights = []
-    for accumulate in (1, 4):
-        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, kernel_initializer="ones")])
-        model.compile(build_optimizer("sgd", 0.1, 0.01, accumulate), "mse")
-        model.fit(images, targets, batch_size=8 // accumulate, epochs=4, shuffle=False, verbose=0)
-        weights.append(model.get_weights())
-    for whole, parts in zip(*weights, strict=True):
-        np.testing.assert_allclose(whole, parts, atol=1e-6)
-
-
 def test_a_tf_config_that_does_not_say_who_this_is(monkeypatch):
+    workers = '{"cluster": {"worker": ["a:1"]}, "task": {"type": "%s", "index": %d}}'
     for text in (
+        "",
         "{}",
         "not json",
-        "{'cluster': 1}",
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": -1}}',
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}',
+        workers % ("worker", 1),
+        workers % ("worker", -1),
+        workers % ("chief", 0),
     ):
         monkeypatch.setenv("TF_CONFIG", text)
         with pytest.raises(UserError, match="needs the environment variable TF_CONFIG, which lists"):
             build_strategy("multi_worker")
-    monkeypatch.delenv("TF_CONFIG")
-    with pytest.raises(UserError, match="needs the environment variable TF_CONFIG"):
-        build_strategy("multi_worker")
+
+
+FLAGS = (
+    "--limit 75 --batch-size 16 --epochs 3 --optimizer sgd --learning-rate 0.01 --schedule constant "
+    "--precision float32 --deterministic --checkpoint-every 2 --attend-to 1 "
+    "--attend-to-fraction 0.5 --ema 0.9"
+)
+ADDRESSES = ["127.0.0.1:47113", "127.0.0.1:47114"]
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have switched it off
+from attention_keras.training.device import build_strategy, scope, wait_for_workers
+strategy = build_strategy("multi_worker", lambda line: print(line, flush=True))
+print("together", flush=True)
+input()
+with scope(strategy):
+    wait_for_workers(strategy)
+"""
+
+
+def assert_alike(run, other, tolerance, of_variance, of_history):
+    one, two = (
+        {v.path: keras.ops.convert_to_numpy(v) for v in load_model(path / "model.keras").variables}
+        for path in (run, other)
+    )
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        most = of_variance if "moving_variance" in name else tolerance
+        np.testing.assert_allclose(two[name], value, atol=most, rtol=most, err_msg=name)
+    for epoch, expected in zip(read_history(run), read_history(other), strict=True):
+        assert epoch == pytest.approx(expected, abs=of_history, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_two_workers_equal_one_process_and_survive_a_death(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_workers, "TRAIN", small_runs.__file__)
+    monkeypatch.chdir(tmp_path)
+    single, two, killed = (tmp_path / "runs" / name for name in ("single", "two", "killed"))
+
+    def start(name, *more):
+        return run_workers.start(2, [*FLAGS.split(), "--name", name, *more])
+
+    words = [sys.executable, small_runs.__file__, *FLAGS.split(), "--name", "single", "--strategy", "none"]
+    subprocess.run(words, check=True, capture_output=True)
+    assert run_workers.wait(start("two")) == 0
+    # Keras computes a synchronised variance as a difference of two means, which costs a digit.
+    assert_alike(single, two, 1e-6, of_variance=1e-5, of_history=1e-5)
+    assert [path.name for path in (tmp_path / "saved_models" / "two").iterdir()] == ["1"], "one exports"
+
+    workers = start("killed")
+    deadline = time.monotonic() + 120
+    while not list(killed.glob("checkpoints/*.safetensors")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    workers[1].kill()
+    assert workers[0].wait(120) == 2  # one line, as after any mistake, and not an error of TensorFlow's
+    assert run_workers.wait(workers) != 0
+    # The same command goes on; and all workers wait until the chief has thrown the earlier run away.
+    for more in ([], ["--restart"]):
+        assert run_workers.wait(start("killed", *more)) == 0
+        # A running sum of the metrics is saved as the total over workers: its last bit may move.
+        assert_alike(two, killed, 0, of_variance=0, of_history=0)
+
+
+@contextlib.contextmanager
+def worker(index):
+    """A process that looks for the other, and waits for it again when it is told to."""
+    task = {"cluster": {"worker": ADDRESSES}, "task": {"type": "worker", "index": index}}
+    environment = os.environ | {"TF_CONFIG": json.dumps(task), "PYTHONPATH": str(ROOT)}
+    words, pipe = [sys.executable, "-c", PROGRAM], subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, env=environment, text=True) as process:
+        try:
+            waits = f"waiting for {ADDRESSES[1 - index]} (TF_CONFIG); Ctrl-C ends it\n"
+            assert process.stdout.readline() == waits
+            yield process
+        finally:
+            process.kill()
+
+
+def end(process, number):
+    """Send a signal to a process that waits; how it ended."""
+    time.sleep(2)  # until TensorFlow waits
+    assert process.poll() is None
+    process.send_signal(number)
+    return process.wait(20)
+
+
+@pytest.mark.slow
+def test_it_says_whom_it_waits_for_and_a_signal_ends_it_also_while_another_is_late():
+    with worker(0) as process:
+        assert end(process, signal.SIGINT) == -signal.SIGINT
+    with worker(0) as first, worker(1) as second:
+        for process in (first, second):
+            assert process.stdout.readline() == "together\n"
+        first.stdin.write("\n")
+        first.stdin.flush()
+        assert end(first, signal.SIGTERM) == -signal.SIGTERM

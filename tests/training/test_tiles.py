@@ -38,38 +38,18 @@ def backbone() -> keras.Model:
     return model
 
 
-def model_of_noise(margin: int) -> keras.Model:
-    """A model on tiles whose classifiers are random numbers, so that all its maps are of some size."""
-    model = attend(tiled(backbone(), margin=margin), num_classes=3, preprocess="imagenet")
-    random = np.random.default_rng(1)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Dense):
-            layer.kernel.assign(random.normal(size=layer.kernel.shape))
-            layer.bias.assign(random.normal(size=layer.bias.shape))
-    model.get_layer("local_tiles").set_statistics(np.full(16, 0.2), np.full(16, 0.3), 9)
-    return model
-
-
-def write_images(folder, count=12):
-    """A red or a blue square of ten pixels somewhere in grey noise of any size and shape."""
-    random = np.random.default_rng(0)
-    for colour, name in ((0, "red"), (2, "blue")):
-        (folder / name).mkdir(parents=True)
-        for number in range(count):
-            height, width = random.integers(40, 150, 2)
-            pixels = random.integers(90, 130, (height, width, 3)).astype("uint8")
-            top, left = random.integers(0, height - 10), random.integers(0, width - 10)
-            pixels[top : top + 10, left : left + 10] = np.eye(3)[colour] * 255
-            Image.fromarray(pixels).save(folder / name / f"{number:02d}-{left}-{top}.png")
-
-
 def in_bands(pixels, height=SIDE):
     return (pixels[top : top + height] for top in range(0, len(pixels), height))
 
 
 @pytest.mark.parametrize("margin", [0, 8])
 def test_bands_give_what_the_whole_image_gives(margin):
-    model = model_of_noise(margin)
+    model = attend(tiled(backbone(), margin=margin), num_classes=3, preprocess="imagenet")
+    random = np.random.default_rng(1)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dense):
+            layer.set_weights([random.normal(size=weight.shape) for weight in layer.weights])
+    model.get_layer("local_tiles").set_statistics(np.full(16, 0.2), np.full(16, 0.3), 9)
     pixels = np.random.default_rng(0).integers(0, 256, (70, 300, 3)).astype("uint8")
     found = TiledModel(model).answer(in_bands(pixels, 20))
     whole = evidence_model(model)(pixels[None].astype("float32"))
@@ -89,18 +69,15 @@ def test_the_map_of_a_tile_is_that_of_the_backbone():
     own = backbone()
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 2 * SIDE, 3 * SIDE, 3)).astype("float32")
     joined = keras.ops.convert_to_numpy(tiled(own)(pixels))
-    one = keras.ops.convert_to_numpy(own(pixels[:, SIDE:, 2 * SIDE :]))
     assert joined.shape == (2, 8, 12, 16)
-    np.testing.assert_allclose(joined[:, 4:, 8:], one, atol=1e-5)
-
+    np.testing.assert_allclose(joined[:, 4:, 8:], own(pixels[:, SIDE:, 2 * SIDE :]), atol=1e-5)
     # With a margin a place is one that the backbone sees with what is around it.
     joined = keras.ops.convert_to_numpy(tiled(own, margin=8)(pixels))
     assert joined.shape == (2, 8, 12, 16)
-    around = keras.ops.convert_to_numpy(own(pixels[:, 24:56, 40:72]))  # the tile of rows 32 to 47
+    around = own(pixels[:, 24:56, 40:72])  # the tile of rows 32 to 47
     np.testing.assert_allclose(joined[:, 4:6, 6:8], around[:, 1:3, 1:3], atol=1e-5)
     border = np.pad(pixels, ((0, 0), (8, 0), (8, 0), (0, 0)), mode="edge")[:, :32, :32]
-    corner = keras.ops.convert_to_numpy(own(border))
-    np.testing.assert_allclose(joined[:, :2, :2], corner[:, 1:3, 1:3], atol=1e-5)
+    np.testing.assert_allclose(joined[:, :2, :2], own(border)[:, 1:3, 1:3], atol=1e-5)
 
 
 def test_maps_of_several_sizes_are_fitted_as_if_there_were_no_padding(tmp_path):
@@ -109,34 +86,14 @@ def test_maps_of_several_sizes_are_fitted_as_if_there_were_no_padding(tmp_path):
     maps[np.arange(40), 1, 2, labels] += 4
     maps = keras.ops.convert_to_numpy(keras.ops.cast(keras.ops.cast(maps, "bfloat16"), "float32"))
     same = MapFiles.kept(tmp_path / "same", 40, lambda row: [maps[row]])
-    expected = fit_class_head({"tiles": maps}, labels, 2)
+    expected = fit_class_head({"tiles": maps}, labels, 2).logits({"tiles": maps})
     found = fit_class_head({"tiles": same}, labels, 2)
-    np.testing.assert_allclose(found.logits({"tiles": same}), expected.logits({"tiles": maps}), atol=1e-4)
-
+    np.testing.assert_allclose(found.logits({"tiles": same}), expected, atol=1e-4)
     # The first map alone is larger, so that whatever is read with it is padded.
     larger = [np.tile(maps[0], (2, 2, 1)), *maps[1:]]
     mixed = MapFiles.kept(tmp_path / "mixed", 40, lambda row: [larger[row]])
-    logits = expected.logits({"tiles": mixed})
-    np.testing.assert_allclose(logits, expected.logits({"tiles": maps}), atol=1e-4)
+    np.testing.assert_allclose(found.logits({"tiles": mixed}), expected, atol=1e-4)
     assert mixed[[0, 3]].shape == (2, 8, 10, 6) and mixed.valid([3, 0]).sum(1).tolist() == [20, 80]
-
-
-def test_features_go_on_where_they_were_stopped(tmp_path):
-    computed = []
-
-    def compute(row, stop=99):
-        computed.append(row)
-        yield np.full((2, 3, 4), row, "float32")
-        if row == stop:
-            raise KeyboardInterrupt
-        yield np.full((row + 1, 3, 4), row, "float32")
-
-    with pytest.raises(KeyboardInterrupt):
-        MapFiles.kept(tmp_path, 5, lambda row: compute(row, stop=3))
-    maps = MapFiles.kept(tmp_path, 5, compute)
-    assert computed == [0, 1, 2, 3, 3, 4]
-    assert [maps[[row]].shape[1] for row in range(5)] == [3, 4, 5, 6, 7]
-    assert maps[[3]].min() == maps[[3]].max() == 3
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "strips.tif", "tiles.tif", "deflate.tif", "grey.tif"])
@@ -176,39 +133,43 @@ def test_an_overview_and_a_file_that_is_turned_or_broken(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run on images of 24 sizes, and the folder that it is in."""
-    folder = tmp_path_factory.mktemp("tiles")
-    write_images(folder / "photos")
-    backbone().save(folder / "small.keras")
-    config = RunConfig(
-        dataset=f"folder:{folder / 'photos'}",
-        backbone=str(folder / "small.keras"),
-        preprocess="imagenet",
-        tiles=SIDE,
-        margin=8,
-        precision="float32",
-        run_dir=str(folder / "runs"),
-        name="run",
-    )
-    return train(config, report=lambda line: None), folder
+def photos(tmp_path_factory):
+    """24 images of red or blue squares of ten pixels somewhere in grey noise of any size and shape."""
+    folder, random = tmp_path_factory.mktemp("tiles") / "photos", np.random.default_rng(0)
+    for colour, name in ((0, "red"), (2, "blue")):
+        (folder / name).mkdir(parents=True)
+        for number in range(12):
+            height, width = random.integers(40, 150, 2)
+            pixels = random.integers(90, 130, (height, width, 3)).astype("uint8")
+            top, left = random.integers(0, height - 10), random.integers(0, width - 10)
+            pixels[top : top + 10, left : left + 10] = np.eye(3)[colour] * 255
+            Image.fromarray(pixels).save(folder / name / f"{number:02d}-{left}-{top}.png")
+    return folder
 
 
-def test_a_run_tells_squares_apart_and_its_map_finds_them(run, tmp_path):
-    result, folder = run
-    assert result.metrics["test_error"] == 0 and result.metrics["validation_error"] == 0
-    assert not (result.run.path / "features").exists()
-    tiles, hits = TiledModel(load_model(result.run.path)), []
-    for file in sorted((folder / "photos").rglob("*.png")):
+@pytest.fixture(scope="module")
+def run(photos):
+    backbone().save(photos.parent / "small.keras")
+    files = {"dataset": f"folder:{photos}", "backbone": str(photos.parent / "small.keras"), "name": "run"}
+    how = {"preprocess": "imagenet", "tiles": SIDE, "margin": 8, "precision": "float32"}
+    config = RunConfig(**files, **how, run_dir=str(photos.parent / "runs"))
+    return train(config, report=lambda line: None)
+
+
+def test_a_run_tells_squares_apart_and_its_map_finds_them(run, photos, tmp_path):
+    assert run.metrics["test_error"] == 0 and run.metrics["validation_error"] == 0
+    assert not (run.run.path / "features").exists()
+    tiles, hits = TiledModel(load_model(run.run.path)), []
+    for file in sorted(photos.rglob("*.png")):
         found = tiles.answer(read_bands(file, SIDE))
         predicted = found.logits.argmax()
-        assert result.run.class_names()[predicted] == file.parent.name
+        assert run.run.class_names()[predicted] == file.parent.name
         evidence = found.evidence[..., predicted]
         row, column = np.unravel_index(evidence.argmax(), evidence.shape)
         left, top = map(int, file.stem.split("-")[1:])
         hits.append(abs(column - (left + 1) / 8) < 2.5 and abs(row - (top + 1) / 8) < 2.5)
     assert np.mean(hits) > 0.8
-    words = [str(result.run.path), "--output", str(tmp_path), "--panels", "2"]
+    words = [str(run.run.path), "--output", str(tmp_path), "--panels", "2"]
     assert main(["evaluate", "classification", *words]) == 0
     values = json.loads((tmp_path / "classification.json").read_text())
     assert values["values"]["run"]["error"] == 0
@@ -217,47 +178,41 @@ def test_a_run_tells_squares_apart_and_its_map_finds_them(run, tmp_path):
         main(["evaluate", "faithfulness", *words[:3]])
 
 
-def test_predict_draws_the_map_of_the_whole_image_and_its_strongest_regions(run, tmp_path):
-    result, folder = run
-    (file, *_) = sorted((folder / "photos" / "red").glob("*.png"))
-    words = [str(result.run.path), str(folder / "photos" / "red"), "--output", str(tmp_path), "--maps", "npz"]
+def test_predict_draws_the_map_of_the_whole_image_and_its_strongest_regions(run, photos, tmp_path):
+    (file, *_) = sorted((photos / "red").glob("*.png"))
+    words = [str(run.run.path), str(photos / "red"), "--output", str(tmp_path), "--maps", "npz"]
     assert main(["predict", *words]) == 0
     rows = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     assert {row["class"] for row in rows} == {"red"} and len(rows) == 12
     (row,) = (row for row in rows if row["path"] == str(file))
-    found = TiledModel(load_model(result.run.path)).answer(read_bands(file, SIDE))
-    with np.load(tmp_path / row["maps"]) as kept:
-        maps = dict(kept)
-    np.testing.assert_allclose(maps["evidence_tiles"], found.evidence[..., 1], atol=1e-6)
-    np.testing.assert_allclose(maps["evidence"].sum(), found.evidence[..., 1].sum(), atol=1e-4)
+    found = TiledModel(load_model(run.run.path)).answer(read_bands(file, SIDE))
+    with np.load(tmp_path / row["maps"]) as maps:
+        np.testing.assert_allclose(maps["evidence_tiles"], found.evidence[..., 1], atol=1e-6)
+        np.testing.assert_allclose(maps["evidence"].sum(), found.evidence[..., 1].sum(), atol=1e-4)
     height, width, _ = np.asarray(Image.open(tmp_path / row["drawing"])).shape
     assert width > 3 * 224 and height > 300
-    explained = load_predictor(result.run.path).explain_file(file)
+    explained = load_predictor(run.run.path).explain_file(file)
     (left, top, right, bottom), (x, y) = explained.boxes[0], map(int, file.stem.split("-")[1:])
     assert left - 4 <= x and x + 10 <= right + 4 and top - 4 <= y and y + 10 <= bottom + 4
     np.testing.assert_array_equal(explained.regions[0], np.asarray(Image.open(file))[top:bottom, left:right])
 
 
-def test_an_export_answers_for_an_image_of_any_size_as_the_bands_do(run, tmp_path):
-    result, folder = run
-    (written,) = export_run(result.run.path, tmp_path)
+def test_an_export_answers_for_an_image_of_any_size_as_the_bands_do(run, photos, tmp_path):
+    (written,) = export_run(run.run.path, tmp_path)
     signatures = tf.saved_model.load(str(written.path)).signatures
-    tiles = TiledModel(load_model(result.run.path))
-    for file in sorted((folder / "photos" / "blue").glob("*.png"))[:3]:
+    tiles = TiledModel(load_model(run.run.path))
+    for file in sorted((photos / "blue").glob("*.png"))[:3]:
         pixels = np.asarray(Image.open(file))
         found = tiles.answer(in_bands(pixels))
         served = signatures["explain"](images=tf.constant(pixels[None]))
-        assert served["evidence"].shape == (1, *pixels.shape[:2])
-        predicted = found.logits.argmax()
-        logits = found.logits / result.run.temperature
+        logits = found.logits / run.run.temperature
         np.testing.assert_allclose(served["probabilities"][0], softmax(logits), atol=1e-5)
-        total = found.evidence[..., predicted]
+        total = found.evidence[..., found.logits.argmax()]
         np.testing.assert_allclose(tf.reduce_sum(served["evidence"]), total.sum(), atol=1e-4)
-        size = tuple(pixels.shape[:2])
-        wide = keras.ops.convert_to_numpy(combine_evidence({"tiles": total[None]}, size))
+        wide = keras.ops.convert_to_numpy(combine_evidence({"tiles": total[None]}, pixels.shape[:2]))
         np.testing.assert_allclose(served["evidence"], wide, atol=1e-6)
     with pytest.raises(UserError, match="needs images of one size"):
-        export_run(result.run.path, tmp_path / "other", formats=["litert"])
+        export_run(run.run.path, tmp_path / "other", formats=["litert"])
     with pytest.raises(UserError, match="images of any size; give predict the run"):
-        main(["predict", str(written.path), str(folder / "photos"), "--output", str(tmp_path / "answers")])
+        main(["predict", str(written.path), str(photos), "--output", str(tmp_path / "answers")])
     assert not list((tmp_path / "answers").glob("predictions*"))  # the run can answer into this folder
