@@ -31,12 +31,11 @@ class History(keras.callbacks.Callback):
         self.start()
 
     def start(self, step: int = 0, records: Sequence[dict[str, Any]] = (), seconds: float = 0.0) -> None:
-        """Go on where an earlier process came to."""
         self.step, self.records, self._began = step, list(records), time.monotonic() - seconds
 
     @property
     def seconds(self) -> float:
-        """Time spent on the run, by this process and by those before it up to their last checkpoint."""
+        """Spent on the run, by this process and by those before it up to their last checkpoint."""
         return time.monotonic() - self._began
 
     @property

@@ -65,7 +65,8 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
         raise UserError(f"{error}; earlier checkpoints are intact") from None
     files = checkpoint_files(directory)
     # One from a later step is damaged, or the run would have gone on from there.
-    for old in {*files} - {*[file for file in files if int(file.name[:9]) <= checkpoint.step][:KEPT]}:
+    kept = [file for file in files if int(file.name[:9]) <= checkpoint.step][:KEPT]
+    for old in {*files} - {*kept}:
         old.unlink()
     return path
 

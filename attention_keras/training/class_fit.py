@@ -105,10 +105,7 @@ def assign_folds(labels: np.ndarray, groups: np.ndarray | None, seed: int) -> np
 
 
 def fit_attention(features, targets, activation: str, folds, statistics: Statistics, seed: int, importance):
-    """Class attention of all images, and logits `(n, k)` for each image by one that has not seen it.
-
-    Those of the folds are trained on the same batches, side by side, each blind to its fold.
-    """
+    """Class attention of all images, and logits `(n, k)` for each by one that is blind to its fold."""
     sees = np.stack([folds != fold for fold in range(FOLDS)] + [np.ones(len(targets), bool)])
     *blind, whole = _train(features, targets, activation, sees, importance, statistics, seed)
     unseen = np.zeros(targets.shape, "float32")

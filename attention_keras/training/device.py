@@ -1,9 +1,8 @@
 """Where a training runs: precision, XLA and batch normalisation of a device, and strategies for several.
 
-With several workers Keras 3.15 has bugs, which are gone round in public ways. `fit` fails where it builds the
-model symbolically (it reduces a tuple of per-replica batches, or batches of different sizes), which a model
-constructed outside the scope skips, and where it averages the logs of workers (it reduces scalars over axis
-0), which logs of shape (1,) pass. See keras issues 20585 and 20329.
+With several workers Keras 3.15 has two bugs (issues 20585 and 20329), gone round in public ways: `fit` fails
+where it builds the model symbolically, which a model constructed outside the scope skips, and where it
+averages the logs of workers over axis 0, which logs of shape (1,) pass.
 """
 
 import contextlib

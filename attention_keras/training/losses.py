@@ -38,9 +38,9 @@ def refuse_wrong_kind(config: RunConfig, dataset: ImageDataset) -> None:
         "init_from": config.init_from,
         "tiles": config.tiles,
     }
+    has = f"{dataset.name} has {WORDS[dataset.kind]}"
     for what, given in wrong.items():
         if given and dataset.kind != "single":
-            has = f"{dataset.name} has {WORDS[dataset.kind]}"
             raise UserError(f"{what} is for images of one class each, and {has}")
 
 

@@ -74,16 +74,9 @@ def build_network(config: RunConfig, dataset: ImageDataset) -> Classifier:
         preprocess, spec = _preprocess(config, dataset, backbone), config.spec
         if config.tiles:
             backbone, spec = tiled(backbone, spec.taps or "auto", config.margin), spec.replace(taps=())
-        return build_model(
-            spec,
-            input_shape=dataset.image_shape,
-            num_classes=dataset.num_classes,
-            width=config.width,
-            dropout=config.dropout,
-            init=config.init,
-            preprocess=preprocess,
-            backbone=backbone,
-        )
+        options = {"width": config.width, "dropout": config.dropout, "init": config.init}
+        parts = {"preprocess": preprocess, "backbone": backbone}
+        return build_model(spec, dataset.image_shape, dataset.num_classes, **options, **parts)
     finally:
         keras.config.set_dtype_policy(earlier_policy)
 

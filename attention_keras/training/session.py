@@ -179,26 +179,18 @@ class Session:
             while history.step < stage.last * history.steps_per_epoch and not history.is_over:
                 epoch, done = divmod(history.step, history.steps_per_epoch)
                 epochs = epoch + 1 if done else stage.last  # first the rest of an interrupted epoch
-                batches = training_batches(
-                    train,
-                    seed=config.seed,
-                    augment=stage.augment,
-                    objects=objects and objects.train,
-                    epochs=epochs,
-                    start_step=history.step,
-                    **self._form,
-                )
-                with device.fused_batch_norm(model):
-                    model.fit(
-                        batches,
-                        initial_epoch=epoch,
-                        epochs=epochs,
-                        steps_per_epoch=history.steps_per_epoch - done,
-                        shuffle=False,  # the batches come in their order already
-                        validation_data=self._in_order(validation, objects and objects.validation),
-                        callbacks=[*callbacks, *average, saving],  # the last one saves what the others have
-                        verbose=0,
-                    )
+                order = {"seed": config.seed, "augment": stage.augment, "objects": objects and objects.train}
+                order |= {"epochs": epochs, "start_step": history.step}
+                part = {
+                    "initial_epoch": epoch,
+                    "epochs": epochs,
+                    "steps_per_epoch": history.steps_per_epoch - done,
+                    "validation_data": self._in_order(validation, objects and objects.validation),
+                    "callbacks": [*callbacks, *average, saving],  # the last one saves what the others have
+                }
+                batches = training_batches(train, **order, **self._form)
+                with device.fused_batch_norm(model):  # the batches come in their order already
+                    model.fit(batches, **part, shuffle=False, verbose=0)
 
     @property
     def _form(self) -> dict[str, int]:
