@@ -4,11 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from small_runs import FINETUNED, FOLDER, FULL, PLAIN, SMALL, trained, write_photograph
+from small_runs import FINETUNED, FOLDER, FULL, PLAIN, SMALL, at_each_step, trained, write_photograph
 
 from attention_keras.data.datasets import load_dataset
 from attention_keras.runs.config import RunConfig
-from attention_keras.training.checkpoint import Checkpointing
 
 
 @pytest.fixture(scope="session")
@@ -27,14 +26,8 @@ def plain_run(tmp_path_factory):
 def full_run(tmp_path_factory):
     """As `plain_run`, with attention that is trained too and weights that are averaged; keeps `steps`, the
     trained weights after each step."""
-    steps, original = [], Checkpointing.on_train_batch_end
-
-    def record(self, batch, logs=None):
-        steps.append([keras.ops.convert_to_numpy(variable) for variable in self.model.trainable_variables])
-        original(self, batch, logs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpointing, "on_train_batch_end", record)
+    steps = []
+    with at_each_step(lambda saving: steps.append([v.numpy() for v in saving.model.trainable_variables])):
         run = trained(FULL, tmp_path_factory.mktemp("full"))
     run.steps = steps
     return run

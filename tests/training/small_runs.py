@@ -126,26 +126,37 @@ def difference(run: SmallRun, other: SmallRun) -> float:
     return max(np.abs(value - expected[name]).max() for name, value in run.weights().items())
 
 
+@contextlib.contextmanager
+def at_each_step(act):
+    """Inside, `act(checkpointing)` comes at the end of each step, before anything is saved for it."""
+    original = Checkpointing.on_train_batch_end
+
+    def on_train_batch_end(self, batch, logs=None):
+        act(self)
+        original(self, batch, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpointing, "on_train_batch_end", on_train_batch_end)
+        yield
+
+
 class Death(Exception):
     """Stands in for a kill."""
 
 
 @contextlib.contextmanager
 def death_at(step: int | None):
-    """What is inside dies right after optimiser step `step`, before anything is saved for it.
+    """What is inside dies right after this step, or without one after the last epoch, before the test."""
 
-    Without a step it dies after the last epoch, before the run is tested and saved.
-    """
-    original = Checkpointing.on_train_batch_end
-
-    def die(self, *arguments, **logs):
+    def die(self, *arguments):
         if step is None or self.history.step == step:
             raise Death
-        original(self, *arguments, **logs)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Death):
-        patch.setattr(*((Session, "finish") if step is None else (Checkpointing, "on_train_batch_end")), die)
-        yield
+        if step is None:
+            patch.setattr(Session, "finish", die)
+        with contextlib.nullcontext() if step is None else at_each_step(die):
+            yield
 
 
 def write_photograph(path: Path, number: int) -> None:

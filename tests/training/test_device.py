@@ -73,7 +73,9 @@ def trained(fused, batch):
     """The weights and moving statistics of a network with a batch normalisation in the middle."""
     keras.utils.set_random_seed(0)
     norm = layers.BatchNormalization(momentum=0.9, gamma_initializer="uniform", beta_initializer="uniform")
-    model = keras.Sequential([keras.Input((5, 4, 3)), layers.Conv2D(7, 1), norm, layers.Flatten()])
+    model = keras.Sequential(
+        [keras.Input((5, 4, 3)), layers.Conv2D(7, 1, use_bias=False), norm, layers.Flatten()]
+    )
     model.compile(keras.optimizers.SGD(0.1), lambda y, x: keras.ops.mean(keras.ops.sin(x), -1))
     with fused_batch_norm(model) if fused else contextlib.nullcontext():
         model.fit(IMAGES, IMAGES[:, 0, 0], batch_size=batch, shuffle=False, verbose=0)

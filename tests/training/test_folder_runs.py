@@ -3,12 +3,11 @@
 import shutil
 
 import pytest
-from small_runs import FOLDER, assert_ends_as, death_at, trained, write_photograph
+from small_runs import FOLDER, assert_ends_as, at_each_step, death_at, trained, write_photograph
 
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.dataset import dataset_of
 from attention_keras.evaluation.subjects.load import load_subjects
-from attention_keras.training.checkpoint import Checkpointing
 
 
 @pytest.fixture
@@ -39,17 +38,13 @@ def test_a_run_goes_on_over_the_same_images_at_another_place_and_over_no_others(
 
 
 def test_an_image_that_vanishes_during_training_ends_it_in_a_line(copy, tmp_path, monkeypatch):
-    original = Checkpointing.on_train_batch_end
-
-    def take(self, batch, logs=None):
-        if self.history.step == 1:
+    def take(saving):
+        if saving.history.step == 1:
             copy.rename(copy.with_name("elsewhere"))
-        original(self, batch, logs)
 
     monkeypatch.setenv("ATTENTION_KERAS_STREAM", "on")
-    monkeypatch.setattr(Checkpointing, "on_train_batch_end", take)
     told = r"/\d+\.png can no longer be read: No such file or directory; put it back$"
-    with pytest.raises(UserError, match=told) as error:
+    with at_each_step(take), pytest.raises(UserError, match=told) as error:
         trained(FOLDER, tmp_path, dataset=f"folder:{copy}", batch_size=4)
     assert "\n" not in str(error.value) and str(error.value).startswith(str(copy))
 

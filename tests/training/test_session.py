@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from small_runs import EPOCHS, PLAIN, STEPS, assert_ends_as, death_at, difference, trained
+from small_runs import EPOCHS, PLAIN, STEPS, assert_ends_as, at_each_step, death_at, difference, trained
 
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
@@ -128,16 +128,12 @@ def test_patience_counts_epochs_without_a_better_one():
         assert not history(accuracies, 0, frozen).is_over
 
 
-def test_ctrl_c_saves_within_a_step_and_says_130(tmp_path, monkeypatch):
-    original = Checkpointing.on_train_batch_end
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.history.step == 3:
+def test_ctrl_c_saves_within_a_step_and_says_130(tmp_path):
+    def stop(saving):
+        if saving.history.step == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        original(self, batch, logs)
 
-    monkeypatch.setattr(Checkpointing, "on_train_batch_end", on_train_batch_end)
-    with pytest.raises(Interrupted) as stopped:
+    with at_each_step(stop), pytest.raises(Interrupted) as stopped:
         trained(PLAIN, tmp_path)
     assert stopped.value.exit_code == 130
     assert load_newest(tmp_path / "run" / "checkpoints").step == 3

@@ -18,7 +18,6 @@ from attention_keras import load_model
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
 from attention_keras.training.device import build_strategy
-from attention_keras.training.session import Session
 from examples.distributed import run_workers
 
 STEADY = RunConfig(
@@ -39,18 +38,6 @@ def test_mirrored_equals_one_device_with_trained_attention_and_averaged_weights(
         how = STEADY.replace(precision=precision, ema=ema)
         one, two = (trained(how, tmp_path / precision, name=n, strategy=n) for n in ("none", "mirrored"))
         assert difference(one, two) < tolerance, precision
-
-
-@pytest.mark.slow
-def test_a_last_batch_of_one_image_is_shared_too(tmp_path, monkeypatch):
-    """65 images in batches of 16: two devices take batches of 15 and 2 in place of 16 and 1."""
-    two = trained(STEADY, tmp_path, name="two", limit=65, strategy="mirrored")
-    assert two.metrics["steps"] == 2 * 5
-    alone = trained(STEADY, tmp_path, name="alone", limit=65)
-    form = Session._form.fget
-    monkeypatch.setattr(Session, "_form", property(lambda session: form(session) | {"replicas": 2}))
-    assert_ends_as(trained(STEADY, tmp_path, limit=65), two, 1e-5)
-    assert difference(alone, two) > 1e-4, "the cut counts"
 
 
 @pytest.mark.slow
