@@ -70,7 +70,7 @@ def test_a_wrong_backbone_leaves_nothing_half_written(options, tmp_path):
     raw = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, name="conv")])
     raw.save(tmp_path / "raw.keras")
     with pytest.raises(UserError, match="does not begin with a layer that normalises pixels"):
-        trained(options, tmp_path, model=None, backbone=str(tmp_path / "raw.keras"))
+        trained(options, tmp_path, model=None, head="linear", backbone=str(tmp_path / "raw.keras"))
     assert not (tmp_path / "run").exists()
 
 
