@@ -135,8 +135,8 @@ def worker(index):
     """A process that looks for the other, and waits for it again when it is told to."""
     task = {"cluster": {"worker": ADDRESSES}, "task": {"type": "worker", "index": index}}
     environment = os.environ | {"TF_CONFIG": json.dumps(task), "PYTHONPATH": str(ROOT)}
-    words, pipe = [sys.executable, "-c", PROGRAM], subprocess.PIPE
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe, env=environment, text=True) as process:
+    words, pipes = [sys.executable, "-c", PROGRAM], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, **pipes, env=environment, text=True) as process:
         try:
             waits = f"waiting for {ADDRESSES[1 - index]} (TF_CONFIG); Ctrl-C ends it\n"
             assert process.stdout.readline() == waits
@@ -145,21 +145,16 @@ def worker(index):
             process.kill()
 
 
-def end(process, number):
-    """Send a signal to a process that waits; how it ended."""
-    time.sleep(2)  # until TensorFlow waits
-    assert process.poll() is None
-    process.send_signal(number)
-    return process.wait(20)
-
-
 @pytest.mark.slow
 def test_it_says_whom_it_waits_for_and_a_signal_ends_it_also_while_another_is_late():
-    with worker(0) as process:
-        assert end(process, signal.SIGINT) == -signal.SIGINT
+    with worker(0) as first:
+        time.sleep(2)  # until TensorFlow waits
+        first.send_signal(signal.SIGINT)
+        assert first.wait(20) == -signal.SIGINT
     with worker(0) as first, worker(1) as second:
         for process in (first, second):
             assert process.stdout.readline() == "together\n"
-        first.stdin.write("\n")
-        first.stdin.flush()
-        assert end(first, signal.SIGTERM) == -signal.SIGTERM
+        print(file=first.stdin, flush=True)
+        time.sleep(2)
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(20) == -signal.SIGTERM
