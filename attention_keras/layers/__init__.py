@@ -3,4 +3,11 @@ Keras."""
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str):
+    """After Keras: at the end of its import all our classes are registered, from modules that are whole."""
+    if name in __all__:
+        import keras  # noqa: F401
+    return _load(name)
