@@ -71,11 +71,9 @@ def test_the_printed_recipe_is_what_runs_and_warnings_come_where_they_are_due(da
 
     text = lines(epochs=3, learning_rate=0.5)
     parameters = sum(variable.numpy().size for variable in model.trainable_variables)
+    for said in (", epochs 3,", ", optimizer adamw,", ", learning rate 0.5,", "about 60 s (estimate)"):
+        assert said in text and "WARNING" not in text, said
     assert f"vgg-att1-pc, width 0.03: {parameters:,} parameters" in text
-    assert "75 training and 15 validation images of 32x32, 10 classes" in text
-    for said in ("epochs 3", "batch size 64", "optimizer adamw", "learning rate 0.5", "schedule cosine"):
-        assert f", {said}, " in text, said
-    assert "about 60 s (estimate)" in text and "WARNING" not in text
     assert "takes more than a day" in lines(seconds=90_000.0)
     assert "a mirrored image of cluttered_digits is another one" in lines(augment="flip")
     monkeypatch.setattr(report, "NVIDIA_DRIVER", tmp_path)
