@@ -4,17 +4,11 @@ import sys
 
 from tqdm import tqdm
 
-BETWEEN_LINES = 30
-"""Seconds."""
+BETWEEN_LINES = 30  # seconds
 
 
 class Bar(tqdm):
-    """tqdm for work that takes more than some seconds; quicker work shows nothing. A bar leaves no trace.
-
-    Example:
-        >>> sum(Bar([1, 2, 3], unit=" images"))
-        6
-    """
+    """tqdm for work that takes more than some seconds; quicker work shows nothing. A bar leaves no trace."""
 
     def __init__(self, iterable=None, **settings):
         in_lines = {"delay": BETWEEN_LINES, "mininterval": BETWEEN_LINES, "miniters": 1}

@@ -58,7 +58,6 @@ class Run:
 
     @property
     def exists(self) -> bool:
-        """True once a run has begun here."""
         return self._config.is_file()
 
     @property

@@ -32,12 +32,7 @@ def run_of(config: RunConfig) -> Run:
 
 
 def name_of(config: RunConfig) -> str:
-    """What a run is called if nobody says otherwise.
-
-    Example:
-        >>> name_of(RunConfig(dataset="cifar10", recipe="quick", width=0.25))
-        'cifar10-vgg-att2-concat-pc-width0.25-quick-s0'
-    """
+    """What a run is called if nobody says otherwise, such as cifar10-vgg-att2-concat-pc-width0.25-s0."""
     kind = f"{config.dataset.partition(':')[0]}-" if config.has_files else ""
     weights, about = config.weights and _word(config.weights), options_of(config)
     parts = [kind + _word(config.dataset), config.model, weights, *config.taps]
@@ -46,7 +41,7 @@ def name_of(config: RunConfig) -> str:
             parts.append(value)
         elif about[name].identifies and name not in _SAID_ALREADY:
             parts.append(_said(name.replace("_", "-"), value, "-"))
-    return _cut("-".join(safe_name(part) for part in [*parts, f"s{config.seed}"] if part))
+    return _cut("-".join(_safe(part) for part in [*parts, f"s{config.seed}"] if part))
 
 
 def words_of(config: RunConfig) -> list[str]:
@@ -60,10 +55,6 @@ def words_of(config: RunConfig) -> list[str]:
     ] + [f"seed {config.seed}"]
 
 
-def safe_name(text: str) -> str:
-    return re.sub(r"[^\w.\-]+", "_", text).strip("_")
-
-
 def _said(label: str, value: Any, between: str) -> str:
     if isinstance(value, bool):
         return label if value else f"no{between}{label}"
@@ -75,7 +66,11 @@ def _said(label: str, value: Any, between: str) -> str:
 
 
 def _word(value: str) -> str:
-    return safe_name(PurePath(value.removeprefix(FOLDER)).name.split(".")[0] or "root")
+    return _safe(PurePath(value.removeprefix(FOLDER)).name.split(".")[0] or "root")
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^\w.\-]+", "_", text).strip("_")
 
 
 def _cut(name: str) -> str:

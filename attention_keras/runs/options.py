@@ -16,10 +16,9 @@ from attention_keras.errors import UserError
 
 
 class Rule(NamedTuple):
-    """Which values are allowed, and how a message says so."""
-
     allows: Callable[[Any], Any]
     words: str
+    """How a message says which values are allowed."""
 
 
 def at_least(least: int) -> Rule:

@@ -8,8 +8,6 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-LINUX_PROCESSOR = Path("/proc/cpuinfo")
-
 
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the installed libraries that decide what a model computes."""
@@ -39,8 +37,8 @@ def hardware() -> str:
     """Processor and cores this process may use, and the GPUs TensorFlow sees."""
     import tensorflow as tf
 
-    about = LINUX_PROCESSOR.read_text(encoding="utf-8") if LINUX_PROCESSOR.is_file() else ""
-    named = re.search(r"^model name\s*: (.+)$", about, re.M)
+    linux = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*: (.+)$", linux.read_text() if linux.is_file() else "", re.M)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
     gpus = [gpu.get("device_name", "GPU") for gpu in details]
