@@ -22,7 +22,6 @@ CASES = {
     "train --export /proc/x --name x": "cannot write to /proc/x",
     "evaluate missing/run": "missing",
     "evaluate corrupt.keras --dataset cluttered_digits": "cannot load",
-    "evaluate corrupt.keras --output file": "is a file",
     "evaluate maps r --pgd-steps 3": "Unrecognized options: --pgd-steps",
     "evaluate colours runs/r": "colours is no task and no run; tasks: classification, maps, ",
     "evaluate maps r --row 3": "perhaps you meant --rows",
