@@ -57,7 +57,6 @@ class Evidence(keras.layers.Layer):
     def __init__(self, num_classes: int, steps: Mapping[str, Any], centred: bool = True, **kwargs):
         super().__init__(**kwargs | {"dtype": "float32"})
         self.num_classes, self.steps, self.centred = num_classes, steps, centred
-        self._shared: Mapping[str, Any] = {}
         self._shapes = {  # of all weights, by name
             f"{step['id']}_{name}": tuple(shape)
             for step in all_steps(steps)
@@ -66,15 +65,13 @@ class Evidence(keras.layers.Layer):
 
     def share(self, variables: Mapping[str, Any]) -> None:
         """Use these variables, by names `<id>_<weight>`, instead of making some. Before the first call."""
-        self._shared = dict(variables)
+        for name, variable in variables.items():
+            setattr(self, f"weight_{name}", variable)
 
     def build(self, tensors_shape, classes_shape=None):
         for name, shape in self._shapes.items():
-            variable = self._shared.get(name)
-            if variable is None:
-                variable = self.add_weight(shape=shape, name=name)
-            setattr(self, f"weight_{name}", variable)
-        self._shared = {}
+            if not hasattr(self, f"weight_{name}"):
+                setattr(self, f"weight_{name}", self.add_weight(shape=shape, name=name))
 
     def call(self, tensors, classes=None):
         votes = ops.eye(self.num_classes, dtype="float32")[None]

@@ -90,9 +90,9 @@ class Classifier(keras.Model):
         names = None if self.class_names is None else list(self.class_names)
         return {"activation": self.activation, "class_names": names} | numbers
 
-    def like(self, inputs, outputs, name: str | None = None) -> "Classifier":
+    def like(self, inputs, outputs) -> "Classifier":
         """A plain Classifier with another graph and the same settings."""
-        return Classifier(inputs, outputs, name=name or self.name, **self.settings)
+        return Classifier(inputs, outputs, name=self.name, **self.settings)
 
     def get_config(self):
         return super().get_config() | self.settings

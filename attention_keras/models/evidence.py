@@ -102,12 +102,11 @@ def has_evidence(model: keras.Model) -> bool:
 def prediction_of(model: keras.Model) -> tuple[str, Any]:
     """Name and tensor `(b, k)` of the output that classifies: `logits`, else the first of its kind."""
     outputs = _named_outputs(model)
-    if LOGITS in outputs:
-        return LOGITS, outputs[LOGITS]
-    for name, tensor in outputs.items():
-        if len(tensor.shape) == 2:
-            return name, tensor
-    raise UserError(f"{model.name} has no output (b, k); evidence is for classifiers")
+    vectors = [name for name, tensor in outputs.items() if len(tensor.shape) == 2]
+    if not vectors:
+        raise UserError(f"{model.name} has no output (b, k); evidence is for classifiers")
+    name = LOGITS if LOGITS in outputs else vectors[0]
+    return name, outputs[name]
 
 
 def final_activation(model: keras.Model) -> str:
