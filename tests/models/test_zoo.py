@@ -118,8 +118,10 @@ def test_files_load_in_a_fresh_process(tmp_path, fresh_process):
         np.savez(tmp_path / f"{name}.npz", **arrays(tensors(model)))
     np.save(tmp_path / "images.npy", IMAGES)
     program = (
-        "import sys, pathlib, keras, numpy as np\n"
+        "import sys, pathlib\n"
+        "from attention_keras.heads import ClassHead  # which brings Keras\n"
         "from attention_keras import load_model\n"
+        "import keras, numpy as np\n"
         "d = pathlib.Path(sys.argv[1])\n"
         "for name in sys.argv[2:]:\n"
         "    got = load_model(d / f'{name}.keras')(np.load(d / 'images.npy'))\n"
