@@ -52,7 +52,7 @@ def trained():
 def test_logits_and_attention_by_the_formula():
     images, _ = shapes(5)
     default = small().predict(images, verbose=0)  # it starts uniform, on the top
-    assert list(default) == ["logits", "level_logits", "attention_top"] and not default["logits"].any()
+    assert default.keys() == {"logits", "level_logits", "attention_top"} and not default["logits"].any()
     np.testing.assert_allclose(default["attention_top"], 1 / 9, rtol=1e-5)
     model = randomised(small(taps=["early", "top"]))
     outputs = model.predict(images, verbose=0)
