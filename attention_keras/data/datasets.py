@@ -1,5 +1,7 @@
 """Datasets by name: `load_dataset` from a name to uint8 arrays in training, validation and test."""
 
+import dataclasses
+import functools
 import logging
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
@@ -7,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
-from attention_keras.data.digits import ClutteredDigits
+from attention_keras.data.digits import CLASS_NAMES, SCENES, generate_scenes
 from attention_keras.data.folders import read_masked_folder
-from attention_keras.data.images import PictureFormat
-from attention_keras.data.membership import FileRecord
+from attention_keras.data.images import PictureFormat, range_of_deep
 from attention_keras.data.registry import (
     DEFAULT_SIZE,
     FOLDER,
@@ -18,15 +19,23 @@ from attention_keras.data.registry import (
     PETS,
     TABLE,
     VALIDATION_FRACTION,
+    DatasetSpec,
+    FileRecord,
     GroupBy,
     Labels,
     Resize,
     find_dataset,
     has_free_size,
 )
-from attention_keras.data.source import Cut, all_objects_or_none, dataset_of_source, dataset_of_table
-from attention_keras.data.split import ImageDataset, Split
-from attention_keras.data.table import read_images
+from attention_keras.data.split import (
+    ROLES,
+    Cut,
+    ImageDataset,
+    Split,
+    all_objects_or_none,
+    dataset_of_splits,
+)
+from attention_keras.data.table import ImageTable, check_roles, choose_roles, lacking, read_images
 from attention_keras.data.table_file import read_files
 from attention_keras.errors import UserError, needs
 
@@ -109,24 +118,65 @@ def load_dataset(
         table = read_files(name, columns, group_by, labels)
         size = (image_size or DEFAULT_SIZE,) * 2
         to = None if whole else PictureFormat(size, resize, tuple(range) or None, channels)
-        return dataset_of_table(name, table, to, cut, store, skip_broken)
-    if not name.startswith("tfds:"):
-        spec = find_dataset(name)
-        if image_size not in (None, spec.side) and not has_free_size(name):
-            raise UserError(f"images of {name} are {spec.side} pixels wide; leave out image_size")
-        if spec.tfds is None:
-            return dataset_of_source(name, ClutteredDigits(), cut)
+        return _of_table(name, table, to, cut, store, skip_broken)
+    is_named = not name.startswith("tfds:")
+    spec = find_dataset(name) if is_named else DatasetSpec(name.removeprefix("tfds:"), side=None)
+    side = image_size or spec.side
+    if side != spec.side and not has_free_size(name):
+        raise UserError(f"images of {name} are {spec.side} pixels wide; leave out image_size")
+    if spec.tfds is None:
+        cut.check(name, SCENES)
+        scenes = [(role, min(count, cut.most(role) or count)) for role, count in SCENES.items()]
+        read = [functools.partial(generate_scenes, *which) for which in scenes]
+        return dataset_of_splits(name, CLASS_NAMES, read[0](), read[1](), read[2])
     with needs(name, extra="train"):
-        from attention_keras.data.tfds import TfdsSource, birds, open_builder
-    if name.startswith("tfds:"):
-        builder = open_builder(name.removeprefix("tfds:"), data_dir)
-        source = TfdsSource(builder, store, image_size, resize)
-    else:
-        builder, to_arrays = open_builder(spec.tfds, data_dir), birds if name == "cub200" else None
-        source = TfdsSource(builder, store, image_size or spec.side, to_arrays=to_arrays)
-        if spec.class_names and all(name.isdecimal() for name in source.class_names):
-            source.class_names = spec.class_names
-    return dataset_of_source(name, source, cut)
+        from attention_keras.data.tfds import TfdsSource, birds
+    to_arrays = birds if name == "cub200" else None
+    source = TfdsSource(spec.tfds, data_dir, store, (side, side) if side else None, resize, to_arrays)
+    splits = source.splits(name, cut)
+    numbered = all(found.isdecimal() for found in source.class_names)
+    return dataset_of_splits(
+        name, spec.class_names if numbered and spec.class_names else source.class_names, *splits
+    )
+
+
+def _of_table(
+    name: str, table: ImageTable, to: PictureFormat | None, cut: Cut, store: ArrayStore, skip_broken: bool
+) -> ImageDataset:
+    """A dataset of image files. Of test files that the table names, none is opened before `test()`."""
+    cut.check(name, table.roles)
+    roles = choose_roles(table.roles, table.units, table.labels, cut.validation_fraction, cut.seed)
+    check_roles(name, table, roles)
+    chosen = {role: np.flatnonzero(roles == role)[: cut.most(role)] for role in ROLES}
+    if to:
+        trained = [table.root / path for path in table.paths[chosen["train"]]]
+        to = dataclasses.replace(to, values=_range_of(name, trained, to))
+    later = chosen["test"] if "test" in table.roles else None
+    now = [rows for rows in chosen.values() if rows is not later]
+    read, good = read_images(table, np.sort(np.concatenate(now)), to, store, skip_broken)
+    train, validation, test = (read.take(np.flatnonzero(roles[good] == role)) for role in ROLES)
+    before = lacking(table, chosen["train"])
+    if lost := [found for found in lacking(table, good[roles[good] == "train"]) if found not in before]:
+        raise UserError(f"no image of the class {lost[0]!r} can be read; repair some or remove it")
+
+    def load_test() -> Split:
+        return all_objects_or_none(read_images(table, later, to, store, skip_broken)[0])
+
+    of_test = all_objects_or_none(test) if later is None else load_test
+    return dataset_of_splits(name, table.class_names, train, validation, of_test, table.files(roles))
+
+
+def _range_of(name: str, files: list, to: PictureFormat) -> tuple[float, float] | None:
+    """What becomes black and white of images of more than 8 bits, which a few of the files tell."""
+    if not range_of_deep(files, to.channels, few=True):
+        if to.values:
+            logger.warning("%s: no image has more than 8 bits, and the range is for these alone", name)
+        return None
+    if values := to.values or range_of_deep(files, to.channels):
+        whose = "as given" if to.values else "the range of the training images"
+        said = "%s: pixels of more than 8 bits; %g becomes black and %g white, %s"
+        logger.warning(said, name, *values, whose)
+    return values
 
 
 def seen_in_training(files: Mapping[str, FileRecord]) -> set[str]:
@@ -168,9 +218,9 @@ def load_masked_images(
     """
     if name.removeprefix("tfds:") == PETS:
         with needs(name, extra="train"):
-            from attention_keras.data.tfds import read_pets
+            from attention_keras.data.tfds import TfdsSource, pets
 
-        return read_pets(to, limit, data_dir)
+        return TfdsSource(PETS, data_dir, ArrayStore(), to.size, to.resize, pets).read("test", limit)
     if not name.startswith(FOLDER):
         raise UserError(f"masks {name!r} is not known; allowed: folder:PATH, tfds:{PETS}")
     table = read_masked_folder(name.removeprefix(FOLDER))

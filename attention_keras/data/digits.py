@@ -38,17 +38,6 @@ def source_digits(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return digits.images[rows].astype("float32") / 16, digits.target[rows].astype("int32"), rows
 
 
-class ClutteredDigits:
-    """The dataset as a source: 6,000 scenes to train, 1,000 to validate, 2,000 to test."""
-
-    class_names = CLASS_NAMES
-    roles = frozenset(SCENES)
-
-    def read(self, role: str, limit: int | None) -> Split:
-        """The first `limit` scenes of a role."""
-        return generate_scenes(role, min(SCENES[role], limit or SCENES[role]))
-
-
 def generate_scenes(split: str, count: int) -> Split:
     """Draw `count` scenes of 32x32 pixels, with masks (the digit's ink) and boxes (tight around the mask).
 

@@ -4,7 +4,9 @@ Images may lie in folders below their class's. Masks may lie beside them, as `Gr
 """
 
 import logging
+import re
 from collections import Counter
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from attention_keras.data.files import NO_IMAGES, endings_in_words, folder_id, i
 from attention_keras.data.image_files import EXTENSIONS
 from attention_keras.data.registry import GroupBy
 from attention_keras.data.split import Role
-from attention_keras.data.table import ImageTable
+from attention_keras.data.table import BOX, ImageTable
 from attention_keras.errors import UserError
 
 GROUND_TRUTH = "GroundTruth"
@@ -26,8 +28,10 @@ ROLE_NAMES: dict[str, Role] = {
 }
 """What a folder in between, or the split of a table, may be called, in any case."""
 
-Row = tuple[str, str, Role, str | None, str]
-"""Path, label, role, mask and group."""
+NO_LINE = r"[\r\n\ud800-\udfff]"
+"""What is in no line of text; bytes of a file's name that are no UTF-8 come as lone surrogates."""
+Row = tuple[Path, str, Role, str]
+"""File, label, role and group."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,19 +47,17 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
     roots, passed_over = _role_roots(root), Counter[str]()
     classes = {role: _folders(folder) for role, folder in roots.items()}
     names = [folder.name for folder in classes["train"]]
-    if unwritable := [name for name in names if not is_a_line(name)]:
-        raise UserError(
-            f"the name of the class folder {_shown(unwritable[0])} is not a line of UTF-8; rename it"
-        )
+    if wrong := next(filter(re.compile(NO_LINE).search, names), None):
+        raise UserError(f"the name of the class folder {_shown(wrong)} is not a line of UTF-8; rename it")
     # A link from one class into another would give an image two labels.
     known = {folder_id(folder) for folder in (root, *roots.values(), *chain(*classes.values()))}
     rows: list[Row] = []
     for role, folder in roots.items():
         before = len(rows)
         for class_folder in classes[role]:
-            if class_folder.name not in names:
-                raise UserError(f"class {class_folder.name!r} is in {folder} but not in {roots['train']}")
-            others = Counter[str]()
+            name, others = class_folder.name, Counter[str]()
+            if name not in names:
+                raise UserError(f"class {name!r} is in {folder} but not in {roots['train']}")
             files = sorted(images_below(class_folder, others, [GROUND_TRUTH], known, _refuse))
             passed_over += others
             if not files and role == "train":
@@ -65,9 +67,14 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
                     f"class folder {class_folder} has no images{what}; add some or remove the folder"
                 )
             if not files:
-                passed_over[f"empty class folder {class_folder.name} in {folder.name}"] += 1
-            groups = [_group(class_folder, file) if group_by == "parent" else "" for file in files]
-            rows += _rows(root, files, class_folder.name, role, groups)
+                passed_over[f"empty class folder {name} in {folder.name}"] += 1
+            for file in files:
+                # A patient, say, may be in several classes.
+                group, *below = file.relative_to(class_folder).parts
+                if group_by == "parent" and not below:
+                    layout = f"group_by parent needs {class_folder}/GROUP/IMAGE"
+                    raise UserError(f"{_shown(file)} is in no group; {layout}")
+                rows.append((file, name, role, group if group_by == "parent" else ""))
         loose = sum(entry.suffix.lower() in EXTENSIONS for entry in folder.iterdir() if entry.is_file())
         passed_over += Counter({"images outside the class folders": loose})
         if len(rows) == before:
@@ -76,7 +83,7 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
         raise UserError(f"{roots['train']} has one class only, {names[0]!r}; a classifier needs two")
     if passed_over:
         logger.warning("folder:%s: %d images; passed over: %s", path, len(rows), in_words(passed_over))
-    return _table(root, rows)
+    return _table(root, rows, _masks({file.parent for file, *_ in rows}))
 
 
 def read_masked_folder(path: str | Path) -> ImageTable:
@@ -84,48 +91,41 @@ def read_masked_folder(path: str | Path) -> ImageTable:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; masks must be folder:PATH with images and {GROUND_TRUTH}")
-    rows: list[Row] = []
-    for truth in sorted(root.rglob(GROUND_TRUTH)):
-        folder = truth.parent
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in EXTENSIONS)
-        found = _rows(root, files, folder.relative_to(root).as_posix(), "test", [""] * len(files))
-        rows += [row for row in found if row[3]]
+    folders = sorted(truth.parent for truth in root.rglob(GROUND_TRUTH))
+    masks, rows = _masks(folders), list[Row]()
+    for folder in folders:
+        files = (file for file in sorted(folder.iterdir()) if file.suffix.lower() in EXTENSIONS)
+        label = folder.relative_to(root).as_posix()
+        rows += [(file, label, "test", "") for file in files if file.with_suffix("") in masks]
     if not rows:
         raise UserError(
             f"{root} has no image with a mask; expected {root}/SET/IMAGE.jpg and "
             f"{root}/SET/{GROUND_TRUTH}/IMAGE.png"
         )
-    return _table(root, rows)
+    return _table(root, rows, masks)
 
 
-def _table(root: Path, rows: list[Row]) -> ImageTable:
-    paths, labels, *others = zip(*rows)
+def _masks(folders: Iterable[Path]) -> dict[Path, Path]:
+    """Each image of some folders, without its ending, whose mask lies beside it -> the mask."""
+    found = (mask for folder in folders for mask in sorted((folder / GROUND_TRUTH).glob("*")))
+    return {mask.parents[1] / mask.stem: mask for mask in found if mask.suffix.lower() in EXTENSIONS}
+
+
+def _table(root: Path, rows: list[Row], masks: dict[Path, Path]) -> ImageTable:
+    def below(file: Path | None) -> str:
+        return file.relative_to(root).as_posix() if file else ""
+
+    files, labels, roles, groups = zip(*rows)
     class_names, numbers = np.unique(np.array(labels, object), return_inverse=True)
-    return ImageTable(root, class_names.tolist(), paths, numbers.astype("int32"), *others)
-
-
-def _rows(root: Path, files: list[Path], label: str, role: Role, groups: list[str]) -> list[Row]:
-    masks: dict[Path, dict[str, str]] = {}
-    for folder in {file.parent for file in files}:
-        truth = folder / GROUND_TRUTH
-        found = sorted(truth.iterdir()) if truth.is_dir() else []
-        masks[folder] = {
-            mask.stem: mask.relative_to(root).as_posix()
-            for mask in found
-            if mask.suffix.lower() in EXTENSIONS
-        }
-    return [
-        (file.relative_to(root).as_posix(), label, role, masks[file.parent].get(file.stem), group)
-        for file, group in zip(files, groups)
-    ]
-
-
-def _group(class_folder: Path, file: Path) -> str:
-    """The folder below that of the class: a patient may be in several classes."""
-    group, *below = file.relative_to(class_folder).parts
-    if not below:
-        raise UserError(f"{_shown(file)} is in no group; group_by parent needs {class_folder}/GROUP/IMAGE")
-    return group
+    columns = {
+        "path": [*map(below, files)],
+        "split": roles,
+        "group": groups,
+        "mask": [below(masks.get(file.with_suffix(""))) for file in files],
+        "weight": 1,
+        **dict.fromkeys(BOX, 0),
+    }
+    return ImageTable(root, class_names, numbers.astype("int32"), columns)
 
 
 def _role_roots(path: Path) -> dict[Role, Path]:
@@ -161,11 +161,6 @@ def _folders(path: Path) -> list[Path]:
 
 def _refuse(error: OSError):
     raise UserError(f"cannot read the folder {_shown(error.filename)}: {error.strerror or error}") from None
-
-
-def is_a_line(name: str) -> bool:
-    """Whether a file system's name is one line of text: bytes that are none come as lone surrogates."""
-    return not any(0xD800 <= ord(letter) <= 0xDFFF or letter in "\r\n" for letter in name)
 
 
 def _shown(name: str | Path) -> str:

@@ -18,10 +18,9 @@ import tensorflow as tf
 
 from attention_keras.data.array_store import Floats
 from attention_keras.data.augment import mix_batch, move_batch, policies_of
-from attention_keras.data.labels import targets_of
 from attention_keras.data.registry import NEEDS_FILES, parse_augment
 from attention_keras.data.rows import BoxMasks, Rows
-from attention_keras.data.split import Split
+from attention_keras.data.split import Split, targets_of
 from attention_keras.errors import UserError
 from attention_keras.models.outputs import LOGITS
 
@@ -49,7 +48,7 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of all epochs, in one dataset of known length.
 
-    A batch is `(images (b, h, w, 3), targets (b, k) float32)` (`labels.targets_of`); images are uint8, or
+    A batch is `(images (b, h, w, 3), targets (b, k) float32)` (`split.targets_of`); images are uint8, or
     float32 in [0, 255] after mixup or a policy. With `objects` `(n,)` bool, the images whose object is told,
     the second is a dictionary: `logits`, the labels, and `objects` `(b, h, w)` uint8. Of a split with weights
     these come third, `(b,)`. `start_step` steps are skipped without reading an image.

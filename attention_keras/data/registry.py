@@ -1,9 +1,10 @@
 """Datasets and augmentations by name, and what is known of each before anything heavy is imported."""
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from attention_keras.errors import UserError
 
@@ -41,11 +42,11 @@ CIFAR10, CIFAR100 = tuple(_CIFAR10.split()), tuple(_CIFAR100.split())
 class DatasetSpec:
     """What is known of a dataset before its data are read; `class_names` where the copy has numbers only.
 
-    Its images are squares of `side` pixels; `tfds` is what TensorFlow Datasets calls it.
+    Its images are squares of `side` pixels, or as they are; `tfds` is what TensorFlow Datasets calls it.
     """
 
     tfds: str | None
-    side: int = 32
+    side: int | None = 32
     class_names: tuple[str, ...] | None = None
     has_masks: bool = False
 
@@ -92,6 +93,22 @@ def has_no_masks(dataset: str) -> bool:
 def has_free_size(name: str) -> bool:
     """Whether images of this dataset come at the size that is asked for."""
     return name.startswith((*IMAGE_FILES, "tfds:")) or name == "cub200"
+
+
+class FileRecord(NamedTuple):
+    """What a run keeps of an image file: digest of its content, name of its class, and its role."""
+
+    digest: str
+    label: str
+    role: str
+
+
+def changes_between(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """`2 new, 1 gone`: how files, known by their paths, differ from those of an earlier time, if they do."""
+    both = before.keys() & now.keys()
+    changed = sum(before[name] != now[name] for name in both)
+    counts = {"new": len(now) - len(both), "gone": len(before) - len(both), "changed": changed}
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
 
 
 MOVES = ("flip", "crop", "crop_reflect")

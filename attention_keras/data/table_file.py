@@ -6,22 +6,21 @@ weight, and where the object is: the path of a mask, or a box in pixels of the u
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attention_keras.data.folders import ROLE_NAMES, is_a_line, read_folder
-from attention_keras.data.labels import SEPARATOR, in_words
+from attention_keras.data.folders import NO_LINE, ROLE_NAMES, read_folder
 from attention_keras.data.registry import TABLE, GroupBy, Labels
-from attention_keras.data.table import ImageTable
+from attention_keras.data.split import SEPARATOR, labels_in_words
+from attention_keras.data.table import BOX, ImageTable
 from attention_keras.errors import UserError, needs
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
+with needs("a table of images", extra="train"):
+    import pandas
 
-BOX = ("left", "top", "right", "bottom")
 COLUMNS = ("path", "label", "split", "group", "weight", "mask", *BOX)
 _NEEDED = COLUMNS[:2]
 
@@ -47,87 +46,56 @@ def read_table(path: str | Path, columns: Sequence[str] = (), kind: Labels = "au
     that are not UTF-8 are kept, as file names may have them.
     """
     file, names = Path(path).expanduser(), _names(columns)
-    if not file.is_file():
-        raise UserError(f"there is no table {file}; give table:FILE, with {' or '.join(_READERS)}")
     read = _READERS.get(file.suffix.lower())
     if read is None:
         raise UserError(f"{file} is no table; save it as one of {', '.join(_READERS)}")
-    pandas = _pandas()
     try:
-        frame = _texts(file, read(file), names)
+        found = read(file)
     except (OSError, ValueError) as error:  # of a damaged file, that of pandas and pyarrow
         reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
         raise UserError(f"cannot read {file}: {reason}") from None
-
-    def refuse(wrong, say: Callable[..., str]) -> None:
-        if rows := np.flatnonzero(wrong).tolist():
-            raise UserError(f"{file}, row {frame.index[rows[0]]}: {say(frame.iloc[rows[0]])}")
-
-    def checked(column: str, allowed: Callable[[str], bool], wanted: str):
-        """A column without space around its values, whose few values are looked at once each."""
-        codes, found = pandas.factorize(frame[column])
-        found = [text.strip() for text in found]
-        wrong = np.array([not allowed(text) for text in found], bool)
-        refuse(wrong[codes], lambda row: f"{column} {row[column]!r} {wanted}")
-        return np.array(found, object)[codes]
-
-    paths = frame["path"]
-    refuse(paths == "", lambda row: "'' is no path of a file")
-    refuse(paths.duplicated(), lambda row: f"{row.path!r} is in row {(paths == row.path).idxmax()}; keep one")
+    frame, number = _texts(file, found, names), partial(pandas.to_numeric, errors="coerce")
+    texts = frame["label"].str.strip()
     if kind == "auto":
-        kind = "multi" if SEPARATOR in "".join(frame["label"]) else "single"
+        kind = "multi" if texts.str.contains(SEPARATOR, regex=False).any() else "single"
     if kind == "number":
-        labels = pandas.to_numeric(frame["label"], errors="coerce").to_numpy("float32")
-        refuse(~np.isfinite(labels), lambda row: f"label {row.label!r} is no number")
-        class_names = [names["label"]]
+        labels, class_names = number(texts).to_numpy("float32"), [names["label"]]
+        wrong = {"label {label!r} is no number": ~np.isfinite(labels)}
     else:
-        allowed = lambda text: is_a_line(text) and (kind == "multi" or text != "")  # noqa: E731
-        texts = checked("label", allowed, "is not a line of UTF-8")
         labels, class_names = pandas.factorize(texts, sort=True)
-        labels = labels.astype("int32")
-        if kind == "multi":
-            each = [{tag.strip() for tag in text.split(SEPARATOR)} - {""} for text in class_names]
-            class_names = sorted(set().union(*each))
-            labels = np.array([[name in tags for name in class_names] for tags in each], "uint8")[labels]
-    known = {"": "train", **ROLE_NAMES}
-    roles = checked("split", lambda text: text.casefold() in known, "must be train, validation or test")
-    weights = np.ones(len(frame), "float32")
-    if (given := frame["weight"] != "").any():
-        weights[given] = pandas.to_numeric(frame["weight"][given], errors="coerce")
-        refuse(~((weights > 0) & (weights < np.inf)), lambda row: f"weight {row.weight!r} must be above 0")
-    boxed = (frame[[*BOX]] != "").any(axis=1).to_numpy()
-    refuse(boxed & (frame["mask"] != ""), lambda row: "it has a mask and a box; keep one of them")
-    boxes = np.zeros((len(frame), 4))
-    boxes[boxed] = frame.loc[boxed, [*BOX]].apply(pandas.to_numeric, errors="coerce")
-    right_way = np.isfinite(boxes).all(axis=1) & (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
-    wanted = f"{', '.join(BOX)} must be numbers, left < right and top < bottom"
-    refuse(boxed & ~right_way, lambda row: f"{wanted}; got {', '.join(row[[*BOX]])}")
+        labels, no_line = labels.astype("int32"), texts.str.contains(NO_LINE)
+        wrong = {"label {label!r} is not a line of UTF-8": no_line | ((texts == "") & (kind == "single"))}
+    if kind == "multi":
+        each = [{tag.strip() for tag in text.split(SEPARATOR)} - {""} for text in class_names]
+        class_names = sorted(set().union(*each))
+        labels = np.array([[name in tags for name in class_names] for tags in each], "uint8")[labels]
+    roles = np.array([_ROLES.get(text, "") for text in frame["split"].str.strip().str.casefold()], object)
+    given, boxed = frame["weight"] != "", (frame[[*BOX]] != "").any(axis=1)
+    weights = number(frame["weight"][given]).reindex(frame.index, fill_value=1)
+    boxes = frame.loc[boxed, [*BOX]].apply(number).astype(float).reindex(frame.index, fill_value=0)
+    ordered = (boxes["left"] < boxes["right"]) & (boxes["top"] < boxes["bottom"])
+    wrong |= {
+        "'' is no path of a file": frame["path"] == "",
+        "{path!r} is in a row before; keep one": frame["path"].duplicated(),
+        "split {split!r} must be train, validation or test": roles == "",
+        "weight {weight!r} must be above 0": ~weights.between(0, np.inf, "neither"),
+        "it has a mask and a box; keep one of them": boxed & (frame["mask"] != ""),
+        "left, top, right, bottom must be numbers, left < right and top < bottom; "
+        "got {left}, {top}, {right}, {bottom}": boxed & ~(ordered & np.isfinite(boxes).all(axis=1)),
+    }
+    for said, rows in wrong.items():
+        for row in frame.index[rows][:1]:
+            raise UserError(f"{file}, row {row}: {said.format(**frame.loc[row])}")
     if len(np.unique(labels)) < 2:
-        found = f"one label only, {frame['label'].iloc[0]!r}" if len(labels) else "no rows"
-        raise UserError(f"{file} has {found}; a network learns to tell two apart")
-    return ImageTable(
-        file.parent,
-        class_names,
-        paths.to_numpy(object),
-        labels,
-        [known[role.casefold()] for role in roles],
-        np.where(frame["mask"] == "", None, frame["mask"]),
-        checked("group", lambda text: True, ""),
-        boxes,
-        weights,
-    )
+        one = f"one label only, {frame['label'].iloc[0]!r}" if len(labels) else "no rows"
+        raise UserError(f"{file} has {one}; a network learns to tell two apart")
+    columns = {"split": roles, "group": frame["group"].str.strip(), "weight": weights, **boxes}
+    return ImageTable(file.parent, class_names, labels, frame.assign(**columns))
 
 
-def _pandas():
-    with needs("a table", extra="train"):
-        import pandas
-
-    return pandas
-
-
-def _names(columns: Sequence[str]) -> dict[str, str | None]:
-    """What each of `COLUMNS` is called in a file; None for one that is left out."""
-    names: dict[str, str | None] = dict(zip(COLUMNS, COLUMNS))
+def _names(columns: Sequence[str]) -> dict[str, str]:
+    """What each of `COLUMNS` is called in a file; nothing for one that is left out."""
+    names = dict(zip(COLUMNS, COLUMNS))
     for word in columns:
         ours, between, theirs = word.partition("=")
         if ours not in COLUMNS or not between or (ours in _NEEDED and not theirs):
@@ -135,75 +103,68 @@ def _names(columns: Sequence[str]) -> dict[str, str | None]:
                 f"columns are such as label=species, or group= to leave it out, with one of "
                 f"{', '.join(COLUMNS)} first; got {word!r}"
             )
-        names[ours] = theirs or None
+        names[ours] = theirs
     return names
 
 
-def _read_text(file: Path) -> "DataFrame":
-    pandas = _pandas()
+def _read_text(file: Path) -> pandas.DataFrame:
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
         first = stream.readline()
-    found = pandas.DataFrame([[""]])
-    if first.strip():
-        # Spreadsheets of some countries write semicolons, since the comma stands in their numbers. The names
-        # are read as a row, so that a row with more values than names is an error.
-        how = {"header": None, "dtype": object, "keep_default_na": False, "skip_blank_lines": False}
-        how |= {"encoding": "utf-8-sig", "encoding_errors": "surrogateescape"}
-        found = pandas.read_csv(file, sep=max(",;\t", key=first.count), **how)
-    names, frame = found.iloc[0], found.iloc[1:]
-    frame = frame[(frame != "").any(axis=1)]
-    frame.columns, frame.index = [str(name).strip() for name in names], frame.index + 1
-    return frame
+    # Spreadsheets of some countries write semicolons, since the comma stands in their numbers. The names
+    # are read as a row, so that a row with more values than names is an error.
+    how = {"header": None, "dtype": object, "keep_default_na": False, "skip_blank_lines": False}
+    how |= {"encoding": "utf-8-sig", "encoding_errors": "surrogateescape"}
+    found = pandas.read_csv(file, sep=max(",;\t", key=first.count), **how)
+    frame = found.iloc[1:].set_axis([str(name).strip() for name in found.iloc[0]], axis=1)
+    return frame[(frame != "").any(axis=1)].rename(index=lambda row: row + 1)
 
 
-def _read_json(file: Path) -> "DataFrame":
+def _read_json(file: Path) -> pandas.DataFrame:
     records = {}
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
         for row, text in enumerate(stream, 1):
-            if text.isspace():
-                continue
             try:
-                records[row] = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                raise UserError(f"{file}, row {row}: not JSON: {error}") from None
-            if not isinstance(records[row], dict):
-                raise UserError(f"{file}, row {row}: not a JSON object")
-    return _pandas().DataFrame(list(records.values()), index=list(records), dtype=object)
+                if text.strip():
+                    records[row] = dict(json.loads(text))
+            except (ValueError, TypeError, RecursionError):
+                raise ValueError(f"row {row} is no JSON object") from None
+    return pandas.DataFrame([*records.values()], index=[*records], dtype=object)
 
 
+def _read_parquet(file: Path) -> pandas.DataFrame:
+    frame = pandas.read_parquet(file)
+    return frame.set_axis(range(1, len(frame) + 1))
+
+
+_ROLES = {"": "train", **ROLE_NAMES}
 _READERS = {
     ".csv": _read_text,
     ".tsv": _read_text,
     ".jsonl": _read_json,
     ".ndjson": _read_json,
-    ".parquet": lambda file: _pandas().read_parquet(file),
+    ".parquet": _read_parquet,
 }
 
 
-def _texts(file: Path, found: "DataFrame", names: dict[str, str | None]) -> "DataFrame":
+def _texts(file: Path, found: pandas.DataFrame, names: dict[str, str]) -> pandas.DataFrame:
     """What each row says in each of `COLUMNS`, as text; nothing in those that there are not."""
-    pandas = _pandas()
-    frame = pandas.DataFrame(index=found.index if found.index.dtype == int else range(1, len(found) + 1))
-    header = [str(name) for name in found.columns]
+    columns, header = {}, [str(name) for name in found.columns]
     for ours, theirs in names.items():
-        wanted = ours in _NEEDED or theirs != ours or theirs in header
-        if theirs and wanted and header.count(theirs) != 1:
+        count = header.count(theirs) if theirs else 0
+        if count > 1 or (not count and (ours in _NEEDED or theirs not in ("", ours))):
             there = ", ".join(map(repr, filter(None, header))) or "none"
             raise UserError(
                 f"{file} must have one column {theirs!r} and has {there}; if it is called otherwise, say so "
                 f"with columns {ours}=NAME"
             )
-        frame[ours] = ""
-        if theirs in header:
-            column = found[theirs].astype(object)
-            if pandas.api.types.infer_dtype(column, skipna=False) != "string":
-                nested = column.map(lambda value: isinstance(value, list | dict | np.ndarray))
-                if nested.any():
-                    row = nested.idxmax()
-                    raise UserError(f"{file}, row {row}: {column[row]!r} is neither a text nor a number")
-                column = column.where(column.notna(), "").map(str)
-            frame[ours] = column.set_axis(frame.index)
-    return frame
+        values = found[theirs].astype(object) if count else pandas.Series("", found.index, dtype=object)
+        if pandas.api.types.infer_dtype(values, skipna=False) != "string":
+            for row, value in values.items():
+                if isinstance(value, list | dict | np.ndarray):
+                    raise UserError(f"{file}, row {row}: {value!r} is neither a text nor a number")
+            values = pandas.Series(map(str, values.where(values.notna(), "")), values.index, dtype=object)
+        columns[ours] = values
+    return pandas.DataFrame(columns)
 
 
 def write_table(table: ImageTable, path: str | Path) -> Path:
@@ -211,14 +172,13 @@ def write_table(table: ImageTable, path: str | Path) -> Path:
     file = Path(path).expanduser()
     if file.suffix.lower() != ".csv":
         raise UserError(f"output must be a file .csv; got {path}")
-    pandas = _pandas()
 
-    def beside(path: str | None) -> str:
+    def beside(path: str) -> str:
         return Path(os.path.relpath(table.root / path, file.parent)).as_posix() if path else ""
 
     columns = {
         "path": [*map(beside, table.paths)],
-        "label": in_words(table.labels, table.class_names),
+        "label": labels_in_words(table.labels, table.class_names),
         "split": [] if {*table.roles} == {"train"} else table.roles,
         "group": table.groups,
         "weight": [] if (table.weights == 1).all() else [f"{weight:.9g}" for weight in table.weights],

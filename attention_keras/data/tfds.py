@@ -5,6 +5,7 @@ import re
 import socket
 import urllib.request
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,14 +14,16 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from attention_keras.data.array_store import ArrayStore
-from attention_keras.data.images import PictureFormat, to_size
+from attention_keras.data.images import to_size
 from attention_keras.data.pipeline import untuned
-from attention_keras.data.registry import DEFAULT_SIZE, PETS, Resize
-from attention_keras.data.split import Role, Split
+from attention_keras.data.registry import DEFAULT_SIZE, Resize
+from attention_keras.data.split import ROLES, Cut, Role, Split
+from attention_keras.data.table import TEST_FRACTION
 from attention_keras.errors import UserError
 
 _READ_AT_ONCE = 512
 _NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")
+_TEST_SEED = 0  # a test split that is cut from train is the same for every seed of a training
 
 
 def open_builder(name: str, data_dir: str | Path | None = None) -> tfds.core.DatasetBuilder:
@@ -74,56 +77,94 @@ def unreachable_hosts(urls: Iterable[str], seconds: float = 8.0) -> str | None:
 class TfdsSource:
     """Splits of a dataset as uint8 arrays, prepared here if need be.
 
-    `image_size` None keeps a size that the dataset fixes, else takes 32. `to_arrays` makes images and masks
-    of a stored example and a size; by default the whole image alone.
+    `size` None keeps the one that the dataset fixes, else takes 32x32. `to_arrays` makes images and masks of
+    a stored example, a size and a way to resize; by default the whole image alone.
     """
 
     def __init__(
         self,
-        builder: tfds.core.DatasetBuilder,
+        name: str,
+        data_dir: str | Path | None,
         store: ArrayStore,
-        image_size: int | None = None,
+        size: tuple[int, int] | None = None,
         resize: Resize = "crop",
-        to_arrays: Callable[[dict, tuple[int, int]], dict] | None = None,
+        to_arrays: Callable[[dict, tuple[int, int], Resize], dict] | None = None,
     ):
-        self._builder, self._store = builder, store
-        self._image, self._label = _image_and_label(builder)
+        self._builder = builder = open_builder(name, data_dir)
+        self._image, self._label = (_key(builder, kind) for kind in ("Image", "ClassLabel"))
+        if (dtype := builder.info.features[self._image].np_dtype) not in (np.uint8, np.uint16):
+            raise UserError(f"images of tfds:{builder.name} are {dtype}; needed are uint8 or uint16")
         prepare(builder)
         fixed = tuple(builder.info.features[self._image].shape[:2])
-        self._size = (image_size or DEFAULT_SIZE,) * 2 if image_size or None in fixed else fixed
-        self._to_arrays, self._resize = to_arrays, resize
-        self._splits = _splits(builder)
-        self.roles = frozenset(self._splits)
+        self._size = size or ((DEFAULT_SIZE,) * 2 if None in fixed else fixed)
+        self._to_arrays, self._resize, self._store = to_arrays, resize, store
         self.class_names = tuple(builder.info.features[self._label].names)
 
-    def read(self, role: Role, limit: int | None) -> Split:
+    def splits(self, name: str, cut: Cut) -> tuple[Split, Split, Split | Callable[[], Split]]:
+        """Training, validation and test, which is still to be read unless it was cut from the first."""
+        stored = self._stored()
+        cut.check(name, stored)
+
+        def read(role: Role) -> Split:
+            return self.read(stored[role], cut.most(role))
+
+        def held_out(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+            kept, held = cut_by_class(train.labels, fraction, seed)
+            return train.take(kept), train.take(held)
+
+        train, test = read("train"), partial(read, "test")
+        if "test" not in stored:
+            train, test = held_out(train, TEST_FRACTION, _TEST_SEED)
+        if "validation" in stored:
+            return train, read("validation"), test
+        return *held_out(train, cut.validation_fraction, cut.seed), test
+
+    def _stored(self) -> dict[Role, str]:
+        """Which stored split is read for a role."""
+        stored, name = self._builder.info.splits, self._builder.name
+        if "train" not in stored:
+            raise UserError(f"tfds:{name} has no train split, only {', '.join(stored) or 'none'}")
+        if (
+            "test" not in stored and "validation" in stored
+        ):  # as in ImageNet, whose test labels are not public
+            return {"train": "train", "test": "validation"}
+        return {role: role for role in ROLES if role in stored}
+
+    def read(self, stored: str, limit: int | None) -> Split:
         """The first `limit` images in stored order, which is shuffled once and for all."""
-        count = self._builder.info.splits[self._splits[role]].num_examples
+        count = self._builder.info.splits[stored].num_examples
         count = count if limit is None else min(count, limit)
-        stored = f"{self._splits[role]}[:{count}]"
         columns = {"images": ((count, *self._size, 3), "uint8"), "labels": ((count,), "int32")}
         if self._to_arrays:
             columns["masks"] = ((count, *self._size), "bool")
-        how = self._to_arrays.__name__ if self._to_arrays else self._resize
-        key = f"{self._builder.info.full_name} {self._builder.data_path} {stored} {columns} {how}"
+        name, data_path, part = self._builder.name, self._builder.data_path, f"{stored}[:{count}]"
+        how = f"{self._resize} {self._to_arrays and self._to_arrays.__name__}"
+        key = f"{self._builder.info.full_name} {data_path} {part} {columns} {how}"
         try:
-            return Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, stored)))
+            split = Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, part)))
         except (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
             reason = error.message.splitlines()[0]
             raise UserError(
-                f"the copy of {self._builder.name} in {self._builder.data_path} is damaged: {reason}; "
+                f"the copy of {name} in {data_path} is damaged: {reason}; "
                 "copy it again, or delete that folder to prepare it anew"
             ) from None
+        labels, last = split.labels, len(self.class_names) - 1
+        if len(wrong := labels[(labels < 0) | (labels > last)]):
+            raise UserError(
+                f"{name}, {stored} split: {len(wrong)} of {len(labels)} labels are not in 0..{last} (one is "
+                f"{wrong[0]}); -1 usually means that labels of this split are not public"
+            )
+        return split
 
-    def _fill(self, arrays: dict[str, np.ndarray], stored: str) -> int:
+    def _fill(self, arrays: dict[str, np.ndarray], part: str) -> int:
         def row(example: dict) -> dict:
-            labels = {"labels": tf.cast(example[self._label], tf.int32)}
+            labels, how = {"labels": tf.cast(example[self._label], tf.int32)}, (self._size, self._resize)
             if self._to_arrays:
-                return labels | self._to_arrays(example, self._size)
-            return labels | {"images": whole_image(example[self._image], self._size, self._resize)}
+                return labels | self._to_arrays(example, *how)
+            return labels | {"images": whole_image(example[self._image], *how)}
 
         in_stored_order = tfds.ReadConfig(interleave_cycle_length=1, add_tfds_id=False)
-        examples = self._builder.as_dataset(stored, shuffle_files=False, read_config=in_stored_order)
+        examples = self._builder.as_dataset(part, shuffle_files=False, read_config=in_stored_order)
         batches = examples.map(row, tf.data.AUTOTUNE).batch(_READ_AT_ONCE).prefetch(2)
         end = 0
         for batch in untuned(batches).as_numpy_iterator():
@@ -133,51 +174,29 @@ class TfdsSource:
         return end
 
 
-def _image_and_label(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
-    """Keys of the image and the class label, from the dataset's own declaration if it has one."""
-    features, keys = dict(builder.info.features), builder.info.supervised_keys
-    kinds = (tfds.features.Image, tfds.features.ClassLabel)
-    if not keys or len(keys) != 2:
-        keys = [
-            next((k for k, feature in features.items() if isinstance(feature, kind)), None) for kind in kinds
-        ]
-    image, label = keys
-    if not all(isinstance(features.get(key), kind) for key, kind in zip(keys, kinds)):
-        raise UserError(
-            f"tfds:{builder.name} is not for image classification: it needs an Image and a ClassLabel, and "
-            f"has {', '.join(features)}"
-        )
-    if features[image].np_dtype not in (np.uint8, np.uint16):
-        raise UserError(
-            f"images of tfds:{builder.name} are {features[image].np_dtype}; needed are uint8 or uint16"
-        )
-    return image, label
+def _key(builder: tfds.core.DatasetBuilder, kind: str) -> str:
+    """Key of the image or of the class label: the one that the dataset itself declares, or else the first."""
+    features, declared = dict(builder.info.features), builder.info.supervised_keys or ()
+    keys = (*(key for key in declared if isinstance(key, str)), *features)
+    for key in keys:
+        if isinstance(features.get(key), getattr(tfds.features, kind)):
+            return key
+    raise UserError(
+        f"tfds:{builder.name} is not for image classification: it needs an Image and a ClassLabel, and "
+        f"has {', '.join(features)}"
+    )
 
 
-def _splits(builder: tfds.core.DatasetBuilder) -> dict[Role, str]:
-    """Which stored split is read for a role."""
-    stored = builder.info.splits
-    if "train" not in stored:
-        raise UserError(f"tfds:{builder.name} has no train split, only {', '.join(stored) or 'none'}")
-    if "test" in stored:
-        return {role: role for role in ("train", "validation", "test") if role in stored}
-    if "validation" in stored:  # as in ImageNet, whose test labels are not public
-        return {"train": "train", "test": "validation"}
-    return {"train": "train"}
-
-
-def read_pets(to: PictureFormat, limit: int | None, data_dir: str | None) -> Split:
-    """Test images of Oxford-IIIT pets with their masks, whose borders are left to the background."""
-    builder = open_builder(PETS, data_dir)
-    prepare(builder)
-
-    def row(example):
-        mask = to_size(tf.where(example["segmentation_mask"] == 1, 255.0, 0.0), to.size, to.resize)[..., 0]
-        return whole_image(example["image"], to.size, to.resize), example["label"], mask > 127
-
-    examples = builder.as_dataset("test", shuffle_files=False).map(row).take(limit or -1)
-    images, labels, masks = (np.stack(column) for column in zip(*examples.as_numpy_iterator()))
-    return Split(images, labels, masks)
+def cut_by_class(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers to keep and to hold out, ascending: a share of every class."""
+    count = len(labels)
+    shuffled = np.random.default_rng(seed).permutation(count)
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    sizes = np.bincount(labels[by_class])
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    quantile = (np.arange(count) - starts[labels[by_class]] + 0.5) / sizes[labels[by_class]]
+    held = np.sort(by_class[np.argsort(quantile, kind="stable")][: max(1, round(count * fraction))])
+    return np.setdiff1d(np.arange(count), held), held
 
 
 def whole_image(image: tf.Tensor, size: tuple[int, int], resize: Resize) -> tf.Tensor:
@@ -190,7 +209,13 @@ def whole_image(image: tf.Tensor, size: tuple[int, int], resize: Resize) -> tf.T
     return tf.ensure_shape(image, (*size, 3))
 
 
-def birds(example: dict, size: tuple[int, int]) -> dict[str, tf.Tensor]:
+def pets(example: dict, size: tuple[int, int], resize: Resize) -> dict[str, tf.Tensor]:
+    """Oxford-IIIT pets with their masks, whose borders are left to the background."""
+    mask = to_size(tf.where(example["segmentation_mask"] == 1, 255.0, 0.0), size, resize)[..., 0]
+    return {"images": whole_image(example["image"], size, resize), "masks": mask > 127}
+
+
+def birds(example: dict, size: tuple[int, int], resize: Resize) -> dict[str, tf.Tensor]:
     """CUB-200-2011: the bird's bounding box, stretched, with its segmentation mask cut likewise."""
     shape = tf.shape(example["image"])[:2]
     extent = tf.cast(tf.concat([shape, shape], axis=0), tf.float32)

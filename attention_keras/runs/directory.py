@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attention_keras.data.membership import Changes, FileRecord
+from attention_keras.data.registry import FileRecord, changes_between
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.durable import hold_alone, write_json, write_text
@@ -142,7 +142,7 @@ class Run:
     def refuse_changed_files(self, name: str, files: Mapping[str, FileRecord] | None) -> None:
         """Raise UserError where the images of the dataset `name` are not those the run began with."""
         before = self.files()
-        if before and files is not None and (changes := Changes.between(before, files)):
+        if before and files is not None and (changes := changes_between(before, files)):
             raise UserError(
                 f"{name} has changed since {self.path} began: {changes}; put the files back, or give a new "
                 "`name`, or `restart` to discard the run"

@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax
 from sklearn.metrics import precision_recall_curve
 
-from attention_keras.data.labels import kind_of
+from attention_keras.data.split import kind_of
 from attention_keras.measures.answers import score_numbers, score_tags
 from attention_keras.models.parts import count_macs, count_parameters
 from attention_keras.runs import provenance

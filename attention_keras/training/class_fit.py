@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, softmax
 
-from attention_keras.data.labels import kind_of, strata, targets_of
+from attention_keras.data.split import kind_of, strata, targets_of
 from attention_keras.layers.normalization import variance_of
 from attention_keras.models.class_head import ATTENTION_WEIGHT, PENALTY, PROBE_WEIGHT, fit_level_weights
 from attention_keras.training.losses import ACTIVATIONS

@@ -12,9 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from attention_keras.data.labels import Kind, class_counts, kind_of
 from attention_keras.data.registry import parse_augment
-from attention_keras.data.split import ImageDataset, Split
+from attention_keras.data.split import ImageDataset, Kind, Split, class_counts, kind_of
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier
 from attention_keras.models.outputs import LEVEL_LOGITS, LOGITS, attention_maps

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from attention_keras.data.datasets import ImageDataset, has_free_size
-from attention_keras.data.labels import kind_of
 from attention_keras.data.pipeline import steps_per_epoch
+from attention_keras.data.split import kind_of
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import AUTO, RAW
 from attention_keras.layers.preprocess import PREPROCESSING, build_preprocess

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from scipy.special import log_softmax
 
-from attention_keras.data.labels import kind_of, targets_of
+from attention_keras.data.split import kind_of, targets_of
 from attention_keras.errors import needs
 
 FOLDS = 5

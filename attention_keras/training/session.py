@@ -86,7 +86,7 @@ class Session:
             for line in report.summarize(config, dataset, self.model, strategy, self.frozen):
                 say(line)
             if self.objects:
-                say(f"attention trained with the object of {self.objects.count:,} training images")
+                say(f"attention trained with the object of {self.objects.train.sum():,} training images")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -168,7 +168,7 @@ class Session:
             thaw(frozen_layers(model))
         if self.units:
             train, validation = self.units.scaled(train), self.units.scaled(validation)
-        told = objects.count if objects else 0
+        told = int(objects.train.sum()) if objects else 0
         compile_network(model, config, stage, np.asarray(train.labels), told, self.strategy)
         saving.stage_began = stage.first * history.steps_per_epoch
         with saving.listening():

@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-from attention_keras.data.membership import Changes
 from attention_keras.data.pipeline import user_errors
+from attention_keras.data.registry import changes_between
 from attention_keras.data.table_file import read_files
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
@@ -77,18 +77,18 @@ def train(config: RunConfig, report: Callable[[str], None] = print) -> RunResult
     return RunResult(run, session.config, metrics, chief)
 
 
-def _changes_since(run: Run) -> Changes | None:
-    """How the files differ from those that a finished run was trained on; None where nobody can tell."""
+def _changes_since(run: Run) -> str:
+    """How the files differ from those that a finished run was trained on; nothing where nobody can tell."""
     config, known = run.config, run.files()
     if not known:
-        return None
+        return ""
     try:
         table = read_files(config.dataset, config.columns, config.group_by, config.labels)
     except UserError:
-        return None  # they are not needed any more
+        return ""  # they are not needed any more
     now = table.files(table.roles)
     both = ({path: (file.digest, file.label) for path, file in files.items()} for files in (known, now))
-    return Changes.between(*both)
+    return changes_between(*both)
 
 
 def _said(metrics: dict[str, Any], when: str) -> str:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from attention_keras.data import digits
+from attention_keras.data import datasets
 from attention_keras.data.datasets import load_dataset
+from attention_keras.data.digits import generate_scenes as scenes
 from attention_keras.data.pipeline import training_batches
 from attention_keras.data.rows import DiskRows
-from attention_keras.data.source import check_labels
 from attention_keras.errors import UserError
 
 
@@ -22,14 +22,12 @@ def test_cluttered_digits_is_the_same_for_every_seed():
 
 
 def test_test_split_is_not_made_until_asked_for(monkeypatch):
-    made, generate = [], digits.generate_scenes
-    monkeypatch.setattr(
-        digits, "generate_scenes", lambda split, count: made.append(split) or generate(split, count)
-    )
+    made = []
+    monkeypatch.setattr(datasets, "generate_scenes", lambda *which: made.append(which) or scenes(*which))
     dataset = load_dataset("cluttered_digits", limit=10)
-    assert made == ["train", "validation"]
+    assert made == [("train", 10), ("validation", 2)]
     dataset.test()
-    assert made == ["train", "validation", "test"]
+    assert made[2:] == [("test", 2)]
 
 
 def test_cifar10_as_prepared(cifar10):
@@ -110,7 +108,10 @@ def test_mistakes_are_told_in_one_line(tmp_path, monkeypatch):
         assert "\n" not in str(caught.value)
 
 
-def test_labels_out_of_range_are_refused():
-    check_labels(np.array([0, 9]), 10, "here")
-    with pytest.raises(UserError, match=r"here: 2 of 3 labels are not in 0..9 \(one is 10\)"):
-        check_labels(np.array([10, 3, -1]), 10, "here")
+def test_labels_that_are_not_public_are_refused(prepare):
+    examples = [{"id": str(i), "image": np.zeros((32, 32, 3), "uint8"), "label": i % 10} for i in range(20)]
+    unknown = [example | {"label": -1} for example in examples[:3]]
+    data_dir = prepare("cifar10", {"train": examples, "test": examples[:1] + unknown})
+    dataset = load_dataset("cifar10", data_dir=data_dir)
+    with pytest.raises(UserError, match=r"test split: 3 of 4 labels are not in 0..9 \(one is -1\)"):
+        dataset.test()

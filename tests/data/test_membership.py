@@ -10,7 +10,8 @@ from attention_keras.data import table
 from attention_keras.data.datasets import load_dataset, load_unseen, seen_in_training
 from attention_keras.data.folders import read_folder
 from attention_keras.data.images import PictureFormat
-from attention_keras.data.membership import choose_roles, content_digests, cut_by_class
+from attention_keras.data.table import choose_roles, content_digests
+from attention_keras.data.tfds import cut_by_class
 from attention_keras.errors import UserError
 
 COUNT = 60

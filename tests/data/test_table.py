@@ -132,7 +132,7 @@ def test_masks_beside_the_images(tmp_path, fill):
 
 
 def test_streamed_pixels_are_those_that_would_be_kept(photos, load):
-    needed = 40 * (16 * 16 * 3 + 8)  # pixels, row numbers
+    needed = 40 * (16 * 16 * 3 + 1)  # pixels, and whether it is good
     assert type(load(memory_limit=needed).train.images) is np.ndarray
     assert isinstance(load(memory_limit=needed - 1).train.images, ImageRows)
     for file in list(photos.glob("a/*"))[:12]:

@@ -10,10 +10,8 @@ import numpy as np
 
 from attention_keras.data import datasets as data
 from attention_keras.data.images import PictureFormat, model_channels
-from attention_keras.data.labels import Kind
-from attention_keras.data.membership import Changes, FileRecord
-from attention_keras.data.registry import IMAGE_FILES, TABLE, Resize
-from attention_keras.data.split import Split
+from attention_keras.data.registry import IMAGE_FILES, TABLE, FileRecord, Resize, changes_between
+from attention_keras.data.split import Kind, Split
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import CommonOptions
 from attention_keras.evaluation.subjects.load import Subject
@@ -83,7 +81,7 @@ def dataset_of(subjects: Sequence[Subject], name: str = "", data_dir: str = "") 
     dataset = data.load_dataset(name, seed=whole.trained.seed, **how)
     for subject in same:
         known, now = subject.files, dataset.files
-        if known and now is not None and (changes := Changes.between(_tested(known), _tested(now))):
+        if known and now is not None and (changes := changes_between(_tested(known), _tested(now))):
             logger.warning("%s has changed since %s was trained: files %s", name, subject.name, changes)
     return dataset
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from attention_keras.data.membership import FileRecord
+from attention_keras.data.registry import FileRecord
 from attention_keras.errors import NotApplicable, UserError
 from attention_keras.evaluation.subjects.predictor import KerasPredictor, Predictor, TiledPredictor
 from attention_keras.evaluation.subjects.views import evidence_in_batches, logits_view, softmax_batches
