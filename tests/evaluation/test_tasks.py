@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,16 +10,9 @@ from PIL import Image
 from attention_keras.commands.evaluate import run
 from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
-from attention_keras.evaluation.options import (
-    TASKS,
-    AllOptions,
-    FaithfulnessOptions,
-    MapsOptions,
-    QueryOptions,
-    SegmentationOptions,
-    TransferOptions,
-)
-from attention_keras.evaluation.subjects.load import load_predictor, load_subjects
+from attention_keras.evaluation import options as of
+from attention_keras.evaluation.options import TASKS
+from attention_keras.evaluation.subjects.load import load_subjects
 from attention_keras.evaluation.tasks.transfer import PENALTIES, linear_accuracy
 from attention_keras.runs.directory import Run
 
@@ -30,14 +22,14 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
     common = {"limit": 6, "output": str(tmp_path)}
     small = {"steps": 4, "epsilons": (0, 4), "pgd_steps": 2, "pgd_restarts": 1, "rows": 3, "panels": 4}
     for options in (
-        AllOptions((runs[0],), **small, **common),
-        QueryOptions(tuple(runs), **common),
-        MapsOptions(tuple(runs), rows=3, versus="second", **common),
-        SegmentationOptions(tuple(runs[1:]), **common),
+        of.AllOptions((runs[0],), **small, **common),
+        of.QueryOptions(tuple(runs), **common),
+        of.MapsOptions(tuple(runs), rows=3, versus="second", **common),
+        of.SegmentationOptions(tuple(runs[1:]), **common),
     ):
         assert run(options) == 0
     assert "transfer: left out, of cluttered_digits a class has fewer" in capsys.readouterr().out
-    assert run(TransferOptions((runs[0],), output=str(tmp_path))) == 0
+    assert run(of.TransferOptions((runs[0],), output=str(tmp_path))) == 0
     page = (tmp_path / "report.html").read_text()
     assert re.findall(r'href="([^"]+)"', page) == [f"#{task}" for task in TASKS]
     results = {task: json.loads((tmp_path / f"{task}.json").read_text()) for task in TASKS}
@@ -65,48 +57,41 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
 
 def test_chosen_maps_and_what_does_not_apply(runs, tmp_path):
     output = {"output": str(tmp_path)}
-    assert run(FaithfulnessOptions((runs[0],), limit=4, maps=("evidence", "random"), **output)) == 0
+    assert run(of.FaithfulnessOptions((runs[0],), limit=4, maps=("evidence", "random"), **output)) == 0
     [values] = json.loads((tmp_path / "faithfulness.json").read_text())["values"].values()
     assert set(values) == {"evidence conv10", "evidence conv13", "evidence all", "random"}
     with pytest.raises(UserError, match="no run has attention"):
-        run(QueryOptions((runs[2],), **output))
+        run(of.QueryOptions((runs[2],), **output))
     with pytest.raises(UserError, match=r"versus must be second or a class: zero, one, .*; got 'cat'"):
-        run(MapsOptions((runs[0],), rows=2, versus="cat", **output))
+        run(of.MapsOptions((runs[0],), rows=2, versus="cat", **output))
 
 
 def test_masks_queries_and_targets_from_folders(runs, tmp_path, capsys):
-    pictures = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3)).astype("uint8")
-    for index, picture in enumerate(pictures):
+    half = Image.fromarray(np.repeat(np.uint8([[255, 0]]), 16, axis=1).repeat(32, axis=0))
+    for index, noise in enumerate(np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), "uint8")):
         folder = tmp_path / "data" / "ab"[index % 2]
         (folder / "GroundTruth").mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(folder / f"{index}.png")
-        mask = Image.fromarray(np.where(np.arange(32) < 16, 255, 0).astype("uint8")[None].repeat(32, 0))
-        mask.save(folder / "GroundTruth" / f"{index}.png")
+        Image.fromarray(noise).save(folder / f"{index}.png")
+        half.save(folder / "GroundTruth" / f"{index}.png")
     common = {"output": str(tmp_path / "out"), "batch_size": 5}
     folder = f"folder:{tmp_path / 'data'}"
-    assert run(SegmentationOptions((runs[0],), masks=folder, **common)) == 0
+    assert run(of.SegmentationOptions((runs[0],), masks=folder, **common)) == 0
     values = json.loads((tmp_path / "out" / "segmentation.json").read_text())["values"]
     assert values["no model"]["all object"]["jaccard"] == pytest.approx(0.5)
     pair = {"queries": str(tmp_path / "data" / "a"), "scenes": str(tmp_path / "data" / "b")}
-    assert run(QueryOptions((runs[0],), **pair, **common)) == 0
-    assert run(TransferOptions((runs[0],), targets=(folder,), **common)) == 0
+    assert run(of.QueryOptions((runs[0],), **pair, **common)) == 0
+    assert run(of.TransferOptions((runs[0],), targets=(folder,), **common)) == 0
     assert "Accuracy of a linear SVM" in capsys.readouterr().out
     with pytest.raises(UserError, match="no folder with images"):
-        run(QueryOptions((runs[0],), queries=str(tmp_path / "data"), **common))
+        run(of.QueryOptions((runs[0],), queries=str(tmp_path / "data"), **common))
 
 
 def test_the_model_file_of_a_run_predicts_as_the_run_does(runs):
-    file = Path(runs[0]) / "model.keras"
-    (Path(runs[0]) / "metrics.json").write_text('{"temperature": 2.5}')
-    try:
-        of_run, of_file = load_predictor(runs[0]), load_predictor(file)
-        (subject,) = load_subjects([str(file)])
-    finally:
-        (Path(runs[0]) / "metrics.json").unlink()
+    of_run, of_file = load_subjects([runs[0], f"{runs[0]}/model.keras"])
     images = load_dataset("cluttered_digits", limit=5).train.images
-    np.testing.assert_array_equal(*(p.predict(images)["probabilities"] for p in (of_run, of_file)))
-    assert of_file.class_names == of_run.class_names and of_file.temperature == 2.5
-    assert subject.trained == Run(runs[0]).config
+    np.testing.assert_array_equal(*(s.predictor.predict(images)["probabilities"] for s in (of_run, of_file)))
+    assert of_file.predictor.class_names == of_run.predictor.class_names
+    assert of_file.predictor.temperature == 2.5 and of_file.trained == Run(runs[0]).config
 
 
 def test_separable_features_at_any_scale_and_useless_ones():

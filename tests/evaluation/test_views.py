@@ -4,13 +4,7 @@ import keras
 import numpy as np
 
 from attention_keras import attend, build_model
-from attention_keras.evaluation.subjects.views import (
-    cam_parts,
-    descriptor_model,
-    explained_layer,
-    predict_batches,
-    randomized,
-)
+from attention_keras.evaluation.subjects import views
 from attention_keras.models.copies import in_float32
 
 
@@ -18,24 +12,26 @@ def test_the_layer_that_is_explained():
     """The deepest tap, also of an application in mixed precision; only an averaged map has a CAM."""
     for name in ("vgg-att3-indep-dp", "vgg-hires", "vgg-pan"):
         model = build_model(name, width=0.03)
-        assert explained_layer(model) == "conv13" and cam_parts(model) is None, name
+        assert views.explained_layer(model) == "conv13" and views.cam_parts(model) is None, name
     keras.config.set_dtype_policy("mixed_bfloat16")
     backbone = keras.applications.MobileNetV3Small(
         include_top=False, weights=None, input_shape=(32, 32, 3), minimalistic=True
     )
     names = [layer.name for layer in backbone.layers if layer.name.endswith("project_bn")]
     model = attend(backbone, [names[2], names[-1]], num_classes=3, head="paper")
-    assert explained_layer(in_float32(model)) == names[-1]
+    assert views.explained_layer(in_float32(model)) == names[-1]
 
 
 def test_descriptors_are_what_the_classifier_sees_as_wide_as_the_papers():
     papers = {"vgg-att2-concat-pc": 1024, "vgg-att2-indep-pc": 1024, "vgg-att1-dp": 512, "vgg-gap": 512}
     models = {name: build_model(name, width=1 / 16) for name in papers}
-    widths = {name: descriptor_model(model).output.shape[-1] for name, model in models.items()}
+    widths = {name: views.descriptor_model(model).output.shape[-1] for name, model in models.items()}
     assert widths == {name: width // 16 for name, width in papers.items()}
     images = np.random.default_rng(0).uniform(0, 255, (5, 32, 32, 3)).astype("float32")
     model = models["vgg-att2-concat-pc"]
-    logits = model.get_layer("classifier")(predict_batches(descriptor_model(model), images, batch_size=2))
+    logits = model.get_layer("classifier")(
+        views.predict_batches(views.descriptor_model(model), images, batch_size=2)
+    )
     np.testing.assert_allclose(logits, model(images)["logits"], rtol=1e-4, atol=1e-4)
 
 
@@ -46,7 +42,7 @@ def test_random_weights_are_new_and_reproducible_and_statistics_of_pixels_stay()
     images = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(6, 3, name="early")(normalization(images))
     model = attend(keras.Model(images, x), ["early"], 4, head="paper")
-    first, again, other = (randomized(model, seed) for seed in (0, 0, 1))
+    first, again, other = (views.randomized(model, seed) for seed in (0, 0, 1))
     np.testing.assert_allclose(first.get_layer("norm")(pixels), normalization(pixels), atol=1e-5)
     for old, one, same, different in zip(*(m.trainable_weights for m in (model, first, again, other))):
         np.testing.assert_array_equal(one, same)

@@ -66,7 +66,6 @@ def open_record(path: Path, settings: dict[str, Any]) -> Iterator[Record]:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a record."""
     with path.open(**TEXT) as file:
         yield from map(json.loads, file)
 
