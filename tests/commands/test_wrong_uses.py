@@ -16,7 +16,7 @@ CASES = {
     "train --run-dir file --limit 20": "cannot write",
     "train --dataset folder:none": "is not a folder",
     "train --init-from none": "there is no ",
-    "train --backbone keras:MobileNetV9": "the closest names are MobileNetV",
+    "train --backbone keras:MobileNetV9": "keras.applications has no 'MobileNetV9'",
     "train --export file --name x": "cannot write to file/x: Not a directory; choose another folder",
     "train --export file/deeper/sub --name x": "Not a directory",
     "train --export /proc/x --name x": "cannot write to /proc/x",
