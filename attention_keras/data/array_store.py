@@ -26,10 +26,10 @@ _META = "store.json"
 _UNFINISHED = "unfinished-"
 _DAY = 24 * 3600
 
-# Column name to (shape, dtype); the first axis of every column is the row.
 Columns = dict[str, tuple[tuple[int, ...], str]]
-# Writes the rows that it has from the top of arrays, and returns how many those are.
+"""Name to shape, with room for as many rows as there can be, and type."""
 Fill = Callable[[dict[str, np.ndarray]], int]
+"""Writes the rows that it has from the top of arrays, and returns how many those are."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,9 @@ class ArrayStore:
         return _size(columns) <= self.memory_limit
 
     def build(self, key: str, columns: Columns, fill: Fill) -> dict[str, np.ndarray | DiskRows]:
-        """Arrays that `fill` writes, or the ones that an earlier call with this key left on disk.
+        """Arrays that `fill` writes, or those that an earlier call with this key left on disk.
 
-        Whatever changes the content must change `key`. `columns` have room for as many rows as there can be.
-        On disk, columns of more than one axis come as `DiskRows`.
+        Whatever changes the content must change `key`. Columns of more than one axis come as `DiskRows`.
         """
         if self.fits(columns):
             arrays = {name: np.empty(shape, dtype) for name, (shape, dtype) in columns.items()}
@@ -129,11 +128,7 @@ class Floats(Rows):
 def keep_features(
     batches: Iterator[Sequence], shapes: Sequence[tuple], count: int, store: ArrayStore
 ) -> tuple[Floats, ...]:
-    """Features of `count` images in place of their pixels, computed batch by batch, where `store` says.
-
-    Each of `batches` has a tensor `(b, ...)` for each of `shapes`. The folder of `store` holds these
-    features and nothing else.
-    """
+    """Features of `count` images in place of their pixels: batches of a tensor for each of `shapes`."""
 
     def fill(arrays: dict[str, np.ndarray]) -> int:
         done = 0
@@ -163,10 +158,7 @@ class MapFiles(Rows):
 
     @classmethod
     def kept(cls, folder: Path, count: int, compute: Callable[[int], Iterable[np.ndarray]]) -> "MapFiles":
-        """`count` maps in a folder; `compute` gives one that is not there yet, in bands `(h, w, c)`.
-
-        A map is there whole or not at all, so that whoever was stopped goes on with the next one.
-        """
+        """`compute` gives a map that is not in the folder, in bands; one is there whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
         files = [folder / f"{row:07d}.npy" for row in range(count)]
         for row, file in enumerate(files):

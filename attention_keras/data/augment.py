@@ -123,10 +123,7 @@ def _cutmix(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> Batch:
 
 
 def _blend(images: tf.Tensor, labels: tf.Tensor, of_pixels: tf.Tensor, of_labels: tf.Tensor, seed) -> Batch:
-    """These shares of another image, by a permutation (by chance of the image itself), and of its label.
-
-    0 and 1 are right for uint8, which wraps around.
-    """
+    """Shares of another image, by a permutation, and of its label; 0 and 1 are right for uint8, too."""
     partners = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(images)[0]), seed)
     pairs = ((images, of_pixels), (labels, of_labels))
     return tuple(values + share * (tf.gather(values, partners) - values) for values, share in pairs)

@@ -62,18 +62,13 @@ def _draw_block(split: str, block: int) -> tuple[np.ndarray, ...]:
     for slot in range(most):
         scenes = np.flatnonzero(pieces > slot)
         _paint(rng, canvas, _pieces(rng, scans, len(scenes)), scenes)
-    ink = _digits(rng, scans[chosen])
+    sizes = rng.integers(DIGIT_SIZES.start, DIGIT_SIZES.stop, _BLOCK)
+    ink = _placed(rng, sizes, lambda rows, size: _enlarge(scans[chosen[rows]], size))
     _paint(rng, canvas, ink, np.arange(_BLOCK))
     canvas += rng.normal(0, 8, canvas.shape).astype("float32")
     masks = ink > MASK_THRESHOLD
     images = np.clip(np.rint(canvas), 0, 255).astype("uint8")
     return images, labels[chosen], masks, _tight_boxes(masks)
-
-
-def _digits(rng: np.random.Generator, scans: np.ndarray) -> np.ndarray:
-    """Ink `(m, h, w)` in [0, 1] of whole digits, each at its own size and position."""
-    sizes = rng.integers(DIGIT_SIZES.start, DIGIT_SIZES.stop, len(scans))
-    return _placed(rng, sizes, lambda rows, size: _enlarge(scans[rows], size))
 
 
 def _pieces(rng: np.random.Generator, scans: np.ndarray, count: int) -> np.ndarray:
@@ -90,7 +85,7 @@ def _pieces(rng: np.random.Generator, scans: np.ndarray, count: int) -> np.ndarr
 
 
 def _placed(rng: np.random.Generator, sizes: np.ndarray, draw: Callable[[np.ndarray, int], np.ndarray]):
-    """Ink `(m, h, w)` with squares of these sizes `(m,)` at random positions, which `draw` fills."""
+    """Ink `(m, h, w)` in [0, 1]: squares of these sizes `(m,)` somewhere, which `draw` fills."""
     corners = rng.integers(0, SIDE - sizes[:, None] + 1, (len(sizes), 2))
     ink = np.zeros((len(sizes), SIDE, SIDE), "float32")
     for size in np.unique(sizes):

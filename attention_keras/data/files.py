@@ -19,9 +19,6 @@ DRAWINGS = "pictures"
 LONGEST_STEM = 150
 """In bytes. File systems take names of 255, and a digest, the name of a layer and an ending follow."""
 
-FolderId = tuple[int, int]
-"""Device and number of a folder, which tell it from others, whatever name or link leads to it."""
-
 
 def find_images(words: Sequence[str], output: Path | None = None) -> tuple[list[Path], Counter[str]]:
     """Every image that the words name, in their order and once; how many of which kind were passed over.
@@ -79,13 +76,13 @@ def images_below(
     folder: Path,
     passed_over: Counter[str],
     leave_out: Collection[str] = (),
-    elsewhere: Set[FolderId | None] = frozenset(),
+    elsewhere: Set[tuple[int, int] | None] = frozenset(),
     refuse: Callable[[OSError], None] | None = None,
 ) -> Iterator[Path]:
     """Every image in a folder and below, by name; `passed_over` counts the other files.
 
-    Links are followed, but no folder is looked through twice, nor one that `folder` itself is in, nor one of
-    `elsewhere`. `refuse` is called for a folder that cannot be read; by default it has no images.
+    Links are followed, but to no folder twice, nor to one that `folder` is in, nor to one of `elsewhere`.
+    `refuse` is called for a folder that cannot be read; by default it has no images.
     """
     seen = {*elsewhere, *map(folder_id, folder.resolve().parents)} - {folder_id(folder)}
     for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
@@ -107,8 +104,8 @@ def images_below(
                 passed_over["no regular files"] += 1
 
 
-def folder_id(folder: Path) -> FolderId | None:
-    """What tells a folder from others; None where there is none."""
+def folder_id(folder: Path) -> tuple[int, int] | None:
+    """Device and number, which tell it from others, whatever link leads to it; None where there is none."""
     try:
         found = folder.stat()
     except OSError:

@@ -29,8 +29,7 @@ _PILLOW_READS = ("uint8", "uint16", "int16", "int32", "float32", "bool")
 """Grey of these types in TIFF; of colours 8 bits alone."""
 _COLOURED = {b"\2": 3, b"\4": 1, b"\6": 3}
 """Of the kinds of PNG that Pillow cuts to 8 bits the channels without alpha."""
-_TURNED = (5, 6, 7, 8)
-"""EXIF's orientations whose height is the width of the file."""
+_TURNED = (5, 6, 7, 8)  # EXIF's orientations whose height is the width of the file
 
 
 class UnreadableImage(Exception):
@@ -64,10 +63,7 @@ def _check_size(height: int, width: int, megapixels: int | None = MEGAPIXELS) ->
 
 @contextmanager
 def open_image(path: Path, megapixels: int | None = MEGAPIXELS) -> Iterator[Image.Image]:
-    """A file whose pixels are still to be decoded; whatever goes wrong meanwhile is UnreadableImage.
-
-    So is an image of more than so many `megapixels`; None opens any.
-    """
+    """A file whose pixels are still to be decoded; whatever goes wrong meanwhile is UnreadableImage."""
     usual = Image.MAX_IMAGE_PIXELS
     with _reasons(path):
         with warnings.catch_warnings():
@@ -85,10 +81,7 @@ def open_image(path: Path, megapixels: int | None = MEGAPIXELS) -> Iterator[Imag
 
 @contextmanager
 def open_any(path: Path, channels: int) -> Iterator[Image.Image | np.ndarray]:
-    """A file as by `open_image`; where it has more than Pillow shows to a model of `channels`, all of it.
-
-    That is an upright array `(h, w, c)` of the values in the file. Raises UnreadableImage.
-    """
+    """As `open_image`; where that shows less than is there for a model of `channels`, the upright array."""
     with _reasons(path):
         array, turn = _read_array(path, channels), 1
     try:
@@ -102,16 +95,14 @@ def open_any(path: Path, channels: int) -> Iterator[Image.Image | np.ndarray]:
         if array is None:
             raise
     array = np.atleast_3d(array)
+    # As EXIF numbers them: transposed, then mirrored left and right, then up and down.
     array = array.swapaxes(0, 1) if turn in _TURNED else array
     array = array[:, ::-1] if turn in (2, 3, 6, 7) else array
     yield array[::-1] if turn in (3, 4, 7, 8) else array
 
 
 def _read_array(path: Path, channels: int) -> np.ndarray | None:
-    """Values as in the file; None where Pillow reads all that a model of `channels` sees.
-
-    Of colours with alpha it is the colours, unless `channels` is 4.
-    """
+    """None where Pillow reads all that a model of `channels` sees; alpha is for models of 4 channels."""
     with open(path, "rb") as stream:
         head = stream.read(26)
     array: np.ndarray | None = None

@@ -22,7 +22,6 @@ from attention_keras.data.image_files import (
     open_image,
     size_of,
     upright_rgb,
-    upright_size,
 )
 from attention_keras.data.registry import Resize
 from attention_keras.errors import UserError
@@ -71,10 +70,7 @@ def read_mask(path: Path, to: PictureFormat) -> np.ndarray:
 
 
 def check_image(path: Path, to: PictureFormat | None) -> None:
-    """Decode all of an image and keep nothing of it; raises UnreadableImage where reading does.
-
-    With `to` None it will be read in bands, and one of more than 100 megapixels is believed.
-    """
+    """Raises UnreadableImage where reading does; of an image for bands (None) up to 100 megapixels."""
 
     def decoded(image: Image.Image) -> np.ndarray:
         """No header says what is cut off; a JPEG is decoded at an eighth, in half the time."""
@@ -83,8 +79,9 @@ def check_image(path: Path, to: PictureFormat | None) -> None:
 
     if to is not None:
         _made(path, to, decoded)
-    elif math.prod(upright_size(path, None)) <= MEGAPIXELS * 1e6:
-        with open_image(path) as image:
+        return
+    with open_image(path, None) as image:
+        if image.width * image.height <= MEGAPIXELS * 1e6:
             decoded(image)
 
 
@@ -97,10 +94,9 @@ def _made(path: Path, to: PictureFormat, make: Callable[[Image.Image], np.ndarra
             count = found.shape[-1]
             if count != to.channels and {count, to.channels} != {1, 3}:
                 raise UnreadableImage(f"{count} channels, and the model takes {to.channels}")
-            array = np.ascontiguousarray(levels(found, to.values))
-            parts = [array] if count == 3 else [array[..., channel] for channel in range(count)]
-            made = [make(Image.fromarray(part))[..., : 3 if count == 3 else 1] for part in parts]
-            pixels = np.concatenate(made, axis=-1)
+            array = levels(found, to.values)
+            parts, depth = ([array], 3) if count == 3 else (np.moveaxis(array, -1, 0), 1)
+            pixels = np.concatenate([make(Image.fromarray(part))[..., :depth] for part in parts], axis=-1)
     if pixels.shape[-1] == to.channels:
         return pixels
     if to.channels == 3:
@@ -186,9 +182,9 @@ def fit_box(box: Sequence[float], image: tuple[int, int], to: PictureFormat) -> 
 def random_box(draws: Sequence[float], aspect: float = 1.0) -> tuple[float, float, float, float]:
     """A part of an image, `(top, left, height, width)` in shares of its height and width.
 
-    `draws` are four numbers in [0, 1), for area, ratio, top and left; `aspect` is the image's width over its
-    height, by the same of the result. Area and logarithm of the ratio are uniform among those that fit into
-    the image. One so long that none fits gives the largest parts that have the ratio.
+    `draws` in [0, 1) are for area, ratio, top and left; `aspect` is the image's width over its height, by the
+    same of the result. Area and logarithm of the ratio are uniform among those that fit. An image so long
+    that none fits gives the largest parts that have the ratio.
     """
     area_at, ratio_at, top_at, left_at = map(float, draws)
     most = min(SCALE[1], RATIO[1] / aspect, aspect / RATIO[0])

@@ -93,7 +93,7 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Every image once, in order: `(images (b, h, w, 3) uint8, targets (b, k) float32)`."""
     fetch = _fetcher(split, num_classes, objects)
-    begins, steps = _beginnings(len(split), batch_size, replicas), steps_per_epoch(len(split), batch_size)
+    steps, begins = steps_per_epoch(len(split), batch_size), _beginnings(len(split), batch_size, replicas)
 
     def batch_of(step):
         return _batch(*fetch(tf.range(begins[step], begins[step + 1])), objects)
@@ -108,11 +108,10 @@ def _beginnings(count: int, batch_size: int, replicas: int) -> tf.Tensor:
 
 
 def last_batch_start(count: int, batch_size: int, replicas: int = 1) -> int:
-    """Number of the first image in the last batch of an epoch, so that every replica gets an image of it.
+    """First image of the last batch of an epoch, which takes some of the one before where it is too small.
 
     TensorFlow gives each replica `ceil(images / replicas)` images of a batch until none is left, and one
-    without an image ends Keras's `fit` with an error (TensorFlow 2.21, Keras 3.15). So where the last batch
-    is too small, it takes as few images as it needs from the batch before.
+    without an image ends Keras's `fit` with an error (TensorFlow 2.21, Keras 3.15).
     """
     full = (count - 1) // batch_size * batch_size
     for start in range(full, max(0, full - batch_size) - 1, -1):
@@ -126,10 +125,7 @@ def last_batch_start(count: int, batch_size: int, replicas: int = 1) -> int:
 
 
 def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped: bool = False):
-    """A graph function from row numbers `(b,)`, and a seed of crops, to images and labels.
-
-    Objects are a fourth channel of the images.
-    """
+    """A graph function from row numbers `(b,)`, and a seed of crops, to images, with objects, and labels."""
     targets = _on_cpu(targets_of(np.asarray(split.labels), num_classes))
     if not cropped:
         read_images = _reader(split.images)
@@ -154,11 +150,9 @@ def _fetcher(split: Split, num_classes: int, objects: np.ndarray | None, cropped
 
 def _batch(images: tf.Tensor, labels: tf.Tensor, objects: np.ndarray | None):
     """What Keras is given: objects are a target, and no channel."""
-    return (
-        (images, labels)
-        if objects is None
-        else (images[..., :-1], {LOGITS: labels, "objects": images[..., -1]})
-    )
+    if objects is None:
+        return images, labels
+    return images[..., :-1], {LOGITS: labels, "objects": images[..., -1]}
 
 
 def _reader(field: np.ndarray | Rows | tuple[Floats, ...], dtype: tf.DType = tf.uint8):

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -16,12 +15,12 @@ from attention_keras.data.image_files import UnreadableImage, read_bands
 from attention_keras.data.images import PictureFormat, read_image, read_part
 from attention_keras.errors import UserError
 
+_DECODERS = ThreadPoolExecutor(os.cpu_count())
+"""One pool for all readers: no more images are in memory at full size than there are cores."""
+
 
 class Rows(ABC):
-    """Rows of an array `(n, ...)`, each of which has the shape `form`, read when they are indexed.
-
-    As of an array, the index is a number, a slice, or an array of row numbers or of truth values.
-    """
+    """An array `(n, *form)` whose rows are read when they are indexed, by any index of an array's rows."""
 
     def __init__(self, count: int, form: tuple[int | None, ...]):
         self.numbers, self.form = np.arange(count), form
@@ -110,7 +109,7 @@ class ImageRows(Rows):
             with self._as_it_was(number) as file:
                 return decode(file, self.to, *own)
 
-        images = list(_decoders().map(read, numbers, *arguments))
+        images = list(_DECODERS.map(read, numbers, *arguments))
         return np.stack(images) if images else np.empty((0, *self.form), "uint8")
 
     @contextmanager
@@ -133,9 +132,3 @@ def file_state(file: Path) -> tuple[int, int]:
     except (OSError, ValueError):
         return 0, 0
     return found.st_size, found.st_mtime_ns
-
-
-@cache
-def _decoders() -> ThreadPoolExecutor:
-    """One pool for all readers: no more images are in memory at full size than there are cores."""
-    return ThreadPoolExecutor(os.cpu_count())

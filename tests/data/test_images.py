@@ -8,23 +8,48 @@ from typing import get_args
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import ExifTags, Image
 from scipy.ndimage import gaussian_filter
 
 from attention_keras.data.image_files import UnreadableImage
-from attention_keras.data.images import PictureFormat, check_image, frames, read_image
+from attention_keras.data.images import (
+    RATIO,
+    SCALE,
+    PictureFormat,
+    check_image,
+    frames,
+    random_box,
+    read_image,
+    resized_crop,
+)
 from attention_keras.data.registry import Resize
 from attention_keras.serving.signatures import decode_images
 
 SHAPES = [(64, 64), (300, 200), (97, 411), (1, 1), (5, 40), (700, 500)]
 
 
-def photograph(shape, seed=0):
+def photograph(shape):
     """Smooth colours with edges, as photographs have."""
-    noise = np.random.default_rng(seed).uniform(0, 255, (*shape, 3))
+    noise = np.random.default_rng(0).uniform(0, 255, (*shape, 3))
     smooth = gaussian_filter(noise, (3, 3, 0)) * 4 - 380
     smooth[: shape[0] // 2, : shape[1] // 3] += 100
     return np.clip(smooth, 0, 255).astype("uint8")
+
+
+def triangle(count, start, length, wanted):
+    """`(wanted, count)` weights of bilinear resizing with antialiasing, from pixel `start` on."""
+    scale = length / wanted
+    centres = start + (np.arange(wanted) + 0.5) * scale
+    weights = np.maximum(0, 1 - np.abs(np.arange(count) + 0.5 - centres[:, None]) / max(1, scale))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def expected(pixels, box, size):
+    """The part of an array at another size, by its definition: a matrix product."""
+    (top, left, tall, wide), (height, width) = box, pixels.shape[:2]
+    rows = triangle(height, top * height, tall * height, size[0])
+    columns = triangle(width, left * width, wide * width, size[1])
+    return np.einsum("yh,hwc,xw->yxc", rows, pixels.astype("float64"), columns, optimize=True)
 
 
 @pytest.mark.parametrize("kind, most", [("PNG", 1), ("JPEG", 4)])
@@ -41,22 +66,14 @@ def test_the_served_graph_sees_what_training_saw(tmp_path, kind, most):
 
 
 def test_pixels_are_those_of_the_definition(tmp_path):
-    """Bilinear with antialiasing, as a matrix product: each output pixel a triangle of its neighbours."""
-
-    def triangle(count, wanted):
-        scale = count / wanted
-        centres = (np.arange(wanted) + 0.5) * scale
-        weights = np.maximum(0, 1 - np.abs(np.arange(count) + 0.5 - centres[:, None]) / max(1, scale))
-        return weights / weights.sum(axis=1, keepdims=True)
-
     pixels = photograph((90, 70))
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    expected = np.einsum("yh,hwc,xw->yxc", triangle(90, 20), pixels, triangle(70, 24), optimize=True)
     found = read_image(tmp_path / "a.png", PictureFormat((20, 24), "stretch"))
-    assert np.abs(found - expected).max() <= 1.01 and np.abs(found - expected).mean() < 0.4
+    difference = np.abs(found - expected(pixels, (0, 0, 1, 1), (20, 24)))
+    assert difference.max() <= 1.01 and difference.mean() < 0.4
 
 
-def test_boxes_by_hand():
+def test_frames_by_hand():
     assert frames(200, 100, (10, 10), "crop") == ((50, 0, 100, 100), (0, 0, 10, 10))
     assert frames(100, 200, (10, 20), "crop")[0] == (0, 0, 100, 200)
     assert frames(90, 200, (30, 10), "crop")[0] == (0, 85, 90, 30)
@@ -132,17 +149,92 @@ def reason_of(read, *arguments):
         return str(reason)
 
 
+def opened(pixels, **options):
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, **{"format": "PNG"} | options)
+    return Image.open(content)
+
+
 def test_a_check_fails_wherever_reading_fails(tmp_path):
     """A JPEG, progressive or not, and a PNG, cut at many places."""
     fails, to, file = [], PictureFormat((16, 16), "crop"), tmp_path / "cut"
     for kind in ({"format": "JPEG"}, {"format": "JPEG", "progressive": True}, {"format": "PNG"}):
-        content = io.BytesIO()
-        Image.fromarray(photograph((100, 150))).save(content, **kind)
+        content = opened(photograph((100, 150)), **kind).fp.getvalue()
         for share in np.linspace(0, 1, 21):
-            file.write_bytes(content.getvalue()[: round(share * len(content.getvalue()))])
+            file.write_bytes(content[: round(share * len(content))])
             reasons = [reason_of(check_image, file, to), reason_of(read_image, file, to)]
             assert (reasons[0] is None) == (reasons[1] is None), (kind, share, reasons)
             fails.append(reasons[0] is not None)
     assert 50 < sum(fails) <= 60 and not fails[20] and not fails[41] and not fails[62]
     Image.new("F", (4, 4)).save(tmp_path / "a.tif")
     assert "no agreed range" in reason_of(read_image, tmp_path / "a.tif", to)
+
+
+LAST = 1 - 1e-9
+
+
+def test_random_boxes_lie_inside_with_area_and_ratio_in_their_limits():
+    draws = np.random.default_rng(0).random((4000, 4))
+    for aspect in (0.1, 0.5, 0.75, 1.0, 4 / 3, 1.9, 3.0, 12.0):
+        top, left, height, width = np.array([random_box(four, aspect) for four in draws]).T
+        assert min(top.min(), left.min()) >= 0 and max((top + height).max(), (left + width).max()) <= 1
+        ratio, area = width * aspect / height, height * width
+        assert RATIO[0] - 1e-9 < ratio.min() and ratio.max() < RATIO[1] + 1e-9
+        possible = min(1, RATIO[1] / aspect, aspect / RATIO[0])
+        assert min(SCALE[0], possible) - 1e-9 < area.min() and area.max() < possible + 1e-9
+        if possible > SCALE[0]:  # uniform between the limits
+            quarters = np.histogram(area, 4, (SCALE[0], possible))[0]
+            assert quarters.sum() == 4000 and abs(quarters - 1000).max() < 120
+
+
+def test_random_boxes_by_hand():
+    # Area 0.675 and ratio 1, so a side of sqrt(0.675); a quarter and three quarters of what is left.
+    side = 0.8215838
+    wanted = (0.25 * (1 - side), 0.75 * (1 - side), side, side)
+    assert random_box((0.5, 0.5, 0.25, 0.75)) == pytest.approx(wanted, abs=1e-6)
+    # 4:3. A part of 0.675 is at most as high as the image, so its ratio is from 0.9 to 4/3: sqrt(1.2).
+    assert random_box((0.5, 0.5, 0, 0), 4 / 3)[2:] == pytest.approx((0.9064126, 0.7446939), abs=1e-6)
+    # 5:1. No part with a ratio of up to 4/3 is larger than 4/3 by 1 in 5 by 1.
+    assert random_box((0.3, 0.4, 0.9, 0.5), 5.0) == pytest.approx((0, 0.5 * 11 / 15, 1, 4 / 15), abs=1e-6)
+    assert random_box((LAST, 0.5, 0.5, 0.5)) == pytest.approx((0, 0, 1, 1), abs=1e-6)
+    assert random_box((0, 0, 0, 0)) == pytest.approx((0, 0, 0.6831301, 0.5123475), abs=1e-6)
+
+
+@pytest.mark.parametrize("draws", [(0.2, 0.3, 0.6, 0.1), (0.9, 0.8, 0.5, 0.5), (0.0, 0.99, 0.9, 0.9)])
+def test_a_crop_has_the_pixels_of_its_box(draws):
+    pixels = photograph((60, 120))  # too small for pixels to be averaged first
+    for size, resize, aspect in (((64, 64), "crop", 2.0), ((64, 64), "stretch", 1.0)):
+        crop = resized_crop(opened(pixels), draws, PictureFormat(size, resize))
+        assert crop.shape == (*size, 3) and crop.dtype == np.uint8
+        wanted = expected(pixels, random_box(draws, aspect), size)
+        # Where a part begins, Pillow takes whole pixels only; rounding is twice half a level.
+        assert abs(crop - wanted)[1:-1, 1:-1].max() < 1.5 and abs(crop - wanted).mean() < 0.5
+
+    # Large JPEGs are decoded at a part of their size, to nearly the same.
+    smooth = gaussian_filter(photograph((600, 800)), (9, 9, 0))
+    image, box = opened(smooth, format="JPEG", quality=95), random_box(draws, 4 / 3)
+    pixels = np.asarray(Image.open(io.BytesIO(image.fp.getvalue())))
+    crop = resized_crop(image, draws, PictureFormat((32, 32), "crop"))
+    assert image.size in [(100, 75), (200, 150)]
+    assert min(box[2] * image.height, box[3] * image.width) + 1 >= 1.25 * 32
+    difference = abs(crop - expected(pixels, box, (32, 32)))
+    assert difference.mean() < 1 and difference.max() < 6
+
+    # The box is of the image as the camera held it.
+    upright, exif = photograph((320, 160)), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    wanted = expected(upright, random_box(draws, 0.5), (32, 32))
+    for kind in ("PNG", "JPEG", "TIFF", "MPO"):
+        more = {"quality": 95} if kind in ("JPEG", "MPO") else {}
+        turned = opened(np.ascontiguousarray(np.rot90(upright)), format=kind, exif=exif, **more)
+        assert abs(resized_crop(turned, draws, PictureFormat((32, 32), "crop")) - wanted).mean() < 2, kind
+
+
+def test_padded_crops_keep_the_black_that_evaluation_sees():
+    white = opened(np.full((100, 200, 3), 255, "uint8"))
+    whole = resized_crop(white, (LAST, 0.5, 0.5, 0.5), PictureFormat((40, 40), "pad"))
+    np.testing.assert_array_equal(whole[[0, 8, 12, 20, 28, 31, 39], 20, 0], [0, 0, 255, 255, 255, 0, 0])
+    # The smallest part at the top: black down to the row 50 of 100 in 200, of 0.35 with a ratio of 1.
+    part = resized_crop(white, (0, 0.5, 0, 0), PictureFormat((40, 40), "pad"))
+    edge = 40 * 0.25 / np.sqrt(0.35)
+    assert (part[..., 0].mean(axis=1) > 127).argmax() == pytest.approx(edge, abs=1)

@@ -30,28 +30,22 @@ def read(split, objects, **changes):
     return list(training_batches(split, objects=objects, **options | changes).as_numpy_iterator())
 
 
-@pytest.mark.parametrize("augment", ["none", "flip+crop", "crop_reflect+flip"])
-@pytest.mark.parametrize("on_disk", [False, True])
-def test_objects_move_with_their_images(split, augment, on_disk):
-    if on_disk:
-        split = Split(DiskRows(split.images), split.labels, DiskRows(split.masks))
-    told = images_with_object(split)
-    assert told.tolist() == [False, True, True, True] * (COUNT // 4)
-    batches = read(split, told, augment=augment)
-    for images, targets in batches:
-        assert images.shape[1:] == (HEIGHT, WIDTH, 3) and images.dtype == np.uint8
-        assert targets["objects"].shape == images.shape[:3] and targets["objects"].dtype == np.uint8
-        known = targets["logits"].argmax(axis=1) > 0
-        bright = (images[..., 0] == 200) & known[:, None, None]
-        np.testing.assert_array_equal(targets["objects"], bright)
-    assert sum(targets["objects"].any(axis=(1, 2)).sum() for _, targets in batches) > COUNT
-
-
-def test_with_and_without_objects_the_images_are_the_same(split):
-    with_objects = read(split, np.ones(COUNT, bool))
-    for (images, labels), (same, targets) in zip(read(split, None), with_objects, strict=True):
-        np.testing.assert_array_equal(images, same)
-        np.testing.assert_array_equal(labels, targets["logits"])
+def test_objects_move_with_their_images(split):
+    on_disk = Split(DiskRows(split.images), split.labels, DiskRows(split.masks))
+    for some, augment in ((split, "none"), (split, "flip+crop"), (on_disk, "crop_reflect+flip")):
+        told = images_with_object(some)
+        assert told.tolist() == [False, True, True, True] * (COUNT // 4)
+        shown = 0
+        for (images, targets), (same, labels) in zip(
+            read(some, told, augment=augment), read(some, None, augment=augment), strict=True
+        ):
+            np.testing.assert_array_equal(images, same, "with and without objects")
+            np.testing.assert_array_equal(targets["logits"], labels)
+            assert images.dtype == targets["objects"].dtype == np.uint8
+            bright = (images[..., 0] == 200) & (labels.argmax(axis=1) > 0)[:, None, None]
+            np.testing.assert_array_equal(targets["objects"], bright)
+            shown += targets["objects"].any(axis=(1, 2)).sum()
+        assert shown > COUNT
 
 
 def test_images_that_are_not_told_have_an_empty_mask(split):
