@@ -9,11 +9,12 @@ from PIL import Image
 
 from attention_keras.commands.evaluate import run
 from attention_keras.data.datasets import load_dataset
+from attention_keras.data.registry import CIFAR10
 from attention_keras.errors import UserError
 from attention_keras.evaluation import options as of
 from attention_keras.evaluation.options import TASKS
 from attention_keras.evaluation.subjects.load import load_subjects
-from attention_keras.evaluation.tasks.transfer import PENALTIES, linear_accuracy
+from attention_keras.evaluation.tasks.transfer import PENALTIES, direct_accuracy, linear_accuracy
 from attention_keras.runs.directory import Run
 
 
@@ -106,3 +107,11 @@ def test_separable_features_at_any_scale_and_useless_ones():
     assert found["accuracy"] > 0.95 and found["validation_accuracy"] > 0.95 and found["features"] == 3
     assert found["penalty"] in PENALTIES and scaled["accuracy"] == found["accuracy"]
     assert 0.15 < chance["accuracy"] < 0.55
+
+
+def test_cifar10_answers_on_stl10():
+    stl10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+    labels = np.array([0, 2, 7, 9])  # airplane, car, monkey (which CIFAR-10 has not), truck
+    predicted = np.array([CIFAR10.index(name) for name in ("airplane", "automobile", "frog", "frog")])
+    assert direct_accuracy((predicted, CIFAR10), (labels, stl10)) == (2 / 3, 3)
+    assert direct_accuracy((predicted, CIFAR10), (labels % 2, ("a", "b")))[1] == 0
