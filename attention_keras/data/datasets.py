@@ -72,25 +72,19 @@ def load_dataset(
             `tfds:NAME`, an image classification set of TensorFlow Datasets.
         data_dir: where TensorFlow Datasets keeps prepared data; by default `TFDS_DATA_DIR` or
             `~/tensorflow_datasets`.
-        seed: picks the validation images. The scenes of `cluttered_digits` are the same for every seed.
+        seed: picks the validation images.
         validation_fraction: share of the training images held out, in (0, 1).
         limit: keep only the first `limit` training images, and a fifth as many of the other splits.
-        image_size: side of square images, for `cub200` (80 by default), `folder:` and `tfds:` (32 by
-            default, or the size the dataset fixes).
-        resize: how images of `folder:` and `tfds:` are brought to that size: `crop`, `stretch` or `pad`.
-            The birds of `cub200` are cut out and stretched.
+        image_size: side of square images; by default 80 for `cub200`, the size that a dataset fixes, or 32.
+        resize: `crop`, `stretch` or `pad`; the birds of `cub200` are cut out and stretched.
         skip_broken: leave out unreadable images of a folder, and say which, instead of refusing.
         columns: other names of columns in a table, such as `label=species`.
         group_by: `parent` keeps images of a folder `CLASS/GROUP` on one side of the split.
         whole: images of files stay as large as they are, each of its own size, and in their files.
-        labels: of a table: `single`, a class each; `multi`, tags such as `a;b`; `number`; or `auto`, which is
-            `multi` where there is a semicolon.
-        range: the two values that become black and white in images of more than 8 bits; by default the least
-            and the greatest of the training images.
-        channels: of files: 3 is RGB and 1 grey; others are those of arrays `(h, w, c)` in `.npy` files, or
-            the channels or pages of TIFF.
-        memory_limit: bytes of images per split above which they are kept in a file and read by row, or, of
-            a folder, decoded from their own files in each epoch.
+        labels: of a table: `single`, a class each; `multi`, tags such as `a;b`; `number`; or `auto`.
+        range: what becomes black and white of more than 8 bits; by default as in the training images.
+        channels: of files: 3 is RGB, 1 grey; others are those of `.npy` arrays `(h, w, c)` and of TIFF.
+        memory_limit: bytes of images above which they are kept in a file, or decoded in each epoch.
         cache_dir: folder for such files; by default in the user's cache folder.
 
     Raises:
@@ -101,10 +95,6 @@ def load_dataset(
         >>> dataset.train.images.shape, dataset.num_classes
         ((100, 32, 32, 3), 10)
     """
-    if not 0 < validation_fraction < 1:
-        raise UserError(
-            f"validation_fraction must be between 0 and 1, such as 0.1; got {validation_fraction}"
-        )
     if limit is not None and limit < 2:
         raise UserError(f"limit must be 2 or more, so that training and validation have images; got {limit}")
     if image_size is not None and not 8 <= image_size <= 1024:

@@ -46,8 +46,8 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
     name = builder.info.full_name.rsplit("/", 1)[0]
     advice = (
         f"on a machine with a network run `tfds build {name} --data_dir DIR`, copy DIR here and give it as "
+        "data_dir, or use the dataset cluttered_digits, which needs no download"
     )
-    advice += "data_dir, or use the dataset cluttered_digits, which needs no download"
     # Without a network, TensorFlow Datasets retries the name lookup for minutes before it says anything.
     if hosts := unreachable_hosts(builder.url_infos or [builder.info.homepage]):
         missing = f"no dataset in {builder.data_path} and {hosts} cannot be reached to download it"

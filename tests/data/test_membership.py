@@ -129,16 +129,12 @@ def test_files_that_are_many_bytes_are_read_once_until_one_changes(folder, tmp_p
     assert np.sum(read_folder(folder).digests != plain) == 1
 
 
-def test_a_file_in_two_classes_is_told(folder, caplog):
+def test_a_file_in_two_classes_and_a_class_that_is_too_small_are_told(folder, caplog):
     shutil.copy(folder / "a" / "0.png", folder / "b" / "same.png")
-    sides(folder)
-    assert "1 files have the content of another and a different label, such as a/0.png" in caplog.text
-
-
-def test_a_class_that_is_too_small_is_told(folder, caplog):
     draw(folder / "c" / "0.png", 500)
     train, *_ = sides(folder)
     assert 500 in train
+    assert "1 files have the content of another and a different label, such as a/0.png" in caplog.text
     assert "no image of c is in test; three images a class are the least" in caplog.text
 
 

@@ -154,16 +154,6 @@ def test_streamed_pixels_are_those_that_would_be_kept(photos, load):
     np.testing.assert_array_equal(one, kept.validation.images)
 
 
-def test_rows_are_indexed_as_those_of_an_array(load):
-    rows = load(True).train.images
-    whole = np.asarray(rows)
-    assert (rows.shape, len(rows)) == (whole.shape, len(whole))
-    for index in (3, -1, slice(2, 9, 3), slice(0, 0), [4, 0, 4], whole[:, 0, 0, 0] > 99):
-        np.testing.assert_array_equal(rows[index], whole[index])
-        if not isinstance(index, int):
-            np.testing.assert_array_equal(np.asarray(rows.take(index)), whole[index])
-
-
 @pytest.fixture
 def decoded(monkeypatch):
     """Names of the files that were decoded, as training does it, in any order."""
