@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attention_keras.commands.command_line import import_tensorflow, parse, say
+from attention_keras.data.registry import find_dataset
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import IMAGENET
 from attention_keras.runs.config import RunConfig
@@ -26,10 +27,14 @@ def main(words: Sequence[str], prog: str) -> int:
 
     run, exports = run_of(config), config.export != NO_EXPORT
     begins = config.restart or not run.is_finished
-    weights = "" if config.weights == IMAGENET else config.weights
-    for file in (config.spec.file, config.init_from, weights) if begins else ():
-        if file and not Path(file).exists():
-            raise UserError(f"there is no {file}")
+    if begins:  # what is not there is told before TensorFlow is imported
+        weights = "" if config.weights == IMAGENET else config.weights
+        kind, _, path = config.dataset.partition(":")
+        if kind not in ("folder", "table", "tfds"):
+            find_dataset(config.dataset)
+        for file in ("" if kind == "tfds" else path, config.spec.file, config.init_from, weights):
+            if file and not Path(file).exists():
+                raise UserError(f"there is no {file}")
     # A folder that cannot be written is refused before the training, not after it. Of several workers one
     # writes, and it alone needs the folder; which one, they find out together.
     place, alone = Path(config.export, run.name), config.strategy != "multi_worker"

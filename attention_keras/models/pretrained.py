@@ -1,5 +1,6 @@
 """Networks of keras.applications and keras_hub: how they are built, and what they want done to raw pixels."""
 
+import difflib
 import importlib
 import re
 
@@ -29,7 +30,8 @@ _APPLICATIONS = [name for name in dir(keras.applications) if name[0].isupper()]
 def _application(name: str):
     """The function of keras.applications that builds the network `name`."""
     if name not in _APPLICATIONS:
-        raise UserError(f"keras.applications has no {name!r}; allowed: {', '.join(_APPLICATIONS)}")
+        known = ", ".join(difflib.get_close_matches(name, _APPLICATIONS) or _APPLICATIONS)
+        raise UserError(f"keras.applications has no {name!r}; perhaps one of {known}")
     return getattr(keras.applications, name)
 
 

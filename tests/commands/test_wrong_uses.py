@@ -14,7 +14,7 @@ CASES = {
     "train --dataset cifar10 --data-dir nothing": "cifar10",
     "train --epochs -3": "--epochs must be 0 or more",
     "train --run-dir file --limit 20": "cannot write",
-    "train --dataset folder:none": "is not a folder",
+    "train --dataset folder:none": "there is no ",
     "train --init-from none": "there is no ",
     "train --backbone keras:MobileNetV9": "keras.applications has no 'MobileNetV9'",
     "train --export file --name x": "cannot write to file/x: Not a directory; choose another folder",

@@ -68,7 +68,7 @@ WRONG = {
     "taps are layer names": small([3]),
     "a feature map": on(a_vector, "pool"),
     "no layer 'early/x'; the closest": small(["early/x"]),
-    "keras.applications has no 'ResNet5'; allowed: .* ResNet50,": small(preprocess="ResNet5"),
+    "keras.applications has no 'ResNet5'; perhaps one of ResNet50": small(preprocess="ResNet5"),
     "has no 'MobilNet'": lambda: build_model(ModelSpec("keras:MobilNet", taps=("x",))),
     "use width 1": lambda: build_model(ModelSpec("keras:MobileNetV2", taps=("x",)), width=0.5),
     "preprocess is a Keras layer": small(preprocess=lambda x: x),
