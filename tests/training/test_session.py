@@ -59,14 +59,13 @@ DEATHS = {
 
 
 @pytest.mark.slow
-def test_wherever_a_run_dies_the_same_command_ends_as_it_would_have(request, tmp_path):
-    for fixture, steps in DEATHS.items():
-        whole = request.getfixturevalue(fixture)
-        for step in steps:
-            folder = tmp_path / f"{fixture}{step}"
-            with death_at(step):
-                trained(whole.result.config, folder)
-            assert_ends_as(trained(whole.result.config, folder), whole)
+@pytest.mark.parametrize("fixture", DEATHS)
+def test_wherever_a_run_dies_the_same_command_ends_as_it_would_have(fixture, request, tmp_path):
+    whole = request.getfixturevalue(fixture)
+    for step in DEATHS[fixture]:
+        with death_at(step):
+            trained(whole.result.config, tmp_path / str(step))
+        assert_ends_as(trained(whole.result.config, tmp_path / str(step)), whole)
 
 
 @pytest.mark.slow
