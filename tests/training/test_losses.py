@@ -1,12 +1,10 @@
 """Losses: balanced cross-entropy and attention off the object by their definitions, and what they do."""
 
-import shutil
-
 import keras
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import SMALL, trained
+from small_runs import SMALL, trained, write_photograph
 
 from attention_keras.errors import UserError
 from attention_keras.models.classifier import Classifier, TrainingHooks
@@ -96,15 +94,16 @@ def test_training_moves_attention_onto_the_object(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_whose_validation_images_have_no_masks(photos, tmp_path):
-    for part in ("train", "val"):
-        shutil.copytree(photos, tmp_path / "data" / part)
+def test_a_folder_whose_validation_images_have_no_masks(tmp_path):
+    for number in range(32):
+        folder = tmp_path / "data" / ("train", "val")[number % 2] / "ab"[number // 2 % 2]
+        write_photograph(folder / f"{number}.png", number)
     flags = {"dataset": f"folder:{tmp_path / 'data'}", "limit": 0, "recipe": "embedded", "epochs": 1}
     flags |= {"attend_to": 1.0, "image_size": 32}
     with pytest.raises(UserError, match="data has no masks for attend_to; masks come with cluttered_digits"):
         trained(STEADY, tmp_path, **flags)
     (tmp_path / "data" / "train" / "a" / "GroundTruth").mkdir()
-    Image.new("L", (40, 30), 255).save(tmp_path / "data" / "train" / "a" / "GroundTruth" / "2.png")
+    Image.new("L", (40, 30), 255).save(tmp_path / "data" / "train" / "a" / "GroundTruth" / "4.png")
     run = trained(STEADY, tmp_path, **flags)
     assert "attention trained with the object of 1 training images" in run.lines
     assert run.history()[0]["off_object"] == pytest.approx(0, abs=1e-6), "the object is everywhere"
