@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 
-from attention_keras import build_model
 from attention_keras.errors import UserError
 from attention_keras.training import checkpoint
 from attention_keras.training.checkpoint import Checkpoint, checkpoint_files, load_newest, save_checkpoint
@@ -34,16 +33,12 @@ def assert_newest(folder, step, report=print):
 
 
 def test_newest_wins_and_old_ones_go(tmp_path):
-    for step in (9, 10, 100, 1000):
-        save(tmp_path, step)
-    assert [int(path.name[:9]) for path in checkpoint_files(tmp_path)] == [1000, 100]
     damaged = save(tmp_path, 5000)
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    paths = [file for file in checkpoint_files(tmp_path) if file != damaged]
-    for step in (1100, 1200, 1300):
-        paths.insert(0, save(tmp_path, step))
-        assert checkpoint_files(tmp_path) == paths[:2]
+    for step in (9, 10, 100, 1000):
+        save(tmp_path, step)
         assert_newest(tmp_path, step)
+    assert [int(path.name[:9]) for path in checkpoint_files(tmp_path)] == [1000, 100]
 
 
 def test_a_cut_file_and_a_flipped_bit_are_told_and_passed_over(tmp_path):
@@ -86,20 +81,3 @@ def test_arrays_go_by_name_and_those_of_another_model_are_refused():
     for arrays in ({"one": np.zeros((2, 3))}, {}, {"b": np.zeros(2)}, {"one": np.zeros(2), "b": np.zeros(1)}):
         with pytest.raises(UserError, match="another model"):
             checkpoint.assign({"one": one}, arrays)
-
-
-def test_every_variable_has_a_name_of_its_own_and_the_same_in_every_network():
-    states = []
-    for _ in range(2):
-        keras.utils.clear_session()
-        model = build_model("vgg-att2-concat-dp", num_classes=3, width=0.03)
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-        model.compile("adam", loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
-        model.optimizer.build(model.trainable_variables)
-        checkpoint.build_metrics(model)
-        states.append(checkpoint.state_of(model, model))
-    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
-    assert sorted(map(id, states[1].values())) == sorted(map(id, variables))
-    names = {"model/conv1_conv/kernel", "optimizer/adam/iteration", "metrics/accuracy/total"}
-    assert names <= states[0].keys() and list(states[0]) == list(states[1])
-    assert not any(np.asarray(v).any() for v in model.metrics_variables)

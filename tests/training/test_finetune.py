@@ -6,10 +6,8 @@ import keras
 import numpy as np
 import pytest
 from small_runs import FINETUNED, FROZEN, STEPS, difference, trained
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from attention_keras.data.array_store import ArrayStore
-from attention_keras.errors import UserError
 from attention_keras.training import class_fit, frozen
 from attention_keras.training.class_fit import assign_folds
 
@@ -41,17 +39,12 @@ def test_the_frozen_stage_trains_the_head_alone_on_features_on_disk(
     assert run.loss(dataset.validation) == pytest.approx(run.history()[-1]["val_loss"], abs=0.01)
 
 
-def test_then_all_weights_but_those_of_batch_norm_learn_and_what_a_person_sees(finetuned_run, backbone):
+def test_then_all_weights_but_those_of_batch_norm_learn(finetuned_run, backbone):
     changes = moved(finetuned_run, backbone)
     assert changes["norm"] == 0 and changes["early"] > 1e-5 and changes["late"] > 1e-5
     rates = [line["learning_rate"] for line in finetuned_run.history()]
     assert max(rates[:FROZEN]) > 1e-3 > 5e-5 >= max(rates[FROZEN:])
     assert finetuned_run.metrics["epochs"] == FROZEN + 2
-    epochs = [line for line in finetuned_run.lines if line.startswith("epoch")]
-    assert [line.endswith("left of the frozen epochs") for line in epochs] == [True, True, False, False]
-    assert " 0 s left" in epochs[FROZEN - 1] and epochs[-1].endswith(" 0 s left")
-    events = EventAccumulator(str(finetuned_run.path / "tensorboard" / "validation")).Reload()
-    assert [event.step for event in events.Tensors("attention/00")] == [FROZEN, FROZEN + 1, FROZEN + 2]
 
 
 @pytest.mark.slow
@@ -64,14 +57,6 @@ def test_the_best_epoch_is_tested_and_saved(options, tmp_path, dataset):
     assert run.metrics["tested_epoch"] == best + 1
     assert run.metrics["validation_error"] == pytest.approx(1 - max(accuracies))
     assert run.metrics["test_error"] == pytest.approx(run.error(dataset.test()))
-
-
-def test_a_wrong_backbone_leaves_nothing_half_written(options, tmp_path):
-    raw = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, name="conv")])
-    raw.save(tmp_path / "raw.keras")
-    with pytest.raises(UserError, match="does not begin with a layer that normalises pixels"):
-        trained(options, tmp_path, model=None, head="linear", backbone=str(tmp_path / "raw.keras"))
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_class_head_is_fitted_in_one_epoch_in_which_it_alone_changes(fitted_run, backbone, dataset):

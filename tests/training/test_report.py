@@ -1,4 +1,4 @@
-"""What a person sees: lines before a run, and in TensorBoard its numbers and attention on the same images."""
+"""What a person sees in TensorBoard: the numbers of a run, and attention on the same images."""
 
 import keras
 import numpy as np
@@ -13,9 +13,6 @@ from attention_keras.drawing.cells import compose
 from attention_keras.drawing.images import cells, prediction_title
 from attention_keras.measures.maps import normalized_entropy
 from attention_keras.models.outputs import attention_maps, evidence_maps
-from attention_keras.models.zoo import build_model
-from attention_keras.runs.config import RunConfig
-from attention_keras.training import report
 
 
 def events(run, part, tag):
@@ -59,22 +56,3 @@ def test_panels_show_the_same_validation_images_after_every_epoch(plain_run, dat
         step, entropy = events(plain_run, "validation", f"attention_entropy/{tap}")[-1]
         expected = normalized_entropy(level[:PANELS]).mean()
         assert step == EPOCHS and entropy == pytest.approx(expected, abs=1e-4)
-
-
-def test_the_printed_recipe_is_what_runs_and_warnings_come_where_they_are_due(dataset, monkeypatch, tmp_path):
-    model = build_model("vgg-att1-pc", width=0.03)
-
-    def lines(seconds=60.0, **flags):
-        monkeypatch.setattr(report, "estimate_seconds", lambda *arguments: seconds)
-        config = RunConfig(model="vgg-att1-pc", width=0.03, precision="float32", **flags)
-        return "\n".join(report.summarize(config, dataset, model, None))
-
-    text = lines(epochs=3, learning_rate=0.5)
-    parameters = sum(variable.numpy().size for variable in model.trainable_variables)
-    for said in (", epochs 3,", ", optimizer adamw,", ", learning rate 0.5,", "about 60 s (estimate)"):
-        assert said in text and "WARNING" not in text, said
-    assert f"vgg-att1-pc, width 0.03: {parameters:,} parameters" in text
-    assert "takes more than a day" in lines(seconds=90_000.0)
-    assert "a mirrored image of cluttered_digits is another one" in lines(augment="flip")
-    monkeypatch.setattr(report, "NVIDIA_DRIVER", tmp_path)
-    assert "TensorFlow sees no GPU" in lines()

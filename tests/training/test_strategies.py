@@ -1,20 +1,14 @@
 """Two devices, and two worker processes on loopback, compute what one does, also after a death."""
 
-import contextlib
-import json
-import os
-import signal
 import subprocess
 import sys
 import time
 
 import keras
-import numpy as np
 import pytest
 import small_runs
-from small_runs import ROOT, SMALL, assert_ends_as, difference, read_history, trained
+from small_runs import SMALL, SmallRun, assert_ends_as, difference, trained
 
-from attention_keras import load_model
 from attention_keras.errors import UserError
 from attention_keras.runs.config import RunConfig
 from attention_keras.training.device import build_strategy
@@ -55,14 +49,7 @@ def test_several_steps_per_execution_change_nothing_and_parts_of_an_update_keep_
 
 def test_a_tf_config_that_does_not_say_who_this_is(monkeypatch):
     workers = '{"cluster": {"worker": ["a:1"]}, "task": {"type": "%s", "index": %d}}'
-    for text in (
-        "",
-        "{}",
-        "not json",
-        workers % ("worker", 1),
-        workers % ("worker", -1),
-        workers % ("chief", 0),
-    ):
+    for text in ("", "not json", workers % ("worker", 1), workers % ("worker", -1), workers % ("chief", 0)):
         monkeypatch.setenv("TF_CONFIG", text)
         with pytest.raises(UserError, match="needs the environment variable TF_CONFIG, which lists"):
             build_strategy("multi_worker")
@@ -73,30 +60,6 @@ FLAGS = (
     "--precision float32 --deterministic --checkpoint-every 2 --attend-to 1 "
     "--attend-to-fraction 0.5 --ema 0.9"
 )
-ADDRESSES = ["127.0.0.1:47113", "127.0.0.1:47114"]
-PROGRAM = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have switched it off
-from attention_keras.training.device import build_strategy, scope, wait_for_workers
-strategy = build_strategy("multi_worker", lambda line: print(line, flush=True))
-print("together", flush=True)
-input()
-with scope(strategy):
-    wait_for_workers(strategy)
-"""
-
-
-def assert_alike(run, other, tolerance, of_variance, of_history):
-    one, two = (
-        {v.path: keras.ops.convert_to_numpy(v) for v in load_model(path / "model.keras").variables}
-        for path in (run, other)
-    )
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        most = of_variance if "moving_variance" in name else tolerance
-        np.testing.assert_allclose(two[name], value, atol=most, rtol=most, err_msg=name)
-    for epoch, expected in zip(read_history(run), read_history(other), strict=True):
-        assert epoch == pytest.approx(expected, abs=of_history, rel=1e-6)
 
 
 @pytest.mark.slow
@@ -112,7 +75,7 @@ def test_two_workers_equal_one_process_and_survive_a_death(tmp_path, monkeypatch
     subprocess.run(words, check=True, capture_output=True)
     assert run_workers.wait(start("two")) == 0
     # Keras computes a synchronised variance as a difference of two means, which costs a digit.
-    assert_alike(single, two, 1e-6, of_variance=1e-5, of_history=1e-5)
+    assert_ends_as(SmallRun(two), SmallRun(single), of_variance=1e-5)
     assert [path.name for path in (tmp_path / "saved_models" / "two").iterdir()] == ["1"], "one exports"
 
     workers = start("killed")
@@ -127,34 +90,4 @@ def test_two_workers_equal_one_process_and_survive_a_death(tmp_path, monkeypatch
     for more in ([], ["--restart"]):
         assert run_workers.wait(start("killed", *more)) == 0
         # A running sum of the metrics is saved as the total over workers: its last bit may move.
-        assert_alike(two, killed, 0, of_variance=0, of_history=0)
-
-
-@contextlib.contextmanager
-def worker(index):
-    """A process that looks for the other, and waits for it again when it is told to."""
-    task = {"cluster": {"worker": ADDRESSES}, "task": {"type": "worker", "index": index}}
-    environment = os.environ | {"TF_CONFIG": json.dumps(task), "PYTHONPATH": str(ROOT)}
-    words, pipes = [sys.executable, "-c", PROGRAM], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(words, **pipes, env=environment, text=True) as process:
-        try:
-            waits = f"waiting for {ADDRESSES[1 - index]} (TF_CONFIG); Ctrl-C ends it\n"
-            assert process.stdout.readline() == waits
-            yield process
-        finally:
-            process.kill()
-
-
-@pytest.mark.slow
-def test_it_says_whom_it_waits_for_and_a_signal_ends_it_also_while_another_is_late():
-    with worker(0) as first:
-        time.sleep(2)  # until TensorFlow waits
-        first.send_signal(signal.SIGINT)
-        assert first.wait(20) == -signal.SIGINT
-    with worker(0) as first, worker(1) as second:
-        for process in (first, second):
-            assert process.stdout.readline() == "together\n"
-        print(file=first.stdin, flush=True)
-        time.sleep(2)
-        first.send_signal(signal.SIGTERM)
-        assert first.wait(20) == -signal.SIGTERM
+        assert_ends_as(SmallRun(killed), SmallRun(two), 0)

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from scipy.special import softmax
+from small_runs import Death
 
 from attention_keras import attend, combine_evidence, evidence_model
 from attention_keras.commands.main import main
@@ -92,6 +93,27 @@ def test_maps_of_several_sizes_are_fitted_as_if_there_were_no_padding(tmp_path):
     mixed = MapFiles.kept(tmp_path / "mixed", 40, lambda row: [larger[row]])
     np.testing.assert_allclose(found.logits({"tiles": mixed}), expected, atol=1e-4)
     assert mixed[[0, 3]].shape == (2, 8, 10, 6) and mixed.valid([3, 0]).sum(1).tolist() == [20, 80]
+
+
+def test_a_map_is_there_whole_or_not_at_all_and_only_missing_ones_are_computed(tmp_path, monkeypatch):
+    begun = []
+
+    def compute(row):
+        begun.append(row)
+        yield np.full((3 + row, 2, 4), row)
+
+    def die(file, *_, **options):
+        file.write(b"half")
+        raise Death
+
+    MapFiles.kept(tmp_path, 2, compute)
+    with monkeypatch.context() as patch, pytest.raises(Death):
+        patch.setattr(np, "save", die)
+        MapFiles.kept(tmp_path, 4, compute)
+    found = MapFiles.kept(tmp_path, 4, compute)
+    assert begun == [0, 1, 2, 2, 3]
+    assert [found[[row]].shape for row in range(4)] == [(1, 3 + row, 2, 4) for row in range(4)]
+    assert all((found[[row]] == row).all() for row in range(4))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "strips.tif", "tiles.tif", "deflate.tif", "grey.tif"])
