@@ -76,7 +76,9 @@ class Evidence(keras.layers.Layer):
     def call(self, tensors, classes=None):
         votes = ops.eye(self.num_classes, dtype="float32")[None]
         if classes is not None:
-            votes = ops.one_hot(classes, self.num_classes, dtype="float32")[..., None]
+            # Not one_hot, which PyTorch refuses where Keras tries the layer with class 1 of one.
+            numbers = ops.arange(self.num_classes, dtype="int32")
+            votes = ops.cast(ops.cast(classes, "int32")[:, None] == numbers, "float32")[..., None]
         if self.centred and self.num_classes > 1:
             # A class that there is not has no votes, and no evidence.
             votes = votes - ops.sum(votes, axis=1, keepdims=True) / self.num_classes

@@ -77,6 +77,8 @@ def test_files_folders_one_image_and_images_of_other_channels(tmp_path):
     for name, image in zip(("b.png", "a.png", "c.png"), IMAGES):
         Image.fromarray(image).save(tmp_path / name)
     model, names = plain(), [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+    with pytest.raises(UserError, match=r"no file or folder nowhere\.png"):
+        explain(model, "nowhere.png")
     expected = explain(model, IMAGES[[1, 0, 2]]).total
     for given in (tmp_path, names):
         e = explain(model, given)
@@ -101,6 +103,8 @@ def test_drawings_and_tables(tmp_path, monkeypatch):
     assert list(rows[0]) == ["image", "predicted", "probability", "explained", "evidence", "rest", "drawing"]
     assert [tmp_path / row["drawing"] for row in rows] == paths and len(set(paths)) == 3
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    with pytest.raises(UserError, match="of one class"):
+        explain(classifier(), IMAGES, of="all").draw(0)
     e.show(1)
     monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=lambda rows: rows))
     assert e.to_frame() == e.rows() and e.rows()[1]["image"] == "1"
@@ -114,12 +118,10 @@ def test_what_is_refused_in_one_line():
     for call, said in (
         (lambda: explain(model, IMAGES[:, :16]), r"takes images \(32, 32, 3\); got an array of shape"),
         (lambda: explain(model, IMAGES[:0]), "no images"),
-        (lambda: explain(model, "nowhere.png"), r"no file or folder nowhere\.png"),
         (lambda: explain(model, IMAGES, of=7), "classes 0 to 3; got 7"),
         (lambda: explain(model, IMAGES, of="cat"), "no one class called 'cat'"),
         (lambda: explain(model, IMAGES, of=[1, 2]), "3 images and 2 classes"),
         (lambda: explain(model, IMAGES, of="all", versus=1), "leave it out with of='all'"),
-        (lambda: explain(model, IMAGES, of="all").draw(0), "of one class"),
         (lambda: explain(plain("linear", 1), IMAGES, versus="second"), "needs a model of several classes"),
     ):
         with pytest.raises(UserError, match=said) as error:
