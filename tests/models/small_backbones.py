@@ -28,8 +28,12 @@ def vision_transformer(size, make_tokens, class_token=False):
     return keras.Model(images, layers.LayerNormalization(name="last")(x))
 
 
+def numpy(tensor):
+    return np.asarray(ops.convert_to_numpy(tensor))
+
+
 def arrays(outputs):
-    return {name: ops.convert_to_numpy(value) for name, value in outputs.items()}
+    return {name: numpy(value) for name, value in outputs.items()}
 
 
 def scattered(model, seed=0):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from attention_keras.errors import UserError
-from attention_keras.models.classifier import Classifier, TrainingHooks
+from attention_keras.models.classifier import Classifier
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 5, 32)
@@ -74,41 +74,3 @@ def test_a_compiled_model_comes_out_of_its_file_compiled(tmp_path):
     assert int(loaded.optimizer.iterations) == 2
     for weight, expected in zip(loaded.weights, model.weights, strict=True):
         np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (weight, expected)), rtol=1e-5)
-
-
-def test_hooks_change_the_steps_and_no_file_has_them(tmp_path):
-    class MeanWish(keras.metrics.Mean):
-        def update_state(self, targets, outputs):
-            super().update_state(targets["wish"])
-
-    targets = {"logits": TARGETS, "wish": np.full(32, 7, "float32")}
-    model, plain = readout(), readout()
-    plain.compile("sgd", CROSSENTROPY)
-    hooks = TrainingHooks(
-        terms=[lambda targets, outputs: 3 * keras.ops.mean(targets["wish"])],
-        metrics=[MeanWish(name="wish")],
-        replica_loss=lambda loss, images: loss * keras.ops.cast(images, "float32"),
-        logs=lambda logs: {name: 10 * value for name, value in logs.items()},
-    )
-    model.compile("sgd", CROSSENTROPY, hooks=hooks)
-    alone = plain.evaluate(LEVELS, TARGETS, batch_size=32, verbose=0)
-    loss = model.compute_loss(LEVELS, targets, model(LEVELS))
-    assert keras.ops.convert_to_numpy(loss) == pytest.approx(32 * (alone + 21), rel=1e-5)
-    if keras.backend.backend() != "jax":  # its steps return the state too
-        found = {name: float(value) for name, value in model.test_step((LEVELS, targets)).items()}
-        assert found == pytest.approx({"loss": 10 * alone, "wish": 70}, rel=1e-5)
-    with pytest.raises(UserError, match="got some for logits, wish"):
-        plain.compute_loss(LEVELS, targets, plain(LEVELS))
-    model.save(tmp_path / "hooked.keras")
-    again = keras.models.load_model(tmp_path / "hooked.keras")
-    assert again.hooks == TrainingHooks()
-    assert again.get_compile_config().keys() == plain.get_compile_config().keys()
-
-
-def test_importing_the_package_imports_no_framework(fresh_process):
-    fresh_process(
-        "import sys, attention_keras\n"
-        "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'numpy', 'matplotlib'} & set(sys.modules)\n"
-        "assert attention_keras.__version__ and not heavy, heavy\n"
-        "from attention_keras.layers import ClassAttention  # which brings Keras\n"
-    )
