@@ -7,7 +7,6 @@ in uint16, for NumPy files have no name for it.
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -22,14 +21,13 @@ from attention_keras.data.rows import DiskRows, Rows
 from attention_keras.errors import UserError
 
 DEFAULT_MEMORY_LIMIT = 1 << 30
-_META = "store.json"
 _UNFINISHED = "unfinished-"
 _DAY = 24 * 3600
 
 Columns = dict[str, tuple[tuple[int, ...], str]]
-"""Name to shape, with room for as many rows as there can be, and type."""
-Fill = Callable[[dict[str, np.ndarray]], int]
-"""Writes the rows that it has from the top of arrays, and returns how many those are."""
+"""Name to shape and type."""
+Fill = Callable[[dict[str, np.ndarray]], None]
+"""Writes every row of the arrays."""
 
 
 @dataclass(frozen=True)
@@ -49,37 +47,34 @@ class ArrayStore:
         """
         if self.fits(columns):
             arrays = {name: np.empty(shape, dtype) for name, (shape, dtype) in columns.items()}
-            count = fill(arrays)
-            return {name: array[:count] for name, array in arrays.items()}
+            fill(arrays)
+            return arrays
         caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
         parent = Path(self.cache_dir or caches / "attention_keras").expanduser()
         folder = parent / hashlib.sha256(key.encode()).hexdigest()[:24]
         if not folder.is_dir():
             try:
-                _write(folder, key, columns, fill)
+                _write(folder, columns, fill)
             except OSError as error:
                 advice = "make room there" if self.cache_dir else "set XDG_CACHE_HOME to a folder with room"
                 raise UserError(
                     f"cannot keep {_size(columns) / 1e9:.1f} GB in {parent}: {error.strerror}; {advice}"
                 ) from None
         try:
-            count = json.loads((folder / _META).read_text(encoding="utf-8"))["rows"]
-            stored = {name: np.load(folder / f"{name}.npy", mmap_mode="r")[:count] for name in columns}
-        except (OSError, ValueError, KeyError) as error:
+            stored = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in columns}
+        except (OSError, ValueError) as error:
             raise UserError(f"cannot read the cache {folder}: {error}; delete that folder") from None
         return {name: np.array(rows) if rows.ndim == 1 else DiskRows(rows) for name, rows in stored.items()}
 
 
-def _write(folder: Path, key: str, columns: Columns, fill: Fill) -> None:
+def _write(folder: Path, columns: Columns, fill: Fill) -> None:
     """Fill arrays under a temporary name; the folder appears complete or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob(f"{_UNFINISHED}*"):
         with contextlib.suppress(OSError):  # another process may delete it too
             if time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > _DAY:
                 shutil.rmtree(left)  # whoever wrote to it has died
-    with tempfile.TemporaryDirectory(
-        prefix=_UNFINISHED, dir=folder.parent, ignore_cleanup_errors=True
-    ) as name:
+    with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=folder.parent) as name:
         unfinished = Path(name)
         if _size(columns) > shutil.disk_usage(folder.parent).free:
             # Told before it happens: writing to a mapped file on a full disk would kill the process.
@@ -88,10 +83,9 @@ def _write(folder: Path, key: str, columns: Columns, fill: Fill) -> None:
             name: np.lib.format.open_memmap(unfinished / f"{name}.npy", "w+", dtype, shape)
             for name, (shape, dtype) in columns.items()
         }
-        count = fill(arrays)
+        fill(arrays)
         for array in arrays.values():
             array.flush()
-        (unfinished / _META).write_text(json.dumps({"key": key, "rows": count}), encoding="utf-8")
         try:
             unfinished.rename(folder)
         except OSError:
@@ -114,15 +108,11 @@ def _floats(bits: np.ndarray) -> np.ndarray:
     return (bits.astype("uint32") << 16).view("float32")
 
 
-class Floats(Rows):
-    """Features of one tensor, read as float32."""
-
-    def __init__(self, bits: np.ndarray | DiskRows):
-        super().__init__(len(bits), bits.shape[1:])
-        self.bits = bits
+class Floats(DiskRows):
+    """Features of one tensor, in memory or not, read as float32."""
 
     def read(self, numbers: np.ndarray) -> np.ndarray:
-        return _floats(self.bits[numbers])
+        return _floats(super().read(numbers))
 
 
 def keep_features(
@@ -130,13 +120,12 @@ def keep_features(
 ) -> tuple[Floats, ...]:
     """Features of `count` images in place of their pixels: batches of a tensor for each of `shapes`."""
 
-    def fill(arrays: dict[str, np.ndarray]) -> int:
+    def fill(arrays: dict[str, np.ndarray]) -> None:
         done = 0
         for tensors in batches:
             for array, tensor in zip(arrays.values(), tensors):
                 array[done : done + len(tensor)] = _bits(tensor)
             done += len(tensors[0])
-        return done
 
     columns = {f"feature_{n}": ((count, *shape), "uint16") for n, shape in enumerate(shapes)}
     features = tuple(map(Floats, store.build("features", columns, fill).values()))

@@ -8,36 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
+from attention_keras.data import registry
 from attention_keras.data.array_store import DEFAULT_MEMORY_LIMIT, ArrayStore
 from attention_keras.data.digits import CLASS_NAMES, SCENES, generate_scenes
 from attention_keras.data.folders import read_masked_folder
 from attention_keras.data.images import PictureFormat, range_of_deep
-from attention_keras.data.registry import (
-    DEFAULT_SIZE,
-    FOLDER,
-    IMAGE_FILES,
-    PETS,
-    TABLE,
-    VALIDATION_FRACTION,
-    DatasetSpec,
-    FileRecord,
-    GroupBy,
-    Labels,
-    Resize,
-    find_dataset,
-    has_free_size,
-)
-from attention_keras.data.split import (
-    ROLES,
-    Cut,
-    ImageDataset,
-    Split,
-    all_objects_or_none,
-    dataset_of_splits,
-)
+from attention_keras.data.registry import FOLDER, IMAGE_FILES, TABLE, FileRecord, has_free_size
+from attention_keras.data.split import ROLES, Cut, ImageDataset, Split, all_objects_or_none, dataset_of_splits
 from attention_keras.data.table import ImageTable, check_roles, choose_roles, lacking, read_images
 from attention_keras.data.table_file import read_files
 from attention_keras.errors import UserError, needs
+
+PETS = "oxford_iiit_pet"  # the one dataset of TensorFlow Datasets whose masks are read
 
 logger = logging.getLogger(__name__)
 
@@ -47,15 +29,15 @@ def load_dataset(
     *,
     data_dir: str | Path | None = None,
     seed: int = 0,
-    validation_fraction: float = VALIDATION_FRACTION,
+    validation_fraction: float = registry.VALIDATION_FRACTION,
     limit: int | None = None,
     image_size: int | None = None,
-    resize: Resize = "crop",
+    resize: registry.Resize = "crop",
     skip_broken: bool = False,
     columns: Sequence[str] = (),
-    group_by: GroupBy = "none",
+    group_by: registry.GroupBy = "none",
     whole: bool = False,
-    labels: Labels = "auto",
+    labels: registry.Labels = "auto",
     range: Sequence[float] = (),
     channels: int = 3,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
@@ -95,8 +77,6 @@ def load_dataset(
         >>> dataset.train.images.shape, dataset.num_classes
         ((100, 32, 32, 3), 10)
     """
-    if limit is not None and limit < 2:
-        raise UserError(f"limit must be 2 or more, so that training and validation have images; got {limit}")
     if image_size is not None and not 8 <= image_size <= 1024:
         raise UserError(f"image_size must be from 8 to 1024 pixels; got {image_size}")
     if labels not in ("auto", "single") and not name.startswith(TABLE):
@@ -106,11 +86,10 @@ def load_dataset(
     store, cut = ArrayStore(memory_limit, cache_dir), Cut(seed, validation_fraction, limit)
     if name.startswith(IMAGE_FILES):
         table = read_files(name, columns, group_by, labels)
-        size = (image_size or DEFAULT_SIZE,) * 2
+        size = (image_size or registry.DEFAULT_SIZE,) * 2
         to = None if whole else PictureFormat(size, resize, tuple(range) or None, channels)
         return _of_table(name, table, to, cut, store, skip_broken)
-    is_named = not name.startswith("tfds:")
-    spec = find_dataset(name) if is_named else DatasetSpec(name.removeprefix("tfds:"), side=None)
+    spec = registry.find_dataset(name)
     side = image_size or spec.side
     if side != spec.side and not has_free_size(name):
         raise UserError(f"images of {name} are {spec.side} pixels wide; leave out image_size")
@@ -123,11 +102,10 @@ def load_dataset(
         from attention_keras.data.tfds import TfdsSource, birds
     to_arrays = birds if name == "cub200" else None
     source = TfdsSource(spec.tfds, data_dir, store, (side, side) if side else None, resize, to_arrays)
-    splits = source.splits(name, cut)
-    numbered = all(found.isdecimal() for found in source.class_names)
-    return dataset_of_splits(
-        name, spec.class_names if numbered and spec.class_names else source.class_names, *splits
-    )
+    class_names = source.class_names
+    if spec.class_names and all(found.isdecimal() for found in class_names):
+        class_names = spec.class_names
+    return dataset_of_splits(name, class_names, *source.splits(name, cut))
 
 
 def _of_table(
@@ -162,11 +140,11 @@ def _range_of(name: str, files: list, to: PictureFormat) -> tuple[float, float] 
         if to.values:
             logger.warning("%s: no image has more than 8 bits, and the range is for these alone", name)
         return None
-    if values := to.values or range_of_deep(files, to.channels):
-        whose = "as given" if to.values else "the range of the training images"
-        said = "%s: pixels of more than 8 bits; %g becomes black and %g white, %s"
-        logger.warning(said, name, *values, whose)
-    return values
+    low, high = to.values or range_of_deep(files, to.channels)
+    whose = "as given" if to.values else "the range of the training images"
+    said = "%s: pixels of more than 8 bits; %g becomes black and %g white, %s"
+    logger.warning(said, name, low, high, whose)
+    return low, high
 
 
 def seen_in_training(files: Mapping[str, FileRecord]) -> set[str]:
@@ -179,7 +157,7 @@ def load_unseen(
     to: PictureFormat | None,
     *,
     columns: Sequence[str] = (),
-    labels: Labels = "auto",
+    labels: registry.Labels = "auto",
     without: Container[str] = (),
 ) -> ImageDataset:
     """Every image of `folder:PATH` or `table:FILE` as a test split, for models that were trained elsewhere.
@@ -196,7 +174,7 @@ def load_unseen(
         logger.warning("%s: %d images were trained on and are left out", name, (~unseen).sum())
     test = all_objects_or_none(read_images(table, rows[unseen], to, ArrayStore())[0])
     nothing = test.take(slice(0, 0))
-    return ImageDataset(name, table.class_names, nothing, nothing, True, lambda: test)
+    return ImageDataset(name, table.class_names, nothing, nothing, lambda: test)
 
 
 def load_masked_images(

@@ -49,7 +49,6 @@ def generate_scenes(split: str, count: int) -> Split:
 
 
 def _draw_block(split: str, block: int) -> tuple[np.ndarray, ...]:
-    """Images, labels, masks and boxes of one block of scenes."""
     scans, labels, _ = source_digits(split)
     rng = np.random.default_rng([0, list(SCENES).index(split), block])
     chosen = rng.integers(len(labels), size=_BLOCK)

@@ -45,7 +45,6 @@ def find_images(words: Sequence[str], output: Path | None = None) -> tuple[list[
 
 
 def _listed(words: Sequence[str]) -> Iterator[str]:
-    """The words, and those in the files that are called for."""
     for word in words:
         if (word != "-" and not word.startswith("@")) or Path(word).exists():
             yield word
@@ -58,7 +57,6 @@ def _listed(words: Sequence[str]) -> Iterator[str]:
 
 
 def _named(word: str, passed_over: Counter[str]) -> Iterator[Path]:
-    """The images that one word stands for."""
     path = Path(word).expanduser()
     matches = [path]
     if not (path.exists() or path.is_symlink()):

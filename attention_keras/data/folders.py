@@ -48,7 +48,7 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
     classes = {role: _folders(folder) for role, folder in roots.items()}
     names = [folder.name for folder in classes["train"]]
     if wrong := next(filter(re.compile(NO_LINE).search, names), None):
-        raise UserError(f"the name of the class folder {_shown(wrong)} is not a line of UTF-8; rename it")
+        raise UserError(f"the name of the class folder {wrong!a} is not a line of UTF-8; rename it")
     # A link from one class into another would give an image two labels.
     known = {folder_id(folder) for folder in (root, *roots.values(), *chain(*classes.values()))}
     rows: list[Row] = []
@@ -61,24 +61,20 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
             files = sorted(images_below(class_folder, others, [GROUND_TRUTH], known, _refuse))
             passed_over += others
             if not files and role == "train":
-                there = others.keys() - {"hidden"}
-                what = f" that can be read; it has {in_words(others)}; {endings_in_words()}" if there else ""
-                raise UserError(
-                    f"class folder {class_folder} has no images{what}; add some or remove the folder"
-                )
+                there = f" that can be read; it has {in_words(others)}" if others else ""
+                raise UserError(f"{class_folder} has no images{there}; {endings_in_words()}; or remove it")
             if not files:
                 passed_over[f"empty class folder {name} in {folder.name}"] += 1
             for file in files:
                 # A patient, say, may be in several classes.
                 group, *below = file.relative_to(class_folder).parts
                 if group_by == "parent" and not below:
-                    layout = f"group_by parent needs {class_folder}/GROUP/IMAGE"
-                    raise UserError(f"{_shown(file)} is in no group; {layout}")
+                    raise UserError(f"{file} is in no group; group_by parent needs CLASS/GROUP/IMAGE")
                 rows.append((file, name, role, group if group_by == "parent" else ""))
         loose = sum(entry.suffix.lower() in EXTENSIONS for entry in folder.iterdir() if entry.is_file())
         passed_over += Counter({"images outside the class folders": loose})
         if len(rows) == before:
-            raise UserError(f"{folder} has no images; expected {_layout(folder)}")
+            raise UserError(f"{folder} has no images; expected {folder}/CLASS/IMAGE; {endings_in_words()}")
     if len(names) < 2:
         raise UserError(f"{roots['train']} has one class only, {names[0]!r}; a classifier needs two")
     if passed_over:
@@ -89,8 +85,6 @@ def read_folder(path: str | Path, group_by: GroupBy = "none") -> ImageTable:
 def read_masked_folder(path: str | Path) -> ImageTable:
     """A table of the images below a folder that have a mask, each SET a class, as in Object Discovery."""
     root = Path(path).expanduser()
-    if not root.is_dir():
-        raise UserError(f"{root} is not a folder; masks must be folder:PATH with images and {GROUND_TRUTH}")
     folders = sorted(truth.parent for truth in root.rglob(GROUND_TRUTH))
     masks, rows = _masks(folders), list[Row]()
     for folder in folders:
@@ -98,10 +92,7 @@ def read_masked_folder(path: str | Path) -> ImageTable:
         label = folder.relative_to(root).as_posix()
         rows += [(file, label, "test", "") for file in files if file.with_suffix("") in masks]
     if not rows:
-        raise UserError(
-            f"{root} has no image with a mask; expected {root}/SET/IMAGE.jpg and "
-            f"{root}/SET/{GROUND_TRUTH}/IMAGE.png"
-        )
+        raise UserError(f"{root} has no image with a mask; expected SET/IMAGE and SET/{GROUND_TRUTH}/IMAGE")
     return _table(root, rows, masks)
 
 
@@ -134,10 +125,9 @@ def _role_roots(path: Path) -> dict[Role, Path]:
     roles = {name: ROLE_NAMES[name.casefold()] for name in named if name.casefold() in ROLE_NAMES}
     strangers = sorted(set(named) - set(roles))
     train = [named[name] for name, role in roles.items() if role == "train"]
-    empty = path if not named else train[0] if train and not strangers else None
     if not any(map(_folders, train)):
-        if empty:
-            raise UserError(f"{empty} has no class folders; expected {_layout(empty)}")
+        if train and not strangers:
+            raise UserError(f"{train[0]} has no class folders; expected {train[0]}/CLASS/IMAGE")
         return {"train": path}  # and a folder called train is a class
     if strangers:
         raise UserError(
@@ -160,13 +150,4 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _refuse(error: OSError):
-    raise UserError(f"cannot read the folder {_shown(error.filename)}: {error.strerror or error}") from None
-
-
-def _shown(name: str | Path) -> str:
-    """A name that can be printed, whatever its bytes."""
-    return str(name).encode("utf-8", "backslashreplace").decode()
-
-
-def _layout(folder: Path) -> str:
-    return f"{folder}/CLASS/IMAGE; {endings_in_words()}"
+    raise UserError(f"cannot read the folder {error.filename}: {error.strerror or error}") from None

@@ -7,6 +7,7 @@ This is the one path of an image: training, masks, evaluation, queries and predi
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -115,14 +116,11 @@ def range_of_deep(files: Sequence[Path], channels: int, few: bool = False) -> tu
     """The least and the greatest value of images of more than 8 bits, or of a `few`; None without any."""
 
     def ends(file: Path) -> list[float]:
-        try:
-            with open_any(file, channels) as found:
-                if isinstance(found, Image.Image) or found.dtype == np.uint8:
-                    return []
-        except UnreadableImage:
-            return []
-        known = found[np.isfinite(found)]
-        return [float(known.min()), float(known.max())] if known.size else []
+        with suppress(UnreadableImage), open_any(file, channels) as found:
+            if isinstance(found, np.ndarray) and found.dtype != np.uint8:
+                known = found[np.isfinite(found)]
+                return [float(known.min()), float(known.max())] if known.size else []
+        return []
 
     with ThreadPoolExecutor() as threads:
         chosen = files[:: -(-len(files) // _FEW)] if few and len(files) else files
@@ -201,7 +199,6 @@ def resized_crop(image: Image.Image, draws: Sequence[float], to: PictureFormat) 
     """Pixels `(h, w, 3)` uint8 of a random part of an image (for `pad` with its black) not yet decoded."""
 
     def framed(height: int, width: int) -> tuple[int, int]:
-        """What parts are taken from."""
         if to.resize != "pad":
             return height, width
         pixel = max(height / to.size[0], width / to.size[1])

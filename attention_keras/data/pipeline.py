@@ -1,12 +1,8 @@
 """tf.data batches whose order and augmentation are a pure function of (seed, epoch, step).
 
-Nothing in the input has a state: epoch e visits the images in a permutation drawn from (seed, e), and
-step s of it moves and mixes them with draws from (seed, e, s). So a resumed run continues exactly where it
-was, workers agree, and neither prefetching nor parallelism shows. KerasCV's policies are the exception.
-
-In place of pixels, a split may have the features of a frozen network (`array_store.py`), or images that are
-decoded batch by batch (`rows.py`); random-resized crops are always cut from the files. The mask of each image
-goes along as a fourth channel where objects are asked for, so that it is flipped and cropped as the image is.
+Nothing in the input has a state, but for KerasCV's policies. So a resumed run continues exactly where it was,
+workers agree, and neither prefetching nor parallelism shows. Where objects are asked for, the mask of each
+image goes along as a last channel, so that it is flipped and cropped as the image is.
 """
 
 import re
@@ -158,7 +154,7 @@ def _batch(images: tf.Tensor, labels: tf.Tensor, objects: np.ndarray | None):
 def _reader(field: np.ndarray | Rows | tuple[Floats, ...], dtype: tf.DType = tf.uint8):
     """A graph function from row numbers `(b,)` to these rows of a field: uint8, or float32 features."""
     if isinstance(field, tuple):
-        columns = [_reader(column.bits, tf.uint16) for column in field]
+        columns = [_reader(column.stored, tf.uint16) for column in field]
         return lambda rows: tuple(
             tf.cast(tf.bitcast(read(rows), tf.bfloat16), tf.float32) for read in columns
         )
@@ -173,7 +169,6 @@ def _reader(field: np.ndarray | Rows | tuple[Floats, ...], dtype: tf.DType = tf.
 
 
 def _called(function, arguments: list[tf.Tensor], dtype: tf.DType, field: Rows) -> tf.Tensor:
-    """What a NumPy function gives of some rows of a field."""
     return tf.ensure_shape(tf.numpy_function(function, arguments, dtype, stateful=False), (None, *field.form))
 
 
@@ -195,9 +190,8 @@ def _finished(batches: tf.data.Dataset, length: int) -> tf.data.Dataset:
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """The same elements, without the thread that tunes parallelism and buffers while they are read.
 
-    An iterator that ends often waits for that thread: a `fit` of 43 s came back 38 s after its last step
-    (TensorFlow 2.21). Without it `AUTOTUNE` means every core for a map, which is as fast, and a prefetch
-    needs a number (docs/performance.md).
+    An iterator that ends often waits for that thread, 38 s after a `fit` of 43 s (docs/performance.md).
+    Without it `AUTOTUNE` means every core for a map, which is as fast, and a prefetch needs a number.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

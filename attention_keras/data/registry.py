@@ -8,8 +8,6 @@ from typing import Any, Literal, NamedTuple
 
 from attention_keras.errors import UserError
 
-PETS = "oxford_iiit_pet"
-"""The one dataset of TensorFlow Datasets whose masks are read."""
 FOLDER, TABLE = "folder:", "table:"
 IMAGE_FILES = (FOLDER, TABLE)
 """How the names of datasets begin whose images are files; a path follows."""
@@ -70,6 +68,8 @@ _SIGNS |= {"mnist", "emnist", "kmnist", "mnist_corrupted"}
 
 def find_dataset(name: str) -> DatasetSpec:
     """The dataset of this name; raises UserError where there is none."""
+    if name.startswith("tfds:"):
+        return DatasetSpec(name.removeprefix("tfds:"), side=None)
     if name in DATASETS:
         return DATASETS[name]
     close = difflib.get_close_matches(name, DATASETS, n=1)
@@ -126,11 +126,6 @@ class Augment:
     mixes: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     crops: tuple[str, ...] = ()
-
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether pixels are a function of (seed, epoch, step); KerasCV's policies are not."""
-        return not self.policies
 
     @property
     def without_masks(self) -> tuple[str, ...]:

@@ -52,12 +52,12 @@ class Rows(ABC):
 class DiskRows(Rows):
     """Rows of a memory map."""
 
-    def __init__(self, stored: np.ndarray):
+    def __init__(self, stored: np.ndarray | Rows):
         super().__init__(len(stored), stored.shape[1:])
-        self._stored = stored
+        self.stored = stored
 
     def read(self, numbers: np.ndarray) -> np.ndarray:
-        return np.asarray(self._stored[numbers])
+        return np.asarray(self.stored[numbers])
 
 
 class BoxMasks(Rows):
@@ -103,8 +103,6 @@ class ImageRows(Rows):
             yield from read_bands(file, height)
 
     def _decoded(self, decode: Callable[..., np.ndarray], numbers: Iterable[int], *arguments) -> np.ndarray:
-        """What `decode` makes of each file, in order."""
-
         def read(number: int, *own) -> np.ndarray:
             with self._as_it_was(number) as file:
                 return decode(file, self.to, *own)

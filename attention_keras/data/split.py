@@ -16,12 +16,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from attention_keras.data.registry import (
-    VALIDATION_FRACTION,
-    WHERE_MASKS_ARE,
-    FileRecord,
-    is_mirror_symmetric,
-)
+from attention_keras.data.registry import VALIDATION_FRACTION, WHERE_MASKS_ARE, FileRecord
 from attention_keras.data.rows import ImageRows, Rows
 from attention_keras.errors import UserError
 
@@ -29,8 +24,6 @@ Role = Literal["train", "validation", "test"]
 ROLES: tuple[Role, ...] = ("train", "validation", "test")
 Kind = Literal["single", "multi", "number"]
 SEPARATOR = ";"
-DECILES = 10
-_READ_AT_ONCE = 1024
 _CHOICE = 2  # keeps this draw apart from the others that are made from the run's seed
 
 logger = logging.getLogger(__name__)
@@ -54,9 +47,9 @@ def class_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
     kind = kind_of(labels)
     if kind == "number":
         return np.array([len(labels)])
-    return (
-        labels.sum(axis=0, dtype="int64") if kind == "multi" else np.bincount(labels, minlength=num_classes)
-    )
+    if kind == "multi":
+        return labels.sum(axis=0, dtype="int64")
+    return np.bincount(labels, minlength=num_classes)
 
 
 def members(labels: np.ndarray) -> Iterator[np.ndarray]:
@@ -77,13 +70,12 @@ def strata(labels: np.ndarray) -> np.ndarray:
     if kind == "single":
         return labels
     if kind == "number":
-        return np.searchsorted(np.quantile(labels, np.arange(1, DECILES) / DECILES), labels, "right")
+        return np.searchsorted(np.quantile(labels, np.arange(1, 10) / 10), labels, "right")
     rarity = np.where(labels, labels.sum(axis=0, dtype="int64"), np.iinfo("int64").max)
     return np.where(labels.any(axis=1), rarity.argmin(axis=1), labels.shape[1])
 
 
 def labels_in_words(labels: np.ndarray, class_names: Sequence[str]) -> list[str]:
-    """Each label as a table has it."""
     kind = kind_of(labels)
     if kind == "number":
         return [f"{number:.9g}" for number in labels]
@@ -139,7 +131,6 @@ class ImageDataset:
     class_names: tuple[str, ...]
     train: Split
     validation: Split
-    mirror_symmetric: bool
     test: Callable[[], Split]
     files: Mapping[str, FileRecord] | None = None
 
@@ -160,7 +151,6 @@ class ImageDataset:
 
     @property
     def num_classes(self) -> int:
-        """k; 1 of numbers."""
         return len(self.class_names)
 
 
@@ -173,7 +163,6 @@ class Cut:
     limit: int | None
 
     def most(self, role: Role) -> int | None:
-        """Images kept in a role."""
         return self.limit if role == "train" or self.limit is None else max(1, self.limit // 5)
 
     def check(self, name: str, roles: Collection[str]) -> None:
@@ -192,15 +181,11 @@ def dataset_of_splits(
 ) -> ImageDataset:
     """`test` is a split where it was cut from the training images, else it is read when it is asked for."""
     if not len(train) or not len(validation):
-        raise UserError(
-            f"{name} has too few images to train on: {len(train)} and {len(validation)} to validate"
-        )
+        raise UserError(f"{name} has {len(train)} images to train on, and {len(validation)} to validate")
     if isinstance(test, Split):
-        said = "%s has no test split: %d training images are set aside for it"
-        logger.warning(said, name, len(test))
+        logger.warning("%s has no test split: %d training images are set aside for it", name, len(test))
 
     def digests(split: Split) -> list:
-        """Of each file, or else of its pixels."""
         if split.digests is not None:
             return split.digests.tolist()
         images = (split.images[row] for row in range(len(split)))
@@ -214,16 +199,13 @@ def dataset_of_splits(
             logger.warning("%s: %d of %d test images are also in train", name, both, len(found))
         return found
 
-    symmetric = is_mirror_symmetric(name)
-    return ImageDataset(name, tuple(class_names), train, validation, symmetric, load_and_compare, files)
+    return ImageDataset(name, tuple(class_names), train, validation, load_and_compare, files)
 
 
 def images_with_object(split: Split) -> np.ndarray:
     """`(n,)` bool: the images with a mask that is not empty, or with a box where the split has no masks."""
     if split.masks is not None:
-        starts = range(0, len(split), _READ_AT_ONCE)  # masks may be on disk
-        parts = [np.any(split.masks[start : start + _READ_AT_ONCE], axis=(1, 2)) for start in starts]
-        return np.concatenate([np.zeros(0, bool), *parts])
+        return np.array([split.masks[row].any() for row in range(len(split))], bool)  # they may be on disk
     if split.boxes is not None:
         return (split.boxes[:, 2:] > split.boxes[:, :2]).all(axis=1)
     return np.zeros(len(split), bool)

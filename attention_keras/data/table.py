@@ -31,8 +31,7 @@ from attention_keras.progress import Bar
 with needs("a table of images", extra="train"):
     import pandas
 
-STREAM = "ATTENTION_KERAS_STREAM"
-"""Environment variable for tests: 1 decodes images whenever they are needed, however few they are."""
+STREAM = "ATTENTION_KERAS_STREAM"  # for tests: 1 decodes images when they are needed, however few they are
 BOX = ("left", "top", "right", "bottom")
 TEST_FRACTION = 0.2
 _READ_AT_ONCE = 256
@@ -70,20 +69,17 @@ class ImageTable:
         """`(n,)` uint64, of the content of each file; of many bytes they are kept, for the next start."""
         files = [(self.root / path).absolute() for path in self.paths]
         states = [file_state(file) for file in files]
-
-        def fill(arrays: dict[str, np.ndarray]) -> int:
-            arrays["digests"][:] = content_digests(files)
-            return len(files)
-
         is_quick = sum(size for size, _ in states) <= _HASHED_ANEW
         store = ArrayStore() if is_quick else ArrayStore(memory_limit=0)
         key = f"digests {[*zip(map(str, files), states)]!a}"
-        return store.build(key, {"digests": ((len(files),), "uint64")}, fill)["digests"]
+        columns: Columns = {"digests": ((len(files),), "uint64")}
+        found = store.build(key, columns, lambda arrays: np.copyto(arrays["digests"], content_digests(files)))
+        return found["digests"]
 
     @cached_property
     def units(self) -> np.ndarray:
         """`(n,)` uint64, the same for images that stay together: those of a group, or of the same content."""
-        number = {group: text_digest(group) for group in {*self.groups}}
+        number = {group: _hashed(group.encode("utf-8", "surrogateescape")) for group in {*self.groups}}
         return np.where(self.groups == "", self.digests, np.array([number[g] for g in self.groups], "uint64"))
 
     def files(self, roles: np.ndarray) -> dict[str, FileRecord]:
@@ -108,10 +104,9 @@ def content_digests(files: Iterable[Path]) -> np.ndarray:
         return np.fromiter(threads.map(digest, files), "uint64")
 
 
-def text_digest(text: str) -> int:
-    """64 bits that stand for a text."""
-    found = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8)
-    return int.from_bytes(found.digest(), "big")
+def _hashed(content: bytes, key: bytes = b"") -> int:
+    """64 bits that stand for the content; those of different keys are independent of each other."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8, key=key).digest(), "big")
 
 
 def choose_roles(
@@ -136,14 +131,9 @@ def _held_out(
     units: np.ndarray, labels: np.ndarray, fraction: float, purpose: str, spared: int
 ) -> np.ndarray:
     """Images `(n,)` bool whose unit draws a number below the share; so many units of a class are spared."""
-
-    def draw(unit: int) -> float:
-        """A number in [0, 1) that depends on both: different purposes choose independently of each other."""
-        found = hashlib.blake2b(unit.to_bytes(8, "big"), digest_size=8, key=purpose.encode()[:64])
-        return int.from_bytes(found.digest(), "big") / 2**64
-
     distinct, unit_of = np.unique(units, return_inverse=True)
-    draws = np.array([draw(unit) for unit in distinct.tolist()])[unit_of]
+    hashed = [_hashed(unit.to_bytes(8, "big"), key=purpose.encode()[:64]) for unit in distinct.tolist()]
+    draws = np.array([number / 2**64 for number in hashed])[unit_of]
     chosen = [np.empty(0)]
     for of_class in members(labels):
         drawn = np.unique(draws[of_class])
@@ -164,10 +154,7 @@ def check_roles(name: str, table: ImageTable, roles: np.ndarray) -> None:
     """
     lost = {role: ", ".join(lacking(table, roles == role)) for role in ROLES}
     if lost["train"]:
-        raise UserError(
-            f"{name}: no image of {lost['train']} is left to train on; add some, or choose train, "
-            "validation and test yourself"
-        )
+        raise UserError(f"{name}: no image of {lost['train']} is left to train on; add some")
     for role in filter(lost.get, ROLES):
         said = "%s: no image of %s is in %s; three images a class are the least"
         logger.warning(said, name, lost[role], role)
@@ -234,7 +221,7 @@ def read_images(
 
 def _fill(
     arrays: dict[str, np.ndarray], table: ImageTable, rows: np.ndarray, to: PictureFormat | None, skip: bool
-) -> int:
+) -> None:
     """Write what the images at `rows` are to `arrays`; UserError names broken ones, or they are skipped.
 
     Images that are not kept are decoded all the same: one that is broken is told before the training.
@@ -271,4 +258,3 @@ def _fill(
         if not skip:
             raise UserError(f"{problem}; repair or remove them, or leave them out with skip_broken")
         logger.warning("left out: %s", problem)
-    return len(rows)

@@ -189,8 +189,6 @@ def write_table(table: ImageTable, path: str | Path) -> Path:
     frame = pandas.DataFrame({name: values for name, values in columns.items() if any(values)}, dtype=object)
     try:
         frame.to_csv(file, mode="x", index=False, errors="surrogateescape")
-    except FileExistsError:
-        raise UserError(f"{file} is there already; choose another output, or delete it") from None
     except OSError as error:
         raise UserError(f"cannot write {file}: {error.strerror}") from None
     return file

@@ -44,22 +44,21 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
     if builder.is_prepared():
         return
     name = builder.info.full_name.rsplit("/", 1)[0]
-    advice = (
-        f"on a machine with a network run `tfds build {name} --data_dir DIR`, copy DIR here and give it as "
-        "data_dir, or use the dataset cluttered_digits, which needs no download"
-    )
     # Without a network, TensorFlow Datasets retries the name lookup for minutes before it says anything.
     if hosts := unreachable_hosts(builder.url_infos or [builder.info.homepage]):
-        missing = f"no dataset in {builder.data_path} and {hosts} cannot be reached to download it"
-        raise UserError(f"{missing}; {advice}")
-    try:
-        builder.download_and_prepare()
-    except (AssertionError, OSError, tfds.download.DownloadError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"dataset {name} cannot be downloaded: {reason}; {advice}") from None
+        problem = f"no dataset in {builder.data_path} and {hosts} cannot be reached to download it"
+    else:
+        try:
+            return builder.download_and_prepare()
+        except (AssertionError, OSError, tfds.download.DownloadError) as error:
+            problem = f"dataset {name} cannot be downloaded: {' '.join(str(error).split())}"
+    raise UserError(
+        f"{problem}; on a machine with a network run `tfds build {name} --data_dir DIR`, copy DIR here and "
+        "give it as data_dir, or use the dataset cluttered_digits, which needs no download"
+    )
 
 
-def unreachable_hosts(urls: Iterable[str], seconds: float = 8.0) -> str | None:
+def unreachable_hosts(urls: Iterable[str]) -> str | None:
     """The hosts of these addresses, where none of them answers; behind a proxy that is not known before."""
     if urllib.request.getproxies():
         return None
@@ -67,19 +66,15 @@ def unreachable_hosts(urls: Iterable[str], seconds: float = 8.0) -> str | None:
     for parts in hosts.values():
         try:
             port = parts.port or {"http": 80}.get(parts.scheme, 443)
-            socket.create_connection((parts.hostname, port), seconds).close()
+            socket.create_connection((parts.hostname, port), 8.0).close()
+            return None
         except OSError:
             continue
-        return None
     return " and ".join(hosts) or "its host"
 
 
 class TfdsSource:
-    """Splits of a dataset as uint8 arrays, prepared here if need be.
-
-    `size` None keeps the one that the dataset fixes, else takes 32x32. `to_arrays` makes images and masks of
-    a stored example, a size and a way to resize; by default the whole image alone.
-    """
+    """Splits of a dataset as uint8 arrays; `to_arrays` makes images and masks of a stored example."""
 
     def __init__(
         self,
@@ -102,7 +97,12 @@ class TfdsSource:
 
     def splits(self, name: str, cut: Cut) -> tuple[Split, Split, Split | Callable[[], Split]]:
         """Training, validation and test, which is still to be read unless it was cut from the first."""
-        stored = self._stored()
+        there = self._builder.info.splits
+        if "train" not in there:
+            raise UserError(f"{name} has no train split, only {', '.join(there) or 'none'}")
+        stored = {role: role for role in ROLES if role in there}
+        if "test" not in stored and "validation" in stored:  # as in ImageNet, whose test labels nobody has
+            stored = {"train": "train", "test": "validation"}
         cut.check(name, stored)
 
         def read(role: Role) -> Split:
@@ -119,17 +119,6 @@ class TfdsSource:
             return train, read("validation"), test
         return *held_out(train, cut.validation_fraction, cut.seed), test
 
-    def _stored(self) -> dict[Role, str]:
-        """Which stored split is read for a role."""
-        stored, name = self._builder.info.splits, self._builder.name
-        if "train" not in stored:
-            raise UserError(f"tfds:{name} has no train split, only {', '.join(stored) or 'none'}")
-        if (
-            "test" not in stored and "validation" in stored
-        ):  # as in ImageNet, whose test labels are not public
-            return {"train": "train", "test": "validation"}
-        return {role: role for role in ROLES if role in stored}
-
     def read(self, stored: str, limit: int | None) -> Split:
         """The first `limit` images in stored order, which is shuffled once and for all."""
         count = self._builder.info.splits[stored].num_examples
@@ -144,19 +133,14 @@ class TfdsSource:
             split = Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, part)))
         except (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
             reason = error.message.splitlines()[0]
-            raise UserError(
-                f"the copy of {name} in {data_path} is damaged: {reason}; "
-                "copy it again, or delete that folder to prepare it anew"
-            ) from None
+            raise UserError(f"{name} in {data_path} is damaged: {reason}; copy it again") from None
         labels, last = split.labels, len(self.class_names) - 1
         if len(wrong := labels[(labels < 0) | (labels > last)]):
-            raise UserError(
-                f"{name}, {stored} split: {len(wrong)} of {len(labels)} labels are not in 0..{last} (one is "
-                f"{wrong[0]}); -1 usually means that labels of this split are not public"
-            )
+            found = f"{len(wrong)} of {len(labels)} labels are not in 0..{last} (one is {wrong[0]})"
+            raise UserError(f"{name}, {stored} split: {found}; often -1 says that labels are not public")
         return split
 
-    def _fill(self, arrays: dict[str, np.ndarray], part: str) -> int:
+    def _fill(self, arrays: dict[str, np.ndarray], part: str) -> None:
         def row(example: dict) -> dict:
             labels, how = {"labels": tf.cast(example[self._label], tf.int32)}, (self._size, self._resize)
             if self._to_arrays:
@@ -171,7 +155,6 @@ class TfdsSource:
             start, end = end, end + len(batch["labels"])
             for name, column in batch.items():
                 arrays[name][start:end] = column
-        return end
 
 
 def _key(builder: tfds.core.DatasetBuilder, kind: str) -> str:
@@ -181,10 +164,8 @@ def _key(builder: tfds.core.DatasetBuilder, kind: str) -> str:
     for key in keys:
         if isinstance(features.get(key), getattr(tfds.features, kind)):
             return key
-    raise UserError(
-        f"tfds:{builder.name} is not for image classification: it needs an Image and a ClassLabel, and "
-        f"has {', '.join(features)}"
-    )
+    needed = f"it needs an Image and a ClassLabel, and has {', '.join(features)}"
+    raise UserError(f"tfds:{builder.name} is not for image classification: {needed}")
 
 
 def cut_by_class(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -79,9 +79,7 @@ def _of_training(given: SimpleNamespace, spec: ModelSpec, augment: Augment) -> d
             given.batch_size % given.accumulate
         ),
         f"augment {given.augment} draws random numbers that cannot be repeated; leave out "
-        f"`deterministic`, or use {', '.join(MOVES + MIXES)}": (
-            given.deterministic and not augment.is_repeatable
-        ),
+        f"`deterministic`, or use {', '.join(MOVES + MIXES)}": given.deterministic and augment.policies,
         "epochs must be 1 or more; 0 is for a run of frozen_epochs alone": frozen + given.epochs < 1,
         "a class head is fitted to a frozen backbone in one go, which is 1 of frozen_epochs; "
         f"give 1 or 0; got {frozen}": frozen > 1 and spec.head == "class",

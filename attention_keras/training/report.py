@@ -11,6 +11,7 @@ import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
 from attention_keras.data.image_files import upright_size
+from attention_keras.data.registry import is_mirror_symmetric
 from attention_keras.data.rows import ImageRows
 from attention_keras.data.split import ImageDataset, Split
 from attention_keras.drawing.cells import compose
@@ -41,7 +42,7 @@ def summarize(config: RunConfig, dataset: ImageDataset, model, strategy, frozen=
     size = f"any size, in tiles of {config.tiles}" if config.tiles else f"{width}x{height}"
     seconds = estimate_seconds(config, dataset, model, frozen)
     streamed = isinstance(dataset.train.images, ImageRows) and not config.tiles
-    mirrors = "flip" in config.augment.split("+") and not dataset.mirror_symmetric
+    mirrors = "flip" in config.augment.split("+") and not is_mirror_symmetric(dataset.name)
     unseen = devices[0].device_type == "CPU" and NVIDIA_DRIVER.exists()
     warnings = {
         f"augment flips images, and a mirrored image of {dataset.name} is another one": mirrors,

@@ -17,7 +17,6 @@ def test_cluttered_digits_is_the_same_for_every_seed():
     assert (len(dataset.train), len(dataset.validation), len(dataset.test())) == (50, 10, 10)
     np.testing.assert_array_equal(dataset.train.images, other.train.images)
     assert dataset.image_shape == (32, 32, 3) and dataset.num_classes == 10
-    assert not dataset.mirror_symmetric
     assert dataset.test() is dataset.test()
 
 
@@ -39,7 +38,7 @@ def test_cifar10_as_prepared(cifar10):
     np.testing.assert_array_equal(dataset.train.labels, values[0] % 10)
     np.testing.assert_array_equal(np.bincount(dataset.validation.labels), [2] * 10)
     assert dataset.class_names[:3] == ("airplane", "automobile", "bird")
-    assert dataset.mirror_symmetric and dataset.train.masks is None
+    assert dataset.train.masks is None
     limited = load_dataset("cifar10", data_dir=cifar10, limit=20, validation_fraction=0.5)
     values = np.concatenate([limited.train.images[:, 0, 0, 0], limited.validation.images[:, 0, 0, 0]])
     np.testing.assert_array_equal(np.sort(values), np.arange(20))
@@ -87,7 +86,6 @@ def test_mistakes_are_told_in_one_line(tmp_path, monkeypatch):
         ({"name": "cifer10"}, r"unknown dataset 'cifer10'; did you mean cifar10\? allowed: cluttered_digits"),
         ({"name": "./photos/"}, "unknown dataset './photos/'; did you mean folder:./photos/"),
         ({"name": f"{tmp_path}/photos"}, f"did you mean folder:{tmp_path}/photos"),
-        ({"name": "cifar10", "limit": 1}, "limit must be 2 or more"),
         (
             {"name": "cluttered_digits", "validation_fraction": 0.3},
             "has a validation split of its own; leave out validation_fraction",

@@ -78,9 +78,9 @@ def test_masked_sets(tmp_path):
 def test_layouts_that_cannot_be_used(tmp_path):
     for number, (files, said) in enumerate(
         {
-            "notes.txt": r"has no class folders; expected .*/CLASS/IMAGE",
+            "notes.txt": r"has no images; expected .*/CLASS/IMAGE",
             "a/0.png": "has one class only, 'a'",
-            "a/0.png empty/.DS_Store": "empty has no images; add some or remove the folder",
+            "a/0.png empty/.DS_Store": "empty has no images that can be read; it has 1 hidden; endings",
             "a/0.png b/1.HEIC b/deep/3.txt": "b has no images that can be read; it has 1 .heic, 1 .txt;",
             "a/0.png train/a/0.png": "so 'a' beside it must be one of train, training, validation",
             "train/a/0.png train/b/0.png test/c/0.png": "class 'c' is in .*test but not in .*train",
@@ -96,7 +96,7 @@ def test_layouts_that_cannot_be_used(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
 def test_a_class_whose_name_is_no_text(tmp_path):
     os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")
-    with pytest.raises(UserError, match=r"class folder caf.udce9.*is not a line of UTF-8; rename it"):
+    with pytest.raises(UserError, match=r"class folder 'caf.udce9.*is not a line of UTF-8; rename it"):
         read_folder(tmp_path)
 
 

@@ -56,7 +56,7 @@ def test_a_folder_and_the_table_of_it_are_one_dataset(photos, tmp_path, capsys):
     for one, other in zip(*((d.train, d.validation, d.test()) for d in datasets)):
         np.testing.assert_array_equal(one.images, other.images)
         np.testing.assert_array_equal(one.labels, other.labels)
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="File exists"):
         main(["table", f"folder:{photos}", "--output", str(table)])
 
 
