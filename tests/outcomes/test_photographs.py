@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from doors import CLASSES, TRAIN, results, type_in
+from doors import CLASSES, results, type_in
 from PIL import Image
 
 from attention_keras import evidence_model, load_model
@@ -26,10 +26,14 @@ PROBABILITIES = {
 }
 
 
+def rows_in(output):
+    with (output / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 @pytest.fixture(scope="module")
 def rows(folder_run):
-    with (folder_run.answers / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return rows_in(folder_run.answers)
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +55,11 @@ def served(folder_run):
     return tf.saved_model.load(str(folder_run.served)).signatures
 
 
-def files_of(folder_run, rows):
-    return tf.constant([(folder_run.desk / row["path"]).read_bytes() for row in rows])
-
-
-def test_the_run_is_called_by_the_folder_and_ends_as_it_did(folder_run):
+def test_the_run_ends_as_it_did_and_predict_gives_the_numbers_it_gave(folder_run, rows, predicted):
     _, history, metrics = results(folder_run.path)
     assert [line["loss"] for line in history] == pytest.approx(LOSSES, abs=1e-5)
     assert metrics["test_images"] == 21 and metrics["epochs"] == len(LOSSES)
     assert (folder_run.path / "labels.txt").read_text().split() == list(CLASSES)
-
-
-def test_predict_gives_the_numbers_it_gave(rows, predicted):
     found = {row["path"].rpartition("/")[2]: values for row, values in zip(rows, predicted)}
     assert len(found) == 21 and not any(row["reason"] for row in rows)
     for name, expected in PROBABILITIES.items():
@@ -80,18 +77,12 @@ def test_the_test_error_is_that_of_evaluate_and_of_predict(folder_run, rows):
     assert (folder_run.path / "evaluation" / "report.html").stat().st_size > 1000
 
 
-def test_the_model_file_gives_what_predict_gives(folder_run, pixels, predicted):
-    """The logits of model.keras, divided by the run's temperature."""
-    logits = np.asarray(load_model(folder_run.path)(pixels.astype("float32"))["logits"], "float64")
-    scaled = np.exp(logits / results(folder_run.path)[2]["temperature"])
-    np.testing.assert_allclose(scaled / scaled.sum(-1, keepdims=True), predicted, atol=1e-5)
-
-
 def test_the_served_model_gives_what_predict_gives(served, folder_run, rows, pixels, predicted):
     for signature in ("serving_default", "classify", "explain"):
         answers = served[signature](images=pixels)
         np.testing.assert_allclose(answers["probabilities"], predicted, atol=1e-5, err_msg=signature)
-    answers = served["serve_bytes"](image_bytes=files_of(folder_run, rows))
+    files = [(folder_run.desk / row["path"]).read_bytes() for row in rows]
+    answers = served["serve_bytes"](image_bytes=tf.constant(files))
     assert answers["valid"].numpy().all()
     np.testing.assert_allclose(answers["probabilities"], predicted, atol=1e-5)
     assert (folder_run.served / "assets" / "labels.txt").read_text().split() == list(CLASSES)
@@ -127,27 +118,17 @@ def test_evidence_adds_up_to_the_logit(served, folder_run, pixels, predicted):
 
 
 def test_predict_answers_alike_from_the_served_model_and_from_files_that_are_resized(desk, served):
-    answers = {}
-    for model, output in (("runs/photos", "of_run"), ("saved_models/photos/1", "of_served")):
+    outputs = {"of_run": "runs/photos", "of_served": "saved_models/photos/1"}
+    for output, model in outputs.items():
         assert type_in(f"predict {model} new --output {output}") == 0
-        with (desk / output / "predictions.csv").open(encoding="utf-8", newline="") as file:
-            answers[model] = [(row["class"], float(row["probability"])) for row in csv.DictReader(file)]
-    assert [name for name, _ in answers["runs/photos"]] == list(CLASSES)
+        assert [row["class"] for row in rows_in(desk / output)] == list(CLASSES)
     assert len(list((desk / "of_run").rglob("*.png"))) == 3
-    found, again = ([p for _, p in answers[model]] for model in answers)
+    found, again = ([float(row["probability"]) for row in rows_in(desk / name)] for name in outputs)
     assert found == pytest.approx(again, abs=1e-5)
     files = [path.read_bytes() for path in sorted((desk / "new").rglob("*.png"))]
     probabilities = served["serve_bytes"](image_bytes=tf.constant(files))["probabilities"]
     # The graph resizes as training does, within a grey level.
     assert probabilities.numpy().max(-1) == pytest.approx(found, abs=2e-3)
-
-
-def test_the_same_command_again_trains_nothing(desk, folder_run, capsys):
-    before = results(folder_run.path)[2]
-    assert type_in(TRAIN) == 0
-    assert "finished already" in capsys.readouterr().out
-    assert results(folder_run.path)[2] == before
-    assert {path.name for path in (desk / "runs").iterdir()} <= {"photos", "fitted"}
 
 
 def test_without_options_the_class_head_is_fitted_and_every_door_says_the_same(desk):
@@ -156,15 +137,11 @@ def test_without_options_the_class_head_is_fitted_and_every_door_says_the_same(d
     assert type_in(f"{line} --export saved_model") == 0
     _, history, metrics = results(desk / "runs" / "fitted")
     assert len(history) == metrics["epochs"] == 1 and metrics["test_error"] <= 3 / 21 + 1e-6
-    found = {}
     for model, output in (("runs/fitted", "of_fitted_run"), ("saved_model/fitted/1", "of_fitted_export")):
         assert type_in(f"predict {model} photos/test --output {output} --no-pictures") == 0
-        with (desk / output / "predictions.csv").open(encoding="utf-8", newline="") as file:
-            found[model] = [
-                (row["path"], row["class"], float(row["probability"])) for row in csv.DictReader(file)
-            ]
-    run, served = found.values()
-    wrong = np.mean([name != path.split("/")[-2] for path, name, _ in run])
+    run, served = rows_in(desk / "of_fitted_run"), rows_in(desk / "of_fitted_export")
+    wrong = np.mean([row["class"] != row["path"].split("/")[-2] for row in run])
     assert metrics["test_error"] == pytest.approx(wrong, abs=1e-6)
-    assert [row[:2] for row in run] == [row[:2] for row in served]
-    assert [row[2] for row in run] == pytest.approx([row[2] for row in served], abs=1e-5)
+    for one, other in zip(run, served, strict=True):
+        assert (one["path"], one["class"]) == (other["path"], other["class"])
+        assert float(one["probability"]) == pytest.approx(float(other["probability"]), abs=1e-5)

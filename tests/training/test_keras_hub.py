@@ -20,37 +20,27 @@ print(json.dumps(np.asarray(load_model(sys.argv[1])(np.load(sys.argv[2]))["logit
 """
 
 
-@pytest.fixture
-def preset(tmp_path):
-    """A tiny DINOv2 with registers, and its image converter."""
+def test_a_run_trains_with_the_presets_pixels_and_another_process_gets_its_numbers(
+    photos, tmp_path, monkeypatch, fresh_process
+):
+    """Of a tiny DINOv2 with registers, and its image converter."""
+    monkeypatch.chdir(tmp_path)
+    preset = str(tmp_path / "dino")
     size = {"patch_size": 14, "num_layers": 1, "hidden_dim": 16, "num_heads": 2, "intermediate_dim": 32}
     pixels = {"scale": list(1 / 255 / DEVIATION), "offset": list(-MEAN / DEVIATION)}
-    for part in (
-        keras_hub.models.DINOV2Backbone(**size, num_register_tokens=4, image_shape=(56, 56, 3)),
-        keras_hub.layers.DINOV2ImageConverter(image_size=(56, 56), **pixels),
-    ):
-        part.save_to_preset(tmp_path / "dino")
-    return tmp_path / "dino"
+    converter = keras_hub.layers.DINOV2ImageConverter(image_size=(56, 56), **pixels)
+    backbone = keras_hub.models.DINOV2Backbone(**size, num_register_tokens=4, image_shape=(56, 56, 3))
+    for part in (backbone, converter):
+        part.save_to_preset(preset)
+    images = np.random.default_rng(1).integers(0, 256, (2, 56, 56, 3)).astype("float32")
+    np.testing.assert_allclose(preset_pixels(preset)(images), converter(images), atol=1e-5)
+    for given, places in (((), 21), (((84, 84, 3),), 41)):  # the size is the preset's or another
+        assert build_preset(preset, *given).output.shape == (None, places, 16)
 
-
-def test_pixels_are_those_of_the_image_converter_and_the_size_is_the_presets_or_another(preset):
-    images = np.random.default_rng(0).integers(0, 256, (2, 56, 56, 3)).astype("float32")
-    wanted = keras_hub.layers.ImageConverter.from_preset(str(preset))(images)
-    np.testing.assert_allclose(preset_pixels(str(preset))(images), wanted, atol=1e-5)
-    assert build_preset(str(preset)).output.shape == (None, 21, 16)
-    assert build_preset(str(preset), (84, 84, 3)).output.shape == (None, 41, 16)
-
-
-def test_a_run_trains_and_another_process_gets_its_numbers(
-    preset, photos, tmp_path, monkeypatch, fresh_process
-):
-    monkeypatch.chdir(tmp_path)
     config = RunConfig(dataset=f"folder:{photos}", backbone="keras_hub:dino", precision="float32", name="r")
     result = train(config, report=lambda line: None)
-    assert config.spec.name == "dino-att-class"
-    images = np.random.default_rng(1).integers(0, 256, (2, 56, 56, 3)).astype("float32")
     here = load_model(result.run.path)(images)
     assert [tuple(level.shape) for level in attention_maps(here).values()] == [(2, 4, 4)]
-    np.save(tmp_path / "images.npy", images)
+    np.save("images.npy", images)
     there = fresh_process(LOAD, str(result.run.path.resolve()), str(tmp_path / "images.npy"))
     np.testing.assert_allclose(json.loads(there.splitlines()[-1]), here["logits"], atol=1e-5)
