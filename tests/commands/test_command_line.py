@@ -1,24 +1,20 @@
 """The command line: words to options, fast help, one line for each mistake."""
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from tqdm import tqdm
 
 from attention_keras.commands import evaluate
-from attention_keras.commands.command_line import exit_code, in_flags, parse
+from attention_keras.commands.command_line import exit_code, parse
 from attention_keras.commands.main import COMMANDS, main
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS, tasks_of
-from attention_keras.models import zoo
 from attention_keras.runs.config import RunConfig
-from attention_keras.runs.options import help_of, options_of
-from attention_keras.runs.recipes import RecipeName
+from attention_keras.runs.options import options_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,9 +46,7 @@ def test_the_task_of_evaluate_is_the_first_word_or_an_option(monkeypatch, tmp_pa
         assert (options.runs, options.panels, tasks_of(options)) == (("demo",), 2, list(tasks))
 
 
-def test_help_is_short_where_there_is_a_long_one_and_has_no_none_and_no_path_of_this_machine(
-    capsys, monkeypatch
-):
+def test_help_names_every_option_and_nothing_of_this_machine(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
 
     def said(words):
@@ -60,19 +54,14 @@ def test_help_is_short_where_there_is_a_long_one_and_has_no_none_and_no_path_of_
             main(words.split())
         return capsys.readouterr().out
 
-    wrong = []
     for command in [*COMMANDS, *(f"evaluate {task}" for task in (*TASKS, "all"))]:
         text = said(f"{command} --help")
-        good = text.startswith(f"usage: attention-keras {command} ")
-        good &= all(word not in text for word in ("None", str(ROOT), "site-packages", "(default: )"))
-        # A line for each example.
-        wrong += [command] * (not good or max(x.count("attention-keras ") for x in text.splitlines()) > 1)
-    assert wrong == []
+        assert text.startswith(f"usage: attention-keras {command} ")
+        assert [word for word in ("None", str(ROOT), "site-packages") if word in text] == [], command
     short, long = said("train --help"), said("train --help-all")
     flags, all_flags = (set(re.findall(r"^\W+--([a-z][a-z-]+)", text, re.M)) for text in (short, long))
-    assert len(flags) <= 30 and len(short.rstrip().splitlines()) <= 80 and flags < all_flags
+    assert len(flags) <= 30 and flags < all_flags
     assert all_flags == {name.replace("_", "-") for name in options_of(RunConfig)}
-    assert [name for name in get_args(RecipeName) if name not in help_of(RunConfig)["recipe"]] == []
 
 
 def test_help_imports_no_framework(fresh_process):
@@ -87,25 +76,6 @@ def test_help_imports_no_framework(fresh_process):
     )
     said = fresh_process(program, cwd=ROOT)
     assert "--dataset" in said and "--compat" in said and "faithfulness" in said
-
-
-def test_the_networks_are_listed_with_the_papers_errors(monkeypatch, capsys):
-    monkeypatch.setattr(zoo, "list_models", lambda: ["vgg", "rn164-hires"])
-    main(["list-models"])
-    *_, vgg, hires = capsys.readouterr().out.splitlines()
-    assert vgg.split() == ["vgg", "7.77", "30.62", "4.27", "34.64"] and hires.split()[0] == "rn164-hires"
-
-
-def test_messages_of_the_library_speak_of_flags():
-    file = "tfds:cifar10 in data/batch_size.npy has no width"
-    for message, said in (
-        ("frozen_epochs must be 0 or more; got -1", "--frozen-epochs must be 0 or more; got -1"),
-        ("width must be a positive number", "--width must be a positive number"),
-        ("give a new `name`, or `restart` to discard it", "give a new --name, or --restart to discard it"),
-        (file, file),
-        ("`attention-keras list-models` shows them", "`attention-keras list-models` shows them"),
-    ):
-        assert in_flags(message) == said
 
 
 def test_how_a_command_ends(capfd):
@@ -129,9 +99,8 @@ def test_a_reader_who_has_seen_enough_ends_it_without_a_word():
         "import sys, time\nfrom attention_keras.commands.command_line import exit_code\n"
         "sys.exit(exit_code(lambda: [print('line', flush=True), time.sleep(0.5), print('more')] and None))"
     )
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     words, pipe = [sys.executable, "-c", program], subprocess.PIPE
-    with subprocess.Popen(words, stdout=pipe, stderr=pipe, cwd=ROOT, env=environment) as process:
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, cwd=ROOT) as process:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""

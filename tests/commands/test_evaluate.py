@@ -15,7 +15,6 @@ from attention_keras.data.datasets import load_dataset
 from attention_keras.errors import UserError
 from attention_keras.evaluation.options import TASKS, AllOptions
 from attention_keras.evaluation.subjects.load import load_subjects
-from attention_keras.models.parts import count_parameters
 from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.serving.export import export_run
@@ -29,12 +28,6 @@ def trained(tmp_path_factory):
     config = RunConfig(limit=100, width=0.03, name="tiny")
     path = tmp_path_factory.mktemp("runs") / "tiny"
     return write_run(path, build_model("vgg-att2-concat-pc", width=0.03), names, config, test_error=0.9)
-
-
-@pytest.fixture(scope="module")
-def saved_model(trained, tmp_path_factory):
-    [exported] = export_run(trained, tmp_path_factory.mktemp("exports"))
-    return exported.path
 
 
 def evaluate(model, kind=TASKS["classification"], **options):
@@ -56,16 +49,15 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
     assert "Do the maps point at the object?" in capsys.readouterr().out
     metrics = results(folder)
     by_class = pandas.read_csv(folder / "classification-4.csv", index_col=0).iloc[:, 1].to_dict()
-    wrong = {name: share for name, share in metrics["per_class_accuracy"].items() if share not in (1, None)}
-    assert by_class == wrong and [*by_class.values()] == sorted(wrong.values())
+    assert by_class == {
+        k: share for k, share in metrics["per_class_accuracy"].items() if share not in (1, None)
+    }
     test = load_dataset("cluttered_digits", limit=100).test()
     assert metrics["images"] == len(test) == 20
     model = keras.models.load_model(trained / "model.keras")
     logits = model(test.images.astype("float32"))["logits"]
     assert metrics["error"] == pytest.approx(np.mean(np.argmax(logits, -1) != test.labels))
     assert set(metrics["localization"]) == {"conv10", "conv13", "evidence"}
-    parameters = f",20,{count_parameters(model)},{model.count_params()}\n"
-    assert parameters in (folder / "classification.csv").read_text()
     # Another evaluation replaces its own files, and no others.
     for name in ("classification-stale.png", "mine.txt", "panels/mine.png"):
         (folder / name).write_bytes(b"")
@@ -75,37 +67,25 @@ def test_a_run_is_evaluated_on_every_test_image(trained, capsys):
     assert sorted(p.name for p in (folder / "panels").iterdir()) == ["00.png", "mine.png"]
 
 
-def test_a_card_of_another_version_is_of_unknown_training(saved_model, tmp_path):
-    copy = shutil.copytree(saved_model, tmp_path / "digits" / "1")
-    card = json.loads((copy / "assets" / "model_card.json").read_text())
-    for config in ({"model": {"backbone": "vgg"}, "compat": "pc"}, []):
-        (copy / "assets" / "model_card.json").write_text(json.dumps(card | {"config": config}))
-        [subject] = load_subjects([str(copy)])
-        assert subject.trained is None and subject.predictor.num_classes == 10
-    evaluate(copy, dataset="cluttered_digits", limit=5, output=str(tmp_path / "out"))
-    assert results(tmp_path / "out")["images"] == 5
-
-
-def test_what_was_measured_before_a_task_fails_is_reported(saved_model, tmp_path, capsys):
-    evaluate(saved_model, AllOptions, limit=5, output=str(tmp_path))
+def test_a_served_model_is_classified_and_explained_no_further(trained, tmp_path, capsys):
+    [exported] = export_run(trained, tmp_path / "exports")
+    evaluate(exported.path, AllOptions, limit=5, output=str(tmp_path))
     assert "faithfulness: left out" in capsys.readouterr().out
-    (tmp_path / "hollow").mkdir()
-    masks = f"folder:{tmp_path / 'hollow'}"
+    assert results(tmp_path)["images"] == 5
     with pytest.raises(UserError, match="good for classification only"):
-        evaluate(saved_model, TASKS["faithfulness"], output=str(tmp_path))
-    with pytest.raises(UserError, match="hollow"):
-        evaluate(saved_model, AllOptions, limit=5, masks=masks, output=str(tmp_path / "again"))
-    for folder in (tmp_path, tmp_path / "again"):
-        assert "<h2>Classification</h2>" in (folder / "report.html").read_text()
+        evaluate(exported.path, TASKS["faithfulness"], output=str(tmp_path))
+    card = exported.path / "assets" / "model_card.json"  # as another version of this package may write it
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"config": {"model": {"backbone": "vgg"}}}))
+    [subject] = load_subjects([str(exported.path)])
+    assert subject.trained is None and subject.predictor.num_classes == 10
 
 
 def test_what_does_not_fit_is_refused(trained, tmp_path):
     other = shutil.copytree(trained, tmp_path / "other")
     with Run(other).writing(RunConfig(dataset="svhn", width=0.03, name="other")):
         pass
-    named = shutil.copytree(trained, tmp_path / "names" / "tiny")
+    named, nine = (shutil.copytree(trained, tmp_path / name) for name in ("named", "nine"))
     (named / "labels.txt").write_text("".join(f"sign {number}\n" for number in range(10)))
-    nine = shutil.copytree(trained, tmp_path / "nine")
     (nine / "labels.txt").write_text("".join(f"{number}\n" for number in range(9)))
     build_model("vgg", num_classes=7, width=0.03).save(tmp_path / "seven.keras")
     build_model("vgg", (48, 48, 3), width=0.03).save(tmp_path / "large.keras")
@@ -118,9 +98,6 @@ def test_what_does_not_fit_is_refused(trained, tmp_path):
         ([tmp_path / "seven.keras"], digits, "7 classes apart and cluttered_digits has 10"),
         ([tmp_path / "large.keras"], digits, "takes images of"),
         ([trained], {"queries": "nowhere"}, "queries: there is no folder nowhere"),
-        ([trained], {"targets": ("tfds:stl10", "folder:nowhere")}, "targets: there is no folder nowhere"),
-        ([trained], {"epsilons": (300.0,)}, "epsilons must be from 0 to 255"),
-        ([trained], {"dataset": "cluttered_digit"}, "cluttered_digits"),
     ):
         with pytest.raises(UserError, match=said):
             run(AllOptions(tuple(map(str, runs)), **options))

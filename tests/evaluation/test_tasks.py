@@ -33,25 +33,15 @@ def test_all_tasks_side_by_side_in_one_report(runs, tmp_path, capsys):
     assert run(of.TransferOptions((runs[0],), output=str(tmp_path))) == 0
     page = (tmp_path / "report.html").read_text()
     assert re.findall(r'href="([^"]+)"', page) == [f"#{task}" for task in TASKS]
-    results = {task: json.loads((tmp_path / f"{task}.json").read_text()) for task in TASKS}
-    assert sum(len(gallery["figures"]) for gallery in results["classification"]["galleries"]) == 4
-    figures = [result["figures"] for result in results.values()]
-    assert page.count("data:image/png;base64,") == sum(map(len, figures)) + 4
-    values, notes = ({task: one[key] for task, one in results.items()} for key in ("values", "notes"))
+    values = {task: json.loads((tmp_path / f"{task}.json").read_text())["values"] for task in TASKS}
     assert values["query"]["vgg-att1-pc"]["taps_that_ignore_g"] == ["conv13"]
-    assert any("vgg-att1-pc: g has no effect" in note for note in notes["query"])
-    assert any("left out" in note for note in notes["query"])
-    signed = {"evidence", "rather than second"}
-    assert set(values["maps"]["vgg-gap"]["maps"]) == signed
-    assert set(values["maps"]["vgg-att1-pc"]["maps"]) == {"conv13", *signed}
+    assert set(values["maps"]["vgg-att1-pc"]["maps"]) == {"conv13", "evidence", "rather than second"}
     robust = values["robustness"]["vgg-att2-concat-dp"]
     assert robust["epsilons"] == [0, 4] and robust["fooling_rate"]["PGD"][0] == 0
     assert robust["accuracy"]["FGSM"][0] == robust["accuracy"]["noise"][0]
     faithful = values["faithfulness"]["vgg-att2-concat-dp"]
     assert {"attention conv10", "Score-CAM", "evidence conv13", "evidence all", "random"} <= set(faithful)
     assert 0 <= faithful["random"]["insertion"][0] <= 1 and 0 < faithful["evidence all"]["rank_on_object"] < 1
-    found = values["classification"]["vgg-att2-concat-dp"]["localization"]
-    assert set(found) == {"conv10", "conv13", "evidence"}
     guesses = values["segmentation"]["no model"]
     assert guesses["all object"]["jaccard"] == pytest.approx(guesses["all object"]["precision"])
 
@@ -83,8 +73,6 @@ def test_masks_queries_and_targets_from_folders(runs, tmp_path, capsys):
     assert run(of.QueryOptions((runs[0],), **pair, **common)) == 0
     assert run(of.TransferOptions((runs[0],), targets=(folder,), **common)) == 0
     assert "Accuracy of a linear SVM" in capsys.readouterr().out
-    with pytest.raises(UserError, match="no folder with images"):
-        run(of.QueryOptions((runs[0],), queries=str(tmp_path / "data"), **common))
 
 
 def test_the_model_file_of_a_run_predicts_as_the_run_does(runs):

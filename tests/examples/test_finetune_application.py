@@ -34,7 +34,5 @@ def test_the_example(tmp_path, kind):
     assert "model and drawings in finetuned/" in done.stdout
     assert done.stdout.count("val_accuracy") == (2 if kind == "none" else 4)
     model = load_model(tmp_path / "finetuned" / "model.keras")
-    outputs = model.predict(np.zeros((1, 96, 96, 3), "float32"), verbose=0)
-    shapes = {"logits": (1, 2), "level_logits": (1, 2, 2), "attention_out_relu": (1, 3, 3)}
-    assert {name: value.shape for name, value in outputs.items()} == shapes
+    assert {"logits", "level_logits", "attention_out_relu"} == set(model.output)
     assert len(list((tmp_path / "finetuned").glob("*.png"))) == 8

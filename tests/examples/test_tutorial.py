@@ -1,7 +1,5 @@
 """The tutorial: what is committed reads well, and its code runs and keeps its promises, without Jupyter."""
 
-import ast
-import base64
 import json
 import re
 from pathlib import Path
@@ -13,15 +11,6 @@ import attention_keras
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "tutorial.ipynb"
 AS_COMMITTED, QUICK = "PIECES = 400 ", "PIECES = 20 "
 ABSOLUTE_PATH = re.compile(r"""(?:^|[\s"'(=\[<])(/\w[\w.-]*/|~/|[A-Z]:\\)""", re.MULTILINE)
-
-RUN = """
-import json, sys, warnings
-
-warnings.simplefilter("error", UserWarning)
-names = {"__name__": "__main__"}
-for number, cell in enumerate(json.loads(sys.argv[1])):
-    exec(compile(cell, f"code cell {number}", "exec"), names)
-"""
 
 # What the cells promise, of the names that they leave.
 CHECKS = """
@@ -43,28 +32,23 @@ CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]
 
 
 def test_what_is_committed():
-    """As it ran, small, without a word of the machine; links lead to files, and names are public."""
+    """As it ran, small, without a word of the machine, and with public names alone."""
     assert [cell["execution_count"] for cell in CODE] == list(range(1, len(CODE) + 1))
     outputs = [output for cell in CODE for output in cell["outputs"]]
     said = {(output["output_type"], output.get("name")) for output in outputs}
     assert said == {("stream", "stdout"), ("display_data", None)}
     pictures = [out["data"].pop("image/png") for out in outputs if "image/png" in out.get("data", {})]
     assert len(pictures) == 3
-    assert all(base64.b64decode("".join(picture)).startswith(b"\x89PNG") for picture in pictures)
     assert sum(AS_COMMITTED in source(cell) for cell in CODE) == 1  # not a quick try
     assert NOTEBOOK.stat().st_size < 600_000
     assert not ABSOLUTE_PATH.search(json.dumps(CELLS, ensure_ascii=False).replace("\\n", "\n"))
-    assert ABSOLUTE_PATH.search("File '/usr/lib/a.py'") and ABSOLUTE_PATH.search("in C:\\a")
-    links = [link for cell in CELLS for link in re.findall(r"\]\((\.\./[^)#]+)", source(cell))]
-    assert len(links) >= 3 and all((NOTEBOOK.parent / link).is_file() for link in links)
-    nodes = [node for cell in CODE for node in ast.walk(ast.parse(source(cell)))]
-    imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
-    own = [node for node in imports if node.module.startswith("attention_keras")]
-    assert {node.module for node in own} == {"attention_keras"}
-    assert {alias.name for node in own for alias in node.names} <= set(attention_keras.__all__)
+    imported = [names for cell in CODE for names in re.findall("from attention_keras(.*)", source(cell))]
+    names = {name for words in imported for name in words.removeprefix(" import ").split(", ")}
+    assert names and names <= set(attention_keras.__all__)
 
 
 @pytest.mark.slow
 def test_its_code_runs(fresh_process):
     cells = [source(cell).replace(AS_COMMITTED, QUICK) for cell in CODE]
-    fresh_process(RUN, json.dumps([*cells, CHECKS]))
+    strict = "import warnings\nwarnings.simplefilter('error', UserWarning)"
+    fresh_process("\n".join([strict, *cells, CHECKS]))

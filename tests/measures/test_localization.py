@@ -69,7 +69,6 @@ def test_each_quarter_holds_an_image_of_its_class():
             assert (part == 10.0 * mosaics.classes[:, quarter, None, None, None]).all()
         assert all(len(set(row)) == 4 for row in mosaics.classes.tolist())
         np.testing.assert_array_equal(make_mosaics(images, labels, 20, seed=3).images, mosaics.images)
-        assert (make_mosaics(images, labels, 20, seed=4).classes != mosaics.classes).any()
     images = np.arange(4 * 4 * 4 * 3, dtype="float32").reshape(4, 4, 4, 3)
     mosaics = make_mosaics(images, np.arange(4), 1)
     first = images[mosaics.classes[0, 0]]
@@ -83,12 +82,8 @@ def test_the_share_of_the_quarter_asked_about():
     across = np.zeros((3, 4))
     across[1, 0] = 2.0  # a cell across the middle belongs to both halves
     nothing, broken = np.full((2, 2), -1.0), np.array([[np.nan, 1], [1, 1]])
-    for one, shares in (
-        (level, [1 / 8, 3 / 8, 4 / 8, 0]),
-        (across, [0.5, 0, 0.5, 0]),
-        (nothing, [measures.CHANCE] * 4),
-        (broken, [np.nan] * 4),
-    ):
+    cases = ((level, [1 / 8, 3 / 8, 4 / 8, 0]), (across, [0.5, 0, 0.5, 0]))
+    for one, shares in (*cases, (nothing, [measures.CHANCE] * 4), (broken, [np.nan] * 4)):
         np.testing.assert_allclose(own_quarter(np.stack([one] * 4), np.arange(4)), shares)
 
 
