@@ -1,4 +1,4 @@
-"""Tags, numbers and scans of many bits, each from bytes on disk to the served answer."""
+"""Tags, numbers and scans of many bits or channels, each from bytes on disk to the served answer."""
 
 import csv
 import json
@@ -11,10 +11,9 @@ import tensorflow as tf
 from PIL import Image
 
 from attention_keras.commands.main import main
-from attention_keras.data.datasets import load_dataset, seen_in_training
+from attention_keras.data.datasets import seen_in_training
 from attention_keras.errors import UserError
 from attention_keras.evaluation.subjects.load import load_predictor
-from attention_keras.runs.config import RunConfig
 from attention_keras.runs.directory import Run
 from attention_keras.serving.versions import read_card
 
@@ -26,85 +25,90 @@ TRAIN = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def desk(tmp_path, monkeypatch):
-    """A folder with a backbone that nothing was learned by, and a function that writes a table of squares."""
     monkeypatch.chdir(tmp_path)
-    keras.utils.set_random_seed(0)
-    images = keras.Input((SIDE, SIDE, 3))
+    save_backbone(3)
+
+
+def save_backbone(channels):
+    """One that nothing was learned by."""
+    images = keras.Input((SIDE, SIDE, channels))
     x = keras.layers.Rescaling(1 / 255)(images)
     keras.Model(images, keras.layers.Conv2D(24, 4, 4, activation="relu")(x)).save("tiny.keras")
 
-    def write(count, label_of):
-        """Grey noise, and for each colour a square or none; where it is, by name of the file."""
-        draw, rows, places = np.random.default_rng(0), [], {}
-        for number in range(count):
-            pixels = draw.integers(90, 130, (SIDE, SIDE, 3)).astype("uint8")
-            there = {}
-            for name, quarter in zip(COLOURS, draw.permutation(4)):
-                if draw.random() < 0.45:
-                    top, left = 16 * (quarter // 2), 16 * (quarter % 2)
-                    pixels[top + 4 : top + 12, left + 4 : left + 12] = COLOURS[name]
-                    there[name] = (top, left)
-            Image.fromarray(pixels).save(f"{number}.png")
-            rows.append([f"{number}.png", label_of(there), f"p{number // 2}"])
-            places[f"{number}.png"] = there
-        with open("t.csv", "w", newline="") as stream:
-            csv.writer(stream).writerows([["path", "label", "group"], *rows])
-        return places
 
-    return write
+def write_table(*rows):
+    with open("t.csv", "w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
 
 
-def rows_of(file):
-    with open(file, newline="") as stream:
-        return list(csv.DictReader(stream))
+def write_squares(count, label_of):
+    """Grey noise, and for each colour a square or none; where it is, by name of the file."""
+    draw, rows, places = np.random.default_rng(0), [], {}
+    for number in range(count):
+        name, pixels = f"{number}.png", draw.integers(90, 130, (SIDE, SIDE, 3)).astype("uint8")
+        there = places[name] = {}
+        for colour, quarter in zip(COLOURS, draw.permutation(4)):
+            if draw.random() < 0.45:
+                top, left = there[colour] = 16 * (quarter // 2), 16 * (quarter % 2)
+                pixels[top + 4 : top + 12, left + 4 : left + 12] = COLOURS[colour]
+        Image.fromarray(pixels).save(name)
+        rows.append([name, label_of(there), f"p{number // 2}"])
+    write_table(["path", "label", "group"], *rows)
+    return places
 
 
-def served(names):
-    """What the export says of these images, and the function that explains a class."""
-    version = "served/tried/1"
-    loaded = tf.saved_model.load(version).signatures
-    pixels = np.stack([np.asarray(Image.open(name)) for name in names])
-    return pixels, loaded, read_card(Path(version))
-
-
-def test_tags(desk, capsys):
-    places = desk(160, lambda there: ";".join(there))
-    assert main(TRAIN.split()) == 0
-    assert "test mAP" in capsys.readouterr().out
+def tried(words, folder="."):
+    """Train, evaluate, predict: the run, what was measured, and the row of each test image."""
+    assert main([*TRAIN.split(), *words.split()]) == 0
     run = Run("runs/tried")
-    metrics, files = run.metrics(), run.files()
-    assert metrics["test_mAP"] > 0.95 and metrics["test_F1"] > 0.9 and len(metrics["temperature"]) == 3
-    assert run.class_names() == ["blue", "green", "red"]
-    assert "" in {record.label for record in files.values()}, "an image without tags is data"
-    patients = {name: int(Path(name).stem) // 2 for name in files}
-    tested = [name for name, record in files.items() if record.role == "test"]
-    assert not {patients[name] for name in tested} & {patients[name] for name in files.keys() - tested}
-    assert metrics["test_images"] == len(tested) and len(seen_in_training(files)) == 160 - len(tested)
+    tested = [str(Path(folder, name)) for name, record in run.files().items() if record.role == "test"]
     assert main(["evaluate", "classification", "runs/tried"]) == 0
     measured = json.loads((run.evaluation / "classification.json").read_text())["values"]["tried"]
+    assert main(["predict", "runs/tried", *tested, "--output", "answers"]) == 0
+    with open("answers/predictions.csv", newline="") as stream:
+        return run, measured, {row["path"]: row for row in csv.DictReader(stream)}
+
+
+def served():
+    version = Path("served/tried/1")
+    return tf.saved_model.load(str(version)).signatures, read_card(version)
+
+
+def pixels_of(names):
+    return np.stack([np.asarray(Image.open(name)) for name in names])
+
+
+def test_tags():
+    places = write_squares(160, lambda there: ";".join(there))
+    run, measured, rows = tried("")
+    metrics, files = run.metrics(), run.files()
+    assert metrics["test_mAP"] > 0.95 and metrics["test_F1"] > 0.9 and len(metrics["temperature"]) == 3
+    assert run.class_names() == [*COLOURS]
+    assert "" in {record.label for record in files.values()}, "an image without tags is data"
+    patients = {name: int(Path(name).stem) // 2 for name in files}
+    assert not {patients[name] for name in rows} & {patients[name] for name in files.keys() - rows.keys()}
+    assert metrics["test_images"] == len(rows) and len(seen_in_training(files)) == 160 - len(rows)
     assert measured["mAP"] == pytest.approx(metrics["test_mAP"], abs=1e-6)
     assert measured["groups"]["each, worst first"][0]["images"] == 2
-    assert main(["predict", "runs/tried", *tested, "--output", "answers"]) == 0
-    predicted = {row["path"]: row["tags"] for row in rows_of("answers/predictions.csv")}
-    right = sum(predicted[name] == ";".join(sorted(places[name])) for name in tested)
-    assert right / len(tested) > 0.8 and measured["exact"] == pytest.approx(right / len(tested))
-    pixels, signatures, card = served(tested)
+    right = np.mean([row["tags"] == ";".join(sorted(places[name])) for name, row in rows.items()])
+    assert right > 0.8 and measured["exact"] == pytest.approx(right)
+    (signatures, card), pixels = served(), pixels_of(rows)
     assert card["activation"] == "sigmoid" and len(card["thresholds"]) == 3
-    answers = {name: value.numpy() for name, value in signatures["classify"](images=pixels).items()}
-    wanted = load_predictor("runs/tried")
-    np.testing.assert_allclose(answers["probabilities"], wanted.predict(pixels)["probabilities"], atol=1e-5)
-    said = [";".join(np.array(["blue", "green", "red"])[tags]) for tags in answers["tags"]]
-    assert said == [predicted[name] for name in tested]
+    answers = signatures["classify"](images=pixels)
+    wanted = load_predictor("runs/tried").predict(pixels)["probabilities"]
+    np.testing.assert_allclose(answers["probabilities"], wanted, atol=1e-5)
+    said = [";".join(np.array([*COLOURS])[tags]) for tags in answers["tags"].numpy()]
+    assert said == [row["tags"] for row in rows.values()]
     inside = []
-    for number, name in enumerate(["blue", "green", "red"]):
-        explained = signatures["explain_class"](images=pixels, classes=np.full(len(pixels), number, "int32"))
-        evidence = explained["evidence"].numpy()
-        logits = evidence.sum(axis=(1, 2)) + explained["evidence_rest"].numpy()
+    for number, name in enumerate(COLOURS):
+        found = signatures["explain_class"](images=pixels, classes=np.full(len(pixels), number, "int32"))
+        evidence = found["evidence"].numpy()
+        logits = evidence.sum(axis=(1, 2)) + found["evidence_rest"].numpy()
         chances = 1 / (1 + np.exp(-logits / card["temperature"][number]))
         np.testing.assert_allclose(chances, answers["probabilities"][:, number], atol=1e-4)
-        for level, file in zip(evidence, tested):
+        for level, file in zip(evidence, rows):
             if name in places[file]:
                 y, x = np.unravel_index(level.argmax(), level.shape)
                 top, left = places[file][name]
@@ -116,81 +120,65 @@ def test_tags(desk, capsys):
         main(["evaluate", "maps", "runs/tried"])
 
 
-def test_numbers(desk, capsys):
-    places = desk(160, lambda there: 100 + 30 * len(there))
-    assert main([*TRAIN.split(), "--labels", "number", "--columns", "label=label"]) == 0
-    run = Run("runs/tried")
-    metrics = run.metrics()
+def test_numbers():
+    places = write_squares(160, lambda there: 100 + 30 * len(there))
+    run, measured, rows = tried("--labels number --columns label=label")
+    metrics, said = run.metrics(), [float(row["label"]) for row in rows.values()]
     assert metrics["test_R2"] > 0.9 and metrics["test_MAE"] < 10
-    assert main(["evaluate", "classification", "runs/tried"]) == 0
-    measured = json.loads((run.evaluation / "classification.json").read_text())["values"]["tried"]
     assert measured["R2"] == pytest.approx(metrics["test_R2"], abs=1e-5)
-    tested = [name for name, record in run.files().items() if record.role == "test"]
-    assert main(["predict", "runs/tried", *tested, "--output", "answers", "--format", "jsonl"]) == 0
-    lines = [json.loads(line) for line in Path("answers/predictions.jsonl").read_text().splitlines()]
-    errors = [abs(line["label"] - 100 - 30 * len(places[line["path"]])) for line in lines]
-    assert np.mean(errors) == pytest.approx(metrics["test_MAE"], abs=1e-3)
-    pixels, signatures, card = served(tested)
-    explained = {name: value.numpy() for name, value in signatures["explain"](images=pixels).items()}
-    np.testing.assert_allclose(explained["number"], [line["label"] for line in lines], rtol=1e-4)
+    errors = np.abs(np.array(said) - [100 + 30 * len(places[name]) for name in rows])
+    assert errors.mean() == pytest.approx(metrics["test_MAE"], abs=1e-3)
+    signatures, card = served()
+    explained = {name: value.numpy() for name, value in signatures["explain"](images=pixels_of(rows)).items()}
+    np.testing.assert_allclose(explained["number"], said, rtol=1e-4)
     total = explained["evidence"].sum(axis=(1, 2)) + explained["evidence_rest"]
     np.testing.assert_allclose(total, explained["number"], rtol=1e-4)
     assert card["activation"] == "linear" and card["test_MAE"] == metrics["test_MAE"]
 
 
-@pytest.mark.parametrize(("labels", "measure"), [("multi", "test_mAP"), ("number", "test_R2")])
-def test_all_weights_learn(desk, labels, measure):
+@pytest.mark.parametrize("words", ["multi --balance", "number"])
+def test_all_weights_learn(words):
     """By gradient, with the weight of each image and both sides of a tag alike."""
-    desk(64, lambda there: ";".join(there) if labels == "multi" else len(there))
-    words = f"{TRAIN} --labels {labels} --frozen-epochs 0 --batch-size 16 --export none --learning-rate 0.01"
-    words = words.replace("--epochs 0", "--epochs 4") + " --balance" * (labels == "multi")
-    assert main(words.split()) == 0
-    run = Run("runs/tried")
-    losses = [record["loss"] for record in run.history()]
-    assert losses[-1] < losses[0] and np.isfinite(run.metrics()[measure])
+    write_squares(64, len if words == "number" else ";".join)
+    more = f"--labels {words} --frozen-epochs 0 --epochs 4 --batch-size 16 --export none --learning-rate 0.01"
+    assert main([*TRAIN.split(), *more.split()]) == 0
+    losses = [record["loss"] for record in Run("runs/tried").history()]
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("kind", ["grey.png", "float.tif", "colours.png"])
-def test_more_than_8_bits(desk, kind, caplog):
-    """Scans of 12 bits, as floating point in TIFF, and of 16 bits in colour, of which Pillow gives 8.
+def test_more_than_8_bits(kind, caplog):
+    """Scans in grey, as floating point in TIFF, and of 16 bits in colour, of which Pillow gives 8.
 
-    The range is that of the training images, or as given: then classes differ by 150 of 65536 values.
+    The range is that of the training images, or as given; classes differ by 150 of 65536 values.
     """
     draw, rows, colours = np.random.default_rng(0), [], kind == "colours.png"
     for number in range(60):
-        scan = draw.integers(*((1000, 1100) if colours else (500, 2500)), (SIDE, SIDE, 3))
-        scan[4:20, 4:20, 1] += (150 if colours else 1400) * (number % 2)
+        scan = draw.integers(1000, 1100, (SIDE, SIDE, 3)).astype("float32" if ".tif" in kind else "uint16")
+        scan[4:20, 4:20, 1] += 150 * (number % 2)
         name = f"{number}{Path(kind).suffix}"
         if colours:
-            Path(name).write_bytes(tf.io.encode_png(scan.astype("uint16")).numpy())
+            Path(name).write_bytes(tf.io.encode_png(scan).numpy())
         else:
-            dtype = "uint16" if kind == "grey.png" else "float32"
-            Image.fromarray(scan[..., 1].astype(dtype)).save(name)
+            Image.fromarray(scan[..., 1]).save(name)
         rows.append([name, "ab"[number % 2]])
-    with open("t.csv", "w", newline="") as stream:
-        csv.writer(stream).writerows([["path", "label"], *rows])
-    assert main([*TRAIN.split(), *(["--range", "900", "1410"] if colours else [])]) == 0
-    assert "pixels of more than 8 bits" in caplog.text
-    run, (low, high) = Run("runs/tried"), load_predictor("runs/tried").value_range
-    assert run.metrics()["test_error"] == 0
-    assert (low, high) == (900, 1410) if colours else 499 < low < 520 and 3800 < high < 3900
-    assert main(["evaluate", "classification", "runs/tried"]) == 0
-    files = [name for name, record in run.files().items() if record.role == "test"]
-    assert main(["predict", "runs/tried", *files, "--output", "answers"]) == 0
-    assert read_card(Path("served/tried/1"))["value_range"] == [low, high]
+    write_table(["path", "label"], *rows)
+    run, _, answers = tried("--range 900 1410" if colours else "")
+    assert "pixels of more than 8 bits" in caplog.text and run.metrics()["test_error"] == 0
+    low, high = load_predictor("runs/tried").value_range
+    assert (low, high) == ((900, 1410) if colours else (1000, 1249))
+    signatures, card = served()
+    assert card["value_range"] == [low, high]
     if kind != "float.tif":
-        signatures = tf.saved_model.load("served/tried/1").signatures
-        answers = signatures["serve_bytes"](image_bytes=[Path(name).read_bytes() for name in files])
-        wanted = [float(row["probability"]) for row in rows_of("answers/predictions.csv")]
-        np.testing.assert_allclose(answers["probabilities"].numpy().max(axis=1), wanted, atol=0.01)
-        assert answers["valid"].numpy().all()
+        found = signatures["serve_bytes"](image_bytes=[Path(name).read_bytes() for name in answers])
+        wanted = [float(row["probability"]) for row in answers.values()]
+        np.testing.assert_allclose(found["probabilities"].numpy().max(axis=1), wanted, atol=0.01)
+        assert found["valid"].numpy().all()
 
 
-def test_five_channels(desk, caplog, capsys):
+def test_five_channels(caplog):
     """Arrays and TIFF of five pages; the classes differ in the fourth channel alone."""
-    images = keras.Input((SIDE, SIDE, 5))
-    x = keras.layers.Rescaling(1 / 255)(images)
-    keras.Model(images, keras.layers.Conv2D(24, 4, 4, activation="relu")(x)).save("tiny.keras")
+    save_backbone(5)
     draw, arrays = np.random.default_rng(0), {}
     for number in range(60):
         pixels = draw.integers(900, 1300, (SIDE, SIDE, 5)).astype("int16")
@@ -202,36 +190,16 @@ def test_five_channels(desk, caplog, capsys):
         else:
             pages = [Image.fromarray(page.astype("uint16")) for page in np.moveaxis(pixels, -1, 0)]
             pages[0].save(name, save_all=True, append_images=pages[1:])
-        arrays[f"{name.parent.name}/{name.name}"] = pixels
-    words = TRAIN.replace("table:t.csv", "folder:photos").split()
-    assert main([*words, "--channels", "5", "--augment", "flip+resized_crop"]) == 0
-    run = Run("runs/tried")
+        arrays[str(name)] = pixels
+    words = "--dataset folder:photos --channels 5 --augment flip+resized_crop"
+    run, _, rows = tried(words, "photos")
     assert run.metrics()["test_error"] == 0
     assert "a model of 5 channels is served without files" in caplog.text
-    assert main(["evaluate", "classification", "runs/tried"]) == 0
-    files = [name for name, record in run.files().items() if record.role == "test"]
-    assert main(["predict", "runs/tried", *(f"photos/{name}" for name in files), "--output", "answers"]) == 0
-    said = rows_of("answers/predictions.csv")
-    assert len(list(Path("answers/pictures").iterdir())) == len(files)
-    low, high = read_card(Path("served/tried/1"))["value_range"]
-    served = tf.saved_model.load("served/tried/1")
-    levels = np.stack([arrays[name] for name in files]).astype("float32") - low
+    assert len(list(Path("answers/pictures").iterdir())) == len(rows)
+    signatures, card = served()
+    low, high = card["value_range"]
+    levels = np.stack([arrays[name] for name in rows]).astype("float32") - low
     pixels = np.rint((levels * (255 / (high - low))).clip(0, 255)).astype("uint8")
-    answers = served.signatures["classify"](images=pixels)["probabilities"].numpy().max(axis=1)
-    np.testing.assert_allclose(answers, [float(row["probability"]) for row in said], atol=1e-3)
-    assert "serve_bytes" not in served.signatures
-    Image.new("RGB", (SIDE, SIDE)).save("photos/a/wrong.jpg")
-    capsys.readouterr()
-    assert main([*words, "--channels", "5", "--augment", "flip+resized_crop"]) == 0
-    assert "folder:photos has changed since: files 1 new" in capsys.readouterr().out.replace(
-        str(Path.cwd()) + "/", ""
-    )
-    with pytest.raises(UserError, match=r"a/wrong.jpg \(3 channels, and the model takes 5\)"):
-        load_dataset("folder:photos", channels=5)
-    for wrong in (
-        {"weights": "imagenet", "backbone": "keras:MobileNetV2"},
-        {"preprocess": "yuv_lcn"},
-        {"dataset": "cifar10"},
-    ):
-        with pytest.raises(UserError, match="for images of"):
-            RunConfig(**{"dataset": "folder:photos", "channels": 5} | wrong)
+    answers = signatures["classify"](images=pixels)["probabilities"].numpy().max(axis=1)
+    np.testing.assert_allclose(answers, [float(row["probability"]) for row in rows.values()], atol=1e-3)
+    assert "serve_bytes" not in signatures
