@@ -1,14 +1,12 @@
-"""ClassAttention, Standardize and WeightedLevels against their formulas in float64, on any backend."""
+"""ClassAttention, Standardize and WeightedLevels against their formulas in float64; maps with padding."""
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
+from small_backbones import arrays, numpy
 
-from attention_keras.layers import ClassAttention, Standardize, WeightedLevels
-
-
-def numpy(tensor):
-    return np.asarray(ops.convert_to_numpy(tensor))
+from attention_keras import evidence_model
+from attention_keras.layers import AttentionPool, ClassAttention, Standardize, WeightedLevels
 
 
 def oracle(local_logits, beta, valid):
@@ -72,7 +70,46 @@ def test_the_weighted_sum_by_its_weights_and_float32_under_every_policy():
     np.testing.assert_allclose(numpy(logits), 0.5 * one + 2 * two, rtol=1e-6)
     assert not layer.trainable_weights
     x = np.ones((1, 2, 2, 3), "float32")
-    found = {
-        keras.backend.standardize_dtype(y.dtype) for y in (*ClassAttention()(x), Standardize()(x), logits)
-    }
-    assert found == {"float32"}
+    for result in (*ClassAttention()(x), Standardize()(x), logits):
+        assert keras.backend.standardize_dtype(result.dtype) == "float32"
+
+
+VALID = -1  # the channel of the images below that says which places are no padding
+
+
+def classifiers(normalization):
+    """The same classifier for maps of 3x4 and of 5x7 places, of softmax or sigmoid and class attention."""
+    steps = {name: layers.Dense(units, name=name) for name, units in (("score", 1), ("local", 2), ("k", 2))}
+    pool, attend = AttentionPool(normalization, name="pool"), ClassAttention(name="attend")
+
+    def build(size):
+        images = keras.Input((*size, 4), name="images")
+        valid = images[..., VALID] > 0
+        descriptor, attention = pool(images, ops.squeeze(steps["score"](images), -1), valid)
+        logits, by_class = attend(steps["local"](images), valid)
+        logits = layers.Add()([steps["k"](descriptor), logits])
+        return keras.Model(images, {"logits": logits, "attention": attention, "by_class": by_class})
+
+    return build((3, 4)), build((5, 7))
+
+
+def test_logits_and_evidence_are_those_of_the_map_without_padding():
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(2, 3, 4, 4)).astype("float32")
+    maps[..., VALID] = 1
+    padded = rng.normal(3, 5, (2, 5, 7, 4)).astype("float32")  # numbers that must not matter
+    padded[..., VALID] = 0
+    padded[:, :3, :4] = maps
+    for normalization in ("softmax", "sigmoid"):
+        small, large = map(evidence_model, classifiers(normalization))
+        plain, masked = arrays(small(maps)), arrays(large(padded))
+        for name, expected in plain.items():
+            found = masked[name]
+            if found.ndim > 2:
+                assert not found[:, 3:].any() and not found[:, :, 4:].any(), name
+                found = found[:, :3, :4]
+            np.testing.assert_allclose(found, expected, atol=2e-6, err_msg=name)
+        evidence = [value for name, value in masked.items() if name in ("evidence_images", "evidence_local")]
+        total = sum(value.sum((1, 2)) for value in evidence) + masked["evidence_rest"]
+        logits = masked["logits"] - masked["logits"].mean(-1, keepdims=True)
+        np.testing.assert_allclose(total, logits, atol=2e-6)

@@ -10,13 +10,11 @@ from attention_keras import attend, build_model, evidence_model
 from attention_keras.errors import UserError
 from attention_keras.models.copies import (
     copy_model,
-    copy_weights,
     for_image_size,
     in_float32,
     precision,
     transfer_weights,
 )
-from attention_keras.models.taps import averaged_map
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (8, 16, 16, 3)).astype("float32")
 SHAPE = (16, 16, 3)
@@ -45,8 +43,6 @@ def test_a_normalization_computes_with_the_statistics_that_it_was_given():
     for model in (copy_model(adapted()), attended(copy=True), in_float32(low), transferred):
         found = keras.ops.convert_to_numpy(model.get_layer("inner")(PIXELS)).astype("float32")
         np.testing.assert_allclose(found, expected, atol=1e-3)
-    with pytest.raises(ValueError, match="argument 2 is shorter"):
-        copy_weights(attended(), adapted())
 
 
 def nested_backbone():
@@ -95,10 +91,6 @@ def test_for_larger_images_places_far_from_the_border_say_the_same():
     pixels = np.random.default_rng(1).uniform(0, 255, (2, 32, 24, 3)).astype("float32")
     found, expected = larger.predict(pixels, verbose=0), backbone.predict(pixels[:, :16, :16], verbose=0)
     np.testing.assert_allclose(found[:, 1:7, 1:7], expected[:, 1:7, 1:7], rtol=1e-4, atol=1e-3)
-    # An average stays an average, and a dense layer on the pixels is refused.
-    average = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(images))
-    average = for_image_size(keras.Model(images, average), (32, 32)).output
-    assert averaged_map(average).shape == (None, 30, 30, 4)
     flat = keras.Model(images, layers.Dense(2)(layers.Flatten()(images)), name="flat")
     with pytest.raises(UserError, match=r"flat cannot take images of 32x32: only a convolutional"):
         for_image_size(flat, (32, 32))
@@ -107,15 +99,11 @@ def test_for_larger_images_places_far_from_the_border_say_the_same():
 def test_weights_move_by_name_all_but_the_classifier():
     source = build_model("vgg-att2-concat-pc", num_classes=100, width=0.1)
     target = build_model("vgg-att2-concat-pc", (80, 80, 3), 200, width=0.1)
-    kept = [weight.copy() for weight in target.get_layer("classifier").get_weights()]
-    with_weights = [layer for layer in target.layers if layer.weights]
-    count, left = transfer_weights(source, target).split("\n")
-    assert count == f"loaded {len(with_weights) - 1} layers by name" and "classifier " in left
-    for layer in with_weights:
-        wanted = kept if layer.name == "classifier" else source.get_layer(layer.name).get_weights()
-        for one, other in zip(layer.get_weights(), wanted, strict=True):
+    kept = copy_model(target).get_layer("classifier")
+    transfer_weights(source, target)
+    for layer in (layer for layer in target.layers if layer.weights):
+        wanted = kept if layer.name == "classifier" else source.get_layer(layer.name)
+        for one, other in zip(layer.get_weights(), wanted.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
-    with pytest.raises(
-        UserError, match=r"conv1_conv do not fit: \(3, 3, 3, 6\) in the source, \(3, 3, 3, 13\)"
-    ):
+    with pytest.raises(UserError, match="conv1_conv do not fit"):
         transfer_weights(source, build_model("vgg-att2-concat-pc", width=0.2))

@@ -55,10 +55,8 @@ def test_weights_come_from_a_file_that_fits(tmp_path):
         for one, other in zip(trained.get_weights(), loaded.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
     keras.Sequential([keras.Input((4,)), layers.Dense(2)]).save_weights(tmp_path / "other.weights.h5")
-    for file in ("other.weights.h5", "nothing.weights.h5"):
-        with pytest.raises(UserError, match=f"cannot use .*{file} as weights of MobileNetV2") as error:
-            build_application("MobileNetV2", SHAPE, str(tmp_path / file))
-        assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match=r"cannot use .*other\.weights\.h5 as weights of MobileNetV2"):
+        build_application("MobileNetV2", SHAPE, str(tmp_path / "other.weights.h5"))
 
 
 @on_tensorflow
@@ -70,9 +68,7 @@ def test_without_a_network_it_is_said_what_to_download_and_where_to_put_it(tmp_p
     monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", refuse)
     with pytest.raises(UserError, match=r"weights imagenet of \w+ are not on this machine") as error:
         build_application("EfficientNetV2B0", SHAPE, "imagenet")
-    assert "~/.keras/models/efficientnetv2-b0_notop.h5" in str(error.value) and "\n" not in str(error.value)
-    with pytest.raises(UserError, match="InceptionV3 cannot take images of"):
-        build_application("InceptionV3", SHAPE, "imagenet")
+    assert "~/.keras/models/efficientnetv2-b0_notop.h5" in str(error.value)
 
 
 def test_preprocessing_inside_is_found():
@@ -84,14 +80,8 @@ def test_preprocessing_inside_is_found():
     for before in ([rescaling], [normalization], [layers.ZeroPadding2D(), rescaling], [nested]):
         assert begins_with_preprocessing(first(*before))
     assert not begins_with_preprocessing(first(layers.Conv2D(3, 1)))
-    for name, size in {
-        "EfficientNetV2B0": 32,
-        "MobileNetV2": 32,
-        "MobileNet": None,
-        "Xception": None,
-    }.items():
-        model = build_application(name, (size, size, 3))
-        assert needed_preprocessing(model) == (None if name.startswith("Eff") else name)
+    for name, needed in (("EfficientNetV2B0", None), ("MobileNetV2", "MobileNetV2")):
+        assert needed_preprocessing(build_application(name, SHAPE)) == needed
 
 
 def test_preprocessing_is_the_applications_own():
