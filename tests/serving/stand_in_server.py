@@ -11,7 +11,6 @@ import re
 import threading
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import grpc
 import tensorflow as tf
@@ -29,21 +28,17 @@ def from_json(value):
     return [from_json(item) for item in value] if isinstance(value, list) else value
 
 
-def metadata(saved_model):
-    """What the server tells of a model: the signatures that stand in its file."""
-    stored = saved_model_pb2.SavedModel.FromString((Path(saved_model) / "saved_model.pb").read_bytes())
-    signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=stored.meta_graphs[0].signature_def)
-    response = get_model_metadata_pb2.GetModelMetadataResponse()
-    response.metadata["signature_def"].Pack(signatures)
-    return json_format.MessageToDict(response, preserving_proto_field_name=True)
-
-
 class StandInServer(prediction_service_pb2_grpc.PredictionServiceServicer):
     """REST and gRPC on free ports of this machine, for as long as it is entered."""
 
     def __init__(self, saved_model):
         self.signatures = tf.saved_model.load(str(saved_model)).signatures
-        self.metadata = metadata(saved_model)
+        stored = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
+        told = get_model_metadata_pb2.GetModelMetadataResponse()
+        told.metadata["signature_def"].Pack(
+            get_model_metadata_pb2.SignatureDefMap(signature_def=stored.meta_graphs[0].signature_def)
+        )
+        self.metadata = json_format.MessageToDict(told, preserving_proto_field_name=True)
         self.busy = 0  # so many further requests are turned away with 503
         self.release = None  # an event that requests wait for
         self.requests = 0
@@ -100,7 +95,6 @@ class StandInServer(prediction_service_pb2_grpc.PredictionServiceServicer):
         columns = body["inputs"] if rows is None else {key: [row[key] for row in rows] for key in rows[0]}
         columns = {key: from_json(value) for key, value in columns.items()}
         outputs = self.run(body.get("signature_name", "serving_default"), columns)
-        # Strings are UTF-8.
         outputs = {k: (v.astype(str) if v.dtype == object else v).tolist() for k, v in outputs.items()}
         if rows is None:
             return {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}

