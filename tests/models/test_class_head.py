@@ -86,6 +86,9 @@ def test_fit_ends_with_the_weights_of_its_validation_data():
     images, labels = shapes()
     model.compile(keras.optimizers.Adam(0.02), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(images[:160], labels[:160], epochs=10, verbose=0, validation_data=(images[160:], labels[160:]))
+    levels = model.predict(images[160:], verbose=0)["level_logits"]
+    probe, attention = ((levels[:, part].argmax(1) == labels[160:]).mean() for part in (0, 1))
+    assert attention > max(probe, 0.85)  # of squares of 4 of 16 pixels the average sees little
     weights = model.get_layer("level_weights").weight.numpy()
     assert (weights > 0).all() and not np.allclose(weights, [1, 0.1])
     np.testing.assert_allclose(model.weigh(images[160:], labels[160:]), weights, rtol=1e-4)
