@@ -49,10 +49,7 @@ def parse(options_type: type[Options], words: Sequence[str], *, description: str
 
 
 def _form(options_type: type, everyday_only: bool) -> type:
-    """A dictionary of what is given, for tyro: for each group of options another one.
-
-    Of the everyday options the first sentence is enough, where there are others.
-    """
+    """For tyro, a dictionary for each group of options; the short help has of each the first sentence."""
     from tyro.conf import OmitArgPrefixes, Positional, arg
 
     kinds, helps, options = get_type_hints(options_type), help_of(options_type), options_of(options_type)
@@ -87,8 +84,7 @@ def _one_line(box: str) -> str:
 def in_flags(message: str, *more: type) -> str:
     """What the library says of its arguments, in the command's words: `frozen_epochs` is --frozen-epochs.
 
-    A name, of a training, an evaluation or `more` options, is one where it has an underscore, stands in
-    backticks, or begins what must be.
+    A name is one where it has an underscore, stands in backticks, or begins what must be.
     """
     names = {field.name for kind in (RunConfig, AllOptions, *more) for field in fields(kind)}
     words = "|".join(sorted(names, key=len, reverse=True))
@@ -104,11 +100,9 @@ def say(line: str) -> None:
 
 def exit_code(main: Callable[[], int | None]) -> int:
     """Run `main`; a UserError becomes one line on stderr and exit code 2, Ctrl-C one word and exit code 130.
-    A bug keeps its traceback.
 
-    Where nobody reads the output any more, the program ends without a word. Remarks of Pillow and Matplotlib
-    on what is odd about an image or a letter name no file, and are kept back: in the whole process, since
-    images are read by threads. A user who has asked Python for warnings gets them.
+    Remarks of Pillow and Matplotlib on what is odd about an image or a letter name no file, and are kept
+    back in all threads; a user who has asked Python for warnings gets them.
     """
     if not sys.warnoptions:
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -132,8 +126,7 @@ def exit_code(main: Callable[[], int | None]) -> int:
 def import_tensorflow(command: str = "this command") -> None:
     """Import TensorFlow and look for its devices, silently unless that fails; refuse another backend.
 
-    TensorFlow 2.21 prints lines about oneDNN and missing GPU drivers before it reads
-    `TF_CPP_MIN_LOG_LEVEL`. A user who has set that variable wants to see them.
+    TensorFlow 2.21 prints lines about oneDNN and missing GPU drivers before it reads that variable.
     """
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow":

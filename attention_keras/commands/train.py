@@ -35,8 +35,7 @@ def main(words: Sequence[str], prog: str) -> int:
         for file in ("" if kind == "tfds" else path, config.spec.file, config.init_from, weights):
             if file and not Path(file).exists():
                 raise UserError(f"there is no {file}")
-    # A folder that cannot be written is refused before the training, not after it. Of several workers one
-    # writes, and it alone needs the folder; which one, they find out together.
+    # A folder that cannot be written is refused before the training; of several workers one alone needs it.
     place, alone = Path(config.export, run.name), config.strategy != "multi_worker"
     if exports and alone and (begins or version_of_run(place, run.id) is None):
         with unfinished_version(place):

@@ -1,7 +1,6 @@
 """Which values of a config do not go together."""
 
-from types import SimpleNamespace
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from attention_keras.data.registry import (
     IMAGE_FILES,
@@ -9,35 +8,30 @@ from attention_keras.data.registry import (
     MOVES,
     NEEDS_FILES,
     WHERE_MASKS_ARE,
-    Augment,
     has_no_masks,
     parse_augment,
 )
 from attention_keras.errors import UserError
 from attention_keras.layers.choices import AUTO, IMAGENET, RAW, Preprocessing
-from attention_keras.models.spec import APPLICATION, ModelSpec
-from attention_keras.runs.recipes import Values
+from attention_keras.models.spec import APPLICATION
+
+if TYPE_CHECKING:
+    from attention_keras.runs.config import RunConfig
 
 WHOLE_FILES = "for images of folder:PATH and table:FILE that are not read in tiles"
 OF_ANY_CHANNELS = (AUTO, RAW, "none", "meanstd", "gcn_zca")
 OF_ALL_IMAGES = ("meanstd", "yuv_lcn", "gcn_zca")
 
 
-def check_together(values: Values, spec: ModelSpec) -> None:
-    """Raise UserError for the first values that do not fit; `spec` is the network that they name."""
-    given, augment = SimpleNamespace(**values), parse_augment(values["augment"])
-    for refusals in (_of_images, _of_training):
-        for message, is_wrong in refusals(given, spec, augment).items():
-            if is_wrong:
-                raise UserError(message)
-
-
-def _of_images(given: SimpleNamespace, spec: ModelSpec, augment: Augment) -> dict[str, object]:
-    """What is said -> where it is true."""
+def check_together(given: "RunConfig") -> None:
+    """Raise UserError for the first values that do not fit."""
+    spec, augment = given.spec, parse_augment(given.augment)
     name, tiles, files = given.dataset, given.tiles, given.dataset.startswith(IMAGE_FILES)
     other, whole_files = given.channels != 3, files and not tiles
     three = f"is for images of 3 channels; got channels {given.channels}"
-    return {
+    preprocess, allowed = given.preprocess, get_args(Preprocessing)
+    frozen, guided = given.frozen_epochs, given.attend_to
+    refusals = {  # what is said -> where it is true
         f"resize is for folder:PATH, table:FILE and tfds:NAME, with pictures of any shape; got {name}": (
             given.resize != "crop" and not name.startswith((*IMAGE_FILES, "tfds:"))
         ),
@@ -60,13 +54,6 @@ def _of_images(given: SimpleNamespace, spec: ModelSpec, augment: Augment) -> dic
         f"preprocess {given.preprocess} needs images of one size, and tiles leave them as is": (
             tiles and given.preprocess in OF_ALL_IMAGES
         ),
-    }
-
-
-def _of_training(given: SimpleNamespace, spec: ModelSpec, augment: Augment) -> dict[str, object]:
-    preprocess, allowed = given.preprocess, get_args(Preprocessing)
-    frozen, guided = given.frozen_epochs, given.attend_to
-    return {
         "weights are for a backbone keras:<Application>; a .keras file brings its own, and vgg and rn164 "
         "start from another run with init_from": given.weights and not given.backbone.startswith(APPLICATION),
         f"{spec.backbone} comes with its own preprocessing; leave out `preprocess` {preprocess}": (
@@ -98,3 +85,6 @@ def _of_training(given: SimpleNamespace, spec: ModelSpec, augment: Augment) -> d
         f"attend_to needs masks that change with the images, and augment {', '.join(augment.without_masks)} "
         f"changes images alone; use {', '.join(MOVES)}": guided and augment.without_masks,
     }
+    for message, is_wrong in refusals.items():
+        if is_wrong:
+            raise UserError(message)

@@ -171,7 +171,7 @@ class RunConfig:
         paths = {name: getattr(self, name) for name in ("dataset", "backbone", "weights", "init_from")}
         self.__dict__.update(recipes.absolute_paths(**paths))
         self.__dict__.update(recipes.fill(vars(self)))
-        check_together(vars(self), self.spec)
+        check_together(self)
 
     @cached_property
     def spec(self) -> ModelSpec:

@@ -69,9 +69,9 @@ class Run:
     def _record(self) -> tuple[str, RunConfig]:
         def parse(text: str) -> tuple[str, RunConfig]:
             record = json.loads(text)
-            if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+            if not isinstance(record["id"], str):
                 raise TypeError("it names no run")
-            return record["id"], RunConfig.from_dict(record.get("config"))
+            return record["id"], RunConfig.from_dict(record["config"])
 
         if not self.exists:
             raise UserError(f"{self.path} is not a run: it has no {self._config.name}")
@@ -100,28 +100,19 @@ class Run:
             raise UserError(f"{self._metrics}: {TEMPERATURE} must be a number above 0; got {found!r}")
         return found
 
-    def history(self) -> list[dict[str, Any]]:
-        def parse(text: str) -> list[dict[str, Any]]:
-            return [json.loads(line) for line in text.splitlines()]
-
-        return _parsed(self._history, parse) if self._history.exists() else []
-
     def class_names(self) -> list[str]:
         return _parsed(self._labels, lambda text: text.removesuffix("\n").split("\n"))
 
     def files(self) -> dict[str, FileRecord] | None:
         """Path of each image -> what it was when the run began; None where none is kept."""
-
-        def parse(text: str) -> dict[str, FileRecord]:
-            return {path: FileRecord(*record) for path, record in json.loads(text).items()}
-
-        return _parsed(self._files, parse) if self._files.is_file() else None
+        if not self._files.is_file():
+            return None
+        return _parsed(self._files, lambda text: {k: FileRecord(*v) for k, v in json.loads(text).items()})
 
     def changes(self, config: RunConfig) -> dict[str, tuple[Any, Any]]:
         """How a config differs from that of the run here; where it does, it would not continue it.
 
-        Another folder of images is no change where that of an unfinished run is gone. It may have moved;
-        `refuse_changed_files` compares the images then.
+        Where the folder of an unfinished run is gone, `refuse_changed_files` compares the images of another.
         """
         if not self.exists:
             return {}
@@ -178,5 +169,5 @@ class Run:
 def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:
     try:
         return parse(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise UserError(f"cannot read {file}: {error}") from None

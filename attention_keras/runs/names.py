@@ -17,10 +17,7 @@ _SAID_ALREADY = ("dataset", "model", "backbone", "weights", "taps", "seed")
 
 
 def run_of(config: RunConfig) -> Run:
-    """The run that a config begins or goes on with.
-
-    A name that another run holds, as of a folder of the same name elsewhere, gets letters of its own.
-    """
+    """The run that a config begins or goes on with; a name that another run holds gets letters of its own."""
     folder = Path(config.run_dir)
     if config.name:
         return Run(folder / config.name)

@@ -82,10 +82,7 @@ def help_of(config_type: type) -> dict[str, str]:
 
 
 def check_values(config: Any) -> None:
-    """Raise UserError for the first value of another type than its field's, or against its rule.
-
-    A whole number becomes a float where the field is one. An open value is not looked at.
-    """
+    """Raise UserError for the first value of another type than its field's, or against its rule."""
     kinds = get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value, kind, rule = getattr(config, field.name), kinds[field.name], field.metadata["option"].rule

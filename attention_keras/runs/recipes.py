@@ -82,10 +82,7 @@ _FINETUNE_BY_STEPS: Values = {"frozen_epochs": 10, "epochs": 3}
 def find_recipe(
     name: RecipeName, dataset: str, backbone: str, pretrained: bool = False, head: str = "paper"
 ) -> Values:
-    """What a recipe says of a dataset and a backbone, its `recipe` among it: the name that `auto` stands for.
-
-    `auto` is `finetune` for a pretrained backbone, `embedded` for cluttered_digits, else `paper`.
-    """
+    """What a recipe says of a dataset and a backbone; `recipe` is then the name that `auto` stands for."""
     if name == "auto":
         name = "finetune" if pretrained else "embedded" if dataset == "cluttered_digits" else "paper"
     values = PAPER | {"recipe": name}
@@ -119,10 +116,7 @@ def fill(given: Values) -> Values:
 def find_spec(
     model: str | None, backbone: str | None, taps: tuple[str, ...] = (), trained: bool = False, **axes: str
 ) -> ModelSpec:
-    """The network of this name, with another backbone or other `axes` than the name says.
-
-    A backbone that is trained has a class head, unless the name or the axes say otherwise.
-    """
+    """The network of this name, with another backbone or other `axes`; a trained one has a class head."""
     if backbone is None or not is_brought(backbone):
         changed = {"backbone": backbone, "taps": taps, **axes}
         return ModelSpec.parse(model or DEFAULT_MODEL).replace(**{k: v for k, v in changed.items() if v})

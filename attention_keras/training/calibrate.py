@@ -85,8 +85,7 @@ def final_metrics(config: RunConfig, model: keras.Model, history: History) -> di
     """What `metrics.json` holds beside the scores of the test images."""
     last, measure = history.records[-1], history.measure
     tested = history.best if config.patience else last
-    found = {"validation": tested, "best_validation": history.best}
-    values = {when: record[f"val_{measure}"] for when, record in found.items()}
+    values = {"validation": tested[f"val_{measure}"], "best_validation": history.best[f"val_{measure}"]}
     if measure == "accuracy":
         measure, values = "error", {when: 1 - value for when, value in values.items()}
     return {

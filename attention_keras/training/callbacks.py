@@ -16,10 +16,8 @@ from attention_keras.runs.config import RunConfig
 class History(keras.callbacks.Callback):
     """Counts steps and images, keeps a record of each finished epoch, and ends what gets no better.
 
-    Must be the first callback. `measure` is what a validation is judged by, and `left_out` what Keras logs
-    without having measured it. Training ends at a loss that is not finite, and after `config.patience` epochs
-    without a better validation (0 never ends): it asks the records alone, so that a resumed run ends where it
-    would have. Epochs with a frozen backbone do not count where others follow, which may be better.
+    Must be the first callback. `left_out` is what Keras logs without having measured it. Patience asks the
+    records alone, so that a resumed run ends where it would have; frozen epochs count where no others follow.
     """
 
     def __init__(self, config: RunConfig, images: int, measure: str = "accuracy", left_out: str = ""):
@@ -90,10 +88,7 @@ class History(keras.callbacks.Callback):
 
 
 def not_finite(what: str, step: int) -> UserError:
-    return UserError(
-        f"{what} at step {step}; a lower learning_rate usually helps (the last checkpoint is from before, "
-        "`restart` begins anew)"
-    )
+    return UserError(f"{what} at step {step}; a lower learning_rate usually helps (`restart` begins anew)")
 
 
 class AverageInPlace(keras.callbacks.Callback):

@@ -1,10 +1,7 @@
 """Exact resume: the state of a training by name, in files that are complete or invisible.
 
-A checkpoint is one safetensors file named `<step>.<first 32 hex digits of its sha256>.safetensors`. The
-digest is checked on loading. Reading one runs no code and allocates no more than the file's own size.
-
-Keras's BackupAndRestore repeats the interrupted epoch and forgets dropout's random state. Here the state is
-every variable of the model, of the optimiser and of the running metrics, and the number of steps done.
+A checkpoint is one file named `<step>.<first 32 hex digits of its sha256>.safetensors`; reading it runs no
+code. Keras's BackupAndRestore repeats the interrupted epoch and forgets dropout's random state.
 """
 
 import contextlib
@@ -107,7 +104,6 @@ def state_of(model: keras.Model, trained: keras.Model | None = None) -> dict[str
 
 
 def assign(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Put saved arrays back into Keras variables of the same names."""
     same_names = variables.keys() == arrays.keys()
     if not same_names or any(tuple(v.shape) != arrays[name].shape for name, v in variables.items()):
         raise UserError("the checkpoint belongs to another model; give a new `name`, or `restart`")
@@ -133,9 +129,8 @@ class Interrupted(Exception):
 class Checkpointing(keras.callbacks.Callback):
     """Saves the state of `network` every so many steps, at each epoch's end, and on SIGTERM or Ctrl-C.
 
-    Must be the last callback, so that the records of the others are complete. Of a `resumed` state optimiser
-    and metrics are put back in the stage that they are of. Several workers could only save together, so none
-    of them saves on a signal.
+    Must be the last callback, so that the records of the others are complete. Several workers could only
+    save together, so none of them saves on a signal.
     """
 
     def __init__(self, network, directory: Path, history: History, every: int, resumed=None, strategy=None):

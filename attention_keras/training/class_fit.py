@@ -52,15 +52,12 @@ class ClassFit:
     weights: np.ndarray
     penalty_c: float
 
-    def level_logits(self, maps: Mapping[str, np.ndarray]) -> np.ndarray:
-        """`(n, 1 + taps, k)` of features `(n, h, w, c)` of each tap."""
+    def logits(self, maps: Mapping[str, np.ndarray]) -> np.ndarray:
+        """`(n, k)` of features `(n, h, w, c)` of each tap."""
         *_, top = self.statistics
         found = [self.probe(self.statistics[top].standardize(averages(maps[top])))]
         found += [attended(maps[tap], each, self.statistics[tap]) for tap, each in self.attention.items()]
-        return np.stack(found, axis=1)
-
-    def logits(self, maps: Mapping[str, np.ndarray]) -> np.ndarray:
-        return np.einsum("nlk,l->nk", self.level_logits(maps), self.weights)
+        return np.einsum("nlk,l->nk", np.stack(found, axis=1), self.weights)
 
 
 def fit_class_head(
@@ -81,8 +78,8 @@ def fit_class_head(
     probe, penalty_c, unseen = fit_probe(x, labels, num_classes, folds, importance)
     levels, attention = [unseen], {}
     for tap, features in maps.items():
-        how = (activation, folds, statistics[tap], seed, importance)
-        attention[tap], unseen = fit_attention(features, targets, *how)
+        how = (targets, activation, folds, statistics[tap], seed, importance)
+        attention[tap], unseen = fit_attention(features, *how)
         levels.append(unseen)
     weights = np.array([PROBE_WEIGHT] + [ATTENTION_WEIGHT / len(maps)] * len(maps))
     if (held_out := folds >= 0).any():
@@ -120,10 +117,8 @@ def _train(features, targets, activation: str, sees, importance, statistics: Sta
     heads, channels, num_classes = len(sees), features.shape[-1], targets.shape[1]
     answers = {"softmax": softmax, "sigmoid": lambda x, axis: expit(x), "linear": lambda x, axis: x}
     mean, deviation = statistics.mean, statistics.deviation[:, None]
-    kernel, bias = (
-        np.zeros((channels, heads * num_classes), "float32"),
-        np.zeros((heads, num_classes), "float32"),
-    )
+    kernel = np.zeros((channels, heads * num_classes), "float32")
+    bias = np.zeros((heads, num_classes), "float32")
     adam = [Adam(kernel), Adam(bias)]
     for step, rows in enumerate(batches_of(len(targets), seed)):
         rows = np.sort(rows)  # features on disk are read in order
@@ -138,8 +133,7 @@ def _train(features, targets, activation: str, sees, importance, statistics: Sta
             core = (attention * local).sum(axis=1)
             error = answers[activation](core + bias, axis=-1) - targets[rows[part]][:, None]
             slope = error * weight[part]
-            by_local = slope[:, None] * attention * (1 + local - core[:, None])
-            by_local = by_local.reshape(len(x), -1)
+            by_local = (slope[:, None] * attention * (1 + local - core[:, None])).reshape(len(x), -1)
             by_kernel += (x.T @ by_local - np.outer(mean, by_local.sum(axis=0))) / deviation
             by_bias += slope.sum(axis=0)
         rate = RATE * (1 + math.cos(math.pi * step / STEPS)) / 2

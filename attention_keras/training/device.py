@@ -55,10 +55,9 @@ def _capabilities() -> list[tuple[int, int]]:
 
 @contextlib.contextmanager
 def fused_batch_norm(model: keras.Model) -> Iterator[None]:
-    """Inside, the model's `BatchNormalization` layers train faster, with the same results.
+    """Inside, batch normalisation takes one operation of TensorFlow and not three passes over the map.
 
-    Keras passes over the map for mean, variance and result, in float32; TensorFlow has one operation for all,
-    up to 1.2 times as fast on CPUs (docs/performance.md). Files saved inside hold plain Keras layers.
+    The results are the same, up to 1.2 times as fast on CPUs (docs/performance.md).
     """
     layers = [layer for layer in all_layers(model) if type(layer) is keras.layers.BatchNormalization]
     if model.jit_compile and tf.config.list_physical_devices("GPU"):
@@ -98,10 +97,7 @@ def synchronize_batch_norm(model: keras.Model, synchronized: bool) -> None:
 
 
 def build_strategy(name: str, report: Callable[[str], None] = print) -> Strategy | None:
-    """None for one device; `mirrored` takes the logical CPU devices where there is no GPU.
-
-    `multi_worker` needs TF_CONFIG and must come before any other TensorFlow operation.
-    """
+    """None for one device. `multi_worker` must come before any other TensorFlow operation."""
     if name == "multi_worker":
         if others := _other_workers():
             report(f"waiting for {', '.join(others)} (TF_CONFIG); Ctrl-C ends it")

@@ -35,10 +35,8 @@ class FrozenPart:
         self.head = replicated(head, strategy)
         self.tiles = TiledModel(model) if reads_tiles(model) else None
         images = tf.TensorSpec((None, *self.features.input_shape[1:]))
-        self.compute = tf.function(self._compute, [images], autograph=False)  # traced once for all batches
-
-    def _compute(self, images: tf.Tensor) -> list[tf.Tensor]:
-        return keras.tree.flatten(self.features(images, training=False))
+        compute = lambda images: keras.tree.flatten(self.features(images, training=False))  # noqa: E731
+        self.compute = tf.function(compute, [images], autograph=False)  # traced once for all batches
 
     def with_features(
         self, split: Split, folder: Path, num_classes: int, batch_size: int, show: bool
@@ -67,10 +65,7 @@ class FrozenPart:
 def fit_epoch(
     head: Classifier, train: Split, validation: Split, in_order: Callable, callbacks: list, config: RunConfig
 ) -> None:
-    """Fit a class head to features, as one epoch that `callbacks` see as any other.
-
-    It is a function of the features and the seed: a run that was interrupted meanwhile fits again.
-    """
+    """Fit a class head to features, as one epoch; a run that was interrupted meanwhile fits again."""
     told = keras.callbacks.CallbackList(callbacks, model=head)
     told.on_train_begin()
     told.on_epoch_begin(0)

@@ -76,10 +76,7 @@ def metric_of(kind: Kind, num_classes: int) -> keras.metrics.Metric:
 
 
 def loss_of(labels: np.ndarray, num_classes: int, label_smoothing: float, balance: bool) -> Callable:
-    """The loss `(b,)` of logits against targets `(b, k)`, in a run with these training labels.
-
-    Of tags it is a sum, as of a classifier each: so a head's penalties mean the same for few and for many.
-    """
+    """The loss `(b,)` of logits against targets `(b, k)`; of tags a sum, as of a classifier each."""
     kind = kind_of(labels)
     if kind == "number":
         return keras.losses.mean_squared_error
@@ -137,10 +134,7 @@ def share_off_object(attention: Any, objects: Any) -> Any:
 
 
 def guidance(weight: float) -> Callable:
-    """The term `weight * sum over the told images i of off_i / b` of a loss, for `TrainingHooks`.
-
-    With the batch size b, not the told images of it, the parts of a batch add up to the whole batch's loss.
-    """
+    """weight * sum of off_i over the told images / b: so the parts of a batch add up to the batch's loss."""
     mean = keras.losses.MeanAbsoluteError()  # it divides by the images, and by the replicas of a strategy
 
     def term(targets, outputs):

@@ -20,10 +20,7 @@ class CoupledSGD(keras.optimizers.SGD):
 
 
 def build_schedule(name: str, learning_rate: float, updates_per_epoch: float, epochs: int):
-    """The learning rate as a function of the update: a float, or a Keras learning-rate schedule.
-
-    The updates of an epoch are not whole where accumulated updates go on over its end.
-    """
+    """A float, or a Keras schedule by update; an update that goes on over an epoch's end counts in part."""
     if name == "cosine":  # a linear warm-up over a tenth of the run, then a half cosine to 0
         updates = int(updates_per_epoch * epochs)
         warm_up = updates // 10

@@ -129,10 +129,7 @@ def duration(seconds: float) -> str:
 
 
 class Board(keras.callbacks.Callback):
-    """TensorBoard: curves, and but for `skipped` epochs panels of some `shown` images.
-
-    With these comes the entropy of their attention (1: looks everywhere, 0: at one place).
-    """
+    """TensorBoard: curves, and but for `skipped` epochs panels of images and their attention's entropy."""
 
     def __init__(
         self, log_dir: Path, history: History, model: Classifier, shown: Split | None, skipped: Container

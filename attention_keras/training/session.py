@@ -34,11 +34,7 @@ from attention_keras.training.network import Stage, build_network, compile_netwo
 
 
 class Session:
-    """One training, on one machine; `fit` and `finish` are called inside `writing`.
-
-    `model` shares its layers with `answering`, the model as it is saved (which answers numbers in their
-    units), and with `frozen`, its parts where the backbone is frozen at first.
-    """
+    """One training; `model` shares its layers with `answering`, which is saved, and `frozen`, its parts."""
 
     def __init__(self, config: RunConfig, run: Run, strategy: Strategy | None, say: Callable[[str], None]):
         """Read the data, build the model, and say what is about to happen; nothing is written yet."""

@@ -92,10 +92,13 @@ class SmallRun:
         variables = {v.path: keras.ops.convert_to_numpy(v) for v in self.model().variables}
         return {name: value for name, value in variables.items() if value.dtype == "float32"}
 
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.path / "history.jsonl").read_text().splitlines()]
+
     def history(self) -> list[dict[str, Any]]:
         """What its folder says of each epoch, but for how long it took."""
-        lines = [json.loads(line) for line in (self.path / "history.jsonl").read_text().splitlines()]
-        return [{k: v for k, v in line.items() if k not in ("time", "images_per_second")} for line in lines]
+        timed = ("time", "images_per_second")
+        return [{k: v for k, v in record.items() if k not in timed} for record in self.records()]
 
 
 def trained(options, folder, **changes) -> SmallRun:

@@ -22,7 +22,7 @@ def events(run, part, tag):
 
 
 def test_curves_are_the_history_and_the_confusion_matrix_comes_at_the_end(plain_run):
-    history = plain_run.result.run.history()
+    history = plain_run.records()
     for part, tag, name in (
         ("train", "epoch/loss", "loss"),
         ("validation", "epoch/loss", "val_loss"),

@@ -24,7 +24,7 @@ from attention_keras.training.checkpoint import Checkpointing, Interrupted, load
 def test_a_run_directory_is_complete(plain_run, dataset):
     files = "config.json history.jsonl metrics.json labels.txt model.keras best.keras checkpoints tensorboard"
     assert set(files.split()) <= {path.name for path in plain_run.path.iterdir()}
-    history, metrics = plain_run.result.run.history(), plain_run.metrics
+    history, metrics = plain_run.records(), plain_run.metrics
     assert [line["step"] for line in history] == [STEPS, 2 * STEPS, 3 * STEPS]
     assert history[-1]["images_seen"] == 75 * EPOCHS
     assert Run.open(plain_run.path).config == plain_run.result.config
