@@ -103,15 +103,12 @@ def rewritten(config: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def transfer_weights(source: keras.Model, target: keras.Model, same_classes: bool = False) -> str:
-    """Copy the weights of all layers that both have, but preprocessing and the classifier of other classes.
-
-    The answer says how many were loaded, and names the others. Source: `main_multiplicativeatt_hl_ll.lua`,
-    which fine-tunes all of a CIFAR-100 model on CUB with a new classifier.
-    """
-    partners = {layer.name: layer for layer in source.layers if layer.weights}
+    """Copy the weights of all layers that both have, but preprocessing and the classifier of other classes,
+    and say how many these were, and name the others (`main_multiplicativeatt_hl_ll.lua`)."""
+    layers, partners = ({x.name: x for x in model.layers if x.weights} for model in (target, source))
     kept = ("preprocess",) if same_classes else ("preprocess", "classifier")
     loaded, left = [], []
-    for layer in (layer for layer in target.layers if layer.weights):
+    for layer in layers.values():
         partner = partners.get(layer.name)
         if partner is None or layer.name.startswith(kept):
             reason = "not in the source" if partner is None else "other classes"

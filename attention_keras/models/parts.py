@@ -35,10 +35,8 @@ def split_frozen(model: Classifier) -> tuple[keras.Model, Classifier]:
         raise UserError(f"no part of {model.name} that begins with the images is frozen")
     tensors = list(features.values())
     outputs = {name: tensor for name, tensor in model.output.items() if id(tensor) not in constant}
-    return (
-        keras.Model(model.input, tensors, name="features"),
-        Classifier(tensors, outputs, name=f"{model.name}_head"),
-    )
+    frozen = keras.Model(model.input, tensors, name="features")
+    return frozen, Classifier(tensors, outputs, name=f"{model.name}_head")
 
 
 def frozen_layers(model: keras.Model) -> list[keras.layers.Layer]:

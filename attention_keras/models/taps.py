@@ -48,13 +48,12 @@ def find_taps(
 
 def _tensor(tap, paths: dict[str, Any], whose: str):
     """The tensor that a path or a tensor means."""
-    if not isinstance(tap, str | keras.KerasTensor):
-        raise UserError(
-            f"{whose} must be the path of a layer or a tensor of the backbone's graph; "
-            f"got {type(tap).__name__}"
-        )
-    if not isinstance(tap, str):
+    if isinstance(tap, keras.KerasTensor):
         return tap
+    if not isinstance(tap, str):
+        raise UserError(
+            f"{whose} must be the path of a layer or a tensor of the graph; got {type(tap).__name__}"
+        )
     if tap not in paths:
         close = difflib.get_close_matches(tap, list(paths), n=3, cutoff=0.3) or list(paths)[-3:]
         raise UserError(f"the backbone has no layer {tap!r}; the closest names are {', '.join(close)}")
@@ -124,8 +123,7 @@ def _inside(tensor):
 
 def token_grid(tensor) -> tuple[int, int, int] | None:
     """Of tokens `(b, n, c)`: how many stand before those of the places, and the places' rows and columns: of
-    the last map before them with as many places, or of the shape of the images. None where neither is
-    known."""
+    the last map before them with as many places, or of the shape of the images, if either is known."""
     if len(tensor.shape) != 3 or tensor.shape[1] is None:
         return None
     count, image = tensor.shape[1], None

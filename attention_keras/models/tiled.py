@@ -198,11 +198,8 @@ class TiledModel:
 
 def _of_one_tile(model: keras.Model) -> keras.Model:
     """From the pixels of tiles to their maps: what stands before the cut, if anything, and the backbone."""
-    graph = next(
-        graph
-        for graph in [model, *filter(is_graph, all_layers(model))]
-        if CUT in {layer.name for layer in graph.layers}
-    )
+    graphs = [model, *filter(is_graph, all_layers(model))]
+    graph = next(graph for graph in graphs if CUT in {layer.name for layer in graph.layers})
     inner, outer = ({node.operation.name: node for node in graph_nodes(g)} for g in (graph, model))
     inside = keras.Model(inner[CUT].output_tensors[0], inner[TILES].input_tensors[0])
     before = (inner[CUT] if graph is model else outer[graph.name]).input_tensors[0]

@@ -45,19 +45,14 @@ def trunk(images, builder: Builder, levels: int = 2) -> dict:
     32x32, maps of 32x32 (always, for three levels), 16x16 and 8x8. Source: section 3.3;
     `CIF/2_level_atten_1global`, `CUB/*`."""
     x = _convs(images, 1, 7, builder)
-    if levels == 3:
-        x = _to_side_32(x)
+    if levels == 3:  # `CUB/3_level_atten_1global`: 80 -> (nearest, doubled) 160 -> (max-pool 5) 32
+        if x.shape[1] % 32 or x.shape[2] % 32:
+            x = layers.UpSampling2D(2, name="upsample7")(x)
+        height, width = x.shape[1:3]
+        if (height, width) != (32, 32):
+            x = pool(x, (height // 32, width // 32), "pool7_to_32")
     conv10 = _to_conv10(x, builder)
     return {"conv7": x, "conv10": conv10, "conv13": _convs(pool(conv10, 2, "pool10"), 11, 13, builder)}
-
-
-def _to_side_32(x):
-    """`CUB/3_level_atten_1global`: 80 -> (nearest, doubled) 160 -> (max-pool 5) 32."""
-    height, width = x.shape[1:3]
-    if height % 32 or width % 32:
-        x = layers.UpSampling2D(2, name="upsample7")(x)
-        height, width = 2 * height, 2 * width
-    return x if (height, width) == (32, 32) else pool(x, (height // 32, width // 32), "pool7_to_32")
 
 
 def global_branch(x, builder: Builder, tap: str = "conv13"):

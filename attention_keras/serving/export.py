@@ -23,12 +23,9 @@ SUFFIXES: dict[Format, str] = {"saved_model": "", "litert": ".tflite", "onnx": "
 
 @dataclass(frozen=True)
 class Exported:
-    """One written format: its file or the SavedModel's directory, and the bytes of it.
-
-    `difference` is the largest of a probability from the Keras model's in the precision of the file, if its
-    runtime is installed, and `rounding` between that precision and the `trained` one, where they differ. Of
-    int8, `agreement` says how many answers are the Keras model's, and of how many.
-    """
+    """One written format: its file or the SavedModel's directory, and its bytes. `difference` is the largest
+    of a probability from the Keras model's in the precision of the file, if its runtime is installed, and
+    `rounding` between that precision and the `trained` one; of int8, `agreement` as of `same_answers`."""
 
     format: Format
     path: Path

@@ -51,11 +51,8 @@ def convert(
 def write_litert(
     served: ServedClassifier, saved_model: Path, file: Path, calibration: np.ndarray | None
 ) -> None:
-    """The signatures that take images; those with strings are in TensorFlow's operations only.
-
-    With images for its `calibration`, uint8 `(n, H, W, c)`, weights and activations have eight bits. Images
-    stay uint8 and answers float32. There are no maps of evidence, which are exact in float32 only.
-    """
+    """The signatures that take images. With some for its `calibration`, uint8 `(n, H, W, c)`, weights and
+    activations have eight bits, and there are no maps of evidence, which are exact in float32 only."""
     keys = ["serving_default", "classify"]
     if calibration is None:
         keys += ["explain", *["explain_class"] * served.has_evidence]
@@ -71,13 +68,10 @@ def write_litert(
 
 
 def representative_images(run: Run, model, folder: str | Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """Images as the network will see them, uint8 `(n, H, W, c)`: for the ranges of int8, and to compare on.
-
-    They are training and validation images of the run, or a third of those in a folder and the others.
-    """
+    """Images as the network will see them, uint8 `(n, H, W, c)`, for the ranges of int8, and to compare on:
+    training and validation images of the run, or a third of those in a folder and the others."""
 
     def some_of(count: int, most: int) -> np.ndarray:
-        """Row numbers in an order that depends on nothing but how many there are."""
         return np.random.default_rng(0).permutation(count)[:most]
 
     config = run.config
@@ -176,11 +170,11 @@ def exact_products() -> Iterator[None]:
 def check_file(
     name: str, file: Path, model: keras.Model, probabilities: Callable, held_out: np.ndarray | None = None
 ) -> tuple[float | None, tuple[int, int] | None]:
-    """The largest difference of a probability from the Keras model's; None without the runtime.
+    """The largest difference of a probability from the Keras model's, None without the runtime; and on images
+    that were `held_out` for int8, how many answers are the model's, and of how many.
 
-    On noise, an output that differs by more than 2e-3, or 5e-2 in a model of low precision, raises UserError;
-    where numbers are larger than 1, by more than that share of the largest. On images that were `held_out`
-    for int8, how many answers are the model's, and of how many, comes with it.
+    On noise, an output that differs by more than `TOLERANCE`, of numbers beyond 1 by more than that share of
+    the largest, raises UserError.
     """
 
     def both(images: np.ndarray) -> list[Answers]:

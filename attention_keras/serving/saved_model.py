@@ -47,8 +47,7 @@ def write_saved_model(served: ServedClassifier, path: Path, card: Mapping[str, A
         "commit": provenance.commit(),
         "sha256": {str(f.relative_to(path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files},
     }
-    text = json.dumps(card, indent=2, ensure_ascii=False)
-    (path / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+    (path / CARD_FILE).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _inputs_and_outputs(function) -> dict[str, Any]:
@@ -64,10 +63,8 @@ def _inputs_and_outputs(function) -> dict[str, Any]:
 
 
 def _write_warmup(path: Path, served: ServedClassifier, signatures: Mapping[str, list[str]]) -> None:
-    """A request of one row for every signature (name -> inputs), where TensorFlow Serving looks for it.
-
-    The server replays them before it lets a new version answer.
-    """
+    """A request of one row for every signature (name -> inputs): TensorFlow Serving replays them before it
+    lets a new version answer."""
     image = (side or SIDE for side in served.image_shape)
     # A number that stands once fills its whole tensor, so that a request takes a few bytes.
     values = {

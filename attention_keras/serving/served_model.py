@@ -48,12 +48,11 @@ class ServedModel(ABC):
         """Evidence for these classes, by default for the predicted; without evidence where there is none."""
         given = {} if classes is None else {"classes": np.asarray(classes, "int32")}
         signature = "explain_class" if given else "explain"
-        # The signatures that explain have attention at the size of the image only.
-        outputs = self.predict(images)
+        outputs = self.predict(images)  # those that explain have attention at the size of the image only
         if signature in self.signatures:
             outputs |= self._batches(signature, "evidence", images=images, **given)
-        probabilities, images = outputs[PROBABILITIES], np.asarray(images)
-        of = (images, probabilities, outputs, self.class_names)
+        probabilities = outputs[PROBABILITIES]
+        of = (np.asarray(images), probabilities, outputs, self.class_names)
         asked = given.get("classes", probabilities.argmax(-1))
         return Explanation.of_outputs(*of, asked, activation=self.activation)
 
@@ -100,8 +99,7 @@ class RemoteModel(ServedModel):
     """The model at `url`, `http://HOST:8501/v1/models/NAME`; `/versions/N` or `/labels/LABEL` may follow.
 
     A refused connection or a busy server is tried again after 1 s and 2 s. A request that the server took and
-    did not answer in `timeout` seconds is not, because that would only add to the load. UserError says that
-    nobody answers at the URL, or no model of this package does.
+    did not answer in `timeout` seconds is not, because that would only add to the load.
     """
 
     def __init__(self, url: str, timeout: float = 30.0):

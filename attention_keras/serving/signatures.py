@@ -1,6 +1,5 @@
 """What a served model answers: its signatures over one Keras model, everything inside the graph."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
@@ -15,15 +14,12 @@ FOLLOWING = ("tags", "number")
 """Outputs that are made of the probabilities."""
 PARALLEL = 4
 
-logger = logging.getLogger(__name__)
-
 
 class ServedClassifier(tf.Module):
     """A Keras model as TensorFlow Serving sees it; docs/serving.md has the table of its signatures.
 
-    The batch is the first axis of every input and output. A network whose logits are no sum over positions
-    (`vgg`) has no `explain_class`, and its `explain` no evidence. There is no `serve_bytes` where the model
-    takes images of any size, or of other than 1 or 3 channels.
+    A network whose logits are no sum over positions (`vgg`) has no `explain_class`, and its `explain` no
+    evidence. Models of images of any size, or of other than 1 or 3 channels, have no `serve_bytes`.
     """
 
     def __init__(
@@ -68,11 +64,7 @@ class ServedClassifier(tf.Module):
         }
         if self.has_evidence:
             functions["explain_class"] = (self.explain_class, self.images, self.classes)
-        if self.image_shape[-1] not in (1, 3):
-            logger.warning(
-                "a model of %s channels is served without files, serve_bytes", self.image_shape[-1]
-            )
-        elif None not in self.image_shape:
+        if self.image_shape[-1] in (1, 3) and None not in self.image_shape:
             files = tf.TensorSpec((None,), tf.string, name="image_bytes")
             functions["serve_bytes"] = (self.serve_bytes, files)
         return {
@@ -85,7 +77,7 @@ class ServedClassifier(tf.Module):
         rows, size = tf.shape(images)[0], self._size(images)
         # Convolution on the CPU gets the shape of an empty batch wrong: it is given one image, whose
         # answers are cut off again. (By concatenation: padding would lose the static shape.)
-        one_if_empty = tf.cast(tf.equal(rows, 0), tf.int32)
+        one_if_empty = tf.cast(rows == 0, tf.int32)
         filler = tf.zeros((one_if_empty, *size, self.image_shape[2]), tf.float32)
         images = tf.concat([tf.cast(images, tf.float32), filler], axis=0)
         images = tf.ensure_shape(images, (None, *self.image_shape))
@@ -129,11 +121,9 @@ class ServedClassifier(tf.Module):
         maps = {name: level for name, level in answers["served"].items() if name.startswith(ATTENTION)}
         attention = {name: tf.image.resize(level[..., None], size)[..., 0] for name, level in maps.items()}
         if attention:
-            logarithms = []
-            for level in attention.values():
-                relative = level / (tf.reduce_max(level, axis=(1, 2), keepdims=True) + 1e-12)
-                logarithms.append(tf.math.log(relative + 1e-12))
-            attention["attention"] = tf.exp(tf.add_n(logarithms) / len(logarithms))
+            levels = tf.stack(list(attention.values()))
+            relative = levels / (tf.reduce_max(levels, axis=(2, 3), keepdims=True) + 1e-12)
+            attention["attention"] = tf.exp(tf.reduce_mean(tf.math.log(relative + 1e-12), axis=0))
         return self._said(answers["served"]["probabilities"]) | attention | answers["predicted"]
 
     def serve_with_evidence(self, images):
@@ -180,22 +170,16 @@ def decode_images(
 ):
     """Pixels of a batch of image files, uint8 `(b, H, W, c)`, and which of them are images, bool `(b)`.
 
-    JPEG, PNG, GIF (its first frame) and BMP, brought to `image_shape`. Of a PNG of 16 bits `values` become 0
-    and 255, where they are given. What cannot be decoded is black.
-
-    TensorFlow has no try. A tf.data pipeline can leave out elements that fail, so the files go through one,
-    numbered, and those that come out are put where their numbers say. It starts with a blank element of
-    its own, because a batch must not be empty.
+    Of a PNG of 16 bits `values` become 0 and 255, where they are given. What cannot be decoded is black:
+    TensorFlow has no try, but a tf.data pipeline can leave out elements that fail. So the files go through
+    one, numbered, after a blank element, because a batch must not be empty.
     """
 
     def read(number, content):
-        if values:
-            # The bits of a PNG stand at this place of its header.
-            is_deep = tf.strings.substr(content, 24, 1) == b"\x10"
-            is_deep &= tf.strings.substr(content, 1, 3) == b"PNG"
-            image = tf.cond(is_deep, lambda: deep(content), lambda: plain(content))
-        else:
-            image = plain(content)
+        # The bits of a PNG stand at this place of its header.
+        is_deep = tf.strings.substr(content, 24, 1) == b"\x10"
+        is_deep &= tf.strings.substr(content, 1, 3) == b"PNG"
+        image = tf.cond(is_deep, lambda: deep(content), lambda: plain(content)) if values else plain(content)
         image = tf.ensure_shape(image, (None, None, image_shape[-1]))
         return number, to_size(image, image_shape[:2], resize)
 

@@ -1,7 +1,4 @@
-"""Versions as TensorFlow Serving reads them, files of other formats beside them, and the card in a version.
-
-Whatever is published is written under another name first, and renamed in.
-"""
+"""Versions as TensorFlow Serving reads them, files of other formats beside them, and their cards."""
 
 import contextlib
 import json
@@ -20,10 +17,8 @@ TRITON_MODEL = "model.onnx"
 
 
 def versions(directory: str | Path) -> dict[int, Path]:
-    """Version number -> its directory under a model's base path, ascending; other names are passed over.
-
-    As for TensorFlow Serving, `007` is version 7, and a number beyond 64 bits is no version.
-    """
+    """Version number -> its directory under a model's base path, ascending. As for TensorFlow Serving, `007`
+    is version 7, and a number beyond 64 bits, or any other name, is no version."""
     entries = Path(directory).iterdir() if Path(directory).is_dir() else ()
     numbers = {int(e.name): e for e in entries if e.name.isascii() and e.name.isdigit()}
     return {number: numbers[number] for number in sorted(numbers) if number < 2**63}
@@ -39,10 +34,10 @@ def read_card(version: Path) -> dict[str, Any]:
     file = version / CARD_FILE
     try:
         card = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        if not isinstance(card, dict):
+            raise ValueError("it holds no JSON object")
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {file}: {error}") from None
-    if not isinstance(card, dict):
-        raise UserError(f"cannot read {file}: it holds no JSON object")
     return card
 
 
@@ -84,11 +79,8 @@ def write_triton_config(directory: Path) -> None:
 
 @contextlib.contextmanager
 def unfinished_version(directory: Path) -> Iterator[Path]:
-    """A folder beside the versions that a server passes over; it is gone at the end.
-
-    Folders that had to be made on the way are taken away again when nothing was put into them. What the
-    system refuses raises UserError.
-    """
+    """A folder beside the versions that a server passes over; at the end it is gone, and so are those that
+    had to be made for it, where nothing was put into them. What the system refuses raises UserError."""
     made = [path for path in (directory, *directory.parents) if not os.path.lexists(path)]
     with writing_to(directory):
         try:
@@ -102,10 +94,8 @@ def unfinished_version(directory: Path) -> Iterator[Path]:
 
 
 def publish(finished: Mapping[str, Path], directory: Path, number: int | None = None) -> dict[str, Path]:
-    """Rename finished files, by their suffix, to their places under one number, by default the next.
-
-    The suffix of a version is empty. A reader sees the whole version or none, also after a crash.
-    """
+    """Rename finished files, by their suffix (of a version empty), to their places under one number, by
+    default the next. A reader sees the whole version or none, also after a crash."""
     for path in finished.values():
         for part in (path, *path.rglob("*")):
             flush(part)
