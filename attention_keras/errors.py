@@ -5,16 +5,8 @@ import importlib.util
 from collections.abc import Iterator
 
 # Packages that pip knows by another name than `import` does.
-PIP_NAMES = {
-    "PIL": "pillow",
-    "grpc": "grpcio",
-    "keras_cv": "keras-cv",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "tensorflow_datasets": "tensorflow-datasets",
-    "tensorflow_serving": "tensorflow-serving-api",
-    "tf_keras_vis": "tf-keras-vis",
-}
+PIP_NAMES = {"PIL": "pillow", "grpc": "grpcio", "skimage": "scikit-image", "sklearn": "scikit-learn"}
+PIP_NAMES |= {"tensorflow_serving": "tensorflow-serving-api"}
 
 
 class UserError(ValueError):
@@ -47,6 +39,6 @@ def needs(purpose: str, extra: str) -> Iterator[None]:
         if not is_missing:
             raise
         raise UserError(
-            f"{purpose} needs {PIP_NAMES.get(package, package)}, which is not installed; "
+            f"{purpose} needs {PIP_NAMES.get(package, package.replace('_', '-'))}, which is not installed; "
             f'pip install "attention-keras[{extra}]"'
         ) from None

@@ -24,10 +24,7 @@ def register_with_keras() -> None:
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):
-    """Lets the import of Keras go its way, and calls `register` at its end.
-
-    TensorFlow asks where Keras is before anyone imports it, so being asked is not yet the import.
-    """
+    """Calls `register` at the end of the import of Keras: TensorFlow asks where it is before that."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "keras":

@@ -23,11 +23,9 @@ LONGEST_STEM = 150
 def find_images(words: Sequence[str], output: Path | None = None) -> tuple[list[Path], Counter[str]]:
     """Every image that the words name, in their order and once; how many of which kind were passed over.
 
-    Words are files, folders, and patterns for shells that do not expand them. A word @FILE stands for the
-    words in the lines of that file, and - for those in the lines of stdin. A folder stands for the images in
-    it and in the folders below; hidden files and the copies that macOS makes (`._*`, `__MACOSX`) are left
-    out. A file named by itself is taken whatever its ending. What `output` holds of this command's own
-    drawings is passed over.
+    Words are files, folders with those below, patterns, @FILE for the words in the lines of a file, and - for
+    those of stdin. In folders hidden files, the copies that macOS makes (`._*`, `__MACOSX`) and the drawings
+    of this command in `output` are passed over. A file named by itself is taken whatever its ending.
     """
     passed_over: Counter[str] = Counter()
     identify, found = cache(folder_id), dict[tuple, Path]()

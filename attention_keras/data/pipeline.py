@@ -44,10 +44,9 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of all epochs, in one dataset of known length.
 
-    A batch is `(images (b, h, w, 3), targets (b, k) float32)` (`split.targets_of`); images are uint8, or
-    float32 in [0, 255] after mixup or a policy. With `objects` `(n,)` bool, the images whose object is told,
-    the second is a dictionary: `logits`, the labels, and `objects` `(b, h, w)` uint8. Of a split with weights
-    these come third, `(b,)`. `start_step` steps are skipped without reading an image.
+    A batch is `(images (b, h, w, 3), targets (b, k) float32)`; images are uint8, or float32 in [0, 255] after
+    mixup or a policy. With `objects` `(n,)` bool, images whose object is told, the second is a dictionary:
+    `logits`, and `objects` `(b, h, w)` uint8. Weights come third, `(b,)`. `start_step` steps are skipped.
     """
     plan = parse_augment(augment)
     if objects is not None and plan.without_masks:

@@ -28,11 +28,8 @@ Box = tuple[int, int, int, int]
 class LargeExplanation(Explanation):
     """Of one image: `images` `(1, H, W, 3)` and `total` are of an overview, `evidence` is of all places.
 
-    Attributes:
-        size: height and width of the image in its file.
-        boxes: of the regions that say most for the class, `(left, top, right, bottom)` in pixels of the file.
-        regions: their pixels.
-        shares: the sum of the evidence in each.
+    `size` is that of the file, and `boxes` of the `regions` that say most for the class are `(left, top,
+    right, bottom)` in its pixels; `shares` are the sums of the evidence in them.
     """
 
     size: tuple[int, int]
@@ -111,12 +108,7 @@ def read_regions(path: Path, boxes: list[Box], height: int) -> list[np.ndarray]:
 
 
 def shrunk(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A map `(h, w)` with at most `size` places, each the sum of as many as it stands for.
-
-    Example:
-        >>> shrunk(np.ones((5, 3)), (2, 3)).tolist()
-        [[3.0, 3.0, 3.0], [2.0, 2.0, 2.0]]
-    """
+    """A map `(h, w)` with at most `size` places, each the sum of as many as it stands for."""
     for axis, most in enumerate(size):
         starts = np.arange(0, level.shape[axis], -(-level.shape[axis] // most))
         level = np.add.reduceat(level, starts, axis=axis)
@@ -124,14 +116,7 @@ def shrunk(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def strongest_boxes(evidence: np.ndarray, size: tuple[int, int], side: int) -> tuple[list[Box], list[float]]:
-    """Squares of `side` pixels that do not overlap, with the most evidence `(h, w)`, and how much is in each.
-
-    Example:
-        >>> evidence = np.zeros((8, 12))
-        >>> evidence[1, 2], evidence[6, 10], evidence[0, 9] = 3, 2, -1
-        >>> strongest_boxes(evidence, (64, 96), 32)
-        ([(0, 0, 32, 32), (56, 24, 88, 56)], [3.0, 2.0])
-    """
+    """Squares of `side` pixels with the most evidence `(h, w)`, none over another, and how much it is."""
     pixel = max(size[0] / evidence.shape[0], 1), max(size[1] / evidence.shape[1], 1)
     tall, wide = (max(1, min(round(side / p), n)) for p, n in zip(pixel, evidence.shape))
     sums = np.pad(evidence.astype("float64"), ((1, 0), (1, 0))).cumsum(0).cumsum(1)

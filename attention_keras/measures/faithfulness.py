@@ -56,9 +56,8 @@ def perturbation_curves(
 ) -> Curves:
     """Turn `start` into `end` pixel by pixel, in the order of `pixel_order`, for the target's probability.
 
-    Deletion starts from the image and ends in a baseline; insertion the other way round (Petsiuk et al.
-    2018; protocol of torch-cam's 2026 metric: equal steps with a short last one, both end points, area
-    over the fraction really changed). The curve of an image without a valid order is NaN.
+    Deletion ends in a baseline, insertion begins with one (Petsiuk et al. 2018; torch-cam's protocol of 2026:
+    both end points, area over the fraction really changed). An image without a valid order has NaN.
     """
     count, height, width = start.shape[:3]
     points = change_points(height * width, steps)

@@ -42,12 +42,10 @@ def is_brought(backbone: str) -> bool:
 class ModelSpec:
     """What distinguishes one network of the comparison from another.
 
-    `backbone` is `vgg`, `rn164`, `keras:<Application>`, `keras_hub:<preset>`, or `file:PATH` of a model, and
-    `taps` names layers of one of the last three. `levels` counts attention taps from the deepest one up.
-    `head` is `paper`, `class` (`-class`, which none of the axes below is for) or `linear` (`-linear`: see
-    `attend`). `project` applies where the channels c of a tap differ from the width d of g: `down` maps g to
-    c (the official default), `up` the local features to d (`-lup`). `globals` is `per_level` for `-2g`,
-    `-3g`.
+    `backbone` is `vgg`, `rn164`, `keras:<Application>`, `keras_hub:<preset>`, or `file:PATH` of a model;
+    `taps` names layers of one of the last three. `levels` counts taps from the deepest one up. None of the
+    axes below `head` is for `class`. Where the channels c of a tap differ from the width d of g, `project`
+    `down` maps g to c (official), `up` the local features to d (`-lup`). `globals` is `per_level` for `-2g`.
     """
 
     backbone: str = "vgg"

@@ -32,8 +32,7 @@ class Run:
     | `labels.txt` | class names |
     | `files.json` | of a folder of images: path of each file -> digest of its content, class and role |
     | `model.keras`, `best.keras` | the model after the last and after the best epoch |
-    | `features/` | what a frozen backbone makes of the images, while it is frozen and they need much memory |
-    | `checkpoints/`, `tensorboard/`, `evaluation/` | |
+    | `features/` | what a frozen backbone makes of the images |
     """
 
     def __init__(self, path: str | Path):

@@ -59,11 +59,8 @@ def one_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def dataset_of(subjects: Sequence[Subject], name: str = "", data_dir: str = "") -> data.ImageDataset:
-    """The dataset `name`, or the one that all subjects were trained on.
-
-    Of parts of different size the largest is loaded. A folder that no subject was trained on is all test
-    images, but for those seen elsewhere. The log counts files that have changed.
-    """
+    """The dataset `name`, or the one that all subjects were trained on, in its largest part. A folder that no
+    subject was trained on is all test images, but for those seen elsewhere. The log counts changed files."""
     trained = [subject for subject in subjects if subject.trained]
     datasets = sorted({subject.trained.dataset for subject in trained})
     if not name and len(datasets) > 1:

@@ -26,11 +26,8 @@ from attention_keras.serving.versions import newest_version
 
 @dataclass(eq=False)
 class Subject:
-    """One model under test; its name is unique among the runs.
-
-    Its predictor computes in the precision of training. `data_dir` is of TensorFlow Datasets, and `files`
-    says of each image file what it was at the begin of training.
-    """
+    """One model under test, by a name that no other has. Its predictor computes in the precision of training;
+    `data_dir` is of TensorFlow Datasets, and `files` are the image files as they were when it was trained."""
 
     name: str
     path: Path

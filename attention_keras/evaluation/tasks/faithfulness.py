@@ -172,21 +172,15 @@ def _chart(curves: dict[str, tuple[Curves, Curves]], names: Sequence[str]) -> np
 def _notes(count: int, masks: np.ndarray | None) -> list[str]:
     area = ""
     if masks is not None:
-        area = (
-            f" The object covers {masks.mean():.1%} of the images: of a map that does not look, that share "
-            "of the mass lies there, and of the pixels ranked first, as many as the object has (rank)."
-        )
+        area = f" The object covers {masks.mean():.1%} of the images: chance for mass and rank on object."
     return [
-        f"{count} test images; the class asked about is the one the network predicts. Insertion starts from "
-        "a blurred image and shows the most important pixels first (area under the curve, higher is better); "
-        "deletion replaces them by the image's mean colour (lower is better). The map called "
-        f"{RANDOM.name} ignores the image: a map that does no better explains nothing.",
-        "Own quarter: four images of different classes, all classified rightly, in one, and the map is asked "
-        f"for each class; its share on that class's image. {CHANCE} is chance, and what a map scores that "
-        "knows no classes, such as attention.",
+        f"{count} test images, for the predicted class. Insertion shows the most important pixels first, "
+        "from a blurred image on (area under the curve, higher is better); deletion replaces them by the "
+        f"mean colour (lower is better). A map that does no better than {RANDOM.name} explains nothing.",
+        "Own quarter: of four images of different classes in one, the share of the map on that of the class "
+        f"asked about; {CHANCE} is chance, and what attention scores, which knows no classes.",
         "Entropy: 0 for one cell, 1 for a uniform map (of evidence: of what speaks for the class). After "
-        "random weights: rank correlation with the map of the same network with random weights; a high value "
-        "means that the map shows edges rather than what was learnt. Other class: the same with the map for "
-        "the second most likely class; 1 for attention, which does not depend on a class." + area,
+        "random weights: rank correlation with the map of the network before it learnt; high where a map "
+        "shows edges. Other class: the same with the map for the second most likely class." + area,
         "Blurred and half-deleted images are not natural: areas compare maps on one network, not networks.",
     ]

@@ -40,15 +40,13 @@ def measure(context: Context[MapsOptions]) -> TaskResult:
     values["rows"] = {"images": chosen.tolist(), "labels": labels.tolist()}
     notes = [
         f"{len(images)} test images of {len(np.unique(labels))} classes of {context.dataset.name}, the first "
-        "of each class first; none was picked by hand. Each map has its own scale, from dark (low) to bright "
-        "(high), with its values below. Under the first map is the prediction, green where right. Grad-CAM "
-        "stands for a network that has neither attention nor evidence.",
+        "of each class first; none was picked by hand. Each map has its own scale, with its values below. "
+        "Grad-CAM stands for a network that has neither attention nor evidence.",
     ]
     if signed:
         notes.append(
-            "Evidence: how much each position adds to the logit of the predicted class, above the mean logit "
-            "of all classes; red speaks for the class, blue against it. The map's sum is the logit, but for "
-            "a constant of the classifier. All taps are added up. The scale goes as far up as down."
+            "Evidence: how much each place adds to the logit of the predicted class, above the mean of all; "
+            "red speaks for the class, blue against it. All taps are added up."
         )
     if signed and options.versus:
         notes.append(

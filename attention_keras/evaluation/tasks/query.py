@@ -43,8 +43,7 @@ def measure(context: Context[QueryOptions]) -> TaskResult:
         if set(own) <= set(ignoring):
             notes.append(
                 f"{subject.name}: g has no effect on its attention, as of all pc scores under a softmax: "
-                "<u, l + g> = <u, l> + <u, g>, the second term is the same at every position, and cancels. "
-                "Differences above are rounding. To question images, train with dp scores."
+                "<u, l + g> = <u, l> + <u, g>, and the second term cancels. Train with dp scores."
             )
             continue
         tap = max(set(own) - set(ignoring), key=lambda tap: moved[tap]["total_variation"])
@@ -54,11 +53,9 @@ def measure(context: Context[QueryOptions]) -> TaskResult:
     if not values:
         raise NotApplicable(f"no run can be questioned: {excuses[0].removeprefix('left out: ')}")
     notes = [
-        f"{len(queries)} queries and {len(targets)} targets from {about}. The target's local features are "
-        "compared with the global features g of another image. Correlation and total variation (the share of "
-        "the attention that moved) are to the target's own map; between targets: total variation between own "
-        "maps of different targets, for scale. In the authors' published maps the correlation is 0.997 or "
-        "more: questions sharpen or flatten the map more than they move it.",
+        f"{len(queries)} queries and {len(targets)} targets from {about}. Correlation and total variation, "
+        "the share of the attention that moved, are to the target's own map; between targets: between own "
+        "maps, for scale. In the authors' published maps the correlation is 0.997 or more.",
         *notes,
         *excuses,
     ]

@@ -1,9 +1,5 @@
-"""Accuracy and fooling rate under the fast gradient sign method, projected gradient descent, and noise.
-
-The paper attacks with the fast gradient sign method (Goodfellow et al. 2015) only. One step along a gradient
-is a weak attack: a network whose gradients are small or misleading survives it without being robust. Hence
-projected gradient descent with restarts (Madry et al. 2018) beside it, and random noise as a control.
-"""
+"""Accuracy and fooling rate under the fast gradient sign method (Goodfellow et al. 2015), the paper's;
+projected gradient descent with restarts (Madry et al. 2018), since one step is a weak attack; and noise."""
 
 from collections.abc import Sequence
 
@@ -47,13 +43,10 @@ def measure(context: Context[RobustnessOptions]) -> TaskResult:
     axes = {"x_label": "largest change of a pixel value, of 255", "y_label": "share of images"}
     image = line_chart(panels, epsilons, markers=True, **axes)
     notes = [
-        f"{len(split)} test images; attacks see the whole network, pixel normalisation included, and change "
-        "raw pixels within [0, 255]. FGSM: one step of the full size along the sign of the gradient (the "
-        f"paper's attack). PGD: {options.pgd_steps} small steps from {options.pgd_restarts} random starts. "
-        "Noise: random signs of the same size. Worst case: right under all of them, up to that size. Fooling "
-        "rate: share of predictions that change (the paper's measure).",
-        "FGSM alone proves little: a network with small or misleading gradients survives one step and falls "
-        "to many. Nothing here was trained to be robust, and PGD too is an upper bound on robustness only.",
+        f"{len(split)} test images. FGSM, as in the paper: one step along the sign of the gradient. PGD: "
+        f"{options.pgd_steps} small steps, {options.pgd_restarts} random starts. Noise: random signs. Worst "
+        "case: right under all of them, up to that size. Fooling rate: share of predictions that change.",
+        "Nothing here was trained to be robust, and PGD too is an upper bound on robustness only.",
     ]
     figure = Figure("curves", image, "Left and middle: higher is worse; right: higher is better")
     return TaskResult("Adversarial robustness", values, tables, [figure], notes=notes, warnings=warnings)
@@ -151,9 +144,6 @@ def unsound(zero_gradients: float, accuracy: dict[str, Sequence[float]], epsilon
         f"FGSM {misleads}": np.diff(fgsm, prepend=fgsm[0]) > slack,
         f"PGD {misleads}": np.diff(pgd, prepend=pgd[0]) > slack,
     }
-    none = (
-        f"on {zero_gradients:.0%} of the images the gradient is exactly 0, so attacks that follow it cannot "
-        "start there; survival of those images says nothing"
-    )
+    none = f"on {zero_gradients:.0%} of the images the gradient is exactly 0, where no attack can start"
     at = [f"at epsilon {e:g} {said}" for said, where in flags.items() for e in np.compress(where, epsilons)]
     return [none] * (zero_gradients > 0.01) + at

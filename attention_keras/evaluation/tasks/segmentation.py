@@ -49,11 +49,9 @@ def measure(context: Context[SegmentationOptions]) -> TaskResult:
     ]
     notes = [
         f"{len(split)} images with masks from {source}; the object covers {masks.mean():.1%} of them. Maps "
-        "are enlarged bilinearly, divided by their maximum and cut by Otsu's threshold (evidence: what "
-        "speaks for the class). Best Jaccard: by the best threshold for each image, an upper bound.",
-        "Jaccard: intersection over union. Precision: share of pixels labelled right, high for small objects "
-        "where all is called background. CorLoc: the box around the largest part overlaps the true box by "
-        "half. Nothing here was trained on masks. A map must beat the centre box to show that it looks.",
+        "(evidence: what speaks for the class) are cut by Otsu's threshold, for the best Jaccard by the best "
+        "threshold of each image, an upper bound. Precision: share of pixels labelled right. CorLoc: the box "
+        "around the largest part overlaps the true box by half. A map that looks beats the centre box.",
     ]
     image = outline_grid(np.asarray(split.images[:ROWS]), columns)
     figure = Figure("masks", image, "Outlines of the best map of each run by Otsu's threshold, and the truth")
