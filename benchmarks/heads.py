@@ -10,7 +10,7 @@ train. `--size` rebuilds a convolutional backbone for larger images; `--maps` me
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -106,11 +106,9 @@ def fit_heads(train: Data, test: Data, seed: int) -> tuple[dict[str, np.ndarray]
     asked = {"labels": train.labels, "num_classes": len(train.names), "groups": train.groups, "seed": seed}
     fitted = fit_class_head({TOP: train.features}, **asked)
     seen, unseen = (data.features.mean(axis=(1, 2), keepdims=True) for data in (train, test))
-    levels = fitted.level_logits({TOP: test.features})
-    logits = {
-        PROBE: levels[:, 0],
-        ATTENTION: levels[:, 1],
-        BOTH: np.einsum("nlk,l->nk", levels, fitted.weights),
+    weights = {PROBE: np.array([1, 0]), ATTENTION: np.array([0, 1]), BOTH: fitted.weights}
+    logits = {name: replace(fitted, weights=w).logits({TOP: test.features}) for name, w in weights.items()}
+    logits |= {
         "uniform attention and probe": fit_class_head({TOP: seen}, **asked).logits({TOP: unseen}),
         "one learned query and probe": fit_query(train.features, **asked).logits(test.features),
     }

@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 
 from attention_keras import build_model
-from attention_keras.data.split import Split
-from attention_keras.errors import UserError
 from attention_keras.models.parts import prune_dead_branch
 from benchmarks import train_step
 from benchmarks.common import convolution, medians
-from benchmarks.input_pipeline import measure, plain_batches
 from benchmarks.serving import inputs, load_signatures
 from benchmarks.serving import measure as measure_signature
 
@@ -38,13 +35,6 @@ def test_variants_of_training_change_what_they_say():
     assert (plain.network.steps_per_execution, four.network.steps_per_execution) == (1, 4)
 
 
-def test_variants_of_training_that_cannot_be():
-    with pytest.raises(UserError, match="unknown variant 'fast'; allowed: plain, or any of no-dropout"):
-        train_step.parse(["--variants", "no-dropout+fast"])
-    with pytest.raises(UserError, match="that 4 divides; got 3"):
-        train_step.parse(["--steps", "3", "--variants", "plain", "4-steps-per-execution"])
-
-
 def test_an_export_is_measured_beside_the_unpruned_one_and_predict(tmp_path):
     model = build_model("vgg-att2-concat-pc", num_classes=3, width=0.05)
     pruned = load_signatures(prune_dead_branch(model), tmp_path / "pruned")
@@ -56,14 +46,6 @@ def test_an_export_is_measured_beside_the_unpruned_one_and_predict(tmp_path):
         value = inputs(name, np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype="uint8"))
         ours, theirs = (signatures[name](**value)["probabilities"] for signatures in (pruned, whole))
         np.testing.assert_allclose(ours, theirs, atol=1e-5, err_msg=name)
-
-
-def test_the_plain_pipeline_delivers_the_same_kind_of_batches_and_both_are_measured():
-    split = Split(np.zeros((40, 16, 16, 3), "uint8"), np.zeros(40, "int32"))
-    for augment in ("flip+crop", "flip+cutmix"):
-        images, labels = next(iter(plain_batches(split, 3, augment, batch_size=8)))
-        assert images.shape == (8, 16, 16, 3) and labels.shape == (8, 3)
-        assert min(measure(16, 40, 3, augment, seconds=0.02, batch_size=8)) > 100
 
 
 def test_calls_take_turns_and_a_convolution_is_plausible():

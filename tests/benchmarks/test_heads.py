@@ -1,6 +1,5 @@
 """The benchmark of heads on a backbone and a folder or table: splits by group, and its two tables."""
 
-import csv
 import sys
 
 import keras
@@ -30,10 +29,7 @@ def folder(tmp_path):
             Image.fromarray(pixels).save(place / path)
             box = {"left": left, "top": top, "right": left + SQUARE, "bottom": top + SQUARE}
             rows.append({"path": path, "label": label, "group": index // 2, **box})
-    with (place / "table.csv").open("w") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    pd.DataFrame(rows).to_csv(place / "table.csv", index=False)
     return place
 
 

@@ -80,17 +80,10 @@ def test_steps_are_the_tensorflow_trainers(data, tmp_path):
 @pytest.mark.slow
 def test_a_finished_training_stays_and_its_file_has_the_error_that_is_told(data, tmp_path):
     np.savez(tmp_path / "data.npz", name="cifar10", **data)
-    words = [
-        "-m",
-        "benchmarks.jax_training",
-        tmp_path / "data.npz",
-        "--models",
-        NAME,
-        "--precision",
-        "float32",
-    ]
-    words += ["--epochs", "2", "--batch-size", "16", "--width", "0.04", "--validation", "10"]
-    words += ["--output", tmp_path / "trained"]
+    words = (
+        f"-m benchmarks.jax_training {tmp_path / 'data.npz'} --models {NAME} --precision float32 --epochs 2"
+    )
+    words = f"{words} --batch-size 16 --width 0.04 --validation 10 --output {tmp_path / 'trained'}".split()
     first = on_jax(*words)
     assert f"| {NAME} | 0 | 2 |" in first.stdout, first.stderr[-4000:]
     result = json.loads((tmp_path / "trained" / f"{NAME}-s0.json").read_text())
@@ -98,9 +91,7 @@ def test_a_finished_training_stays_and_its_file_has_the_error_that_is_told(data,
     logits = load_model(tmp_path / "trained" / f"{NAME}-s0.keras").predict(images, verbose=0)["logits"]
     assert result["test_error"] == pytest.approx(np.mean(logits.argmax(-1) != labels))
     assert on_jax(*words).stdout == first.stdout
-    assert (
-        "is of another training; choose another --output" in on_jax(*words, "--learning-rate", "0.1").stderr
-    )
+    assert "is of another training" in on_jax(*words, "--learning-rate", "0.1").stderr
 
 
 def test_a_file_has_every_image_and_the_validation_ones_last(tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ CASES = {
     "train --dataset cifar11": "cifar11",
     "train --model vgg-att9-pc": "unknown model",
     "train --epoch 3": "perhaps you meant --epochs",
-    "train stray": "Unrecognized options: stray",
     "train --epochs -3": "--epochs must be 0 or more",
     "train --run-dir file --limit 20": "cannot write",
     "train --backbone keras:MobileNetV9": "keras.applications has no 'MobileNetV9'",

@@ -11,22 +11,15 @@ from attention_keras.data.rows import DiskRows
 from attention_keras.errors import UserError
 
 
-def test_cluttered_digits_is_the_same_for_every_seed():
-    dataset = load_dataset("cluttered_digits", limit=50)
-    other = load_dataset("cluttered_digits", limit=50, seed=9)
-    assert (len(dataset.train), len(dataset.validation), len(dataset.test())) == (50, 10, 10)
-    np.testing.assert_array_equal(dataset.train.images, other.train.images)
-    assert dataset.image_shape == (32, 32, 3) and dataset.num_classes == 10
-    assert dataset.test() is dataset.test()
-
-
-def test_test_split_is_not_made_until_asked_for(monkeypatch):
+def test_the_test_split_is_not_made_until_asked_for_and_digits_are_the_same_for_every_seed(monkeypatch):
     made = []
     monkeypatch.setattr(datasets, "generate_scenes", lambda *which: made.append(which) or scenes(*which))
     dataset = load_dataset("cluttered_digits", limit=10)
     assert made == [("train", 10), ("validation", 2)]
-    dataset.test()
-    assert made[2:] == [("test", 2)]
+    assert len(dataset.test()) == 2 and dataset.test() is dataset.test() and made[2:] == [("test", 2)]
+    other = load_dataset("cluttered_digits", limit=10, seed=9)
+    np.testing.assert_array_equal(dataset.train.images, other.train.images)
+    assert dataset.image_shape == (32, 32, 3) and dataset.num_classes == 10
 
 
 def test_cifar10_as_prepared(cifar10):
@@ -85,20 +78,13 @@ def test_mistakes_are_told_in_one_line(tmp_path, monkeypatch):
     for options, message in [
         ({"name": "cifer10"}, r"unknown dataset 'cifer10'; did you mean cifar10\? allowed: cluttered_digits"),
         ({"name": "./photos/"}, "unknown dataset './photos/'; did you mean folder:./photos/"),
-        ({"name": f"{tmp_path}/photos"}, f"did you mean folder:{tmp_path}/photos"),
-        (
-            {"name": "cluttered_digits", "validation_fraction": 0.3},
-            "has a validation split of its own; leave out validation_fraction",
-        ),
+        ({"name": "cluttered_digits", "validation_fraction": 0.3}, "has a validation split of its own"),
         ({"name": "cifar10", "skip_broken": True}, "skip_broken is for folder:PATH"),
         ({"name": "cifar10", "image_size": 64}, "images of cifar10 are 32 pixels wide"),
-        ({"name": "cub200", "image_size": 4}, "from 8 to 1024"),
         ({"name": "tfds:no_such_set"}, "TensorFlow Datasets cannot open 'no_such_set'"),
-        ({"name": "tfds:huggingface:set"}, "'huggingface:set' is no dataset name; type tfds:NAME"),
         ({"name": "tfds:cifar10:9.9.9"}, "cannot open 'cifar10:9.9.9': .* only: 3.0.2"),
         ({"name": "tfds:glue/cola"}, "tfds:glue is not for image classification: it needs an Image"),
         ({"name": "folder:/no/such"}, "folder:/no/such is not a folder"),
-        ({"name": "folder:"}, "folder: is not a folder"),
     ]:
         with pytest.raises(UserError, match=message) as caught:
             load_dataset(**{"data_dir": tmp_path} | options)
