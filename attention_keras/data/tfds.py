@@ -22,6 +22,8 @@ from attention_keras.data.table import TEST_FRACTION
 from attention_keras.errors import UserError
 
 _READ_AT_ONCE = 512
+_DAMAGED = (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.InvalidArgumentError)
+_DAMAGED += (tf.errors.FailedPreconditionError,)  # of a shard without records
 _NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")
 _TEST_SEED = 0  # a test split that is cut from train is the same for every seed of a training
 
@@ -131,7 +133,7 @@ class TfdsSource:
         key = f"{self._builder.info.full_name} {data_path} {part} {columns} {how}"
         try:
             split = Split(**self._store.build(key, columns, lambda arrays: self._fill(arrays, part)))
-        except (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        except _DAMAGED as error:
             reason = error.message.splitlines()[0]
             raise UserError(f"{name} in {data_path} is damaged: {reason}; copy it again") from None
         labels, last = split.labels, len(self.class_names) - 1

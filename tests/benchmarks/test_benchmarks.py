@@ -24,17 +24,6 @@ def test_training_cases_take_turns_and_ratios_are_of_the_first():
     assert float(cells["GFLOP/s"].replace(",", "")) == pytest.approx(flops / 1e9, abs=1 + 0.2 * flops / 1e9)
 
 
-@pytest.mark.slow
-def test_variants_of_training_change_what_they_say():
-    words = "--models vgg --precisions float32 --width 0.02 --batch-size 4 --steps 4 --rounds 1 --variants"
-    variants = ["plain", "no-dropout+keras-batch-norm+no-xla", "4-steps-per-execution"]
-    plain, other, four = train_step.measure(train_step.parse([*words.split(), *variants]))
-    kinds = [{type(layer).__name__ for layer in case.network.layers} for case in (plain, other)]
-    assert kinds[0] - kinds[1] == {"Dropout"}
-    assert plain.fused and not other.fused and other.network.jit_compile is False
-    assert (plain.network.steps_per_execution, four.network.steps_per_execution) == (1, 4)
-
-
 def test_an_export_is_measured_beside_the_unpruned_one_and_predict(tmp_path):
     model = build_model("vgg-att2-concat-pc", num_classes=3, width=0.05)
     pruned = load_signatures(prune_dead_branch(model), tmp_path / "pruned")

@@ -77,10 +77,11 @@ def test_a_damaged_copy_is_one_line(prepare, tmp_path):
         said = "is damaged: .*copy it again" if "own_set" in file else "own_set"
         copy = shutil.copytree(own, tmp_path / str(number))
         (path,) = copy.glob(f"own_set/1.0.0/{file}")
-        path.write_bytes(path.read_bytes()[:-20])
-        with pytest.raises(UserError, match=said) as told:
-            load_dataset("tfds:own_set", data_dir=copy).test()
-        assert "\n" not in str(told.value)
+        for damaged in (path.read_bytes()[:-20], b""):
+            path.write_bytes(damaged)
+            with pytest.raises(UserError, match=said) as told:
+                load_dataset("tfds:own_set", data_dir=copy).test()
+            assert "\n" not in str(told.value)
 
 
 def test_one_host_that_answers_or_a_proxy_is_enough(monkeypatch):
