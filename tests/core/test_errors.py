@@ -19,7 +19,7 @@ def test_what_to_type_is_named_as_pip_names_it(monkeypatch):
 def test_a_package_that_another_one_misses_is_named_and_a_broken_one_keeps_its_message(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     for name, content, kind, said in (
-        ("one", "import not_there", UserError, "segmentation needs not_there, which is not installed"),
+        ("one", "import absent", UserError, "segmentation needs absent, which is not installed"),
         ("two", "raise ImportError('libGL.so.1 is missing')", ImportError, "libGL.so.1 is missing"),
         ("three", "from three import nothing", ImportError, "cannot import name 'nothing'"),
         ("four", "import four.nothing", ImportError, "No module named 'four.nothing'"),
