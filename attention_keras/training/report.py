@@ -179,6 +179,7 @@ class Board(keras.callbacks.Callback):
 def log_confusion(log_dir: Path, labels, predicted, class_names, step: int) -> None:
     """The confusion matrix of the test images as a picture in TensorBoard."""
     counts = confusion_matrix(labels, predicted, labels=range(len(class_names)))
-    with tf.summary.create_file_writer(str(log_dir / "test")).as_default():
+    writer = tf.summary.create_file_writer(str(log_dir / "test"))
+    with writer.as_default():
         tf.summary.image("confusion", confusion_figure(counts, class_names)[None], step=step)
-        tf.summary.flush()
+    writer.close()
